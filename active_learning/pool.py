@@ -1,0 +1,181 @@
+"""The values a strategy reads and returns: frames by id, their candidate objects, the selection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from active_learning.errors import InvalidPoolError
+
+FloatArray = NDArray[np.floating]
+IntArray = NDArray[np.integer]
+StrArray = NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Candidate objects of all frames, ragged: frame i owns rows offsets[i]:offsets[i + 1].
+
+    offsets: (N + 1,) int64, first 0, last M, never falling.
+    probabilities: (M, C) class probabilities. A sigmoid head gives independent columns in 0..1,
+        a softmax head rows that sum to 1; `head` says which, nobody guesses it from the range.
+    boxes: (M, 4) x1 y1 x2 y2 in pixels, or None.
+    disagreement: (M,) in 0..1, how much passes or models differ about the object, or None.
+    head: "sigmoid" or "softmax".
+    """
+
+    offsets: IntArray
+    probabilities: FloatArray
+    boxes: FloatArray | None = None
+    disagreement: FloatArray | None = None
+    head: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        offsets, rows = self.offsets, len(self.probabilities)
+        if offsets.ndim != 1 or len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != rows:
+            raise InvalidPoolError(
+                f"objects.offsets must run from 0 to the number of objects ({rows}), "
+                f"found shape {offsets.shape} ending in {offsets[-1:] if offsets.ndim else offsets}"
+            )
+        if np.any(np.diff(offsets) < 0):
+            row = int(np.argmax(np.diff(offsets) < 0))
+            raise InvalidPoolError(f"objects.offsets falls after row {row}; it must never fall")
+        if self.probabilities.ndim != 2:
+            raise InvalidPoolError(
+                f"objects.probabilities must be (M, C), found shape {self.probabilities.shape}"
+            )
+        if self.head not in ("sigmoid", "softmax"):
+            raise InvalidPoolError(f"objects.head must be sigmoid or softmax, found {self.head!r}")
+        _check_unit("objects.probabilities", self.probabilities)
+        for name, value, shape in (
+            ("boxes", self.boxes, (rows, 4)),
+            ("disagreement", self.disagreement, (rows,)),
+        ):
+            if value is not None and value.shape != shape:
+                raise InvalidPoolError(f"objects.{name} must be {shape}, found {value.shape}")
+            if value is not None and not np.all(np.isfinite(value)):
+                raise InvalidPoolError(f"objects.{name} holds a value that is not finite")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Unlabelled frames that a round may choose from. Rows are frames, named by id.
+
+    ids: (N,) distinct strings.
+    embeddings: (N, D) finite, or None.
+    groups: (N,) video, scene or near-duplicate cluster of each frame, or None.
+    objects: candidate objects, or None when no trusted model has looked (cold start).
+    """
+
+    ids: StrArray
+    embeddings: FloatArray | None = None
+    groups: StrArray | None = None
+    objects: Objects | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.ids)
+        unique, first = np.unique(self.ids, return_index=True)
+        if len(unique) != count:
+            row = int(np.setdiff1d(np.arange(count), first)[0])
+            raise InvalidPoolError(f"pool.ids[{row}] = {self.ids[row]!r} stands twice")
+        if self.embeddings is not None:
+            if self.embeddings.ndim != 2 or len(self.embeddings) != count:
+                raise InvalidPoolError(
+                    f"pool.embeddings must be ({count}, D), found {self.embeddings.shape}"
+                )
+            bad = ~np.isfinite(self.embeddings).all(axis=1)
+            if bad.any():
+                row = int(np.argmax(bad))
+                raise InvalidPoolError(
+                    f"pool.embeddings of frame {self.ids[row]!r} (row {row}) is not finite"
+                )
+        if self.groups is not None and self.groups.shape != (count,):
+            raise InvalidPoolError(f"pool.groups must be ({count},), found {self.groups.shape}")
+        if self.objects is not None and len(self.objects.offsets) != count + 1:
+            raise InvalidPoolError(
+                f"pool.objects.offsets must have {count + 1} entries for {count} frames, "
+                f"found {len(self.objects.offsets)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class ProjectState:
+    """What the project knows beside the pool; it decides the phase and the class need.
+
+    labelled: frames labelled so far.
+    trusted: whether a champion serves that may be believed (it passed the gate).
+    labelled_embeddings: (L, D) embeddings of labelled frames, so that diversity counts them.
+    class_names: C names, in the column order of Objects.probabilities.
+    class_counts: (C,) labelled objects a class, or None.
+    class_ap: (C,) champion's AP a class in 0..1, NaN where unknown, or None.
+    curve: (labelled frames, AP) of past rounds, oldest first, for the advice to stop.
+    """
+
+    labelled: int = 0
+    trusted: bool = False
+    labelled_embeddings: FloatArray | None = None
+    class_names: tuple[str, ...] = ()
+    class_counts: FloatArray | None = None
+    class_ap: FloatArray | None = None
+    curve: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The chosen frames, in rank order: the first is worth most.
+
+    ids: (K,) distinct ids of the pool.
+    scores: (K,) the strategy's value of each frame at the time it was taken.
+    reasons: one short true sentence a frame.
+    arms: (K,) "strategy" or "control".
+    weights: (K,) inverse inclusion probability for control frames (for unbiased estimates over
+        the pool), NaN for frames of the strategy arm.
+    strategy, phase: names for the record; advice: what the learning curve says, or "".
+    """
+
+    ids: StrArray
+    scores: FloatArray
+    reasons: tuple[str, ...]
+    arms: StrArray
+    weights: FloatArray
+    strategy: str
+    phase: str = ""
+    advice: str = ""
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.ids)
+        for name in ("scores", "reasons", "arms", "weights"):
+            if len(getattr(self, name)) != count:
+                raise InvalidPoolError(
+                    f"selection.{name} must have {count} entries, found {len(getattr(self, name))}"
+                )
+
+
+class Strategy(Protocol):
+    """Measure × aggregation × selector, as one plain call."""
+
+    def __call__(self, pool: Pool, *, budget: int, rng: np.random.Generator) -> Selection:
+        """Choose min(budget, len(pool)) distinct frames, best first.
+
+        The same seed gives the same answer; the order and the names of the frames do not matter
+        except in ties. Raises EmptyPoolError on an empty pool and InvalidPoolError on a budget
+        below one or when the pool lacks what the strategy reads.
+        """
+        ...
+
+
+def _check_unit(name: str, values: FloatArray) -> None:
+    if not np.all(np.isfinite(values)):
+        row = int(np.argmax(~np.isfinite(values).reshape(len(values), -1).all(axis=1)))
+        raise InvalidPoolError(f"{name} row {row} is not finite")
+    if values.size and (values.min() < 0 or values.max() > 1 + 1e-6):
+        raise InvalidPoolError(
+            f"{name} must lie in 0..1, found {float(values.min())}..{float(values.max())}"
+        )

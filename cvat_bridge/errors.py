@@ -1,0 +1,82 @@
+"""Everything the bridge raises.
+
+BridgeError
+├── ConfigError            settings that cannot be used; lists every fault
+├── GatewayError           CVAT refused or failed (operation, object, status)
+│   ├── AuthenticationError  who we are, or what we may do, is not enough
+│   ├── NotFoundError        the object is not there (any more)
+│   ├── UnsupportedError     this server's version cannot do it
+│   └── UnreachableError     no answer, 429 or 5xx after every retry: worth trying later
+├── NotReadyError          CVAT is still at work on it: worth trying later
+├── LabelMismatchError     labels of the project and of the model differ (both sides named)
+├── NothingToDoError       there is no work; not a failure (exit code 3)
+└── LedgerError            our own records cannot be read or contradict each other
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class BridgeError(Exception):
+    """The one ancestor of this package's errors."""
+
+
+class ConfigError(BridgeError, ValueError):
+    """Settings that cannot be used."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class GatewayError(BridgeError):
+    """CVAT refused or failed."""
+
+    def __init__(
+        self, operation: str, subject: str, status: int | None, detail: str, advice: str = ""
+    ) -> None:
+        self.operation, self.subject, self.status = operation, subject, status
+        self.detail, self.advice = detail, advice
+        said = f"CVAT answered {status}" if status else "CVAT gave no answer"
+        text = f"{operation} {subject}: {said}: {detail}"
+        super().__init__(f"{text}. {advice}" if advice else text)
+
+
+class AuthenticationError(GatewayError):
+    """Who we are, or what we may do, is not enough."""
+
+
+class NotFoundError(GatewayError):
+    """The object is not there (any more)."""
+
+
+class UnsupportedError(GatewayError):
+    """This server's version cannot do it."""
+
+
+class UnreachableError(GatewayError):
+    """No answer, 429 or 5xx after every retry: worth trying later."""
+
+
+class NotReadyError(BridgeError):
+    """CVAT is still at work on it: worth trying later."""
+
+
+class LabelMismatchError(BridgeError):
+    """Labels of the project and of the model differ."""
+
+    def __init__(self, project: Sequence[str], model: Sequence[str], advice: str = "") -> None:
+        self.project, self.model = tuple(project), tuple(model)
+        super().__init__(
+            f"the project's labels are {', '.join(project) or '(none)'}; "
+            f"the model's are {', '.join(model) or '(none)'}. {advice}".rstrip()
+        )
+
+
+class NothingToDoError(BridgeError):
+    """There is no work; not a failure."""
+
+
+class LedgerError(BridgeError):
+    """Our own records cannot be read or contradict each other."""

@@ -1,0 +1,328 @@
+"""The seam to CVAT: what the bridge needs of a server, in values of our own.
+
+`client.CvatClient` implements it on cvat-sdk. Tests implement it in memory. Frame numbers are
+task-relative everywhere (0 is the task's first frame), also for jobs. Every method raises
+GatewayError or one of its children; none answers "nothing" for "could not look".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+JobType = Literal["annotation", "ground_truth", "consensus_replica"]
+JobState = Literal["new", "in progress", "completed", "rejected"]
+Stage = Literal["annotation", "validation", "acceptance"]
+Storage = Literal["local", "share", "cloud_storage"]
+RawShape = dict[str, Any]  # a shape, tag or track as CVAT's JSON has it
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What this server can do; probed once, the only place that knows versions."""
+
+    version: tuple[int, int, int]
+    access_tokens: bool  # 2.48
+    media_storage: bool  # 2.44: data/meta says where files lie
+    score: bool  # 2.56: shapes carry a score
+    shapes_answer: bool  # 2.60: interactors may answer in shapes
+    webhook_changes: bool  # 2.73: webhook bodies carry `changes`
+    intervals: bool  # 2.66: annotations carry intervals
+
+
+@dataclass(frozen=True)
+class User:
+    """A CVAT account."""
+
+    id: int
+    username: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who we are on this server. read_only is None where the server does not tell."""
+
+    user: User
+    read_only: bool | None
+    is_admin: bool = False
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """An attribute of a label."""
+
+    id: int
+    name: str
+    input_type: str
+    values: tuple[str, ...] = ()
+    default_value: str = ""
+    mutable: bool = False
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label of a project or task. type: any, rectangle, polygon, mask, ellipse, tag, …"""
+
+    id: int
+    name: str
+    type: str
+    attributes: tuple[Attribute, ...] = ()
+    color: str = ""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project. owner may be None (deleted account)."""
+
+    id: int
+    name: str
+    owner: User | None
+    organization: int | None
+    updated_date: str
+    dimension: str = "2d"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task; size is 0 while no data is attached."""
+
+    id: int
+    name: str
+    project_id: int | None
+    size: int
+    mode: str  # "annotation" for images, "interpolation" for video, "" without data
+    subset: str
+    updated_date: str
+    dimension: str = "2d"
+    bug_tracker: str = ""
+    consensus_replicas: int = 0
+    validation_mode: str | None = None
+    owner: User | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job: a range of its task's frames, except a ground-truth job, which picks some."""
+
+    id: int
+    task_id: int
+    project_id: int | None
+    type: JobType
+    stage: Stage
+    state: JobState
+    assignee: User | None
+    start_frame: int
+    stop_frame: int  # inclusive
+    frame_count: int
+    updated_date: str
+    created_date: str = ""
+    parent_job_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a task as data/meta tells it."""
+
+    number: int
+    name: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Media:
+    """The frames of a task and where their files lie.
+
+    frames: every frame, deleted ones too, in order. included: for a ground-truth job's media,
+    the frames it really holds; otherwise None. is_video: frames have no files of their own.
+    """
+
+    task_id: int
+    frames: tuple[Frame, ...]
+    deleted: frozenset[int]
+    storage: Storage
+    cloud_storage_id: int | None
+    is_video: bool
+    chunk_size: int
+    included: frozenset[int] | None = None
+
+
+@dataclass(frozen=True)
+class JobAnnotations:
+    """Raw annotations of one job, as CVAT's JSON has them."""
+
+    tags: tuple[RawShape, ...] = ()
+    shapes: tuple[RawShape, ...] = ()
+    tracks: tuple[RawShape, ...] = ()
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file to upload. name is what CVAT will call it: unique in its task, no folders."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """A task to make. Exactly one of local files and server_files is given.
+
+    marker: a text that is part of `name` and of no other task's name; a repeated call finds the
+    task by it instead of making a second one. jobs: file names of each job, in rank order.
+    server_files with cloud_storage_id None means the share.
+    """
+
+    name: str
+    marker: str
+    project_id: int
+    jobs: tuple[tuple[str, ...], ...]
+    files: tuple[LocalFile, ...] = ()
+    server_files: tuple[str, ...] = ()
+    cloud_storage_id: int | None = None
+    subset: str = ""
+    image_quality: int = 95
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A webhook of a project."""
+
+    id: int
+    target_url: str
+    events: tuple[str, ...]
+    is_active: bool
+
+
+@dataclass(frozen=True)
+class FunctionInfo:
+    """A function as CVAT's own list (GET /api/lambda/functions) shows it."""
+
+    id: str
+    kind: str
+    name: str
+    labels: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a create returned: the objects with the ids that CVAT gave them."""
+
+    tags: tuple[RawShape, ...] = field(default=())
+    shapes: tuple[RawShape, ...] = field(default=())
+
+
+class Gateway(Protocol):
+    """What the bridge asks of CVAT."""
+
+    def capabilities(self) -> Capabilities:
+        """Say what the server can do; UnsupportedError below 2.48 or above 2.80 (major 2)."""
+        ...
+
+    def identity(self) -> Identity:
+        """Say who we are; AuthenticationError when the credentials are not good."""
+        ...
+
+    def project(self, project_id: int) -> Project: ...
+
+    def projects(self) -> tuple[Project, ...]: ...
+
+    def labels(self, *, project_id: int | None = None, task_id: int | None = None) -> tuple[
+        Label, ...
+    ]: ...
+
+    def tasks(self, project_id: int) -> tuple[Task, ...]: ...
+
+    def task(self, task_id: int) -> Task: ...
+
+    def jobs(self, *, project_id: int | None = None, task_id: int | None = None) -> tuple[
+        Job, ...
+    ]:
+        """All jobs of a project or task, of every type, by rising id."""
+        ...
+
+    def job(self, job_id: int) -> Job: ...
+
+    def users(self) -> tuple[User, ...]:
+        """The accounts we can see (in the organization, where one is set)."""
+        ...
+
+    def media(self, task_id: int) -> Media: ...
+
+    def job_media(self, job_id: int) -> Media: ...
+
+    def frames(self, task_id: int, numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """Give the original-quality file of each frame asked for, in rising order.
+
+        Whole chunks are fetched (and kept in a cache bounded in bytes), not one frame a request;
+        frames of a video come as PNG.
+        """
+        ...
+
+    def annotations(self, job_id: int) -> JobAnnotations: ...
+
+    def create_annotations(
+        self, job_id: int, *, shapes: Sequence[RawShape] = (), tags: Sequence[RawShape] = ()
+    ) -> Written:
+        """Append to a job, without doubling when repeated.
+
+        Objects equal to one that the job already holds (frame, label, type, points, source) are
+        not written again; theirs is what comes back. Written in bounded pieces.
+        """
+        ...
+
+    def delete_annotations(self, job_id: int, shapes: Sequence[RawShape]) -> None:
+        """Delete by id; ids that are gone already are no error."""
+        ...
+
+    def create_task(self, spec: NewTask) -> Task:
+        """Make the task with its data and wait until its jobs exist, or find it by its marker.
+
+        A task of that marker that never got its data (an earlier try died) is removed and made
+        anew. Raises NotReadyError when CVAT takes longer than the time limit.
+        """
+        ...
+
+    def find_task(self, project_id: int, marker: str) -> Task | None:
+        """Find the task whose name holds the marker; None when there is none."""
+        ...
+
+    def delete_task(self, task_id: int) -> None: ...
+
+    def update_job(
+        self,
+        job_id: int,
+        *,
+        assignee: int | None = None,
+        state: JobState | None = None,
+        stage: Stage | None = None,
+    ) -> Job:
+        """Change what is given. assignee is a user id; None leaves it as it is."""
+        ...
+
+    def set_deleted_frames(self, task_id: int, numbers: Sequence[int]) -> None:
+        """Mark these frames deleted besides those that already are."""
+        ...
+
+    def set_guide(self, project_id: int, markdown: str) -> None:
+        """Write the project's annotation guide (made when there is none)."""
+        ...
+
+    def create_issue(self, job_id: int, frame: int, message: str, position: Sequence[float]) -> int:
+        """Pin a question to a place in a frame; returns the issue's id."""
+        ...
+
+    def webhooks(self, project_id: int) -> tuple[Webhook, ...]: ...
+
+    def ensure_webhook(self, project_id: int, target_url: str, secret: str) -> Webhook:
+        """Make the project's webhook to this address, or bring an existing one up to date."""
+        ...
+
+    def ping_webhook(self, webhook_id: int) -> int:
+        """Let CVAT deliver a ping and return the status it got (0 when it could not connect)."""
+        ...
+
+    def functions(self) -> tuple[FunctionInfo, ...]:
+        """The models CVAT lists; UnreachableError when it cannot reach its function host."""
+        ...

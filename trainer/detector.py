@@ -1,0 +1,100 @@
+"""The protocols a model family implements: Detector serves, Backend learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.bundle import Bundle
+from trainer.dataset import Dataset
+from trainer.detections import Detections
+from trainer.labels import LabelMap
+
+RGBImage = NDArray[np.uint8]  # (H, W, 3)
+
+
+class Detector(Protocol):
+    """A loaded model. Safe to call from several threads; keeps no state between calls."""
+
+    @property
+    def labels(self) -> LabelMap:
+        """The classes that class_ids point into."""
+        ...
+
+    def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
+        """Answer every image in order, as one batch where the model can.
+
+        images: (H, W, 3) uint8 RGB of any sizes. min_score: 0..1; 0 keeps every candidate.
+        Returns one Detections per image, clipped to it, sorted by falling score, with an
+        embedding of the whole image where the model has one. Raises; never answers "nothing"
+        for "could not look".
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a fit, as told to whoever watches.
+
+    done, total: steps (of epochs or batches). seconds_left: estimate, or None.
+    figures: loss, ap, lr, … at this step.
+    """
+
+    stage: str
+    done: int
+    total: int
+    seconds_left: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """What every backend understands; `extra` holds a backend's own settings, checked by it.
+
+    image_size: (height, width) the network sees. time_limit: seconds of wall clock, or None.
+    base: weights to start from (a bundle folder or a checkpoint), or None for from scratch.
+    """
+
+    backend: str
+    epochs: int = 30
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    image_size: tuple[int, int] = (144, 192)
+    seed: int = 7
+    time_limit: float | None = None
+    base: Path | None = None
+    device: str = "cpu"
+    workers: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """One family of models: learns from a dataset and writes the bundle that serves."""
+
+    name: str
+    tasks: frozenset[str]  # of "boxes", "masks", "interactor"
+
+    def fit(
+        self,
+        dataset: Dataset,
+        config: FitConfig,
+        *,
+        run_dir: Path,
+        report: Callable[[Progress], None],
+    ) -> Path:
+        """Learn from dataset's train part; return the checkpoint, written inside run_dir.
+
+        A run_dir that holds a part-way state of the same dataset and config is continued, not
+        begun anew. Raises DatasetError when there is too little to learn from and TrainingError
+        when learning fails.
+        """
+        ...
+
+    def export(self, checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
+        """Write the bundle (ONNX, so that serving needs no torch) into the folder destination."""
+        ...

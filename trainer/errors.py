@@ -1,0 +1,54 @@
+"""Everything this package raises.
+
+TrainerError
+├── ConfigError    settings that cannot be used; lists every fault
+├── DatasetError   a dataset that cannot be read (file, row, reason)
+├── BundleError    a bundle that is not what its card says (path, expected, found)
+├── ImageError     bytes that are not an image we can decode
+└── TrainingError  a fit that failed (backend, log path)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class TrainerError(Exception):
+    """The one ancestor of this package's errors."""
+
+
+class ConfigError(TrainerError, ValueError):
+    """Settings that cannot be used."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class DatasetError(TrainerError):
+    """A dataset that cannot be read or learnt from."""
+
+    def __init__(self, path: Path | str, where: str, reason: str) -> None:
+        self.path, self.where, self.reason = Path(path), where, reason
+        super().__init__(f"{path}: {where}: {reason}" if where else f"{path}: {reason}")
+
+
+class BundleError(TrainerError):
+    """A bundle that is not what its card says."""
+
+    def __init__(self, path: Path | str, expected: str, found: str) -> None:
+        self.path, self.expected, self.found = Path(path), expected, found
+        super().__init__(f"{path}: expected {expected}, found {found}")
+
+
+class ImageError(TrainerError, ValueError):
+    """Bytes that are not an image we can decode."""
+
+
+class TrainingError(TrainerError):
+    """A fit that failed; the log says more."""
+
+    def __init__(self, backend: str, reason: str, log: Path | None = None) -> None:
+        self.backend, self.reason, self.log = backend, reason, log
+        super().__init__(f"{backend}: {reason}" + (f" (log: {log})" if log else ""))
