@@ -1,0 +1,1 @@
+"""What CVAT calls: the wire form, the function host, one folder an engine."""

@@ -1,0 +1,60 @@
+"""Everything this package raises.
+
+FunctionError
+├── BadRequestError   400  what the caller sent cannot be answered
+├── UnknownFunctionError 404  nothing is published under that name
+├── ModelError        500  the model failed, or answered what cannot be shown
+├── BusyError         503  too many calls wait; worth another try
+├── CallTimeoutError  504  the model took longer than a call may
+└── StoreError        500  an entry of the store that cannot be read or written
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class FunctionError(Exception):
+    """The one ancestor of this package's errors; `status` is what HTTP answers."""
+
+    status = 500
+
+
+class BadRequestError(FunctionError):
+    """What the caller sent cannot be answered."""
+
+    status = 400
+
+
+class UnknownFunctionError(FunctionError):
+    """Nothing is published under that name."""
+
+    status = 404
+
+    def __init__(self, function_id: str) -> None:
+        self.function_id = function_id
+        super().__init__(f"Function {function_id!r} not found")
+
+
+class ModelError(FunctionError):
+    """The model failed, or answered what cannot be shown."""
+
+
+class BusyError(FunctionError):
+    """Too many calls wait already."""
+
+    status = 503
+
+
+class CallTimeoutError(FunctionError):
+    """The model took longer than a call may."""
+
+    status = 504
+
+
+class StoreError(FunctionError):
+    """An entry of the store that cannot be read or written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}")
