@@ -62,7 +62,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Label:
-    """A label of a project or task. type: any, rectangle, polygon, mask, ellipse, tag, …"""
+    """A label of a project or task. type: any, rectangle, polygon, mask, ellipse, tag, and so on."""
 
     id: int
     name: str
@@ -172,6 +172,7 @@ class NewTask:
     marker: a text that is part of `name` and of no other task's name; a repeated call finds the
     task by it instead of making a second one. jobs: file names of each job, in rank order.
     server_files with cloud_storage_id None means the share.
+    Raises ValueError that names every fault.
     """
 
     name: str
@@ -183,6 +184,27 @@ class NewTask:
     cloud_storage_id: int | None = None
     subset: str = ""
     image_quality: int = 95
+
+    def __post_init__(self) -> None:
+        names = [name for job in self.jobs for name in job]
+        given = {file.name for file in self.files} | set(self.server_files)
+        faults = []
+        if not self.marker or self.marker not in self.name:
+            faults.append(f"marker {self.marker!r} is no part of the name {self.name!r}")
+        if bool(self.files) == bool(self.server_files):
+            faults.append("exactly one of files and server_files must be given")
+        if len(given) != len(self.files) + len(self.server_files):
+            faults.append("two files have the same name")
+        if not names or not all(self.jobs):
+            faults.append("every job needs at least one file")
+        if len(set(names)) != len(names):
+            faults.append("a file stands in two places of the jobs")
+        if lost := sorted(set(names) - given):
+            faults.append(f"the jobs name files that are not given: {', '.join(lost[:5])}")
+        if foldered := [file.name for file in self.files if "/" in file.name]:
+            faults.append(f"local file names hold no folders, found {foldered[0]!r}")
+        if faults:
+            raise ValueError(f"task {self.name!r}: " + "; ".join(faults))
 
 
 @dataclass(frozen=True)
@@ -224,33 +246,47 @@ class Gateway(Protocol):
         """Say who we are; AuthenticationError when the credentials are not good."""
         ...
 
-    def project(self, project_id: int) -> Project: ...
-
-    def projects(self) -> tuple[Project, ...]: ...
-
-    def labels(self, *, project_id: int | None = None, task_id: int | None = None) -> tuple[
-        Label, ...
-    ]: ...
-
-    def tasks(self, project_id: int) -> tuple[Task, ...]: ...
-
-    def task(self, task_id: int) -> Task: ...
-
-    def jobs(self, *, project_id: int | None = None, task_id: int | None = None) -> tuple[
-        Job, ...
-    ]:
-        """All jobs of a project or task, of every type, by rising id."""
+    def project(self, project_id: int) -> Project:
+        """Read one project."""
         ...
 
-    def job(self, job_id: int) -> Job: ...
+    def projects(self) -> tuple[Project, ...]:
+        """Read every project that we can see, by rising id."""
+        ...
+
+    def labels(
+        self, *, project_id: int | None = None, task_id: int | None = None
+    ) -> tuple[Label, ...]:
+        """Read the labels of a project or of a task; exactly one of them is given."""
+        ...
+
+    def tasks(self, project_id: int) -> tuple[Task, ...]:
+        """Read every task of a project, by rising id."""
+        ...
+
+    def task(self, task_id: int) -> Task:
+        """Read one task."""
+        ...
+
+    def jobs(self, *, project_id: int | None = None, task_id: int | None = None) -> tuple[Job, ...]:
+        """Read all jobs of a project or task, of every type, by rising id."""
+        ...
+
+    def job(self, job_id: int) -> Job:
+        """Read one job."""
+        ...
 
     def users(self) -> tuple[User, ...]:
-        """The accounts we can see (in the organization, where one is set)."""
+        """Read the accounts that we can see (in the organization, where one is set)."""
         ...
 
-    def media(self, task_id: int) -> Media: ...
+    def media(self, task_id: int) -> Media:
+        """Read what frames a task has and where their files lie."""
+        ...
 
-    def job_media(self, job_id: int) -> Media: ...
+    def job_media(self, job_id: int) -> Media:
+        """Read the frames that one job holds (only those, also for a ground-truth job)."""
+        ...
 
     def frames(self, task_id: int, numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """Give the original-quality file of each frame asked for, in rising order.
@@ -260,7 +296,9 @@ class Gateway(Protocol):
         """
         ...
 
-    def annotations(self, job_id: int) -> JobAnnotations: ...
+    def annotations(self, job_id: int) -> JobAnnotations:
+        """Read the raw annotations of a job."""
+        ...
 
     def create_annotations(
         self, job_id: int, *, shapes: Sequence[RawShape] = (), tags: Sequence[RawShape] = ()
@@ -268,7 +306,8 @@ class Gateway(Protocol):
         """Append to a job, without doubling when repeated.
 
         Objects equal to one that the job already holds (frame, label, type, points, source) are
-        not written again; theirs is what comes back. Written in bounded pieces.
+        not written again; theirs is what comes back, one for each object given and in that
+        order. Written in bounded pieces.
         """
         ...
 
@@ -288,7 +327,9 @@ class Gateway(Protocol):
         """Find the task whose name holds the marker; None when there is none."""
         ...
 
-    def delete_task(self, task_id: int) -> None: ...
+    def delete_task(self, task_id: int) -> None:
+        """Delete a task with all its jobs; one that is gone already is no error."""
+        ...
 
     def update_job(
         self,
@@ -313,7 +354,9 @@ class Gateway(Protocol):
         """Pin a question to a place in a frame; returns the issue's id."""
         ...
 
-    def webhooks(self, project_id: int) -> tuple[Webhook, ...]: ...
+    def webhooks(self, project_id: int) -> tuple[Webhook, ...]:
+        """Read the webhooks of a project, by rising id."""
+        ...
 
     def ensure_webhook(self, project_id: int, target_url: str, secret: str) -> Webhook:
         """Make the project's webhook to this address, or bring an existing one up to date."""
@@ -324,5 +367,5 @@ class Gateway(Protocol):
         ...
 
     def functions(self) -> tuple[FunctionInfo, ...]:
-        """The models CVAT lists; UnreachableError when it cannot reach its function host."""
+        """Read the models that CVAT lists; UnreachableError when it cannot reach its function host."""
         ...

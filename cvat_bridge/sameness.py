@@ -1,0 +1,79 @@
+"""When two annotations are the same, so that a repeated create does not double them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cvat_bridge.gateway import RawShape, Written
+
+Key = tuple[Any, ...]
+
+# CVAT stores points as text and gives back the float it was given; this only evens out 6 and 6.0
+# and the last bits that another JSON writer may differ in.
+POINT_DIGITS = 3
+
+
+def shape_key(shape: RawShape) -> Key:
+    """Name a shape by frame, label, type, points and source."""
+    elements = tuple(sorted(shape_key(element) for element in shape.get("elements") or ()))
+    return (
+        int(shape["frame"]),
+        int(shape["label_id"]),
+        str(shape["type"]),
+        tuple(round(float(value), POINT_DIGITS) for value in shape.get("points") or ()),
+        str(shape.get("source") or "manual"),
+        elements,
+    )
+
+
+def tag_key(tag: RawShape) -> Key:
+    """Name a tag by frame, label and source."""
+    return (int(tag["frame"]), int(tag["label_id"]), str(tag.get("source") or "manual"))
+
+
+def missing_shapes(wanted: Sequence[RawShape], held: Iterable[RawShape]) -> list[RawShape]:
+    """Give the wanted shapes that are not held; equal ones among the wanted count once."""
+    seen = {shape_key(shape) for shape in held}
+    missing = []
+    for shape in wanted:
+        key = shape_key(shape)
+        if key not in seen:
+            seen.add(key)
+            missing.append(shape)
+    return missing
+
+
+def missing_tags(wanted: Sequence[RawShape], held: Iterable[RawShape]) -> list[RawShape]:
+    """Give the wanted tags that are not held; equal ones among the wanted count once."""
+    seen = {tag_key(tag) for tag in held}
+    missing = []
+    for tag in wanted:
+        key = tag_key(tag)
+        if key not in seen:
+            seen.add(key)
+            missing.append(tag)
+    return missing
+
+
+def written(
+    *,
+    shapes: Sequence[RawShape],
+    tags: Sequence[RawShape],
+    held_shapes: Iterable[RawShape],
+    held_tags: Iterable[RawShape],
+) -> Written:
+    """Give, for each object wanted and in that order, the one that the job holds.
+
+    Raises KeyError when the job holds no equal of one of them.
+    """
+    shape_of: dict[Key, RawShape] = {}
+    for shape in held_shapes:
+        shape_of.setdefault(shape_key(shape), shape)
+    tag_of: dict[Key, RawShape] = {}
+    for tag in held_tags:
+        tag_of.setdefault(tag_key(tag), tag)
+    return Written(
+        tags=tuple(tag_of[tag_key(tag)] for tag in tags),
+        shapes=tuple(shape_of[shape_key(shape)] for shape in shapes),
+    )

@@ -1,0 +1,1 @@
+"""In-memory stand-ins that implement the seams."""
