@@ -1,0 +1,169 @@
+"""The rows of the ledger, as frozen values. Field order is column order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Role = Literal["train", "holdout"]
+Outcome = Literal["kept", "nudged", "relabelled", "redrawn", "deleted", "added"]
+
+
+def frame_key(task_id: int, frame: int) -> str:
+    """Name a frame: "<task>/<task-relative number>"."""
+    return f"{task_id}/{frame}"
+
+
+def split_key(key: str) -> tuple[int, int]:
+    """Read a frame's key back into task and frame number."""
+    task, _, frame = key.partition("/")
+    return int(task), int(frame)
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """What a frame's file is. problem is "" for a good image, else why it cannot be used.
+
+    suffix: of the file under images/, with its dot. perceptual: 64 hex digits of the difference
+    hash. width, height: upright, in pixels; 0 for a broken file.
+    """
+
+    key: str
+    task_id: int
+    frame: int
+    sha256: str
+    suffix: str
+    width: int
+    height: int
+    perceptual: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class UsedJob:
+    """A job as a snapshot used it."""
+
+    job_id: int
+    updated_date: str
+    state: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class JobLook:
+    """Whether a job of this date held objects of people."""
+
+    job_id: int
+    updated_date: str
+    touched: bool
+
+
+@dataclass(frozen=True)
+class SelectedFrame:
+    """A frame that a round chose. rank 1 is worth most; weight is None outside the control arm."""
+
+    rank: int
+    task_id: int
+    frame: int
+    score: float
+    arm: str
+    reason: str
+    weight: float | None = None
+
+    @property
+    def key(self) -> str:
+        """The frame's key."""
+        return frame_key(self.task_id, self.frame)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """A copy in a round's task and the frame it was made of."""
+
+    task_id: int
+    frame: int
+    source_task: int
+    source_frame: int
+    round: int
+    rank: int
+    score: float
+    arm: str
+    reason: str
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A pre-annotation. shape_id is CVAT's, or None while the write is not confirmed."""
+
+    round: int
+    job_id: int
+    frame: int
+    place: int
+    label_id: int
+    label: str
+    shape_type: str
+    points: tuple[float, ...]
+    score: float
+    model: str
+    shape_id: int | None = None
+    source: str = "auto"
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What people did to one proposal, or one object they added (proposed_label "").
+
+    iou: of the proposal's box and the final one, None when one of them is missing.
+    """
+
+    round: int
+    job_id: int
+    frame: int
+    place: int
+    outcome: Outcome
+    proposed_label: str
+    final_label: str
+    iou: float | None
+    score: float | None
+    model: str
+
+
+@dataclass(frozen=True)
+class Round:
+    """Where a round stands. Times are ISO 8601, "" while there is none."""
+
+    number: int
+    project_id: int
+    state: str
+    waits_for: str = ""
+    started: str = ""
+    ended: str = ""
+    decision: str = ""
+    reasons: tuple[str, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which model serves after a round. champion is "" when there was none."""
+
+    round: int
+    champion: str
+    challenger: str
+    promoted: bool
+    reasons: tuple[str, ...]
+    figures: Mapping[str, Any]
+    decided: str
+
+
+@dataclass(frozen=True)
+class Membership:
+    """On which side of the holdout an image stands, since when and by which rule."""
+
+    sha256: str
+    role: Role
+    group: str
+    rule: str
+    since: str

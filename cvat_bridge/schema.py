@@ -1,0 +1,132 @@
+"""The ledger's file: its tables, their migrations, and the one lock that writers take."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cvat_bridge.errors import LedgerError
+
+# The n-th entry makes version n of the file.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE frames (
+            key TEXT PRIMARY KEY, task_id INTEGER NOT NULL, frame INTEGER NOT NULL,
+            sha256 TEXT NOT NULL, suffix TEXT NOT NULL, width INTEGER NOT NULL,
+            height INTEGER NOT NULL, perceptual TEXT NOT NULL, problem TEXT NOT NULL)""",
+        """CREATE TABLE jobs_used (
+            job_id INTEGER PRIMARY KEY, updated_date TEXT NOT NULL, state TEXT NOT NULL,
+            fingerprint TEXT NOT NULL)""",
+        """CREATE TABLE job_looks (
+            job_id INTEGER PRIMARY KEY, updated_date TEXT NOT NULL, touched INTEGER NOT NULL)""",
+        """CREATE TABLE selections (
+            round INTEGER NOT NULL, rank INTEGER NOT NULL, task_id INTEGER NOT NULL,
+            frame INTEGER NOT NULL, score REAL NOT NULL, arm TEXT NOT NULL, reason TEXT NOT NULL,
+            weight REAL, PRIMARY KEY (round, rank))""",
+        """CREATE TABLE provenance (
+            task_id INTEGER NOT NULL, frame INTEGER NOT NULL, source_task INTEGER NOT NULL,
+            source_frame INTEGER NOT NULL, round INTEGER NOT NULL, rank INTEGER NOT NULL,
+            score REAL NOT NULL, arm TEXT NOT NULL, reason TEXT NOT NULL, weight REAL,
+            PRIMARY KEY (task_id, frame))""",
+        """CREATE TABLE proposals (
+            round INTEGER NOT NULL, job_id INTEGER NOT NULL, frame INTEGER NOT NULL,
+            place INTEGER NOT NULL, label_id INTEGER NOT NULL, label TEXT NOT NULL,
+            shape_type TEXT NOT NULL, points TEXT NOT NULL, score REAL NOT NULL,
+            model TEXT NOT NULL, shape_id INTEGER, source TEXT NOT NULL,
+            PRIMARY KEY (round, job_id, frame, place))""",
+        """CREATE TABLE corrections (
+            round INTEGER NOT NULL, job_id INTEGER NOT NULL, frame INTEGER NOT NULL,
+            place INTEGER NOT NULL, outcome TEXT NOT NULL, proposed_label TEXT NOT NULL,
+            final_label TEXT NOT NULL, iou REAL, score REAL, model TEXT NOT NULL,
+            PRIMARY KEY (job_id, frame, place))""",
+        """CREATE TABLE rounds (
+            number INTEGER PRIMARY KEY, project_id INTEGER NOT NULL, state TEXT NOT NULL,
+            waits_for TEXT NOT NULL, started TEXT NOT NULL, ended TEXT NOT NULL,
+            decision TEXT NOT NULL, reasons TEXT NOT NULL, figures TEXT NOT NULL)""",
+        """CREATE TABLE decisions (
+            round INTEGER PRIMARY KEY, champion TEXT NOT NULL, challenger TEXT NOT NULL,
+            promoted INTEGER NOT NULL, reasons TEXT NOT NULL, figures TEXT NOT NULL,
+            decided TEXT NOT NULL)""",
+        """CREATE TABLE holdout (
+            sha256 TEXT PRIMARY KEY, role TEXT NOT NULL, grp TEXT NOT NULL, rule TEXT NOT NULL,
+            since TEXT NOT NULL)""",
+        "CREATE INDEX provenance_by_round ON provenance (round)",
+        "CREATE INDEX proposals_by_job ON proposals (job_id)",
+    ),
+)
+
+
+class LedgerFile:
+    """A SQLite file in WAL mode with the tables above. Threads share it, one writes at a time."""
+
+    def __init__(self, path: Path | str, *, patience: float) -> None:
+        self.path = Path(path)
+        self._lock = threading.RLock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                self.path, timeout=patience, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"the ledger {self.path} cannot be opened: {error}. Is it a file of ours, and may "
+                "this user write there?"
+            ) from error
+        self._migrate()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Hold the write lock for one transaction; everything in it happens or nothing does."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise LedgerError(f"writing to the ledger {self.path} failed: {error}") from error
+
+    def upsert(self, table: str, columns: int, rows: Iterable[Sequence[Any]]) -> None:
+        """Write rows over those of the same key, in one transaction."""
+        marks = ",".join("?" * columns)
+        with self.write() as db:
+            db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)  # noqa: S608 our own names
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Read."""
+        with self._lock:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise LedgerError(f"reading the ledger {self.path} failed: {error}") from error
+
+    def all(self, table: str) -> list[tuple[Any, ...]]:
+        """Read a whole table."""
+        return self.rows(f"SELECT * FROM {table}")  # noqa: S608 our own names
+
+    def _migrate(self) -> None:
+        with self.write() as db:
+            (found,) = db.execute("PRAGMA user_version").fetchone()
+            if found > len(MIGRATIONS):
+                raise LedgerError(
+                    f"the ledger {self.path} has version {found}, this program knows up to "
+                    f"{len(MIGRATIONS)}. Upgrade it, or use another home folder."
+                )
+            for number, statements in enumerate(MIGRATIONS[found:], start=found + 1):
+                for statement in statements:
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {number}")

@@ -1,0 +1,107 @@
+"""The settings that the steps of a round read: plain values, checked when they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cvat_bridge.errors import ConfigError
+from cvat_bridge.gateway import Stage
+
+Mode = Literal["new_task", "rank_existing"]
+STAGES: tuple[Stage, ...] = ("annotation", "validation", "acceptance")
+
+
+@dataclass(frozen=True)
+class RoundSettings:
+    """How a round works.
+
+    finished_stage: a job counts as finished when it is completed at this stage or a later one.
+    holdout_share: share of the labelled frames that is frozen for evaluation, when neither a
+        ground-truth job nor a task of a holdout subset gives the holdout; 0 for none.
+    holdout_subsets: tasks of these CVAT subsets are holdout as a whole.
+    holdout_salt: changes which groups the share falls on.
+    duplicate_distance: two images whose 256-bit difference hashes differ in at most this many
+        bits are near-duplicates and stay on one side of the holdout.
+    video_segment: frames of a video in one group; 0 makes the whole video one group.
+    budget: frames a round takes. seed: of the choice. strategy: a name of STRATEGIES, "" for the
+        one that fits the phase. control_share: share of the batch that is chosen at random.
+    strategy_options: further settings, handed to the chooser as they are.
+    mode: "new_task" copies the chosen frames into one new task, "rank_existing" orders the
+        unopened jobs there are. rank_by: how a job's frames make the job's worth.
+    job_size: frames of a job of the new task. assignees: user ids or names, taken in turn;
+        none assigns nobody. task_subset: CVAT subset of the new task.
+    mark_source_deleted: hide chosen frames in their source task.
+    write_guide: keep a section with the ranked jobs in the project's annotation guide.
+    candidate_score: lowest score kept for choosing. batch_size: images a prediction takes.
+    max_candidates: objects kept a frame. min_score: lowest score of a pre-annotation;
+    min_scores: the same by label name.
+    nudge_iou: a changed shape that overlaps its proposal at least this much was nudged, below
+        it was drawn anew.
+    Raises ConfigError with every fault.
+    """
+
+    finished_stage: Stage = "annotation"
+    holdout_share: float = 0.2
+    holdout_subsets: tuple[str, ...] = ("holdout",)
+    holdout_salt: str = ""
+    duplicate_distance: int = 10
+    video_segment: int = 300
+    budget: int = 50
+    seed: int = 7
+    strategy: str = ""
+    control_share: float = 0.1
+    strategy_options: Mapping[str, Any] = field(default_factory=dict)
+    mode: Mode = "new_task"
+    rank_by: Literal["mean", "max"] = "mean"
+    job_size: int = 10
+    task_subset: str = ""
+    assignees: tuple[int | str, ...] = ()
+    mark_source_deleted: bool = False
+    write_guide: bool = True
+    candidate_score: float = 0.05
+    batch_size: int = 16
+    max_candidates: int = 300
+    min_score: float = 0.4
+    min_scores: Mapping[str, float] = field(default_factory=dict)
+    nudge_iou: float = 0.5
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} must lie in 0..1, found {value}"
+            for name, value in (
+                ("control_share", self.control_share),
+                ("candidate_score", self.candidate_score),
+                ("min_score", self.min_score),
+                ("nudge_iou", self.nudge_iou),
+                *((f"min_scores[{label}]", score) for label, score in self.min_scores.items()),
+            )
+            if not 0 <= value <= 1
+        ]
+        if not 0 <= self.holdout_share <= 0.9:
+            faults.append(f"holdout_share must lie in 0..0.9, found {self.holdout_share}")
+        faults += [
+            f"{name} must be at least {least}, found {value}"
+            for name, value, least in (
+                ("budget", self.budget, 1),
+                ("job_size", self.job_size, 1),
+                ("batch_size", self.batch_size, 1),
+                ("max_candidates", self.max_candidates, 1),
+                ("duplicate_distance", self.duplicate_distance, 0),
+                ("video_segment", self.video_segment, 0),
+            )
+            if value < least
+        ]
+        if self.finished_stage not in STAGES:
+            faults.append(f"finished_stage must be one of {', '.join(STAGES)}")
+        if self.mode not in ("new_task", "rank_existing"):
+            faults.append(f"mode must be new_task or rank_existing, found {self.mode!r}")
+        if self.rank_by not in ("mean", "max"):
+            faults.append(f"rank_by must be mean or max, found {self.rank_by!r}")
+        if faults:
+            raise ConfigError(faults)
+
+    def threshold(self, label: str) -> float:
+        """Return the lowest score at which an object of this label is pre-annotated."""
+        return self.min_scores.get(label, self.min_score)
