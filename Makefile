@@ -1,0 +1,47 @@
+# Every target makes the one virtual environment it needs; `make help` lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+STAMP  := $(VENV)/.installed
+DATA   ?=
+OUT    ?= demo-out
+ONLY   ?=
+JOBS   ?= 2
+
+export PYTHONWARNINGS ?= ignore::DeprecationWarning
+
+.PHONY: help demo test check live bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# torch goes in first and by its exact pair with torchvision: CPU machines have no other.
+$(STAMP): pyproject.toml deploy/constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --upgrade pip
+	$(VENV)/bin/pip install --quiet -c deploy/constraints.txt torch torchvision
+	$(VENV)/bin/pip install --quiet -c deploy/constraints.txt -e '.[train,yolo,dev]'
+	@touch $@
+
+demo: $(STAMP) ## three rounds on made images, or on DATA=<folder in COCO form>
+	$(RUN) -m cvat_bridge.demo --out $(OUT) $(if $(DATA),--data $(DATA))
+
+test: $(STAMP) ## everything that needs no other server
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile -m 'not live' tests
+
+check: $(STAMP) ## lint, format and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+live: $(STAMP) ## the contract suite on a real CVAT: CVAT_URL=… CVAT_TOKEN=…
+	@test -n "$(CVAT_URL)" && test -n "$(CVAT_TOKEN)" || \
+	  { echo "make live needs CVAT_URL=http://… and CVAT_TOKEN=<personal access token that may write>"; exit 2; }
+	CVAT_URL=$(CVAT_URL) CVAT_TOKEN=$(CVAT_TOKEN) $(RUN) -m pytest -m live tests
+
+bench: $(STAMP) ## measure; leaves tests/bench/results/*.json (ONLY=<area> for one)
+	$(RUN) -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data $(DATA))
+
+clean: ## remove what the targets made, the environment apart
+	rm -rf $(OUT) build dist *.egg-info .mypy_cache .ruff_cache

@@ -1,0 +1,232 @@
+"""The one YAML file: read once at the edge, every fault reported at once, secrets kept apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from cvat_bridge.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Score = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """A part of the file: frozen, and an unknown key is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class CvatSection(Section):
+    """Where CVAT is and which project the loop serves."""
+
+    url: str = "http://localhost:8080"
+    project: int | None = None
+    organization: str | None = None
+    timeout: float = Field(60.0, gt=0)
+    cache_bytes: int = Field(2 << 30, ge=1 << 20)
+
+    @model_validator(mode="after")
+    def _full_address(self) -> CvatSection:
+        if not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"url must begin with http:// or https://, found {self.url!r}")
+        return self
+
+
+class SelectionSection(Section):
+    """What a round takes from the pool."""
+
+    strategy: str = "auto"
+    budget: int = Field(50, ge=1)
+    seed: int = 7
+    control_share: Share = 0.10
+    cap_per_group: int | None = Field(None, ge=1)
+    candidate_score: Score = 0.05
+
+
+class HoldoutSection(Section):
+    """Frames that judge: the ground-truth jobs' where there are any, else a frozen share."""
+
+    share: Share = 0.15
+    duplicate_distance: int = Field(4, ge=0, le=16)
+
+
+class TrainerSection(Section):
+    """How a challenger is learnt. Everything in `extra` belongs to the backend."""
+
+    backend: str = "centernet"
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    image_size: tuple[int, int] | None = None
+    seed: int = 7
+    time_limit: float | None = Field(None, gt=0)
+    base: Path | None = None
+    device: str = "cpu"
+    min_frames: int = Field(8, ge=2)
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class PromotionSection(Section):
+    """When a challenger may serve."""
+
+    metric: Literal["ap", "ap50"] = "ap"
+    min_gain: float = 0.0
+    max_class_drop: Score = 0.10
+    min_first: Score = 0.05
+    confidence: float = Field(0.90, gt=0.5, lt=1.0)
+
+
+class RoundSection(Section):
+    """When a round begins, and how its frames come back to people."""
+
+    mode: Literal["new_task", "rank_existing"] = "new_task"
+    finished_stage: Literal["annotation", "validation", "acceptance"] = "annotation"
+    retrain_after: int = Field(20, ge=1)
+    job_size: int = Field(10, ge=1)
+    assignees: tuple[str, ...] = ()
+    mark_source_deleted: bool = False
+    guide: bool = True
+    subset: str = ""
+
+
+class PreAnnotationSection(Section):
+    """Which of the model's objects are put before people."""
+
+    enabled: bool = True
+    min_score: Score = 0.3
+    min_scores: dict[str, Score] = Field(default_factory=dict)
+
+
+class ServiceSection(Section):
+    """The bridge's own process."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8091, ge=0, le=65535)
+    public_url: str | None = None
+    poll_seconds: float = Field(60.0, gt=0)
+
+
+class FunctionHostSection(Section):
+    """The process that answers CVAT in Nuclio's place."""
+
+    url: str = "http://127.0.0.1:8070"
+    function_id: str = "champion"
+    name: str | None = None
+
+
+class Config(Section):
+    """The effective configuration."""
+
+    home: Path = Path(".cvat-bridge")
+    cvat: CvatSection = CvatSection()
+    active_learning: SelectionSection = SelectionSection()
+    holdout: HoldoutSection = HoldoutSection()
+    trainer: TrainerSection = TrainerSection()
+    promotion: PromotionSection = PromotionSection()
+    rounds: RoundSection = RoundSection()
+    pre_annotation: PreAnnotationSection = PreAnnotationSection()
+    service: ServiceSection = ServiceSection()
+    function_host: FunctionHostSection = FunctionHostSection()
+    database_url: str | None = None  # DBOS; SQLite in home unless set
+    mlflow_url: str | None = None  # MLflow; SQLite in home unless set
+
+    @property
+    def hash(self) -> str:
+        """A short name of exactly these settings, for ledger rows and model cards."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def project_id(self) -> int:
+        """The project the loop serves; ConfigError where none is set."""
+        if self.cvat.project is None:
+            raise ConfigError(["cvat.project: no project is set; run `cvat-bridge init`"])
+        return self.cvat.project
+
+
+class Secrets(BaseModel):
+    """What must never stand in a file or a log. Read from the environment alone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    access_token: SecretStr | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
+
+
+ENVIRONMENT = {
+    "access_token": "CVAT_ACCESS_TOKEN",
+    "username": "CVAT_USERNAME",
+    "password": "CVAT_PASSWORD",
+    "webhook_secret": "CVAT_BRIDGE_WEBHOOK_SECRET",
+}
+
+
+def load_secrets(environ: Mapping[str, str] = os.environ) -> Secrets:
+    """Read the secrets; ConfigError when there is no way to log in."""
+    found = {key: environ.get(name) or None for key, name in ENVIRONMENT.items()}
+    if not found["access_token"] and not (found["username"] and found["password"]):
+        raise ConfigError(
+            [
+                (
+                    "no credentials: set CVAT_ACCESS_TOKEN (a personal access token that may write), "
+                    "or CVAT_USERNAME and CVAT_PASSWORD"
+                )
+            ]
+        )
+    return Secrets.model_validate(found)
+
+
+def load_config(path: Path) -> Config:
+    """Read the file; ConfigError lists every fault with its place, what it found and what is due.
+
+    Relative paths in the file are relative to the file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            [f"{path}: cannot be read ({error.strerror}); `cvat-bridge init` writes one"]
+        ) from error
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path}: not YAML: {error}"]) from error
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise ConfigError([f"{path}: expected sections, found {type(raw).__name__}"])
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError([_fault(path, dict(item)) for item in error.errors()]) from error
+    folder = path.resolve().parent
+    base = config.trainer.base
+    return config.model_copy(
+        update={
+            "home": (folder / config.home).resolve(),
+            "trainer": config.trainer.model_copy(
+                update={"base": (folder / base).resolve() if base else None}
+            ),
+        }
+    )
+
+
+def _fault(path: Path, item: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        section = Config.model_fields.get(str(item["loc"][0])) if len(item["loc"]) > 1 else None
+        known = Config.model_fields
+        if section is not None and isinstance(section.default, BaseModel):
+            known = type(section.default).model_fields
+        return f"{path}: {place}: unknown key; known here: {', '.join(known)}"
+    return f"{path}: {place}: {item['msg']}, found {item['input']!r}"

@@ -1,0 +1,77 @@
+"""The configuration file: what is wrong is said, all at once, before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cvat_bridge.config import load_config, load_secrets
+from cvat_bridge.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "bridge.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_an_empty_file_gives_the_defaults_and_a_home_beside_it(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, ""))
+
+    assert config.home == tmp_path / ".cvat-bridge"
+    assert config.active_learning.control_share == 0.10
+
+
+def test_every_fault_is_reported_with_its_place(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "cvat: {url: cvat.local, projekt: 3}\n"
+        "active_learning: {budget: 0}\n"
+        "trainer: {epochs: many}\n",
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+
+    faults = "\n".join(caught.value.faults)
+    assert len(caught.value.faults) >= 3
+    assert "cvat.projekt: unknown key; known here: url, project" in faults
+    assert "active_learning.budget" in faults and "found 0" in faults
+    assert "trainer.epochs" in faults and "'many'" in faults
+
+
+def test_an_address_without_scheme_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must begin with http"):
+        load_config(write(tmp_path, "cvat: {url: localhost:8080}"))
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "just words"])
+def test_a_file_that_is_not_sections_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="bridge.yaml"):
+        load_config(write(tmp_path, text))
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cvat-bridge init"):
+        load_config(tmp_path / "absent.yaml")
+
+
+def test_two_settings_have_two_hashes(tmp_path: Path) -> None:
+    one = load_config(write(tmp_path, "active_learning: {budget: 5}"))
+    two = load_config(write(tmp_path, "active_learning: {budget: 6}"))
+
+    assert one.hash != two.hash
+
+
+def test_secrets_hide_themselves_when_printed() -> None:
+    secrets = load_secrets({"CVAT_ACCESS_TOKEN": "hush-hush"})
+
+    assert "hush-hush" not in repr(secrets)
+    assert secrets.access_token is not None
+    assert secrets.access_token.get_secret_value() == "hush-hush"
+
+
+def test_no_way_to_log_in_is_a_fault_that_names_the_variables() -> None:
+    with pytest.raises(ConfigError, match="CVAT_ACCESS_TOKEN"):
+        load_secrets({"CVAT_USERNAME": "anna"})
