@@ -1,0 +1,196 @@
+"""The durable round: eight steps, each recorded by DBOS when it is done and repeated when not.
+
+A killed process goes on where it was: finished steps give their recorded answer, the step that
+was under way runs again. Every step can be repeated without doubling anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from dbos import DBOS, SetWorkflowID
+from dbos import DBOSConfig as DurableConfig
+
+from cvat_bridge.errors import BridgeError, NotReadyError, UnreachableError
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.records import Round
+
+Answer = dict[str, Any]  # JSON: what a step leaves for the later ones
+Answers = Mapping[str, Answer]
+APPLICATION = "cvat-bridge"
+
+log = structlog.get_logger("round")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of the eight. `run(number, answers of the steps before)` gives this step's answer."""
+
+    name: str
+    run: Callable[[int, Answers], Answer]
+
+
+class StepFailedError(BridgeError):
+    """A step ended with an error; plain fields, so that the record of it can be read back."""
+
+    def __init__(self, step: str, kind: str, message: str, transient: bool) -> None:
+        self.step, self.kind, self.message, self.transient = step, kind, message, transient
+        super().__init__(step, kind, message, transient)
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a round ended."""
+
+    number: int
+    answers: Answers
+
+
+class Rounds:
+    """Runs rounds durably. One a process: DBOS keeps its state process-wide.
+
+    errors: the classes that a step may end with by name (packages' own errors); anything else is
+    a defect and is recorded with its class all the same.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        ledger: Ledger,
+        *,
+        project_id: int,
+        database_url: str,
+        patience: int = 5,
+        interval: float = 2.0,
+    ) -> None:
+        self._steps, self._ledger, self._project_id = tuple(steps), ledger, project_id
+        self._patience, self._interval = patience, interval
+        DBOS(config=_durable_config(database_url))
+
+        @DBOS.workflow(name="round")
+        def round_(number: int) -> Answer:
+            return self._round(number)
+
+        self._workflow = round_
+
+    def launch(self) -> None:
+        """Start DBOS; rounds that a killed process left behind go on in the background."""
+        DBOS.launch()
+
+    def close(self) -> None:
+        """Stop DBOS. A round under way goes on at the next launch."""
+        DBOS.destroy(destroy_registry=True)
+
+    def run(self, number: int) -> Ended:
+        """Run a round to its end, going on with it where it was begun before.
+
+        Raises StepFailedError when a step fails for good; calling again retries from that step.
+        """
+        last = self._last_attempt(number)
+        if last is None:
+            with SetWorkflowID(f"round-{number}"):
+                handle: Any = DBOS.start_workflow(self._workflow, number)
+        elif last.status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
+            # Recorded answers are kept; the failed step, recorded as an error, runs again.
+            done = [s for s in DBOS.list_workflow_steps(last.workflow_id) if s["error"] is None]
+            handle = DBOS.fork_workflow(last.workflow_id, len(done) + 1)
+        else:
+            handle = DBOS.retrieve_workflow(last.workflow_id)
+        answers: Answers = handle.get_result()
+        return Ended(number, answers)
+
+    def unfinished(self) -> int | None:
+        """Give the number of the round that was begun and has no good end, if there is one."""
+        rounds = DBOS.list_workflows(name="round", sort_desc=True, limit=1)
+        if rounds and rounds[0].status != "SUCCESS":
+            return _number(rounds[0])
+        return None
+
+    def _last_attempt(self, number: int) -> Any | None:
+        attempts = DBOS.list_workflows(name="round", sort_desc=True)
+        return next((a for a in attempts if _number(a) == number), None)
+
+    def _round(self, number: int) -> Answer:
+        answers: dict[str, Answer] = {}
+        self._note(number, "started")
+        for step in self._steps:
+            answers[step.name] = DBOS.run_step(
+                {
+                    "name": step.name,
+                    "retries_allowed": True,
+                    "max_attempts": self._patience,
+                    "interval_seconds": self._interval,
+                    "should_retry": _is_transient,
+                },
+                self._attempt,
+                step,
+                number,
+                dict(answers),
+            )
+        self._note(number, "done")
+        return answers
+
+    def _attempt(self, step: Step, number: int, answers: Answers) -> Answer:
+        """Run one step once; the edge where every error becomes a record."""
+        began = time.monotonic()
+        log.info("step started", round=number, step=step.name)
+        self._note(number, step.name)
+        try:
+            answer = step.run(number, answers)
+        except Exception as error:
+            log.exception("step failed", round=number, step=step.name)
+            self._note(number, step.name, waits_for=f"{step.name}: {error}")
+            raise StepFailedError(
+                step.name,
+                type(error).__name__,
+                str(error),
+                isinstance(error, (UnreachableError, NotReadyError)),
+            ) from None
+        seconds = round(time.monotonic() - began, 3)
+        log.info("step done", round=number, step=step.name, seconds=seconds)
+        return {**answer, "seconds": seconds}
+
+    def _note(self, number: int, state: str, waits_for: str = "") -> None:
+        known = next((row for row in self._ledger.rounds() if row.number == number), None)
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        row = known or Round(number, self._project_id, state, started=now)
+        self._ledger.save_round(
+            Round(
+                number=number,
+                project_id=row.project_id,
+                state=state,
+                waits_for=waits_for,
+                started=row.started,
+                ended=now if state == "done" else "",
+                decision=row.decision,
+                reasons=row.reasons,
+                figures=row.figures,
+            )
+        )
+
+
+def _durable_config(database_url: str) -> DurableConfig:
+    return {
+        "name": APPLICATION,
+        "system_database_url": database_url,
+        # One fixed version: a round begun before an upgrade of this program goes on after it.
+        "application_version": "1",
+        "executor_id": "bridge",
+        "enable_otlp": False,
+        "log_level": "ERROR",
+    }
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, StepFailedError) and error.transient
+
+
+def _number(attempt: Any) -> int:
+    return int(attempt.input["args"][0])
