@@ -62,7 +62,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Label:
-    """A label of a project or task. type: any, rectangle, polygon, mask, ellipse, tag, and so on."""
+    """A label of a project or task. type: any, rectangle, polygon, mask, ellipse, tag, or other."""
 
     id: int
     name: str
@@ -346,6 +346,10 @@ class Gateway(Protocol):
         """Mark these frames deleted besides those that already are."""
         ...
 
+    def guide(self, project_id: int) -> str:
+        """Give the project's annotation guide; "" when there is none."""
+        ...
+
     def set_guide(self, project_id: int, markdown: str) -> None:
         """Write the project's annotation guide (made when there is none)."""
         ...
@@ -367,5 +371,5 @@ class Gateway(Protocol):
         ...
 
     def functions(self) -> tuple[FunctionInfo, ...]:
-        """Read the models that CVAT lists; UnreachableError when it cannot reach its function host."""
+        """Read the models that CVAT lists; UnreachableError where it cannot reach their host."""
         ...

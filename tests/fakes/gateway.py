@@ -289,6 +289,10 @@ class FakeGateway:
         self._stored(task_id).deleted.update(numbers)
         self._leave("set_deleted_frames")
 
+    def guide(self, project_id: int) -> str:
+        self._enter("guide")
+        return self.server.guides.get(self._project(project_id).id, "")
+
     def set_guide(self, project_id: int, markdown: str) -> None:
         self._enter("set_guide", writes=True)
         self.server.guides[self._project(project_id).id] = markdown
