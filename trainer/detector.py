@@ -7,15 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from trainer.bundle import Bundle
 from trainer.dataset import Dataset
 from trainer.detections import Detections
+from trainer.images import RGBImage as RGBImage  # noqa: PLC0414 part of this seam
 from trainer.labels import LabelMap
-
-RGBImage = NDArray[np.uint8]  # (H, W, 3)
 
 
 class Detector(Protocol):

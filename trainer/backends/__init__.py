@@ -1,0 +1,34 @@
+"""Backends learn: name in FitConfig.backend → the object that implements Backend.
+
+Imported on first use, so that torch is loaded only by a process that trains.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from trainer.detector import Backend
+from trainer.errors import ConfigError
+
+BACKENDS: dict[str, str] = {
+    "centernet": "trainer.backends.centernet:BACKEND",
+}
+
+
+def backend(name: str) -> Backend:
+    """Return the backend of that name.
+
+    Raises ConfigError for a name that is not in BACKENDS, and for one whose libraries are not
+    installed, with the extra that brings them.
+    """
+    target = BACKENDS.get(name)
+    if target is None:
+        raise ConfigError([f"no backend {name!r}; there are {', '.join(BACKENDS)}"])
+    module, _, attribute = target.partition(":")
+    try:
+        return cast("Backend", getattr(importlib.import_module(module), attribute))
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            [f"backend {name} needs {error.name}: pip install 'cvat-active-learning[train]'"]
+        ) from error
