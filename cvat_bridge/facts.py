@@ -1,0 +1,353 @@
+"""What is the case: which jobs are finished and unused, what the pool is, what is held out.
+
+`gather` reads CVAT and the ledger, `derive` decides; nothing is remembered between two calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cvat_bridge.errors import NotFoundError
+from cvat_bridge.gateway import Gateway, Job, JobAnnotations, Label, Media, Project, Task
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.markers import is_round_task
+from cvat_bridge.records import JobLook, Provenance, UsedJob, frame_key
+from cvat_bridge.settings import STAGES, RoundSettings
+
+HoldoutRule = Literal["ground_truth", "subset", "share", "none"]
+
+
+@dataclass(frozen=True)
+class PoolFrame:
+    """A frame that a round may choose."""
+
+    key: str
+    task_id: int
+    frame: int
+    job_id: int
+    name: str
+    width: int
+    height: int
+    is_video: bool
+
+
+@dataclass(frozen=True)
+class LabelledJob:
+    """A finished job and the frames whose labels it gives (none deleted, none given twice).
+
+    held_out: its labels judge models and never train one.
+    """
+
+    job_id: int
+    task_id: int
+    updated_date: str
+    state: str
+    frames: tuple[int, ...]
+    held_out: bool
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is different since the last pull, by job id."""
+
+    fresh: tuple[int, ...]  # finished, never used
+    edited: tuple[int, ...]  # used, changed since
+    gone: tuple[int, ...]  # used, now deleted, reopened or rejected
+
+    def __bool__(self) -> bool:
+        return bool(self.fresh or self.edited or self.gone)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of a project: the argument of derive.
+
+    media: of every task with data, by task. reserved: frames of each ground-truth job, by job.
+    looks: of the unopened jobs, by job.
+    """
+
+    project: Project
+    labels: tuple[Label, ...]
+    tasks: tuple[Task, ...]
+    jobs: tuple[Job, ...]
+    media: Mapping[int, Media]
+    reserved: Mapping[int, frozenset[int]]
+    looks: Mapping[int, JobLook]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The state of a project's loop.
+
+    jobs: the finished jobs, by rising id. pool: frames free to be chosen, by task and frame.
+    in_work: keys of frames that people have or will get. reserved: keys of frames that belong to
+    the holdout whether or not they are labelled yet. holdout_rule: what decides the holdout.
+    new_frames: labelled frames of the fresh jobs. notes: what a person should know.
+    """
+
+    project: Project
+    labels: tuple[Label, ...]
+    tasks: Mapping[int, Task]
+    media: Mapping[int, Media]
+    jobs: tuple[LabelledJob, ...]
+    pool: tuple[PoolFrame, ...]
+    in_work: frozenset[str]
+    reserved: frozenset[str]
+    holdout_rule: HoldoutRule
+    changes: Changes
+    new_frames: int
+    notes: tuple[str, ...]
+
+    @property
+    def labelled_frames(self) -> int:
+        """Frames with finished labels, held out ones among them."""
+        return sum(len(job.frames) for job in self.jobs)
+
+
+def gather(gateway: Gateway, ledger: Ledger, project_id: int, settings: RoundSettings) -> Facts:
+    """Read the project and derive its facts.
+
+    One request for each task's media and one for each unopened job that changed since it was
+    last looked at. Tasks that vanish meanwhile are left out. Raises GatewayError, LedgerError.
+    """
+    project, labels = gateway.project(project_id), gateway.labels(project_id=project_id)
+    jobs, tasks = gateway.jobs(project_id=project_id), gateway.tasks(project_id)
+    media: dict[int, Media] = {}
+    for task in tasks:
+        if task.size and task.dimension == "2d":
+            try:
+                media[task.id] = gateway.media(task.id)
+            except NotFoundError:
+                continue
+    reserved: dict[int, frozenset[int]] = {}
+    for job in jobs:
+        if job.type == "ground_truth" and job.task_id in media:
+            included = gateway.job_media(job.id).included
+            reserved[job.id] = _range(job) if included is None else included
+    reading = Reading(
+        project, labels, tasks, jobs, media, reserved, _look(gateway, ledger, jobs, media)
+    )
+    return derive(
+        reading, used=ledger.used_jobs(), provenance=ledger.provenance(), settings=settings
+    )
+
+
+def derive(
+    reading: Reading,
+    *,
+    used: Mapping[int, UsedJob],
+    provenance: Sequence[Provenance],
+    settings: RoundSettings,
+) -> Facts:
+    """Decide what the facts are. Pure: the same reading gives the same facts.
+
+    A frame is labelled when a finished job holds it, else in work when any job that people have
+    opened, got, filled or rejected holds it, else free; free frames are the pool unless they are
+    deleted, held out, a copy, or the source of a copy that still exists.
+    """
+    media, notes = reading.media, []
+    known = {task.id: task for task in reading.tasks}
+    jobs = sorted((j for j in reading.jobs if j.task_id in media), key=lambda job: job.id)
+    whole = {t.id for t in reading.tasks if t.subset in settings.holdout_subsets and t.id in media}
+    truth = {
+        (job.task_id, frame) for job in jobs for frame in reading.reserved.get(job.id, frozenset())
+    }
+    reserved = truth | {(task, f.number) for task in whole for f in media[task].frames}
+    finished = finished_jobs(jobs, used=used, settings=settings)
+    labelled, given = _labelled(finished, media, truth, whole)
+    in_work = {
+        (job.task_id, frame)
+        for job in jobs
+        if job.type != "ground_truth"
+        and job.id not in labelled
+        and not is_free(job, reading.looks.get(job.id))
+        for frame in _range(job)
+    } - given
+    copies = {row.task_id for row in provenance}
+    copies |= {task.id for task in reading.tasks if is_round_task(task.name)}
+    sources = {(r.source_task, r.source_frame) for r in provenance if r.task_id in known}
+    taken = given | in_work | reserved | sources
+    pool = tuple(
+        _pool_frame(job, frame, media[job.task_id])
+        for job in jobs
+        if job.type == "annotation" and job.task_id not in copies
+        for frame in sorted(_range(job) - media[job.task_id].deleted)
+        if (job.task_id, frame) not in taken
+    )
+    fresh = tuple(j for j in labelled if j not in used)
+    notes += _notes(reading, settings)
+    return Facts(
+        project=reading.project,
+        labels=reading.labels,
+        tasks=known,
+        media=media,
+        jobs=tuple(labelled.values()),
+        pool=_once(pool),
+        in_work=frozenset(frame_key(*where) for where in in_work),
+        reserved=frozenset(frame_key(*where) for where in reserved),
+        holdout_rule=_rule(truth=bool(truth), whole=bool(whole), settings=settings),
+        changes=Changes(
+            fresh=fresh,
+            edited=tuple(
+                j.job_id
+                for j in labelled.values()
+                if j.job_id in used and used[j.job_id].updated_date != j.updated_date
+            ),
+            gone=tuple(sorted(set(used) - set(labelled))),
+        ),
+        new_frames=sum(len(labelled[j].frames) for j in fresh),
+        notes=tuple(notes),
+    )
+
+
+def finished_jobs(
+    jobs: Sequence[Job], *, used: Mapping[int, UsedJob], settings: RoundSettings
+) -> tuple[Job, ...]:
+    """Give the jobs whose labels may be used, by rising id.
+
+    Completed at the stage that counts or a later one. A job that was used and then moved to a
+    later stage (which makes CVAT reset its state) stays. Rejected jobs and consensus replicas
+    never count: the parent does, once the replicas are merged into it.
+    """
+    least = STAGES.index(settings.finished_stage)
+
+    def counts(job: Job) -> bool:
+        stage = STAGES.index(job.stage)
+        if job.type == "consensus_replica" or job.state == "rejected":
+            return False
+        if job.type == "ground_truth":
+            return job.state == "completed"
+        passed_on = job.id in used and stage > least
+        return passed_on or (job.state == "completed" and stage >= least)
+
+    return tuple(sorted((job for job in jobs if counts(job)), key=lambda job: job.id))
+
+
+def unused_jobs(
+    jobs: Sequence[Job], *, used: Mapping[int, UsedJob], settings: RoundSettings
+) -> tuple[Job, ...]:
+    """Give the finished jobs that no snapshot holds as they are now: what a poll asks."""
+    return tuple(
+        job
+        for job in finished_jobs(jobs, used=used, settings=settings)
+        if job.id not in used or used[job.id].updated_date != job.updated_date
+    )
+
+
+def is_free(job: Job, look: JobLook | None) -> bool:
+    """Say whether nobody has this job: new, unassigned, not under review, nothing drawn."""
+    unopened = job.state == "new" and job.assignee is None and job.stage == "annotation"
+    return unopened and look is not None and not look.touched
+
+
+def is_touched(annotations: JobAnnotations) -> bool:
+    """Say whether people have objects here; pre-annotations that nobody edited are not theirs."""
+    objects = (*annotations.tags, *annotations.shapes, *annotations.tracks)
+    return any(one.get("source", "manual") != "auto" for one in objects)
+
+
+def _look(
+    gateway: Gateway, ledger: Ledger, jobs: Sequence[Job], media: Mapping[int, Media]
+) -> dict[int, JobLook]:
+    """Look into the unopened jobs, again only where their date moved."""
+    known, looks = ledger.looks(), {}
+    unopened = JobLook(0, "", touched=False)
+    for job in jobs:
+        if job.type == "ground_truth" or job.task_id not in media or not is_free(job, unopened):
+            continue
+        look = known.get(job.id)
+        if look is None or look.updated_date != job.updated_date:
+            try:
+                touched = is_touched(gateway.annotations(job.id))
+            except NotFoundError:
+                continue
+            look = JobLook(job.id, job.updated_date, touched)
+            ledger.add_looks([look])
+        looks[job.id] = look
+    return looks
+
+
+def _labelled(
+    finished: Sequence[Job],
+    media: Mapping[int, Media],
+    truth: set[tuple[int, int]],
+    whole: set[int],
+) -> tuple[dict[int, LabelledJob], set[tuple[int, int]]]:
+    """Give each finished job its frames, and the frames that are labelled at all.
+
+    A frame in the overlap of two jobs is given by the first; a frame of a ground-truth job only
+    by that job.
+    """
+    labelled: dict[int, LabelledJob] = {}
+    given: set[tuple[int, int]] = set()
+    for job in sorted(finished, key=lambda one: (one.type != "ground_truth", one.id)):
+        task, is_truth = job.task_id, job.type == "ground_truth"
+        numbers = {f for t, f in truth if t == task} if is_truth else _range(job)
+        frames = tuple(
+            frame
+            for frame in sorted(numbers - media[task].deleted)
+            if (task, frame) not in given and (is_truth or (task, frame) not in truth)
+        )
+        given |= {(task, frame) for frame in frames}
+        labelled[job.id] = LabelledJob(
+            job.id, task, job.updated_date, job.state, frames, is_truth or task in whole
+        )
+    return dict(sorted(labelled.items())), given
+
+
+def _pool_frame(job: Job, number: int, media: Media) -> PoolFrame:
+    # A video lists one entry for all its frames.
+    frame = media.frames[number] if number < len(media.frames) else media.frames[0]
+    return PoolFrame(
+        frame_key(job.task_id, number),
+        job.task_id,
+        number,
+        job.id,
+        frame.name,
+        frame.width,
+        frame.height,
+        media.is_video,
+    )
+
+
+def _once(pool: Sequence[PoolFrame]) -> tuple[PoolFrame, ...]:
+    """Keep a frame of overlapping jobs once, in the first of them."""
+    return tuple({frame.key: frame for frame in reversed(pool)}.values())[::-1]
+
+
+def _range(job: Job) -> frozenset[int]:
+    return frozenset(range(job.start_frame, job.stop_frame + 1))
+
+
+def _rule(*, truth: bool, whole: bool, settings: RoundSettings) -> HoldoutRule:
+    if truth:
+        return "ground_truth"
+    if whole:
+        return "subset"
+    return "share" if settings.holdout_share > 0 else "none"
+
+
+def _notes(reading: Reading, settings: RoundSettings) -> list[str]:
+    notes = []
+    for task in reading.tasks:
+        if task.dimension != "2d":
+            notes.append(f"task {task.id} {task.name!r} is {task.dimension}: left out")
+        elif not task.size:
+            notes.append(f"task {task.id} {task.name!r} has no data (yet): left out")
+    rejected = [job.id for job in reading.jobs if job.state == "rejected"]
+    if rejected:
+        notes.append(f"rejected jobs train nothing: {', '.join(map(str, rejected))}")
+    waiting = [
+        job.id
+        for job in reading.jobs
+        if job.state == "completed"
+        and STAGES.index(job.stage) < STAGES.index(settings.finished_stage)
+    ]
+    if waiting:
+        notes.append(
+            f"completed, but not yet at stage {settings.finished_stage}: "
+            f"jobs {', '.join(map(str, waiting))}"
+        )
+    return notes
