@@ -1,0 +1,176 @@
+"""A simulated annotator: another user over HTTP who corrects jobs from what is known to be true.
+
+As CVAT's own editor does, an edited object becomes `semi-auto`, an untouched one stays `auto`,
+a drawn one is `manual`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import requests
+from scipy.optimize import linear_sum_assignment
+
+from cvat_bridge.demo.truth import Box, TrueObject
+
+KEEP_IOU = 0.80  # a person leaves a box that is this good
+FIX_IOU = 0.50  # and corrects one that is this good; a worse one is deleted
+RETRY_SECONDS = 30.0
+
+Shape = dict[str, Any]
+
+
+class Annotator:
+    """One person with an account. Raises requests.HTTPError when CVAT refuses."""
+
+    def __init__(
+        self, url: str, username: str, password: str, truth: Mapping[str, Sequence[TrueObject]]
+    ) -> None:
+        self._url, self._truth = url.rstrip("/"), truth
+        self.username = username
+        self._session = requests.Session()
+        self._session.auth = (username, password)
+
+    def open_jobs(self, project_id: int) -> list[dict[str, Any]]:
+        """Give my jobs that are not done, in the order they are worth: lower ids first."""
+        jobs, page = [], 1
+        while True:
+            answer = self._get(
+                "/api/jobs", project_id=project_id, page=page, page_size=100, type="annotation"
+            )
+            jobs += answer["results"]
+            if not answer["next"]:
+                break
+            page += 1
+        mine = [
+            job
+            for job in jobs
+            if job["state"] in ("new", "in progress")
+            and (job["assignee"] or {}).get("username") == self.username
+        ]
+        return sorted(mine, key=lambda job: int(job["id"]))
+
+    def finish(self, job: Mapping[str, Any], labels: Mapping[str, int]) -> Counter[str]:
+        """Correct one job and complete it; returns what was done to its pre-annotations."""
+        job_id = int(job["id"])
+        images = self._images(job)
+        shapes = self._get(f"/api/jobs/{job_id}/annotations")["shapes"]
+        proposed: dict[int, list[Shape]] = {frame: [] for frame in images}
+        for shape in shapes:
+            proposed.setdefault(int(shape["frame"]), []).append(shape)
+        done: Counter[str] = Counter(proposed=len(shapes))
+        write: dict[str, list[Shape]] = {"create": [], "update": [], "delete": []}
+        for frame, content in images.items():
+            truth = self._truth[hashlib.sha256(content).hexdigest()]
+            self._correct(frame, proposed[frame], truth, labels, write, done)
+        for action in ("delete", "update", "create"):
+            if write[action]:
+                body = {"version": 0, "tags": [], "shapes": write[action], "tracks": []}
+                self._patch(f"/api/jobs/{job_id}/annotations", body, action=action)
+        self._patch(f"/api/jobs/{job_id}", {"state": "completed"})
+        return done
+
+    def _correct(
+        self,
+        frame: int,
+        proposed: Sequence[Shape],
+        truth: Sequence[TrueObject],
+        labels: Mapping[str, int],
+        write: dict[str, list[Shape]],
+        done: Counter[str],
+    ) -> None:
+        overlap = _overlaps([_box(shape) for shape in proposed], [t.box for t in truth])
+        pairs = {
+            int(row): int(column)
+            for row, column in zip(*linear_sum_assignment(-overlap), strict=True)
+            if overlap[row, column] >= FIX_IOU
+        }
+        for row, shape in enumerate(proposed):
+            if row not in pairs:
+                write["delete"].append(shape)
+                done["deleted"] += 1
+                continue
+            wanted = truth[pairs[row]]
+            edited = dict(shape)
+            if overlap[row, pairs[row]] < KEEP_IOU:
+                edited["points"] = list(wanted.box)
+            if shape["label_id"] != labels[wanted.label]:
+                edited["label_id"] = labels[wanted.label]
+                edited["attributes"] = []
+            if edited == shape:
+                done["kept"] += 1
+                continue
+            done["nudged" if edited["label_id"] == shape["label_id"] else "relabelled"] += 1
+            write["update"].append({**edited, "source": "semi-auto"})
+        for column in sorted(set(range(len(truth))) - set(pairs.values())):
+            done["added"] += 1
+            write["create"].append(_drawn(frame, truth[column], labels))
+
+    def _images(self, job: Mapping[str, Any]) -> dict[int, bytes]:
+        """Give the job's frames at original quality, by task-relative number."""
+        first, last = int(job["start_frame"]), int(job["stop_frame"])
+        images: dict[int, bytes] = {}
+        index = 0
+        while first + len(images) <= last:
+            answer = self._session.get(
+                f"{self._url}/api/jobs/{job['id']}/data",
+                params={"type": "chunk", "quality": "original", "index": str(index)},
+                timeout=RETRY_SECONDS,
+            )
+            answer.raise_for_status()
+            with zipfile.ZipFile(io.BytesIO(answer.content)) as chunk:
+                for name in sorted(chunk.namelist()):
+                    images[first + len(images)] = chunk.read(name)
+            index += 1
+        return images
+
+    def _get(self, path: str, **params: object) -> Any:
+        answer = self._session.get(
+            self._url + path,
+            params={key: str(value) for key, value in params.items()},
+            timeout=RETRY_SECONDS,
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    def _patch(self, path: str, body: Mapping[str, Any], **params: str) -> None:
+        self._session.patch(
+            self._url + path, json=body, params=params, timeout=RETRY_SECONDS
+        ).raise_for_status()
+
+
+def _drawn(frame: int, found: TrueObject, labels: Mapping[str, int]) -> Shape:
+    return {
+        "type": "rectangle",
+        "frame": frame,
+        "label_id": labels[found.label],
+        "points": list(found.box),
+        "occluded": False,
+        "outside": False,
+        "z_order": 0,
+        "rotation": 0.0,
+        "group": 0,
+        "source": "manual",
+        "attributes": [],
+    }
+
+
+def _box(shape: Shape) -> Box:
+    x1, y1, x2, y2 = shape["points"]
+    return (x1, y1, x2, y2)
+
+
+def _overlaps(ours: Sequence[Box], theirs: Sequence[Box]) -> np.ndarray:
+    """IoU of each pair of boxes: (len(ours), len(theirs))."""
+    one = np.asarray(ours, float).reshape(-1, 1, 4)
+    two = np.asarray(theirs, float).reshape(1, -1, 4)
+    low, high = np.maximum(one[..., :2], two[..., :2]), np.minimum(one[..., 2:], two[..., 2:])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    areas = [(box[..., 2:] - box[..., :2]).prod(-1) for box in (one, two)]
+    return np.asarray(shared / np.maximum(areas[0] + areas[1] - shared, 1e-9))
