@@ -5,6 +5,7 @@ TrainerError
 ├── DatasetError   a dataset that cannot be read (file, row, reason)
 ├── BundleError    a bundle that is not what its card says (path, expected, found)
 ├── ImageError     bytes that are not an image we can decode
+├── RegistryError  a model version that is not there, or a registry that cannot be asked
 └── TrainingError  a fit that failed (backend, log path)
 """
 
@@ -52,3 +53,11 @@ class TrainingError(TrainerError):
     def __init__(self, backend: str, reason: str, log: Path | None = None) -> None:
         self.backend, self.reason, self.log = backend, reason, log
         super().__init__(f"{backend}: {reason}" + (f" (log: {log})" if log else ""))
+
+
+class RegistryError(TrainerError):
+    """A model version that is not there, or a registry that cannot be asked."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        self.key, self.reason = key, reason
+        super().__init__(f"{key}: {reason}")
