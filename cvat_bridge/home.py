@@ -1,46 +1,106 @@
-"""The folder where the bridge keeps its state, and what lies where in it."""
+"""Where the bridge keeps its state: one folder, every place in it named once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-# Told of a long step: what it is at, steps done, steps in all.
-Report = Callable[[str, int, int], None]
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    """Report to nobody."""
+from cvat_bridge.errors import BridgeError
 
 
 @dataclass(frozen=True)
 class Home:
-    """Paths under the home folder; made when first written to."""
+    """The folder and its places."""
 
-    path: Path
+    root: Path
 
     @property
     def ledger(self) -> Path:
-        """The ledger's file."""
-        return self.path / "ledger.db"
+        """Our records (SQLite)."""
+        return self.root / "ledger.db"
+
+    @property
+    def rounds_url(self) -> str:
+        """DBOS's records, unless the configuration names another database."""
+        return f"sqlite:///{self.root / 'rounds.db'}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """MLflow's records, unless the configuration names a server."""
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's files."""
+        return self.root / "mlartifacts"
+
+    @property
+    def chunks(self) -> Path:
+        """The cache of what CVAT sent."""
+        return self.root / "chunks"
+
+    @property
+    def runs(self) -> Path:
+        """Fits, one folder a run."""
+        return self.root / "runs"
+
+    @property
+    def bundles(self) -> Path:
+        """Models, one folder a version."""
+        return self.root / "bundles"
+
+    @property
+    def functions(self) -> Path:
+        """What the function host serves."""
+        return self.root / "functions"
 
     @property
     def images(self) -> Path:
         """Original image files, by sha256."""
-        return self.path / "images"
+        return self.root / "images"
 
     @property
     def snapshots(self) -> Path:
         """Datasets in COCO form, by fingerprint."""
-        return self.path / "snapshots"
+        return self.root / "snapshots"
 
     @property
     def annotations(self) -> Path:
         """Raw annotations of finished jobs, as last read."""
-        return self.path / "annotations"
+        return self.root / "annotations"
 
     @property
     def predictions(self) -> Path:
-        """Predictions, by image content and model."""
-        return self.path / "predictions"
+        """Predictions, by model and image content."""
+        return self.root / "predictions"
+
+    def webhook_secret(self) -> str:
+        """Give the secret shared with CVAT, made once and readable by this user alone."""
+        path = self.root / "webhook.secret"
+        if not path.exists():
+            self.root.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w", encoding="ascii") as out:
+                out.write(secrets.token_hex(24))
+        return path.read_text(encoding="ascii").strip()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder for one process; BridgeError when another one works in it.
+
+        The lock goes with the process, so a killed one leaves none behind.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BridgeError(
+                    f"another cvat-bridge works in {self.root}; stop it, or wait until it is done"
+                ) from None
+            yield

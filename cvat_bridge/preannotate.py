@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cvat_bridge.gateway import Gateway
-from cvat_bridge.home import Home, Report, quiet
+from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.prioritise import RankedJob
+from cvat_bridge.progress import Report, quiet
 from cvat_bridge.settings import RoundSettings
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from cvat_bridge.facts import Facts
 from cvat_bridge.gateway import Gateway
-from cvat_bridge.home import Home, Report, quiet
+from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.progress import Report, quiet
 from cvat_bridge.settings import RoundSettings
 from trainer.dataset import Dataset
 
