@@ -21,7 +21,8 @@ class Objects:
 
     offsets: (N + 1,) int64, first 0, last M, never falling.
     probabilities: (M, C) class probabilities. A sigmoid head gives independent columns in 0..1,
-        a softmax head rows that sum to 1; `head` says which, nobody guesses it from the range.
+        a softmax head rows that sum to 1, or to less when the column of the background was left
+        out; `head` says which, nobody guesses it from the range.
     boxes: (M, 4) x1 y1 x2 y2 in pixels, or None.
     disagreement: (M,) in 0..1, how much passes or models differ about the object, or None.
     head: "sigmoid" or "softmax".
@@ -50,6 +51,14 @@ class Objects:
         if self.head not in ("sigmoid", "softmax"):
             raise InvalidPoolError(f"objects.head must be sigmoid or softmax, found {self.head!r}")
         _check_unit("objects.probabilities", self.probabilities)
+        if self.head == "softmax" and rows:
+            row = int(np.argmax(self.probabilities.sum(axis=1)))
+            total = float(self.probabilities[row].sum())
+            if total > 1 + 1e-3:
+                raise InvalidPoolError(
+                    f"objects.probabilities row {row} sums to {total:.4g}; a softmax head sums to "
+                    "1 at most (say head='sigmoid' when the columns are independent)"
+                )
         for name, value, shape in (
             ("boxes", self.boxes, (rows, 4)),
             ("disagreement", self.disagreement, (rows,)),
@@ -68,12 +77,17 @@ class Pool:
     embeddings: (N, D) finite, or None.
     groups: (N,) video, scene or near-duplicate cluster of each frame, or None.
     objects: candidate objects, or None when no trusted model has looked (cold start).
+    scores: (N,) how informative each frame is, where the caller has worked it out (for example
+        `measures.map_entropy` of a semantic mask), or None. Higher is more informative.
+
+    Embeddings may be a np.memmap larger than memory: they are only ever read in blocks of rows.
     """
 
     ids: StrArray
     embeddings: FloatArray | None = None
     groups: StrArray | None = None
     objects: Objects | None = None
+    scores: FloatArray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.ids)
@@ -86,14 +100,21 @@ class Pool:
                 raise InvalidPoolError(
                     f"pool.embeddings must be ({count}, D), found {self.embeddings.shape}"
                 )
-            bad = ~np.isfinite(self.embeddings).all(axis=1)
-            if bad.any():
-                row = int(np.argmax(bad))
+            bad = _first_not_finite(self.embeddings)
+            if bad is not None:
                 raise InvalidPoolError(
-                    f"pool.embeddings of frame {self.ids[row]!r} (row {row}) is not finite"
+                    f"pool.embeddings of frame {self.ids[bad]!r} (row {bad}) is not finite"
                 )
         if self.groups is not None and self.groups.shape != (count,):
             raise InvalidPoolError(f"pool.groups must be ({count},), found {self.groups.shape}")
+        if self.scores is not None:
+            if self.scores.shape != (count,):
+                raise InvalidPoolError(f"pool.scores must be ({count},), found {self.scores.shape}")
+            bad = _first_not_finite(self.scores)
+            if bad is not None:
+                raise InvalidPoolError(
+                    f"pool.scores of frame {self.ids[bad]!r} (row {bad}) is not finite"
+                )
         if self.objects is not None and len(self.objects.offsets) != count + 1:
             raise InvalidPoolError(
                 f"pool.objects.offsets must have {count + 1} entries for {count} frames, "
@@ -159,7 +180,7 @@ class Selection:
 
 
 class Strategy(Protocol):
-    """Measure × aggregation × selector, as one plain call."""
+    """Measure x aggregation x selector, as one plain call."""
 
     def __call__(self, pool: Pool, *, budget: int, rng: np.random.Generator) -> Selection:
         """Choose min(budget, len(pool)) distinct frames, best first.
@@ -171,9 +192,19 @@ class Strategy(Protocol):
         ...
 
 
+def _first_not_finite(values: FloatArray) -> int | None:
+    """Row of the first NaN or infinity, looked for in blocks so that a memmap stays on disk."""
+    step = max(1, (1 << 22) // max(1, values[:1].size))
+    for start in range(0, len(values), step):
+        good = np.isfinite(values[start : start + step])
+        if not good.all():
+            return start + int(np.argmin(good.reshape(len(good), -1).all(axis=1)))
+    return None
+
+
 def _check_unit(name: str, values: FloatArray) -> None:
-    if not np.all(np.isfinite(values)):
-        row = int(np.argmax(~np.isfinite(values).reshape(len(values), -1).all(axis=1)))
+    row = _first_not_finite(values)
+    if row is not None:
         raise InvalidPoolError(f"{name} row {row} is not finite")
     if values.size and (values.min() < 0 or values.max() > 1 + 1e-6):
         raise InvalidPoolError(

@@ -1,0 +1,94 @@
+"""From the objects of a frame to the frame: one value a frame, and a defined place for none.
+
+Frames without a candidate object carry no evidence of their own. They stand at a quantile of the
+frames that do have objects (`empty_place`): 0 puts them level with the least informative frame,
+0.5 in the middle, 1 level with the most informative one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from active_learning.errors import InvalidPoolError
+from active_learning.pool import FloatArray, IntArray
+
+Aggregation = Callable[[FloatArray, IntArray], FloatArray]
+
+
+def largest(values: FloatArray, offsets: IntArray) -> FloatArray:
+    """Return (F,) the largest value of each frame; hunts single doubtful objects."""
+    return np.asarray(np.maximum.reduceat(values, offsets[:-1]), float)
+
+
+def total(values: FloatArray, offsets: IntArray) -> FloatArray:
+    """Return (F,) the sum of each frame; favours crowded frames, which also cost more."""
+    return np.asarray(np.add.reduceat(values, offsets[:-1]), float)
+
+
+def mean(values: FloatArray, offsets: IntArray) -> FloatArray:
+    """Return (F,) the mean of each frame; one doubtful object among many hardly shows."""
+    return total(values, offsets) / np.diff(offsets)
+
+
+def top_mean(values: FloatArray, offsets: IntArray, *, k: int = 3) -> FloatArray:
+    """Return (F,) the mean of each frame's k largest values, over fewer where it has fewer."""
+    frames = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    order = np.lexsort((-values, frames))
+    place = np.arange(len(values)) - offsets[frames]
+    kept = np.where(place < k, values[order], 0.0)
+    return total(kept, offsets) / np.minimum(np.diff(offsets), k)
+
+
+AGGREGATIONS: dict[str, Aggregation] = {
+    "max": largest,
+    "mean": mean,
+    "sum": total,
+    "topk_mean": top_mean,
+}
+
+
+def frame_values(
+    values: FloatArray,
+    offsets: IntArray,
+    *,
+    aggregation: str,
+    k: int = 3,
+    empty_place: float = 0.0,
+    weights: FloatArray | None = None,
+) -> FloatArray:
+    """Return (N,) one value a frame from (M,) object values.
+
+    k: how many objects "topk_mean" averages. empty_place: quantile, 0..1, at which frames without
+    objects stand. weights: (M,) factor of each object, for example its class need, or None.
+    Raises InvalidPoolError on an unknown aggregation, a value that is not finite or a setting
+    out of range. When no frame has an object, every frame gets 0.
+    """
+    if aggregation not in AGGREGATIONS:
+        raise InvalidPoolError(
+            f"no aggregation {aggregation!r}; there are {', '.join(sorted(AGGREGATIONS))}"
+        )
+    if k < 1:
+        raise InvalidPoolError(f"k of topk_mean must be 1 or more, found {k}")
+    if not 0 <= empty_place <= 1:
+        raise InvalidPoolError(f"empty_place must lie in 0..1, found {empty_place}")
+    if weights is not None:
+        values = values * weights
+    if not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values)))
+        raise InvalidPoolError(f"the value of object row {row} is not finite: {values[row]}")
+    offsets = np.asarray(offsets)
+    seen = np.diff(offsets) > 0
+    result = np.zeros(len(seen))
+    if not seen.any():
+        return result
+    # reduceat misreads empty slices, so the starts of the frames that have objects are kept alone.
+    starts = np.append(offsets[:-1][seen], offsets[-1])
+    if aggregation == "topk_mean":
+        result[seen] = top_mean(values, starts, k=k)
+    else:
+        result[seen] = AGGREGATIONS[aggregation](values, starts)
+    if not seen.all():
+        result[~seen] = np.quantile(result[seen], empty_place)
+    return result

@@ -1,0 +1,162 @@
+"""The first batches, when there is no model to be unsure: typical frames before odd ones.
+
+Choosing by uncertainty with few labels can be much worse than choosing at random; typical frames
+are better (Hacohen, Dekel and Weinshall, 2022). Both selectors read embeddings alone.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.exceptions import ConvergenceWarning
+
+from active_learning.distances import Float32Array, squared_distances
+from active_learning.limits import Limits
+from active_learning.ordering import top_rows
+from active_learning.pool import FloatArray, IntArray
+from active_learning.selectors import Choice
+
+# Beyond these a random part of the pool stands for all of it: clusters and balls of 20,000 frames
+# tell what is typical of a million.
+_MOST_CLUSTERED, _MOST_COVERED = 20_000, 8_192
+_MOST_CLUSTERS, _SMALL_CLUSTER, _NEIGHBOURS = 500, 5, 20
+_PURITY, _PSEUDO_CLASSES = 0.95, 10
+
+
+def typiclust(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+    """Take the most typical frame of each large cluster that holds no label yet.
+
+    TypiClust: Hacohen, Dekel and Weinshall, "Active learning on a budget", ICML 2022 (arXiv
+    2202.02794). As there: as many clusters as labels there will be, at most 500; clusters with
+    the fewest labels first, of those the largest; typicality is the inverse of the mean distance
+    to 20 neighbours of the cluster. Different here: pools above 20,000 frames are represented by
+    a random part, and the embeddings are whatever the caller has, not a self-supervised network's.
+    """
+    space = choice.needed_space("typiclust")
+    rows = _representatives(choice, limits, max(_MOST_CLUSTERED, 4 * budget))
+    vectors = space.rows(rows)
+    known = _known(choice, space.width)
+    count = min(len(known) + budget, _MOST_CLUSTERS, len(rows) + len(known))
+    if not len(rows) or budget < 1:
+        return np.zeros(0, np.int64)
+    labels = _clusters(np.concatenate([vectors, known]), count, choice.rng)
+    own, labelled = labels[: len(rows)], np.bincount(labels[len(rows) :], minlength=count)
+    sizes = np.bincount(own, minlength=count)
+    queues = {
+        int(cluster): _by_typicality(np.flatnonzero(own == cluster), vectors)
+        for cluster in np.unique(own)
+    }
+    taken: list[int] = []
+    while queues and len(taken) < budget:
+        cluster = min(queues, key=lambda c: (labelled[c], sizes[c] <= _SMALL_CLUSTER, -sizes[c], c))
+        row = next((r for r in queues[cluster] if limits.admissible(rows[r : r + 1])[0]), None)
+        if row is None:
+            del queues[cluster]
+            continue
+        queues[cluster] = queues[cluster][np.flatnonzero(queues[cluster] == row)[0] + 1 :]
+        state = "no label yet" if not labelled[cluster] else "few labels"
+        labelled[cluster] += 1
+        limits.take(int(rows[row]), f"typical of a cluster of {sizes[cluster]} frames with {state}")
+        taken.append(int(rows[row]))
+    return np.asarray(taken, np.int64)
+
+
+def probcover(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+    """Take the frame whose ball covers most frames that no ball covers yet, repeatedly.
+
+    ProbCover: Yehuda, Dekel, Hacohen and Weinshall, "Active learning through a covering lens",
+    NeurIPS 2022 (arXiv 2205.11320). As there: the radius is the largest at which 95 % of the
+    balls hold frames of one pseudo-class only, pseudo-classes being k-means clusters. Different
+    here: 10 clusters, since the number of scenes is not known; pools above 8,192 frames are
+    represented by a random part; once all is covered, a second cover begins.
+    """
+    space = choice.needed_space("probcover")
+    rows = _representatives(choice, limits, max(_MOST_COVERED, budget))
+    if not len(rows) or budget < 1:
+        return np.zeros(0, np.int64)
+    vectors = space.rows(rows)
+    radius = _pure_radius(vectors, choice.rng)
+    near = np.empty((len(rows), len(rows)), bool)
+    for start in range(0, len(rows), 1024):
+        part = slice(start, start + 1024)
+        near[part] = squared_distances(vectors[part], vectors) <= radius**2
+    covered = np.zeros(len(rows), bool)
+    known = _known(choice, space.width)
+    if len(known):
+        for start in range(0, len(known), 1024):
+            gaps = squared_distances(vectors, known[start : start + 1024])
+            covered |= gaps.min(axis=1) <= radius**2
+    degree = near[:, ~covered].sum(axis=1)
+    left = np.ones(len(rows), bool)
+    taken: list[int] = []
+    while len(taken) < budget and left.any():
+        best = int(np.argmax(np.where(left, degree, -1)))
+        left[best] = False
+        if not limits.admissible(rows[best : best + 1])[0]:
+            continue
+        fresh = near[best] & ~covered
+        limits.take(int(rows[best]), f"stands for {int(fresh.sum())} frames like it")
+        taken.append(int(rows[best]))
+        degree = degree - near[:, fresh].sum(axis=1)
+        covered |= fresh
+        if covered.all():
+            covered = ~left
+            degree = near[:, ~covered].sum(axis=1)
+    return np.asarray(taken, np.int64)
+
+
+def _representatives(choice: Choice, limits: Limits, most: int) -> IntArray:
+    """Open rows in the order of content, or a random part of them when they are too many."""
+    rows = np.flatnonzero(limits.open)
+    if len(rows) > most:
+        rows = rows[top_rows(choice.draws()[rows], most, choice.rank[rows])]
+    return rows[np.argsort(choice.rank[rows])]
+
+
+def _known(choice: Choice, width: int) -> Float32Array:
+    return choice.known if choice.known is not None else np.zeros((0, width), np.float32)
+
+
+def _clusters(vectors: Float32Array, count: int, rng: np.random.Generator) -> IntArray:
+    seed = int(rng.integers(2**31))
+    if count >= len(vectors):
+        return np.arange(len(vectors))
+    big = count > 50 and len(vectors) > 2000
+    model = (
+        MiniBatchKMeans(count, batch_size=4096, n_init=1, random_state=seed)
+        if big
+        else KMeans(count, n_init=1, random_state=seed)
+    )
+    with warnings.catch_warnings():
+        # Fewer distinct frames than clusters is no fault: the empty clusters are never asked.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return np.asarray(model.fit_predict(vectors), np.int64)
+
+
+def _by_typicality(members: IntArray, vectors: Float32Array) -> IntArray:
+    """Members of a cluster, most typical first; equals keep their order."""
+    if len(members) < 3:
+        return members
+    count = min(_NEIGHBOURS, len(members) - 1)
+    mean: FloatArray = np.empty(len(members))
+    for start in range(0, len(members), 1024):
+        gaps = squared_distances(vectors[members[start : start + 1024]], vectors[members])
+        # The nearest of the count + 1 is the frame itself.
+        near = np.partition(gaps, count, axis=1)[:, : count + 1]
+        mean[start : start + 1024] = np.sqrt(near).sum(axis=1) / count
+    return members[np.argsort(mean, kind="stable")]
+
+
+def _pure_radius(vectors: Float32Array, rng: np.random.Generator) -> float:
+    labels = _clusters(vectors, min(_PSEUDO_CLASSES, len(vectors)), rng)
+    if len(np.unique(labels)) < 2:
+        return 0.0
+    foreign = np.empty(len(vectors))
+    for start in range(0, len(vectors), 1024):
+        part = slice(start, start + 1024)
+        gaps = squared_distances(vectors[part], vectors)
+        gaps[labels[part, None] == labels[None, :]] = np.inf
+        foreign[part] = gaps.min(axis=1)
+    return float(np.sqrt(np.quantile(foreign, 1 - _PURITY)))

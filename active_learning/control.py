@@ -1,0 +1,66 @@
+"""The control arm: frames drawn at random before the strategy chooses, so figures stay unbiased."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from active_learning.errors import InvalidPoolError
+from active_learning.pool import FloatArray, IntArray, Selection
+
+_LEAST_BUDGET = 5
+
+
+def control_size(budget: int, share: float) -> int:
+    """Return how many of a batch are random: the share, at least one from a budget of 5."""
+    if not 0 <= share <= 1:
+        raise InvalidPoolError(f"control_share must lie in 0..1, found {share}")
+    if share == 0:
+        return 0
+    return min(budget, max(int(budget >= _LEAST_BUDGET), round(share * budget)))
+
+
+def control_rows(rank: IntArray, size: int, rng: np.random.Generator) -> IntArray:
+    """Draw rows without replacement, each frame of the pool with the same chance.
+
+    No cap and no veto touches the draw, and it comes before the strategy's: so every frame has
+    the inclusion probability size / N, whose inverse is the weight of a control frame.
+    """
+    order = np.argsort(rank)
+    return order[rng.choice(len(rank), size=size, replace=False)]
+
+
+def interleave(strategy: IntArray, control: IntArray) -> tuple[IntArray, IntArray]:
+    """Spread the control frames evenly over the ranking; return rows and the places of control.
+
+    A team that stops after any part of a batch still holds about the same share of control
+    frames, in random order, hence a random sample of the pool.
+    """
+    count = len(strategy) + len(control)
+    places = ((np.arange(len(control)) + 0.5) * count / max(1, len(control))).astype(np.int64)
+    rows = np.empty(count, np.int64)
+    is_control = np.zeros(count, bool)
+    is_control[places] = True
+    rows[is_control], rows[~is_control] = control, strategy
+    return rows, places
+
+
+def estimate(selection: Selection, values: FloatArray) -> tuple[float, float]:
+    """Return the pool's mean of a quantity and its standard error, from the control arm alone.
+
+    values: (K,) the quantity of each selected frame (accepted shapes, seconds, errors, …); those
+    of the strategy arm are ignored, and NaN marks control frames that nobody has annotated.
+    Hájek's ratio estimator, unbiased up to order 1/n. The error is NaN with fewer than two frames.
+    Raises InvalidPoolError when there is no control frame with a value.
+    """
+    weights = np.asarray(selection.weights, float)
+    used = np.isfinite(weights) & np.isfinite(values)
+    if not used.any():
+        raise InvalidPoolError("no control frame has a value: there is nothing to estimate from")
+    seen, weight = np.asarray(values, float)[used], weights[used]
+    mean = float((weight * seen).sum() / weight.sum())
+    count = len(seen)
+    if count < 2:
+        return mean, float("nan")
+    size = float(weights[np.isfinite(weights)].mean() * np.isfinite(weights).sum())
+    left = max(0.0, 1 - count / size)  # the correction for drawing without replacement
+    return mean, float(np.sqrt(left * seen.var(ddof=1) / count))

@@ -1,0 +1,144 @@
+"""Squared distances between frames, in float32, block by block, without copying the embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from active_learning.errors import InvalidPoolError
+from active_learning.pool import FloatArray, IntArray
+
+Float32Array = NDArray[np.float32]
+
+# |x - c|² is computed as |x|² - 2xc + |c|². Below this share of |x|² only rounding is left.
+_ROUNDING = np.float32(4e-6)
+_BLOCK_ENTRIES = 1 << 20
+
+
+class Space:
+    """The embeddings of a pool, moved to mean zero and scaled so that 1 is the typical distance.
+
+    Typical is the root of the mean squared distance between two frames of the pool, so that a
+    radius means the same whatever network made the embeddings. The array may be a np.memmap
+    larger than memory; it is read in blocks and two numbers a frame are all that is kept.
+    """
+
+    def __init__(
+        self, array: FloatArray, *, centre: NDArray[np.float64], scale: float, norms: Float32Array
+    ) -> None:
+        self._array, self._centre, self._scale = array, centre, scale
+        self.norms = norms
+        self._step = max(1, _BLOCK_ENTRIES // max(1, array.shape[1]))
+
+    @classmethod
+    def of(cls, embeddings: FloatArray) -> Space:
+        """Measure the pool's (N, D) embeddings, in two readings.
+
+        Raises InvalidPoolError when float32 cannot hold their squares.
+        """
+        count, width = embeddings.shape
+        norms = np.zeros(count, np.float32)
+        space = cls(embeddings, centre=np.zeros(width), scale=1.0, norms=norms)
+        # Sums in float64: a million float32 terms would lose their last digits to the order.
+        total, largest = np.zeros(width), 0.0
+        for _, block in space._raw_blocks():
+            total += block.sum(axis=0, dtype=np.float64)
+            largest = max(largest, float(np.abs(block).max(initial=0)))
+        space._centre = total / max(1, count)
+        for rows, block in space.blocks():
+            norms[rows] = np.einsum("ij,ij->i", block, block)
+        spread = 2 * float(norms.mean(dtype=np.float64)) if count else 0.0
+        if not np.isfinite(spread):
+            raise InvalidPoolError(
+                "pool.embeddings are too large for float32 distances; scale them, for example to "
+                "unit length"
+            )
+        # A spread within rounding of nothing is a pool of identical frames.
+        space._scale = float(1 / np.sqrt(spread)) if spread > (1e-6 * largest) ** 2 else 0.0
+        norms *= np.float32(space._scale**2)
+        return space
+
+    def subset(self, index: IntArray) -> Space:
+        """Return the rows named as a space of their own, with the same centre and scale."""
+        return Space(
+            self._array[index], centre=self._centre, scale=self._scale, norms=self.norms[index]
+        )
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    @property
+    def width(self) -> int:
+        """Length of one embedding."""
+        return int(self._array.shape[1])
+
+    def rows(self, index: IntArray) -> Float32Array:
+        """Return (K, D) embeddings of the rows named, moved and scaled."""
+        return self.place(self._array[index])
+
+    def place(self, vectors: FloatArray) -> Float32Array:
+        """Move and scale (L, D) vectors of the same network into this space.
+
+        Raises InvalidPoolError when the width differs or a value is not finite.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.width:
+            raise InvalidPoolError(
+                f"labelled embeddings must be (L, {self.width}) like the pool's, found "
+                f"{vectors.shape}; were they made by another model?"
+            )
+        kind = np.promote_types(vectors.dtype, np.float32)
+        moved = (vectors - self._centre.astype(kind)) * np.asarray(self._scale, kind)
+        if not np.isfinite(moved).all():
+            raise InvalidPoolError("labelled embeddings hold a value that is not finite")
+        return np.asarray(moved, np.float32)
+
+    def blocks(self) -> Iterator[tuple[slice, Float32Array]]:
+        """Give (rows, (b, D) float32) over the whole pool."""
+        for rows, block in self._raw_blocks():
+            kind = np.promote_types(block.dtype, np.float32)
+            with np.errstate(over="ignore"):
+                moved = block - self._centre.astype(kind)
+                moved *= np.asarray(self._scale, kind)
+                yield rows, moved.astype(np.float32, copy=False)
+
+    def shrink(self, nearest: Float32Array, centres: Float32Array) -> None:
+        """Lower nearest (N,), squared distances, in place where one of (m, D) centres is nearer."""
+        doubled = np.ascontiguousarray(centres.T) * np.float32(-2)
+        own = np.einsum("ij,ij->i", centres, centres)
+        # A product that stays in cache is added up and reduced at no cost beside the product.
+        step = int(np.clip((_BLOCK_ENTRIES >> 1) // max(1, len(centres)), 64, self._step))
+        for rows, block in self.blocks():
+            for start in range(0, len(block), step):
+                part = slice(start, start + step)
+                product = block[part] @ doubled
+                product += own
+                least = product.min(axis=1)
+                here = slice(rows.start + start, rows.start + start + len(least))
+                norms = self.norms[here]
+                least += norms
+                least[least <= _ROUNDING * norms] = 0
+                np.minimum(nearest[here], least, out=nearest[here])
+
+    def nearest(self, centres: Float32Array) -> Float32Array:
+        """Return (N,) squared distance of every frame to the nearest of (m, D) centres."""
+        found = np.full(len(self), np.inf, np.float32)
+        if len(centres):
+            self.shrink(found, centres)
+        return found
+
+    def _raw_blocks(self) -> Iterator[tuple[slice, FloatArray]]:
+        for start in range(0, len(self._array), self._step):
+            stop = min(start + self._step, len(self._array))
+            yield slice(start, stop), np.asarray(self._array[start:stop])
+
+
+def squared_distances(left: Float32Array, right: Float32Array) -> Float32Array:
+    """Return (K, m) squared distances between (K, D) and (m, D) rows of one space."""
+    own = np.einsum("ij,ij->i", left, left)
+    product: Float32Array = left @ (right.T * np.float32(-2))
+    product += np.einsum("ij,ij->i", right, right)
+    product += own[:, None]
+    product[product <= _ROUNDING * own[:, None]] = 0
+    return product
