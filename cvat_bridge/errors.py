@@ -6,6 +6,7 @@ BridgeError
 │   ├── AuthenticationError  who we are, or what we may do, is not enough
 │   ├── NotFoundError        the object is not there (any more)
 │   ├── UnsupportedError     this server's version cannot do it
+│   ├── BrokenMediaError     the frames that CVAT sent cannot be read
 │   └── UnreachableError     no answer, 429 or 5xx after every retry: worth trying later
 ├── NotReadyError          CVAT is still at work on it: worth trying later
 ├── LabelMismatchError     labels of the project and of the model differ (both sides named)
@@ -53,6 +54,10 @@ class NotFoundError(GatewayError):
 
 class UnsupportedError(GatewayError):
     """This server's version cannot do it."""
+
+
+class BrokenMediaError(GatewayError):
+    """The frames that CVAT sent cannot be read."""
 
 
 class UnreachableError(GatewayError):

@@ -1,0 +1,328 @@
+"""One connection to a CVAT server: sign-in, JSON requests with our own retries, lists, downloads.
+
+It speaks raw JSON through cvat-sdk's API client, since the SDK's models belong to one minor
+version. Reads, deletes and writes that set a value are repeated freely; a write that makes
+something is repeated here only when the server surely did nothing, and otherwise by its caller,
+who looks first at what is there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import urllib3
+from cvat_sdk import Client, Config
+from cvat_sdk.api_client.exceptions import ApiException
+from cvat_sdk.api_client.rest import RESTClientObject
+from cvat_sdk.core.client import AccessTokenCredentials
+from cvat_sdk.core.exceptions import CvatSdkException
+from cvat_sdk.core.helpers import make_request_headers
+
+from cvat_bridge.errors import ConfigError, GatewayError, UnreachableError
+from cvat_bridge.refusals import Failure, detail_of, refusal, retry_after
+from cvat_bridge.retries import Deadline, Patience, bounded
+
+CONNECT_SECONDS = 10.0
+CONNECTIONS = 8
+SERVER_FAULT_ATTEMPTS = 3  # a plain 500 mostly stays one, so it is not waited out
+JSON_ACCEPT = "application/vnd.cvat+json, application/json"
+SAFE = frozenset({"GET", "HEAD"})
+log = logging.getLogger(__name__)
+
+
+class _TimedRest(RESTClientObject):  # type: ignore[misc]  # the SDK is not typed
+    """The SDK's HTTP layer, except that no request of the SDK's own waits for ever."""
+
+    def __init__(self, configuration: Any, timeout: urllib3.Timeout) -> None:
+        super().__init__(configuration, maxsize=CONNECTIONS)
+        self._seconds = (timeout.connect_timeout, timeout.read_timeout)
+
+    def request(self, *args: Any, _request_timeout: Any = None, **kwargs: Any) -> Any:
+        return super().request(*args, _request_timeout=_request_timeout or self._seconds, **kwargs)
+
+
+@dataclass(frozen=True)
+class Password:
+    """A user name and password."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Password({self.username!r})"
+
+
+class Connection:
+    """A signed-in line to a server; may be used from several threads."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None,
+        password: Password | None,
+        organization: str | None,
+        timeout: float,
+        patience: Patience,
+        page_size: int,
+        cache_dir: Path,
+    ) -> None:
+        if (token is None) == (password is None):
+            raise ConfigError(["give either a personal access token or a user and password"])
+        self.patience, self.timeout, self.page_size = patience, timeout, page_size
+        self.organization = organization
+        self.read_only: bool | None = None if token else False
+        self._password = password
+        self._sign_in = threading.Lock()
+        try:
+            self.sdk = Client(
+                url, config=Config(cache_dir=cache_dir / "sdk"), check_server_version=False
+            )
+        except CvatSdkException as error:
+            raise ConfigError([f"cvat url {url!r}: {error}"]) from error
+        self.url: str = self.sdk.api_map.host
+        configuration = self.sdk.api_client.configuration
+        configuration.retries = urllib3.Retry(
+            total=None, connect=0, read=0, redirect=False, status=0, other=0
+        )
+        self._rest = _TimedRest(
+            configuration, urllib3.Timeout(connect=CONNECT_SECONDS, read=timeout)
+        )
+        self.sdk.api_client.rest_client = self._rest
+        self.sdk.organization_slug = organization
+        if token is not None:
+            self.sdk.login(AccessTokenCredentials(token))
+        else:
+            self._log_in()
+
+    def close(self) -> None:
+        """Drop the connections; the session of a password login ends with the process."""
+        self._rest.pool_manager.clear()
+        self.sdk.api_client.close()
+
+    def get(self, path: str, subject: str, *, query: Mapping[str, Any] | None = None) -> Any:
+        """Read JSON."""
+        return self.call("GET", path, "read", subject, query=query)
+
+    def pages(
+        self, path: str, subject: str, *, query: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Read a whole list, page by page, by rising id."""
+        rows: dict[int, dict[str, Any]] = {}
+        page = 1
+        while True:
+            asked = {**(query or {}), "page": page, "page_size": self.page_size, "sort": "id"}
+            answer = self.get(path, subject, query=asked)
+            if not isinstance(answer, dict) or "results" not in answer:
+                raise GatewayError("read", subject, 200, f"{path} gave no list of pages")
+            rows.update((int(row["id"]), row) for row in answer["results"])
+            if not answer.get("next"):
+                return [row for _, row in sorted(rows.items())]
+            page += 1
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        doing: str,
+        subject: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        repeatable: bool = True,
+        wait_out: bool = True,
+    ) -> Any:
+        """Send JSON and read the JSON answer (None where it is empty).
+
+        repeatable: sending it twice does the same as once. wait_out: try again while it may help.
+        Raises a GatewayError that names what we were doing and to what.
+        """
+        with bounded(self.patience) as deadline:
+            response = self._answered(
+                deadline, method, path, doing, subject, query, body, repeatable, wait_out
+            )
+        if not response.data:
+            return None
+        try:
+            return json.loads(response.data)
+        except ValueError:
+            kind = response.headers.get("Content-Type", "nothing it names")
+            raise GatewayError(
+                doing,
+                subject,
+                response.status,
+                f"expected JSON from {path}, found {kind}",
+                "Is this the address of a CVAT server?",
+            ) from None
+
+    def download(
+        self, path: str, subject: str, target: IO[bytes], *, query: Mapping[str, Any]
+    ) -> None:
+        """Write the answer's bytes to a file that can be rewound."""
+        with bounded(self.patience) as deadline:
+            attempt = 0
+            while True:
+                response = self._answered(
+                    deadline, "GET", path, "read", subject, query, None, True, True, stream=True
+                )
+                try:
+                    for block in response.stream(1 << 20):
+                        target.write(block)
+                except urllib3.exceptions.HTTPError as error:
+                    failure = Failure(None, f"the answer broke off: {error}")
+                else:
+                    return
+                finally:
+                    response.release_conn()
+                target.seek(0)
+                target.truncate()
+                if not deadline.pause(attempt):
+                    raise refusal("read", subject, failure, writes=False, read_only=self.read_only)
+                attempt += 1
+
+    @contextmanager
+    def translated(self, doing: str, subject: str) -> Iterator[None]:
+        """Turn what cvat-sdk's own helpers raise inside into errors of ours."""
+        try:
+            yield
+        except ApiException as error:
+            failure = Failure(error.status or None, detail_of(_bytes(error.body)))
+            raise self._refusal(doing, subject, failure, writes=True) from error
+        except (urllib3.exceptions.HTTPError, CvatSdkException) as error:
+            raise UnreachableError(doing, subject, None, str(error)) from error
+
+    def _answered(
+        self,
+        deadline: Deadline,
+        method: str,
+        path: str,
+        doing: str,
+        subject: str,
+        query: Mapping[str, Any] | None,
+        body: Any,
+        repeatable: bool,
+        wait_out: bool,
+        *,
+        stream: bool = False,
+    ) -> Any:
+        signed_again = False
+        attempt = 0
+        while True:
+            response, failure = self._attempt(deadline, method, path, query, body, stream)
+            if failure is None:
+                return response
+            if failure.status == 401 and self._password is not None and not signed_again:
+                signed_again = True
+                self._log_in()
+                continue
+            again = failure.transient or (
+                failure.status == 500 and attempt + 1 < SERVER_FAULT_ATTEMPTS
+            )
+            safe = repeatable or failure.untouched
+            if (
+                wait_out
+                and again
+                and safe
+                and deadline.pause(attempt, at_least=failure.retry_after)
+            ):
+                log.info("%s %s: %s; trying again", doing, subject, failure.detail)
+                attempt += 1
+                continue
+            raise self._refusal(doing, subject, failure, writes=method not in SAFE)
+
+    def _attempt(
+        self,
+        deadline: Deadline,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: Any,
+        stream: bool,
+    ) -> tuple[Any, Failure | None]:
+        headers = make_request_headers(self.sdk.api_client)
+        if not stream:
+            headers |= {"Accept": JSON_ACCEPT, "Accept-Encoding": "gzip"}
+        left = max(1.0, deadline.remaining())
+        try:
+            response = self._rest.request(
+                method,
+                self.url + path,
+                query_params=list((query or {}).items()),
+                headers=headers,
+                body=body,
+                _parse_response=not stream,
+                _request_timeout=(min(CONNECT_SECONDS, left), min(self.timeout, left)),
+                _check_status=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            cause = getattr(error, "reason", None) or error
+            never = isinstance(
+                cause,
+                (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError),
+            )
+            return None, Failure(None, str(cause), never_sent=never)
+        except ApiException as error:  # the SDK's way to report a certificate fault
+            return None, Failure(None, str(error.reason), never_sent=True)
+        if 200 <= response.status < 300:
+            return response, None
+        content = response.read() if stream else response.data
+        detail = detail_of(content)
+        if location := response.headers.get("Location"):
+            detail = f"redirected to {location}"
+        waits = retry_after(response.headers.get("Retry-After"))
+        return None, Failure(response.status, detail, waits)
+
+    def _refusal(self, doing: str, subject: str, failure: Failure, *, writes: bool) -> GatewayError:
+        if failure.status == 403 and writes and self.read_only is None:
+            self.probe_token()
+        return refusal(doing, subject, failure, writes=writes, read_only=self.read_only)
+
+    def probe_token(self) -> bool | None:
+        """Learn whether our token may only read; None where the server does not tell."""
+        if self.read_only is None:
+            try:
+                token = self.get("/api/auth/access_tokens/self", "our access token")
+            except GatewayError as error:
+                log.info("could not learn what the token may do: %s", error)
+                return None
+            self.read_only = bool(token["read_only"])
+        return self.read_only
+
+    def _log_in(self) -> None:
+        if self._password is None:
+            raise ConfigError(["there is no password to sign in with"])
+        client = self.sdk.api_client
+        with self._sign_in, bounded(self.patience) as deadline:
+            client.cookies.clear()
+            client.configuration.api_key.pop("csrfHeaderAuth", None)
+            body = {"username": self._password.username, "password": self._password.password}
+            attempt = 0
+            while True:
+                response, failure = self._attempt(
+                    deadline, "POST", "/api/auth/login", None, body, stream=True
+                )
+                if failure is None:
+                    break
+                if not (failure.transient and deadline.pause(attempt)):
+                    if failure.status == 400:  # how CVAT says that the password is wrong
+                        failure = Failure(401, failure.detail)
+                    raise refusal(
+                        "sign in as", self._password.username, failure, writes=False, read_only=None
+                    )
+                attempt += 1
+            response.drain_conn()
+            for cookie in response.headers.getlist("Set-Cookie"):
+                client.cookies.load(cookie)
+            if "csrftoken" in client.cookies:
+                client.configuration.api_key["csrfHeaderAuth"] = client.cookies["csrftoken"].value
+
+
+def _bytes(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else str(body or "").encode()
