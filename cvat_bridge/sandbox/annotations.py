@@ -1,0 +1,265 @@
+"""Annotations of jobs: what is stored, created, replaced and deleted, with CVAT's semantics.
+
+Ids come from one sequence a kind and are never reused; `update` deletes by id and creates again
+under the same id, so that it also brings back what is gone; PUT wipes first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cvat_bridge.sandbox import labels
+from cvat_bridge.sandbox.errors import invalid
+from cvat_bridge.sandbox.shapes import KINDS
+from cvat_bridge.sandbox.state import Db, Row
+
+Objects = dict[str, list[Row]]
+_TABLES = {"tags": "tag", "shapes": "shape", "tracks": "track"}
+
+
+@dataclass(frozen=True)
+class LabelBook:
+    """The labels of a task with their attributes; sublabels too."""
+
+    attributes: Mapping[int, Sequence[Row]]
+
+    @staticmethod
+    def of(db: Db, task: Row) -> LabelBook:
+        """Read the labels that apply to a task."""
+        found: dict[int, Sequence[Row]] = {}
+        for row in labels.of_task(db, task):
+            parts = db.all("SELECT * FROM label WHERE parent_id = ?", row["id"])
+            for label in (row, *parts):
+                found[label["id"]] = labels.attributes(db, label["id"])
+        return LabelBook(found)
+
+    def check(self, item: Row, *, mutable: bool | None = None) -> None:
+        """Raise ApiError 400 for a label or attribute that is not of this task."""
+        label_id = item["label_id"]
+        if label_id not in self.attributes:
+            raise invalid(f"label_id `{label_id}` is invalid")
+        known = {
+            row["id"]
+            for row in self.attributes[label_id]
+            if mutable is None or bool(row["mutable"]) == mutable
+        }
+        for attribute in item.get("attributes", ()):
+            if attribute["spec_id"] not in known:
+                raise invalid(f"spec_id `{attribute['spec_id']}` is invalid")
+            if "value" not in attribute:
+                raise ValueError("an attribute without a value: CVAT fails here too")
+
+    def filled(self, item: Row, *, mutable: bool | None = None) -> list[Row]:
+        """Give an item's attributes, with the default of each one that it lacks."""
+        given = list(item.get("attributes", ()))
+        present = {attribute["spec_id"] for attribute in given}
+        return given + [
+            {"spec_id": row["id"], "value": row["default_value"]}
+            for row in self.attributes.get(item["label_id"], ())
+            if row["id"] not in present and (mutable is None or bool(row["mutable"]) == mutable)
+        ]
+
+
+def _tag(item: Row) -> Row:
+    return {
+        "id": item.get("id"),
+        "label_id": item["label_id"],
+        "frame": item["frame"],
+        "group": item.get("group") or 0,
+        "source": item.get("source", "manual"),
+        "attributes": item.get("attributes", []),
+    }
+
+
+def _drawn(item: Row) -> Row:
+    return {
+        "type": item["type"],
+        "occluded": item.get("occluded", False),
+        "outside": item.get("outside", False),
+        "z_order": item.get("z_order", 0),
+        "rotation": item.get("rotation", 0.0),
+        "points": item["points"],
+    }
+
+
+def _shape(item: Row) -> Row:
+    shape = {
+        **_drawn(item),
+        "id": item.get("id"),
+        "label_id": item["label_id"],
+        "group": item.get("group") or 0,
+        "source": item.get("source", "manual"),
+        "frame": item["frame"],
+        "score": item.get("score", 1),
+        "attributes": item.get("attributes", []),
+        "elements": [],
+    }
+    shape["elements"] = [
+        {
+            **_shape(
+                {
+                    "group": shape["group"],
+                    "source": shape["source"],
+                    **part,
+                    "frame": shape["frame"],
+                }
+            )
+        }
+        for part in item.get("elements", ())
+    ]
+    for part in shape["elements"]:
+        part.pop("elements")
+    return shape
+
+
+def _keyframe(item: Row) -> Row:
+    return {
+        **_drawn(item),
+        "frame": item["frame"],
+        "id": item.get("id"),
+        "attributes": item.get("attributes", []),
+    }
+
+
+def _track(item: Row) -> Row:
+    frame = item.get("frame", min((shape["frame"] for shape in item["shapes"]), default=0))
+    return {
+        "id": item.get("id"),
+        "label_id": item["label_id"],
+        "frame": frame,
+        "group": item.get("group") or 0,
+        "source": item.get("source", "manual"),
+        "shapes": sorted(map(_keyframe, item["shapes"]), key=lambda shape: shape["frame"]),
+        "attributes": item.get("attributes", []),
+        "elements": [_track({"frame": frame, **part}) for part in item.get("elements", ())],
+    }
+
+
+_NORMAL = {"tags": _tag, "shapes": _shape, "tracks": _track}
+
+
+def _checked(book: LabelBook, kind: str, items: Iterable[Row]) -> None:
+    for item in items:
+        if kind == "tracks":
+            book.check(item, mutable=False)
+            for shape in item["shapes"]:
+                book.check({**shape, "label_id": item["label_id"]}, mutable=True)
+        else:
+            book.check(item)
+        _checked(book, kind, item.get("elements", ()))
+
+
+def _number(db: Db, kind: str, items: Sequence[Row]) -> None:
+    """Give ids to what has none: objects, skeleton elements and keyframes."""
+    groups: dict[str, list[Row]] = {"tag": [], "shape": [], "track": [], "keyframe": []}
+    pending = list(items)
+    while pending:
+        item = pending.pop()
+        groups[_TABLES[kind]].append(item)
+        groups["keyframe"] += item.get("shapes", ())
+        pending += item.get("elements", ())
+    for name, members in groups.items():
+        lacking = [member for member in members if member.get("id") is None]
+        lacking.reverse()
+        if lacking:
+            for member, new in zip(lacking, db.ids(name, len(lacking)), strict=True):
+                member["id"] = new
+
+
+def create(db: Db, job_id: int, book: LabelBook, given: Objects) -> Objects:
+    """Store objects and give them with their ids; ApiError 400 when an id is taken."""
+    made: Objects = {}
+    for kind in KINDS:
+        items = [_NORMAL[kind](item) for item in given.get(kind, ())]
+        _checked(book, kind, items)
+        _number(db, kind, items)
+        table = _TABLES[kind]
+        for item in items:
+            holder = db.get(table, item["id"])
+            if holder is not None:
+                raise invalid(
+                    'duplicate key value violates unique constraint "engine_labeled'
+                    f'{table}_pkey"\nDETAIL:  Key (id)=({item["id"]}) already exists.\n'
+                )
+        db.many(
+            f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)",  # noqa: S608  tables are ours
+            [
+                (item["id"], job_id, item["frame"], item["label_id"], json.dumps(item))
+                for item in items
+            ],
+        )
+        made[kind] = items
+    return made
+
+
+def delete(db: Db, job_id: int, given: Objects) -> None:
+    """Remove objects of a job by id; unknown ids are no error."""
+    for kind in KINDS:
+        db.many(
+            f"DELETE FROM {_TABLES[kind]} WHERE id = ? AND job_id = ?",  # noqa: S608
+            [(item["id"], job_id) for item in given.get(kind, ()) if item.get("id") is not None],
+        )
+
+
+def clear(db: Db, job_id: int) -> bool:
+    """Remove everything of a job; say whether there was anything."""
+    return any(
+        [
+            db.run(f"DELETE FROM {table} WHERE job_id = ?", job_id).rowcount  # noqa: S608
+            for table in _TABLES.values()
+        ]
+    )
+
+
+def stored(db: Db, job_id: int, kind: str) -> list[Row]:
+    """Give one kind of a job's objects as they are stored."""
+    table = _TABLES[kind]
+    sql = f"SELECT body FROM {table} WHERE job_id = ? ORDER BY id"  # noqa: S608
+    return [json.loads(row["body"]) for row in db.all(sql, job_id)]
+
+
+def _floats(item: Row) -> Row:
+    return {
+        **item,
+        "points": [float(value) for value in item["points"]],
+        "rotation": float(item["rotation"]),
+    }
+
+
+def _shown(book: LabelBook, kind: str, item: Row) -> Row:
+    if kind == "tags":
+        return {**item, "attributes": book.filled(item)}
+    if kind == "shapes":
+        shown = {**_floats(item), "score": float(item["score"]), "attributes": book.filled(item)}
+        if "elements" in item:
+            shown["elements"] = [_shown(book, kind, part) for part in item["elements"]]
+        return shown
+    # immutable attributes stand on the track, mutable ones on its first keyframe
+    keyframes = [_floats(shape) for shape in item["shapes"]]
+    if keyframes:
+        first = {**keyframes[0], "label_id": item["label_id"]}
+        keyframes[0] = {**keyframes[0], "attributes": book.filled(first, mutable=True)}
+    return {
+        **item,
+        "shapes": keyframes,
+        "attributes": book.filled(item, mutable=False),
+        "elements": [_shown(book, kind, part) for part in item["elements"]],
+    }
+
+
+def read(db: Db, job_id: int, book: LabelBook) -> Objects:
+    """Give the objects of a job as GET shows them, with defaults filled in."""
+    return {kind: [_shown(book, kind, item) for item in stored(db, job_id, kind)] for kind in KINDS}
+
+
+def whole(objects: Objects) -> dict[str, Any]:
+    """Give the body that carries these objects."""
+    return {"version": 0, **{kind: objects.get(kind, []) for kind in KINDS}, "intervals": []}
+
+
+def normal(kind: str, item: Row) -> Row:
+    """Give one object in the form it is stored in."""
+    return _NORMAL[kind](item)

@@ -1,0 +1,251 @@
+"""From uploaded or server files to a task's frames and jobs (the work behind a 202)."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cvat_bridge.sandbox import events, media, records, validation
+from cvat_bridge.sandbox.call import Call
+from cvat_bridge.sandbox.requests import RequestError
+from cvat_bridge.sandbox.state import Row, now
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file a task is made of: the name CVAT will show, and where it lies."""
+
+    name: str
+    path: Path
+
+
+def _listed(folder: Path) -> list[Source]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [
+        Source(path.relative_to(folder).as_posix(), path)
+        for path in files
+        if not path.name.startswith(".")
+    ]
+
+
+def _from_client(call: Call, task_id: int, data_id: int) -> list[Source]:
+    """Move the uploads into the task's own folder, unpacking archives."""
+    inbox = call.state.path("uploads", f"task-{task_id}")
+    raw = call.state.path("data", str(data_id), "raw")
+    for source in _listed(inbox):
+        target = raw / source.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.path.suffix.lower() == ".zip":
+            _unpack(source.path, raw)
+        else:
+            shutil.move(source.path, target)
+    shutil.rmtree(inbox, ignore_errors=True)
+    return _listed(raw)
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(target)
+    except zipfile.BadZipFile as error:
+        raise RequestError(f"{archive.name} is not a zip file") from error
+
+
+def _from_server(root: Path, names: Sequence[str], *, what: str) -> list[Source]:
+    found: list[Source] = []
+    for name in names:
+        path = root / name
+        if path.is_dir():
+            found += [Source(f"{name.rstrip('/')}/{s.name}", s.path) for s in _listed(path)]
+        elif path.is_file():
+            found.append(Source(name, path))
+        else:
+            raise RequestError(f"No such file or directory in the {what}: {name}")
+    return found
+
+
+def _natural(name: str) -> list[Any]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def _ordered(sources: list[Source], settings: dict[str, Any]) -> list[Source]:
+    mapping = settings.get("job_file_mapping")
+    order = [name for job in mapping for name in job] if mapping else None
+    method = settings.get("sorting_method", "lexicographical")
+    if order is None and method == "predefined":
+        order = settings.get("upload_file_order") or settings.get("arrival")
+    if order:
+        by_name = {source.name: source for source in sources}
+        missing = [name for name in order if name not in by_name]
+        if missing:
+            raise RequestError(f"Files in the mapping but not in the task: {', '.join(missing)}")
+        return [by_name[name] for name in order]
+    if method == "random":
+        shuffled = list(sources)
+        random.shuffle(shuffled)
+        return shuffled
+    if method == "predefined":
+        return list(sources)
+    key = _natural if method == "natural" else str
+    return sorted(sources, key=lambda source: key(source.name))
+
+
+def _chosen(count: int, settings: dict[str, Any]) -> range:
+    step = int((settings.get("frame_filter") or "step=1").partition("=")[2] or 1)
+    start = settings.get("start_frame") or 0
+    stop = settings.get("stop_frame")
+    last = count - 1 if stop is None else min(stop, count - 1)
+    if start > last:
+        raise RequestError("No frames are left after start_frame, stop_frame and frame_filter")
+    return range(start, last + 1, step)
+
+
+def _count_video(path: Path) -> tuple[int, int, int]:
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            count = sum(1 for packet in container.demux(stream) if packet.size)
+            return count, stream.width, stream.height
+    except (av.FFmpegError, IndexError) as error:
+        raise RequestError(f"{path.name} cannot be read as a video: {error}") from error
+
+
+def _segments(
+    size: int, task: Row, settings: dict[str, Any], *, video: bool
+) -> tuple[list[tuple[int, int]], int]:
+    """Give first and last frame of each job, and the overlap between them."""
+    mapping = settings.get("job_file_mapping")
+    if mapping:
+        ends, start = [], 0
+        for names in mapping:
+            ends.append((start, start + len(names) - 1))
+            start += len(names)
+        return ends, 0
+    length = task["segment_size"] or size
+    if length >= size:
+        return [(0, size - 1)], 0
+    default = 5 if video else 0
+    wanted = default if task["overlap"] is None else task["overlap"]
+    overlap = min(wanted, length // 2)
+    starts = range(0, size - overlap, length - overlap)
+    return [(start, min(start + length, size) - 1) for start in starts], overlap
+
+
+def attach(call: Call, task_id: int, data_id: int, settings: dict[str, Any]) -> None:
+    """Fill a task's data and make its jobs; RequestError says why it cannot be done."""
+    task = call.db.get("task", task_id)
+    if task is None:
+        raise RequestError("The task was deleted")
+    server = settings.get("server_files") or []
+    if server:
+        root, what = Path(settings["root"]), settings["storage"]
+        sources = _from_server(root, server, what="share" if what == "share" else "bucket")
+        excluded = set(settings.get("server_files_exclude") or ())
+        sources = [source for source in sources if source.name not in excluded]
+    else:
+        sources = _from_client(call, task_id, data_id)
+    videos = [source for source in sources if source.path.suffix.lower() in media.VIDEOS]
+    images = [source for source in sources if source.path.suffix.lower() in media.IMAGES]
+    if not videos and not images:
+        raise RequestError("No media data found")
+    if videos and (images or len(videos) > 1):
+        raise RequestError("Only one video or several images are supported in a task")
+    columns = _video(videos[0], settings) if videos else None
+    rows: list[tuple[Any, ...]] = []
+    if columns is None:
+        rows, columns = _images(_ordered(images, settings), data_id, settings)
+    with call.db.transaction():
+        call.db.many("INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?)", rows)
+        call.db.update("data", data_id, chunks_updated_date=now(), **columns)
+        _finish(call, task, data_id, settings, video=bool(videos))
+
+
+def _video(source: Source, settings: dict[str, Any]) -> dict[str, Any]:
+    count, width, height = _count_video(source.path)
+    chosen = _chosen(count, settings)
+    return {
+        "size": len(chosen),
+        "start_frame": chosen[0],
+        "stop_frame": chosen[-1],
+        "video": str(source.path),
+        "original_type": "video",
+        "video_name": json.dumps({"name": source.name, "width": width, "height": height}),
+        "compressed_type": "imageset" if settings.get("use_zip_chunks") else "video",
+        "chunk_size": settings.get("chunk_size") or 36,
+    }
+
+
+def _images(
+    sources: list[Source], data_id: int, settings: dict[str, Any]
+) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
+    chosen = _chosen(len(sources), settings)
+    rows: list[tuple[Any, ...]] = []
+    for number, position in enumerate(chosen):
+        source = sources[position]
+        try:
+            width, height = media.size_of(source.path)
+        except OSError as error:
+            raise RequestError(f"{source.name} cannot be read as an image: {error}") from error
+        rows.append((data_id, number, source.name, width, height, str(source.path)))
+    area = max(row[3] * row[4] for row in rows[:1])
+    default = max(2, min(72, 36 * 1920 * 1080 // area))
+    return rows, {
+        "size": len(rows),
+        "start_frame": chosen[0],
+        "stop_frame": chosen[-1],
+        "original_type": "imageset",
+        "compressed_type": "imageset",
+        "chunk_size": settings.get("chunk_size") or default,
+    }
+
+
+def _finish(call: Call, task: Row, data_id: int, settings: dict[str, Any], *, video: bool) -> None:
+    data = call.db.get("data", data_id) or {}
+    ranges, overlap = _segments(data["size"], task, settings, video=video)
+    replicas = task["consensus_replicas"]
+    for start, stop in ranges:
+        parent = add_job(call, task["id"], "annotation", start, stop)
+        for _ in range(replicas):
+            add_job(call, task["id"], "consensus_replica", start, stop, parent_job_id=parent)
+    validation.attach(call, task, data, settings.get("validation_params"))
+    records.change(
+        call,
+        "task",
+        task["id"],
+        overlap=overlap,
+        dimension="2d",
+        mode="interpolation" if video else "annotation",
+        media_type="video" if video else "image",
+        updated_date=now(),
+    )
+    if task["project_id"] is not None:
+        records.change(call, "project", task["project_id"], updated_date=now())
+
+
+def add_job(call: Call, task_id: int, kind: str, start: int, stop: int, **columns: Any) -> int:
+    """Add a job of a task and give its id."""
+    time = now()
+    job_id = call.db.insert(
+        "job",
+        task_id=task_id,
+        type=kind,
+        stage="annotation",
+        state="new",
+        status="annotation",
+        start_frame=start,
+        stop_frame=stop,
+        created_date=time,
+        updated_date=time,
+        **columns,
+    )
+    events.created(call, "job", job_id)
+    return job_id

@@ -1,0 +1,126 @@
+"""GET, PUT, PATCH and DELETE of …/annotations, for jobs and for whole tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cvat_bridge.sandbox import annotations, merging, permissions, records, shapes
+from cvat_bridge.sandbox.annotations import LabelBook, Objects
+from cvat_bridge.sandbox.call import Answer, Call, Route
+from cvat_bridge.sandbox.errors import invalid
+from cvat_bridge.sandbox.state import Row
+
+_IDS = {"create": False, "update": None, "delete": True}
+
+
+def _get_job(call: Call, job_id: int) -> Answer:
+    job, task = permissions.job(call, job_id)
+    book = LabelBook.of(call.db, task)
+    return Answer(200, annotations.whole(annotations.read(call.db, job["id"], book)))
+
+
+def _action(call: Call) -> str:
+    action = call.query.get("action", "")
+    if action not in _IDS:
+        raise invalid("Please specify a correct 'action' for the request")
+    return action
+
+
+def apply(call: Call, job: Row, task: Row, action: str, given: Objects) -> Objects:
+    """Create, update, delete or put (wipe, then create) objects of one job."""
+    book = LabelBook.of(call.db, task)
+    wiped = action == "put" and annotations.clear(call.db, job["id"])
+    if action in {"update", "delete"}:
+        annotations.delete(call.db, job["id"], given)
+    made = given if action == "delete" else annotations.create(call.db, job["id"], book, given)
+    if wiped or any(given.values()):
+        records.touch_job(call, job, task)
+    return made
+
+
+def _echo(given: Objects) -> Objects:
+    """Give deleted objects in the form they would have been created in."""
+    return {kind: [annotations.normal(kind, item) for item in given[kind]] for kind in given}
+
+
+def _patch_job(call: Call, job_id: int) -> Answer:
+    job, task = permissions.job(call, job_id)
+    body = call.json()
+    action = _action(call)
+    given = shapes.parse(body, ids=_IDS[action])
+    made = apply(call, job, task, action, given)
+    return Answer(200, annotations.whole(_echo(given) if action == "delete" else made))
+
+
+def _put_job(call: Call, job_id: int) -> Answer:
+    job, task = permissions.job(call, job_id)
+    given = shapes.parse(call.json(), ids=False)
+    return Answer(200, annotations.whole(apply(call, job, task, "put", given)))
+
+
+def _delete_job(call: Call, job_id: int) -> Answer:
+    job, task = permissions.job(call, job_id)
+    if annotations.clear(call.db, job["id"]):
+        records.touch_job(call, job, task)
+    return Answer(204)
+
+
+def _get_task(call: Call, task_id: int) -> Answer:
+    task = permissions.task(call, task_id)
+    return Answer(200, annotations.whole(merging.read_task(call.db, task)))
+
+
+def apply_task(call: Call, task: Row, action: str, given: Objects) -> Objects:
+    """Spread objects over a task's jobs by frame, and act on each."""
+    made: Objects = {kind: [] for kind in shapes.KINDS}
+    for job in merging.task_jobs(call.db, task):
+        part = merging.part_of(given, job)
+        if action == "put" or any(part.values()):
+            for kind, items in apply(call, job, task, action, part).items():
+                made[kind] += items
+    return made
+
+
+def _patch_task(call: Call, task_id: int) -> Answer:
+    task = permissions.task(call, task_id)
+    body = call.json()
+    action = _action(call)
+    given = shapes.parse(body, ids=_IDS[action])
+    made = apply_task(call, task, action, given)
+    return Answer(200, annotations.whole(_echo(given) if action == "delete" else made))
+
+
+def _put_task(call: Call, task_id: int) -> Answer:
+    task = permissions.task(call, task_id)
+    given = shapes.parse(call.json(), ids=False)
+    return Answer(200, annotations.whole(apply_task(call, task, "put", given)))
+
+
+def clear_task(call: Call, task: Row) -> None:
+    """Remove every annotation of a task's annotation jobs."""
+    for job in merging.task_jobs(call.db, task):
+        if annotations.clear(call.db, job["id"]):
+            records.touch_job(call, job, task)
+
+
+def _delete_task(call: Call, task_id: int) -> Answer:
+    clear_task(call, permissions.task(call, task_id))
+    return Answer(204)
+
+
+def _routes() -> tuple[Route, ...]:
+    job, task = "/api/jobs/{job_id:int}/annotations", "/api/tasks/{task_id:int}/annotations"
+    handlers: dict[str, tuple[Any, Any]] = {
+        "GET": (_get_job, _get_task),
+        "PATCH": (_patch_job, _patch_task),
+        "PUT": (_put_job, _put_task),
+        "DELETE": (_delete_job, _delete_task),
+    }
+    return tuple(
+        Route(method, pattern, handler)
+        for method, both in handlers.items()
+        for pattern, handler in zip((job, task), both, strict=True)
+    )
+
+
+ROUTES = _routes()

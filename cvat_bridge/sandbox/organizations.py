@@ -1,0 +1,267 @@
+"""Organizations, their members, and the one a request is made in."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from cvat_bridge.sandbox import fields, users
+from cvat_bridge.sandbox.call import Answer, Call, Route
+from cvat_bridge.sandbox.errors import ApiError, forbidden, invalid, not_found
+from cvat_bridge.sandbox.listing import Index, listed
+from cvat_bridge.sandbox.state import Row, now
+
+ROLES = ("worker", "supervisor", "maintainer", "owner")
+_INDEX = Index(
+    equal=("name", "slug"), logic=("name", "slug", "id", "owner"), search=("name", "owner", "slug")
+)
+_MEMBER_INDEX = Index(equal=("role",), logic=("user", "role", "id"), search=("user", "role"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a request is made: an organization, the personal workspace, or it did not say."""
+
+    organization: Row | None
+    personal: bool
+
+    def holds(self, organization_id: int | None) -> bool:
+        """Say whether an object of that organization (None: personal) is in this place."""
+        if self.organization is not None:
+            return organization_id == self.organization["id"]
+        return organization_id is None or not self.personal
+
+    @property
+    def id(self) -> int | None:
+        """Give the organization that new objects go to."""
+        return self.organization["id"] if self.organization else None
+
+
+def context(call: Call) -> Place:
+    """Give the place of a request; ApiError for an organization we are not in."""
+    slug = call.query.get("org", call.headers.get("x-organization"))
+    number = call.query.get("org_id")
+    if number and slug:
+        raise invalid('You cannot specify "org_id" query parameter with "org" or "X-Organization"')
+    if number:
+        found = call.db.get("organization", int(number)) if number.isdigit() else None
+    elif slug:
+        found = call.db.one("SELECT * FROM organization WHERE slug = ?", slug)
+    else:
+        return Place(None, personal=slug == "" or number == "")
+    if found is None:
+        raise ApiError(404, {"detail": f"{slug or number} organization does not exist."})
+    if not call.is_admin and role(call, found["id"]) is None:
+        raise forbidden()
+    return Place(found, personal=False)
+
+
+def role(call: Call, organization_id: int | None) -> str | None:
+    """Give the caller's role in an organization; None for no member."""
+    found = call.db.scalar(
+        "SELECT role FROM membership WHERE organization_id = ? AND user_id = ? AND is_active",
+        organization_id,
+        call.user["id"],
+    )
+    return str(found) if found else None
+
+
+def _view(call: Call, row: Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "slug": row["slug"],
+        "name": row["name"],
+        "description": row["description"],
+        "created_date": row["created_date"],
+        "updated_date": row["updated_date"],
+        "contact": json.loads(row["contact"]),
+        "owner": users.basic(call, row["owner_id"]),
+    }
+
+
+def _list(call: Call) -> Answer:
+    rows = call.db.all("SELECT * FROM organization")
+    if not call.is_admin:
+        rows = [row for row in rows if role(call, row["id"])]
+    return listed(call, rows, _INDEX, lambda row: _view(call, row))
+
+
+def _found(call: Call, organization_id: int) -> Row:
+    row = call.db.get("organization", organization_id)
+    if row is None:
+        raise not_found("Organization")
+    if not call.is_admin and role(call, organization_id) is None:
+        raise forbidden()
+    return row
+
+
+_CHECKS: dict[str, fields.Check] = {
+    "slug": fields.text(16, blank=False),
+    "name": fields.text(64),
+    "description": fields.text(),
+    "contact": lambda value: value,
+}
+
+
+def _join(call: Call, organization_id: int, user_id: int, as_role: str) -> int:
+    return call.db.insert(
+        "membership",
+        user_id=user_id,
+        organization_id=organization_id,
+        role=as_role,
+        joined_date=now(),
+        is_active=True,
+    )
+
+
+def _create(call: Call) -> Answer:
+    taken = fields.take(call.fields(), _CHECKS, required=("slug",))
+    slug = taken["slug"]
+    if not all(c.isalnum() or c in "-_" for c in slug):
+        text = "Enter a valid “slug” consisting of letters, numbers, underscores or hyphens."
+        raise invalid({"slug": [text]})
+    if call.db.one("SELECT id FROM organization WHERE slug = ?", slug):
+        raise invalid({"slug": ["organization with this slug already exists."]})
+    time = now()
+    new = call.db.insert(
+        "organization",
+        slug=slug,
+        name=taken.get("name") or slug,
+        description=taken.get("description", ""),
+        contact=json.dumps(taken.get("contact", {})),
+        owner_id=call.user["id"],
+        created_date=time,
+        updated_date=time,
+    )
+    _join(call, new, call.user["id"], "owner")
+    return Answer(201, _view(call, _found(call, new)))
+
+
+def _manages(call: Call, organization_id: int) -> None:
+    if not call.is_admin and role(call, organization_id) not in {"owner", "maintainer"}:
+        raise forbidden()
+
+
+def _patch(call: Call, organization_id: int) -> Answer:
+    _found(call, organization_id)
+    _manages(call, organization_id)
+    taken = fields.take(call.fields(), _CHECKS)
+    if "contact" in taken:
+        taken["contact"] = json.dumps(taken["contact"])
+    call.db.update("organization", organization_id, updated_date=now(), **taken)
+    return Answer(200, _view(call, _found(call, organization_id)))
+
+
+def _delete(call: Call, organization_id: int) -> Answer:
+    row = _found(call, organization_id)
+    if not call.is_admin and row["owner_id"] != call.user["id"]:
+        raise forbidden()
+    for table in ("membership", "webhook", "task", "project"):
+        sql = f"DELETE FROM {table} WHERE organization_id = ?"  # noqa: S608  tables are ours
+        call.db.run(sql, organization_id)
+    call.db.run("DELETE FROM organization WHERE id = ?", organization_id)
+    return Answer(204)
+
+
+def _member(call: Call, row: Row) -> dict[str, Any]:
+    key = call.db.scalar("SELECT key FROM invitation WHERE membership_id = ?", row["id"])
+    return {
+        "id": row["id"],
+        "user": users.basic(call, row["user_id"]),
+        "organization": row["organization_id"],
+        "is_active": bool(row["is_active"]),
+        "joined_date": row["joined_date"],
+        "role": row["role"],
+        "invitation": key,
+    }
+
+
+def _members(call: Call) -> Answer:
+    place = context(call)
+    rows = [
+        row
+        for row in call.db.all("SELECT * FROM membership")
+        if place.holds(row["organization_id"])
+        and (call.is_admin or role(call, row["organization_id"]))
+    ]
+    if place.personal:
+        rows = []
+    return listed(call, rows, _MEMBER_INDEX, lambda row: _member(call, row))
+
+
+def _membership(call: Call, membership_id: int) -> Row:
+    row = call.db.get("membership", membership_id)
+    if row is None:
+        raise not_found("Membership")
+    return row
+
+
+def _change_role(call: Call, membership_id: int) -> Answer:
+    row = _membership(call, membership_id)
+    _manages(call, row["organization_id"])
+    taken = fields.take(call.fields(), {"role": fields.choice(*ROLES[:3])}, required=("role",))
+    call.db.update("membership", membership_id, role=taken["role"])
+    return Answer(200, _member(call, _membership(call, membership_id)))
+
+
+def _leave(call: Call, membership_id: int) -> Answer:
+    row = _membership(call, membership_id)
+    if row["user_id"] != call.user["id"]:
+        _manages(call, row["organization_id"])
+    call.db.run("DELETE FROM membership WHERE id = ?", membership_id)
+    return Answer(204)
+
+
+def _invite(call: Call) -> Answer:
+    place = context(call)
+    checks = {"email": fields.text(blank=False), "role": fields.choice(*ROLES[:3])}
+    taken = fields.take(call.fields(), checks, required=("role", "email"))
+    if place.organization is None:
+        raise forbidden()
+    _manages(call, place.organization["id"])
+    user = call.db.one("SELECT * FROM user WHERE email = ?", taken["email"])
+    if user is None:
+        raise ApiError(500, "No account has this e-mail, and no mail can be sent")
+    members = "SELECT id FROM membership WHERE organization_id = ? AND user_id = ?"
+    if call.db.one(members, place.organization["id"], user["id"]):
+        raise invalid({"email": ["The user is a member of the organization already."]})
+    member = _join(call, place.organization["id"], user["id"], taken["role"])
+    key, time = secrets.token_hex(32), now()
+    call.db.insert(
+        "invitation", key=key, membership_id=member, owner_id=call.user["id"], created_date=time
+    )
+    return Answer(
+        201,
+        {
+            "key": key,
+            "created_date": time,
+            "owner": users.basic(call, call.user["id"]),
+            "role": taken["role"],
+            "user": users.basic(call, user["id"]),
+            "organization": place.organization["id"],
+            "expired": False,
+            "organization_info": {
+                "id": place.organization["id"],
+                "slug": place.organization["slug"],
+            },
+        },
+    )
+
+
+ROUTES = (
+    Route("GET", "/api/organizations", _list),
+    Route("POST", "/api/organizations", _create),
+    Route(
+        "GET",
+        "/api/organizations/{organization_id:int}",
+        lambda call, organization_id: Answer(200, _view(call, _found(call, organization_id))),
+    ),
+    Route("PATCH", "/api/organizations/{organization_id:int}", _patch),
+    Route("DELETE", "/api/organizations/{organization_id:int}", _delete),
+    Route("GET", "/api/memberships", _members),
+    Route("PATCH", "/api/memberships/{membership_id:int}", _change_role),
+    Route("DELETE", "/api/memberships/{membership_id:int}", _leave),
+    Route("POST", "/api/invitations", _invite),
+)

@@ -1,0 +1,56 @@
+"""Serving the sandbox in this process."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cvat_bridge.sandbox import tokens
+from cvat_bridge.sandbox import users as accounts
+from cvat_bridge.sandbox.users import SandboxUser
+
+DEFAULT_USERS = (SandboxUser("admin", "sandbox-admin", is_admin=True),)
+
+
+def serve(
+    *,
+    data_dir: Path,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    users: Sequence[SandboxUser] | None = None,
+    function_host: str | None = None,
+    share: Path | None = None,
+) -> None:
+    """Serve until interrupted; the first line on stdout is JSON: url, admin, password, token.
+
+    data_dir keeps everything between runs. users are made if they do not exist (an admin always
+    is). function_host is the URL of what answers in Nuclio's place. share is the folder of
+    server files.
+    """
+    import uvicorn
+
+    from cvat_bridge.sandbox.app import build
+    from cvat_bridge.sandbox.state import State
+
+    state = State(data_dir, share=share, function_host=function_host)
+    wanted = tuple(users or ())
+    if not any(user.is_admin for user in wanted):
+        wanted = (*DEFAULT_USERS, *wanted)
+    accounts.ensure(state, wanted)
+    admin = next(user for user in wanted if user.is_admin)
+    row = state.db.one("SELECT id FROM user WHERE username = ?", admin.username) or {}
+    _, token = tokens.issue(state, row["id"], "sandbox", read_only=False, expires=None)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    config = uvicorn.Config(build(state), log_level="warning", access_log=False)
+    server = uvicorn.Server(config)
+    listener.listen(128)
+    ready = {"url": url, "admin": admin.username, "password": admin.password, "token": token}
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+    server.run(sockets=[listener])
