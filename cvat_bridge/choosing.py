@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from active_learning.pool import ProjectState
-from cvat_bridge.facts import Facts
+import numpy as np
+
+from active_learning.choose import choose
+from active_learning.pool import FloatArray, Objects, Pool, ProjectState, Selection
+from cvat_bridge.errors import NothingToDoError
+from cvat_bridge.facts import Facts, PoolFrame
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.predict import Predicted
-from cvat_bridge.records import SelectedFrame
+from cvat_bridge.origins import image_groups, origins
+from cvat_bridge.predict import DESCRIPTOR, Predicted
+from cvat_bridge.predictions import PredictionStore
+from cvat_bridge.records import FrameFacts, SelectedFrame, frame_key, split_key
 from cvat_bridge.settings import RoundSettings
+from trainer.detections import Detections
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A round's choice, best first. duplicates: pool frames left out since we have their image."""
+    """A round's choice, best first.
+
+    duplicates: frames of the pool left out because people have their image already, or because
+    they belong with a holdout image.
+    """
 
     frames: tuple[SelectedFrame, ...]
     strategy: str
     phase: str
     advice: str
-    notes: dict[str, str]
-    duplicates: int
+    notes: Mapping[str, str] = field(default_factory=dict)
+    duplicates: int = 0
 
 
 def choose_frames(
@@ -38,7 +51,152 @@ def choose_frames(
 ) -> Chosen:
     """Choose the frames of round `number` and record them (record False: only look).
 
-    A round that has chosen already gives the same answer. Raises NothingToDoError on an empty
-    pool.
+    A round that has chosen already gives its recorded frames. state.labelled_embeddings is
+    filled from what the model said about the labelled images. Raises NothingToDoError when no
+    frame is left to choose, and what active_learning raises.
     """
-    raise NotImplementedError
+    recorded = ledger.selection(number)
+    if recorded:
+        return Chosen(recorded, "recorded", "", "", {"recorded": f"round {number} has chosen"})
+    known = ledger.frames()
+    groups = image_groups(
+        known.values(),
+        media=facts.media,
+        origin=origins(ledger.provenance()),
+        segment=settings.video_segment,
+        within=settings.duplicate_distance,
+    )
+    frames = distinct_frames(predicted.frames, known, groups, ledger, facts)
+    if not frames:
+        raise NothingToDoError(
+            f"no frame is left to choose: the pool has {len(facts.pool)} frames, "
+            f"{len(predicted.skipped)} broken, the others are images that people have already"
+        )
+    labelled = [frame_key(job.task_id, f) for job in facts.jobs for f in job.frames]
+    with PredictionStore(home.predictions, predicted.model) as store:
+        found = store.get(known[frame.key].sha256 for frame in frames)
+        seen = store.get(known[key].sha256 for key in labelled if key in known)
+    pool = as_pool(
+        frames,
+        [found[known[frame.key].sha256] for frame in frames],
+        groups=[groups[known[frame.key].sha256] for frame in frames],
+        classes=len(state.class_names) if predicted.model != DESCRIPTOR else None,
+    )
+    selection = choose(
+        pool,
+        budget=settings.budget,
+        seed=settings.seed + number,
+        state=replace(state, labelled_embeddings=_embeddings(list(seen.values()))),
+        settings=settings.selection,
+    )
+    chosen = _rows(selection)
+    if record:
+        ledger.set_selection(number, chosen)
+    return Chosen(
+        chosen,
+        selection.strategy,
+        selection.phase,
+        selection.advice,
+        dict(selection.notes),
+        len(predicted.frames) - len(frames),
+    )
+
+
+def distinct_frames(
+    frames: Sequence[PoolFrame],
+    known: Mapping[str, FrameFacts],
+    groups: Mapping[str, str],
+    ledger: Ledger,
+    facts: Facts,
+) -> tuple[PoolFrame, ...]:
+    """Leave out frames whose image people have already, and those that go with the holdout.
+
+    People have an image when it is labelled, when a job in work holds it, or when a copy of it
+    waits in a round's task. Of two equal images in the pool the first stays.
+    """
+    members = ledger.memberships()
+    held = {groups[sha] for sha, row in members.items() if row.role == "holdout" and sha in groups}
+    taken = set(members) | {known[key].sha256 for key in facts.in_work if key in known}
+    for row in ledger.provenance():
+        source = frame_key(row.source_task, row.source_frame)
+        if row.task_id in facts.tasks and source in known:
+            taken.add(known[source].sha256)
+    kept = []
+    for frame in frames:
+        sha256 = known[frame.key].sha256
+        if sha256 not in taken and groups[sha256] not in held:
+            taken.add(sha256)
+            kept.append(frame)
+    return tuple(kept)
+
+
+def as_pool(
+    frames: Sequence[PoolFrame],
+    found: Sequence[Detections],
+    *,
+    groups: Sequence[str],
+    classes: int | None,
+) -> Pool:
+    """Put frames and what the model said of them into the form that strategies read.
+
+    classes: number of the model's classes; None when no model looked (embeddings alone). A model
+    that gives only the winner's score gives it in the winner's column.
+    """
+    return Pool(
+        ids=np.array([frame.key for frame in frames]),
+        embeddings=_embeddings(found),
+        groups=np.array(groups),
+        objects=None if classes is None else _objects(found, classes),
+    )
+
+
+def _objects(found: Sequence[Detections], classes: int) -> Objects:
+    offsets = np.cumsum([0, *(len(one) for one in found)]).astype(np.int64)
+    rows = [_probabilities(one, classes) for one in found]
+    return Objects(
+        offsets=offsets,
+        probabilities=np.concatenate([np.zeros((0, classes), np.float32), *rows]),
+        boxes=np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in found)]),
+        head=found[0].head if found else "sigmoid",
+    )
+
+
+def _probabilities(found: Detections, classes: int) -> FloatArray:
+    if found.probabilities is not None and len(found):
+        return found.probabilities
+    rows = np.zeros((len(found), classes), np.float32)
+    rows[np.arange(len(found)), found.class_ids] = found.scores
+    return rows
+
+
+def _embeddings(found: Sequence[Detections]) -> FloatArray | None:
+    vectors = [one.embedding for one in found if one.embedding is not None]
+    return np.stack(vectors) if vectors and len(vectors) == len(found) else None
+
+
+def _rows(selection: Selection) -> tuple[SelectedFrame, ...]:
+    return tuple(
+        SelectedFrame(
+            rank,
+            *split_key(str(key)),
+            score=_finite(score),
+            arm=str(arm),
+            reason=reason,
+            weight=_finite(weight),
+        )
+        for rank, (key, score, arm, reason, weight) in enumerate(
+            zip(
+                selection.ids,
+                selection.scores,
+                selection.arms,
+                selection.reasons,
+                selection.weights,
+                strict=True,
+            ),
+            1,
+        )
+    )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -51,6 +51,12 @@ class Ledger:
         """Close the file; the ledger is of no use afterwards."""
         self._file.close()
 
+    @property
+    def identity(self) -> str:
+        """Eight hex digits that tell this ledger's rounds from those of any other."""
+        ((identity,),) = self._file.all("identity")
+        return str(identity)
+
     # -- frames ------------------------------------------------------------------------------
 
     def add_frames(self, rows: Iterable[FrameFacts]) -> None:

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
 
 from cvat_bridge.facts import Facts, PoolFrame
 from cvat_bridge.gateway import Gateway
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.originals import ImageStore, Original, ahead, read_originals
+from cvat_bridge.predictions import PredictionStore
 from cvat_bridge.progress import Report, quiet
+from cvat_bridge.records import FrameFacts, frame_key, split_key
 from cvat_bridge.settings import RoundSettings
+from trainer.descriptor import describe
+from trainer.detections import Detections
 from trainer.detector import Detector
+from trainer.errors import ImageError
+from trainer.images import RGBImage, decode
 
 DESCRIPTOR = "descriptor"  # the model name of a cold start: embeddings only
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a pass over the pool did. frames: usable ones, by rising key order of the pool.
+    """What a pass did. frames: those of the pool that can be chosen from, in its order.
 
-    cached: of these, how many were known already. skipped: broken frames and why, by key.
+    cached: frames that were known already. read: frames that the model looked at now, labelled
+    ones among them. skipped: broken frames and why, by key.
     """
 
     model: str
     frames: tuple[PoolFrame, ...]
     cached: int
+    read: int
     skipped: dict[str, str]
 
 
@@ -37,10 +51,107 @@ def predict(
     settings: RoundSettings,
     detector: Detector | None,
     model: str = DESCRIPTOR,
+    labelled: bool = True,
     report: Report = quiet,
 ) -> Predicted:
-    """Predict every frame of facts.pool that the cache does not hold.
+    """Predict every frame of facts.pool that was not predicted by this model yet.
 
     detector None (with model DESCRIPTOR) is a cold start: an embedding from the image alone.
+    labelled: also read the labelled images at hand, so that diversity can count them. Batches
+    are kept as they are done; a killed pass goes on where it was. Raises GatewayError,
+    LedgerError and what the detector raises; a broken frame is skipped and named.
     """
-    raise NotImplementedError
+    labels = () if detector is None else tuple(detector.labels)
+    images = ImageStore(home.images)
+    pool = [frame.key for frame in facts.pool]
+    wanted = pool + (
+        [frame_key(job.task_id, f) for job in facts.jobs for f in job.frames] if labelled else []
+    )
+    with PredictionStore(home.predictions, model, labels=labels) as store:
+        known, done = ledger.frames(), store.known()
+        old = {key for key in wanted if key in known and _is_settled(known[key], done)}
+        new = [key for key in wanted if key not in old]
+        at_hand = [k for k in new if k in known and images.path(known[k]).exists()]
+        absent = sorted((set(new) & set(pool)) - set(at_hand), key=split_key)
+        total, count = len(at_hand) + len(absent), 0
+        report("predict", 0, total)
+        source = _load(images, [known[k] for k in at_hand], _fetch(gateway, facts, absent))
+        for batch in _batches(ahead(source, depth=2 * settings.batch_size), settings.batch_size):
+            ledger.add_frames([original.facts for original in batch])
+            good = {o.facts.sha256: o.pixels for o in batch if o.pixels is not None}
+            store.put(_look(detector, good, settings))
+            count += len(batch)
+            report("predict", count, total)
+    known = ledger.frames()
+    skipped = {key: known[key].problem for key in pool if key in known and known[key].problem}
+    cached = sum(key in old for key in pool) - sum(key in old for key in skipped)
+    usable = tuple(frame for frame in facts.pool if frame.key not in skipped)
+    return Predicted(model, usable, cached, count, skipped)
+
+
+def _is_settled(frame: FrameFacts, done: frozenset[str]) -> bool:
+    # What CVAT could not give (no content) may come the next time.
+    return frame.sha256 in done or bool(frame.problem and frame.sha256)
+
+
+def _fetch(gateway: Gateway, facts: Facts, keys: Iterable[str]) -> Iterator[Original]:
+    by_task: dict[int, list[int]] = defaultdict(list)
+    for key in keys:
+        task_id, frame = split_key(key)
+        by_task[task_id].append(frame)
+    for task_id, numbers in by_task.items():
+        for _, original in read_originals(gateway, facts.media[task_id], numbers):
+            yield original
+
+
+def _load(
+    images: ImageStore, rows: Sequence[FrameFacts], then: Iterator[Original]
+) -> Iterator[Original]:
+    for row in rows:
+        content = images.path(row).read_bytes()
+        try:
+            yield Original(row, content, decode(content))
+        except ImageError as error:
+            yield Original(replace(row, problem=str(error)), content, None)
+    yield from then
+
+
+def _batches(items: Iterator[Original], size: int) -> Iterator[list[Original]]:
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def _look(
+    detector: Detector | None, images: dict[str, RGBImage], settings: RoundSettings
+) -> dict[str, Detections]:
+    if not images:
+        return {}
+    pixels = list(images.values())
+    if detector is None:
+        return {
+            sha256: Detections.empty(embedding=describe(image)) for sha256, image in images.items()
+        }
+    answers = detector.detect(pixels, min_score=settings.candidate_score)
+    return {
+        sha256: _bounded(_embedded(found, image), settings.max_candidates)
+        for (sha256, image), found in zip(images.items(), answers, strict=True)
+    }
+
+
+def _embedded(found: Detections, image: RGBImage) -> Detections:
+    return found if found.embedding is not None else replace(found, embedding=describe(image))
+
+
+def _bounded(found: Detections, most: int) -> Detections:
+    """Keep the best `most` objects."""
+    if len(found) <= most:
+        return found
+    best = np.sort(np.argsort(-found.scores, kind="stable")[:most])
+    return replace(
+        found,
+        boxes=found.boxes[best],
+        scores=found.scores[best],
+        class_ids=found.class_ids[best],
+        probabilities=None if found.probabilities is None else found.probabilities[best],
+        masks=None if found.masks is None else tuple(found.masks[i] for i in best),
+    )

@@ -61,12 +61,16 @@ class JobLook:
 
 @dataclass(frozen=True)
 class SelectedFrame:
-    """A frame that a round chose. rank 1 is worth most; weight is None outside the control arm."""
+    """A frame that a round chose; rank 1 is worth most.
+
+    score: the strategy's value, None where it gives none. arm: "strategy" or "control". weight:
+    inverse inclusion probability, None outside the control arm.
+    """
 
     rank: int
     task_id: int
     frame: int
-    score: float
+    score: float | None
     arm: str
     reason: str
     weight: float | None = None
@@ -79,7 +83,7 @@ class SelectedFrame:
 
 @dataclass(frozen=True)
 class Provenance:
-    """A copy in a round's task and the frame it was made of."""
+    """A copy in a round's task and the frame it was made of; see SelectedFrame."""
 
     task_id: int
     frame: int
@@ -87,7 +91,7 @@ class Provenance:
     source_frame: int
     round: int
     rank: int
-    score: float
+    score: float | None
     arm: str
     reason: str
     weight: float | None = None

@@ -25,12 +25,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             job_id INTEGER PRIMARY KEY, updated_date TEXT NOT NULL, touched INTEGER NOT NULL)""",
         """CREATE TABLE selections (
             round INTEGER NOT NULL, rank INTEGER NOT NULL, task_id INTEGER NOT NULL,
-            frame INTEGER NOT NULL, score REAL NOT NULL, arm TEXT NOT NULL, reason TEXT NOT NULL,
+            frame INTEGER NOT NULL, score REAL, arm TEXT NOT NULL, reason TEXT NOT NULL,
             weight REAL, PRIMARY KEY (round, rank))""",
         """CREATE TABLE provenance (
             task_id INTEGER NOT NULL, frame INTEGER NOT NULL, source_task INTEGER NOT NULL,
             source_frame INTEGER NOT NULL, round INTEGER NOT NULL, rank INTEGER NOT NULL,
-            score REAL NOT NULL, arm TEXT NOT NULL, reason TEXT NOT NULL, weight REAL,
+            score REAL, arm TEXT NOT NULL, reason TEXT NOT NULL, weight REAL,
             PRIMARY KEY (task_id, frame))""",
         """CREATE TABLE proposals (
             round INTEGER NOT NULL, job_id INTEGER NOT NULL, frame INTEGER NOT NULL,
@@ -54,6 +54,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE holdout (
             sha256 TEXT PRIMARY KEY, role TEXT NOT NULL, grp TEXT NOT NULL, rule TEXT NOT NULL,
             since TEXT NOT NULL)""",
+        "CREATE TABLE identity (id TEXT NOT NULL)",
+        "INSERT INTO identity VALUES (lower(hex(randomblob(4))))",
         "CREATE INDEX provenance_by_round ON provenance (round)",
         "CREATE INDEX proposals_by_job ON proposals (job_id)",
     ),

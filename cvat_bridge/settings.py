@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from active_learning.choose import SelectionSettings
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.gateway import Stage
 
@@ -25,9 +26,7 @@ class RoundSettings:
     duplicate_distance: two images whose 256-bit difference hashes differ in at most this many
         bits are near-duplicates and stay on one side of the holdout.
     video_segment: frames of a video in one group; 0 makes the whole video one group.
-    budget: frames a round takes. seed: of the choice. strategy: a name of STRATEGIES, "" for the
-        one that fits the phase. control_share: share of the batch that is chosen at random.
-    strategy_options: further settings, handed to the chooser as they are.
+    budget: frames a round takes. seed: of the choice. selection: how they are chosen.
     mode: "new_task" copies the chosen frames into one new task, "rank_existing" orders the
         unopened jobs there are. rank_by: how a job's frames make the job's worth.
     job_size: frames of a job of the new task. assignees: user ids or names, taken in turn;
@@ -46,13 +45,11 @@ class RoundSettings:
     holdout_share: float = 0.2
     holdout_subsets: tuple[str, ...] = ("holdout",)
     holdout_salt: str = ""
-    duplicate_distance: int = 10
+    duplicate_distance: int = 8
     video_segment: int = 300
     budget: int = 50
     seed: int = 7
-    strategy: str = ""
-    control_share: float = 0.1
-    strategy_options: Mapping[str, Any] = field(default_factory=dict)
+    selection: SelectionSettings = field(default_factory=SelectionSettings)
     mode: Mode = "new_task"
     rank_by: Literal["mean", "max"] = "mean"
     job_size: int = 10
@@ -71,7 +68,6 @@ class RoundSettings:
         faults = [
             f"{name} must lie in 0..1, found {value}"
             for name, value in (
-                ("control_share", self.control_share),
                 ("candidate_score", self.candidate_score),
                 ("min_score", self.min_score),
                 ("nudge_iou", self.nudge_iou),
