@@ -1,12 +1,13 @@
 """Everything this package raises.
 
 FunctionError
-├── BadRequestError   400  what the caller sent cannot be answered
+├── BadRequestError      400  what the caller sent cannot be answered
 ├── UnknownFunctionError 404  nothing is published under that name
-├── ModelError        500  the model failed, or answered what cannot be shown
-├── BusyError         503  too many calls wait; worth another try
-├── CallTimeoutError  504  the model took longer than a call may
-└── StoreError        500  an entry of the store that cannot be read or written
+├── ModelError           500  the model failed, or answered what cannot be shown
+├── UpstreamError        502  the Nuclio behind the host cannot be reached
+├── BusyError            503  too many calls wait; worth another try
+├── CallTimeoutError     504  the model took longer than a call may
+└── StoreError           500  an entry of the store that cannot be read or written
 """
 
 from __future__ import annotations
@@ -38,6 +39,16 @@ class UnknownFunctionError(FunctionError):
 
 class ModelError(FunctionError):
     """The model failed, or answered what cannot be shown."""
+
+
+class UpstreamError(FunctionError):
+    """The Nuclio behind the host cannot be reached."""
+
+    status = 502
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(f"{url}: {reason}")
 
 
 class BusyError(FunctionError):

@@ -57,7 +57,8 @@ class Entry:
     version: the bundle's version; another version makes the host load anew.
     labels: the classes shown; empty means all of the bundle under their own names, as masks where
     the bundle's task is masks and rectangles otherwise. Classes left out are not sent.
-    min_score: 0..1, used where the caller names no threshold (CVAT drops a threshold of 0).
+    min_score: 0..1, used where the caller names no threshold (CVAT drops a threshold of 0); None
+    leaves it to the bundle's card, which may differ a class.
     annotations: what else CVAT reads of an interactor (min_pos_points, help_message, …), as text.
 
     Raises ValueError naming every fault.
@@ -70,7 +71,7 @@ class Entry:
     bundle: Path
     version: str
     labels: tuple[FunctionLabel, ...] = ()
-    min_score: float = 0.25
+    min_score: float | None = None
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -84,7 +85,7 @@ class Entry:
             for key in ("name", "description", "version")
             if not getattr(self, key).strip()
         ]
-        if not 0 <= self.min_score <= 1:
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
             faults.append(f"min_score must lie in 0..1, found {self.min_score}")
         for key in ("source", "name"):
             seen = [getattr(label, key) for label in self.labels]
@@ -152,7 +153,7 @@ def listing(store: Path) -> Listing:
     for path in paths:
         try:
             found.append(_read(path))
-        except StoreError as fault:  # noqa: PERF203 - one fault a file is the purpose
+        except StoreError as fault:
             faults.append(fault)
     return Listing(tuple(found), tuple(faults))
 
@@ -184,8 +185,8 @@ def _entry(content: Mapping[str, Any], folder: Path) -> Entry:
     for key in ("id", "kind", "name", "description", "bundle", "version"):
         if not isinstance(content.get(key), str):
             raise TypeError(f"{key} must be text, found {content.get(key)!r}")
-    score = content.get("min_score", Entry.min_score)
-    if isinstance(score, bool) or not isinstance(score, int | float):
+    score = content.get("min_score")
+    if isinstance(score, bool) or not isinstance(score, int | float | None):
         raise TypeError(f"min_score must be a number, found {score!r}")
     labels = content.get("labels", [])
     if not isinstance(labels, list) or not all(isinstance(label, dict) for label in labels):
@@ -197,6 +198,6 @@ def _entry(content: Mapping[str, Any], folder: Path) -> Entry:
             **content,
             "bundle": folder / content["bundle"],
             "labels": tuple(FunctionLabel(**label) for label in labels),
-            "min_score": float(score),
+            "min_score": None if score is None else float(score),
         }
     )

@@ -1,0 +1,185 @@
+"""What a model found, in the words CVAT reads.
+
+CVAT checks little of an answer: a mask whose box leaves the image is stored and breaks later, one
+item with a wrong number of points fails the whole frame, a label it doesn't know vanishes without
+a word. So everything is clipped and checked here, before it leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serverless.errors import ModelError
+from serverless.polygon import Polygon, polygons_from_mask
+from serverless.store import FunctionLabel
+from serverless.wire import cvat_version
+from trainer.detections import Detections, Mask
+from trainer.errors import ConfigError
+from trainer.labels import LabelMap
+
+# The first CVAT that reads {"shapes": …} from an interactor and keeps its confidence.
+_SHAPES_SINCE = (2, 60)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One answer of an interactor: a mask, and the model's own estimate of its IoU in 0..1."""
+
+    mask: Mask
+    confidence: float
+
+
+def detector_answer(
+    detections: Detections,
+    *,
+    classes: LabelMap,
+    labels: Sequence[FunctionLabel],
+    size: tuple[int, int],
+    min_score: float | Mapping[str, float],
+) -> list[dict[str, Any]]:
+    """Return the items of one image, best score first.
+
+    classes: what class_ids point into. labels: how classes appear in CVAT; a class without one
+    isn't shown. size: (height, width) of the image. min_score: for all, or a class name.
+    Raises ModelError for a class id that is not in classes: a wrong label map is no silence.
+    """
+    shown = {label.source: label for label in labels}
+    items: list[dict[str, Any]] = []
+    groups = 0
+    for i in range(len(detections)):
+        try:
+            name = classes.name_of(int(detections.class_ids[i]))
+        except ConfigError as error:
+            raise ModelError(f"the model answered {error}") from error
+        score = float(detections.scores[i])
+        least = min_score if isinstance(min_score, int | float) else min_score[name]
+        label = shown.get(name)
+        if label is None or score < least:
+            continue
+        mask = detections.masks[i] if detections.masks is not None else None
+        shapes = _shapes(label.type, detections.boxes[i], mask, size)
+        confidence = f"{score:.4f}"
+        item: dict[str, Any] = {
+            "label": label.name,
+            "confidence": confidence,
+            "attributes": [{"name": "confidence", "value": confidence}],
+        }
+        if len(shapes) > 1:
+            groups += 1
+            item["group_id"] = groups
+        items += [item | shape for shape in shapes]
+    return items
+
+
+def interactor_answer(
+    candidates: Sequence[Candidate], *, size: tuple[int, int], user_agent: str | None
+) -> dict[str, Any]:
+    """Return an interactor's answer in the form that the calling CVAT reads.
+
+    size: (height, width) of the image. From 2.60, and for callers who do not say, the shapes
+    form with every candidate; before, the mask of the best one over the full frame.
+    """
+    clipped = [
+        Candidate(mask, candidate.confidence)
+        for candidate in sorted(candidates, key=lambda c: -c.confidence)
+        if (mask := clip(candidate.mask, size)) is not None
+    ]
+    if (cvat_version(user_agent) or _SHAPES_SINCE) < _SHAPES_SINCE:
+        frame = np.zeros(size, np.uint8)
+        if clipped:
+            _paste(frame, clipped[0].mask)
+        return {"mask": frame.tolist()}
+    return {
+        "shapes": [
+            {
+                "type": "mask",
+                "points": rle(candidate.mask),
+                "attributes": [{"spec_id": 0, "value": f"{candidate.confidence:.4f}"}],
+            }
+            for candidate in clipped
+        ]
+    }
+
+
+def rle(mask: Mask) -> list[int]:
+    """Return CVAT's form of a mask: run lengths by rows, zeros first, then the inclusive box."""
+    flat = mask.bitmap.ravel()
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    runs: list[int] = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
+    return ([0] if flat.size and flat[0] else []) + runs + _inclusive(mask)
+
+
+def clip(mask: Mask, size: tuple[int, int]) -> Mask | None:
+    """Return the part of a mask inside the image, its box drawn tight; None if nothing is left."""
+    height, width = size
+    rows = slice(max(0, -mask.top), max(0, min(mask.bitmap.shape[0], height - mask.top)))
+    columns = slice(max(0, -mask.left), max(0, min(mask.bitmap.shape[1], width - mask.left)))
+    part = np.asarray(mask.bitmap[rows, columns], np.bool_)
+    ys, xs = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    if not len(ys):
+        return None
+    return Mask(
+        bitmap=part[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1],
+        left=mask.left + columns.start + int(xs[0]),
+        top=mask.top + rows.start + int(ys[0]),
+    )
+
+
+def _shapes(
+    kind: str, box: NDArray[np.float32], mask: Mask | None, size: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """Return one shape of the label's type, several where one object needs several polygons."""
+    height, width = size
+    x1, x2 = np.clip(box[[0, 2]].astype(float), 0, width)
+    y1, y2 = np.clip(box[[1, 3]].astype(float), 0, height)
+    if mask is None and (x2 - x1 <= 0 or y2 - y1 <= 0):
+        return []
+    if kind == "any":
+        kind = "rectangle" if mask is None else "mask"
+    if mask is not None and kind != "rectangle":
+        inside = clip(mask, size)
+        return [] if inside is None else _mask_shapes(kind, inside)
+    if kind == "rectangle":
+        return [{"type": "rectangle", "points": _rounded([x1, y1, x2, y2])}]
+    if kind == "polygon":
+        return [{"type": "polygon", "points": _rounded([x1, y1, x2, y1, x2, y2, x1, y2])}]
+    left, top = int(x1), int(y1)
+    filled = np.ones((max(1, int(np.ceil(y2)) - top), max(1, int(np.ceil(x2)) - left)), np.bool_)
+    return _mask_shapes(kind, Mask(filled, left, top))
+
+
+def _mask_shapes(kind: str, mask: Mask) -> list[dict[str, Any]]:
+    parts = polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top)
+    if kind == "polygon":
+        return [{"type": "polygon", "points": _flat(part)} for part in parts]
+    # CVAT makes the polygon of these points when asked to convert masks; it takes one only.
+    return [
+        {
+            "type": "mask",
+            "mask": mask.bitmap.ravel().astype(np.uint8).tolist() + _inclusive(mask),
+            "points": _flat(parts[0]),
+        }
+    ]
+
+
+def _flat(polygon: Polygon) -> list[float]:
+    return _rounded(polygon.exterior.ravel().tolist())
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(float(value), 2) for value in values]
+
+
+def _inclusive(mask: Mask) -> list[int]:
+    height, width = mask.bitmap.shape
+    return [mask.left, mask.top, mask.left + width - 1, mask.top + height - 1]
+
+
+def _paste(frame: NDArray[np.uint8], mask: Mask) -> None:
+    height, width = mask.bitmap.shape
+    frame[mask.top : mask.top + height, mask.left : mask.left + width] = mask.bitmap

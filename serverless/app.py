@@ -1,0 +1,263 @@
+"""The function host as an ASGI application: Nuclio's three routes, health, status, figures."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from serverless.calls import Calls
+from serverless.catalogue import Catalogue
+from serverless.errors import BadRequestError, FunctionError, UnknownFunctionError, UpstreamError
+from serverless.figures import Figures
+from serverless.models import Model, load
+from serverless.pool import Pool
+from serverless.store import Entry
+from serverless.upstream import Upstream
+
+_log = structlog.get_logger("serverless.host")
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """How a host serves a store.
+
+    port: shown in CVAT's list. upstream: URL of a Nuclio dashboard behind this one, or None.
+    memory_bytes: bound on the weights held. call_seconds: limit of one call. max_batch: images
+    of one run of a model. max_waiting: calls that may wait for one model. max_body_bytes: of one
+    request; base64 adds a third to an image.
+    """
+
+    port: int = 8070
+    upstream: str | None = None
+    memory_bytes: int = 2 << 30
+    call_seconds: float = 60.0
+    max_batch: int = 8
+    max_waiting: int = 64
+    max_body_bytes: int = 512 << 20
+    threads: int = 8
+    ready: Callable[[], None] = lambda: None
+
+
+def create_app(
+    store: Path, settings: HostSettings, *, load: Callable[[Entry], Model] = load
+) -> Starlette:
+    """Return the application that serves this store; it begins with no model in memory.
+
+    load: how an entry becomes a model, run in a thread.
+    """
+    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="function")
+    figures = Figures()
+    catalogue = Catalogue(store)
+    client = httpx.AsyncClient(trust_env=False)
+    upstream = Upstream(settings.upstream.rstrip("/"), client) if settings.upstream else None
+    held_back: dict[str, list[str]] = {}
+    last_fault: dict[str, str] = {}
+
+    def loaded(entry: Entry, fault: str) -> None:
+        figures.loads.labels(entry.id, "failed" if fault else "loaded").inc()
+        if fault:
+            _log.error("model not loaded", function=entry.id, version=entry.version, fault=fault)
+        else:
+            _log.info("model loaded", function=entry.id, version=entry.version)
+
+    pool = Pool(load, threads, settings.memory_bytes, loaded)
+    calls = Calls(
+        threads,
+        max_batch=settings.max_batch,
+        max_waiting=settings.max_waiting,
+        seconds=settings.call_seconds,
+        ran=lambda function_id, size: figures.batch.labels(function_id).observe(size),
+    )
+
+    def fault_of(entry: Entry) -> str:
+        return pool.fault(entry) or last_fault.get(entry.id, "")
+
+    async def list_functions(request: Request) -> Response:
+        found = catalogue.read()
+        pool.keep_only({entry.id for entry in found.entries})
+        for fault in found.faults:
+            _log.warning("entry held back", path=str(fault.path), fault=fault.reason)
+        functions: dict[str, Any] = {}
+        held_back.clear()
+        for entry in found.entries:
+            pool.prefetch(entry, swap_only=True)
+            try:
+                functions[entry.id] = catalogue.describe(
+                    entry, port=settings.port, fault=fault_of(entry)
+                )
+            except FunctionError as error:
+                held_back[entry.id] = [str(error)]
+        if upstream is not None:
+            functions = await behind(upstream, request.headers) | functions
+        return JSONResponse(functions)
+
+    async def behind(upstream: Upstream, headers: Mapping[str, str]) -> dict[str, Any]:
+        try:
+            functions, faults = await upstream.functions(headers)
+        except UpstreamError as error:
+            # Our own models stay in CVAT when the Nuclio behind us is down; status tells it.
+            _log.warning("upstream", fault=str(error))
+            held_back[upstream.url] = [str(error)]
+            return {}
+        ours = {entry.id for entry in catalogue.read().entries}
+        faults |= {
+            name: ["a function of the store has this name"] for name in functions if name in ours
+        }
+        held_back.update(faults)
+        return functions
+
+    async def one_function(request: Request) -> Response:
+        function_id = request.path_params["function_id"]
+        try:
+            entry = catalogue.entry(function_id)
+        except UnknownFunctionError:
+            if upstream is None:
+                raise
+            functions, faults = await upstream.functions(request.headers)
+            if function_id in faults:
+                raise FunctionError("; ".join(faults[function_id])) from None
+            if function_id not in functions:
+                raise
+            return JSONResponse(functions[function_id])
+        # CVAT asks for the function before it calls it.
+        pool.prefetch(entry)
+        return JSONResponse(catalogue.describe(entry, port=settings.port, fault=fault_of(entry)))
+
+    async def invoke(request: Request) -> Response:
+        function_id = request.headers.get("x-nuclio-function-name", "")
+        if not function_id:
+            raise BadRequestError("header x-nuclio-function-name is missing")
+        body = await _body(request, settings.max_body_bytes)
+        seconds = _seconds(request.headers, settings.call_seconds)
+        began = time.perf_counter()
+        known = False
+        status = 500
+        try:
+            try:
+                entry = catalogue.entry(function_id)
+            except UnknownFunctionError:
+                if upstream is None:
+                    raise
+                reply = await upstream.invoke(body, request.headers, seconds=seconds)
+                status = reply.status
+                return Response(reply.body, reply.status, media_type=reply.content_type)
+            known = True
+            content = await calls.answer(
+                pool, entry, body, user_agent=request.headers.get("user-agent"), seconds=seconds
+            )
+        except FunctionError as error:
+            status = error.status
+            if known and status >= 500:
+                last_fault[function_id] = str(error)
+            raise
+        else:
+            status = 200
+            last_fault.pop(function_id, None)
+            return Response(content, media_type="application/json")
+        finally:
+            # A stranger's name must not become a label: anybody could make any number of them.
+            name = function_id if known else "other"
+            figures.calls.labels(name, str(status)).inc()
+            figures.seconds.labels(name).observe(time.perf_counter() - began)
+
+    async def health(_request: Request) -> Response:
+        catalogue.read()
+        return JSONResponse({"status": "ok"})
+
+    async def status(request: Request) -> Response:
+        await list_functions(request)
+        found = catalogue.read()
+        functions = []
+        for entry in found.entries:
+            fault = fault_of(entry) or "; ".join(held_back.get(entry.id, ()))
+            serving = pool.version_serving(entry.id)
+            functions.append(
+                {
+                    "id": entry.id,
+                    "name": entry.name,
+                    "version": entry.version,
+                    "serving": serving,
+                    "state": "unhealthy" if fault else "serving" if serving else "not loaded",
+                    "fault": fault,
+                }
+            )
+        ids = {entry.id for entry in found.entries}
+        return JSONResponse(
+            {
+                "functions": functions,
+                "held_back": {name: why for name, why in held_back.items() if name not in ids}
+                | {fault.path.name: [fault.reason] for fault in found.faults},
+                "models": pool.count,
+                "held_bytes": pool.held_bytes,
+                "memory_bytes": settings.memory_bytes,
+                "upstream": settings.upstream,
+            }
+        )
+
+    async def metrics(_request: Request) -> Response:
+        figures.models.set(pool.count)
+        figures.held_bytes.set(pool.held_bytes)
+        return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        settings.ready()
+        yield
+        await client.aclose()
+        threads.shutdown(wait=False, cancel_futures=True)
+
+    return Starlette(
+        routes=[
+            Route("/api/functions", list_functions),
+            Route("/api/functions/{function_id}", one_function),
+            Route("/api/function_invocations", invoke, methods=["POST"]),
+            Route("/healthz", health),
+            Route("/status", status),
+            Route("/metrics", metrics),
+        ],
+        exception_handlers={FunctionError: _error, Exception: _crash},
+        lifespan=lifespan,
+    )
+
+
+async def _error(_request: Request, error: Exception) -> Response:
+    known = error if isinstance(error, FunctionError) else FunctionError(str(error))
+    message = "Function not found" if isinstance(known, UnknownFunctionError) else str(known)
+    if known.status >= 500:
+        _log.error("call failed", status=known.status, fault=message)
+    return JSONResponse({"error": message}, known.status)
+
+
+async def _crash(_request: Request, error: Exception) -> Response:
+    _log.error("host failed", exc_info=error)
+    return JSONResponse({"error": f"{type(error).__name__} in the function host; see its log"}, 500)
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise BadRequestError(f"the body is larger than {limit} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _seconds(headers: Mapping[str, str], limit: float) -> float:
+    """Return the caller's own limit where it is the shorter one: nobody reads a later answer."""
+    asked = re.fullmatch(r"(\d+(?:\.\d+)?)s", headers.get("x-nuclio-invoke-timeout", ""))
+    return min(limit, float(asked[1])) if asked and float(asked[1]) > 0 else limit

@@ -1,0 +1,69 @@
+"""What the host offers right now: the store read afresh, each function described for CVAT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from serverless.describe import describe, labels_of
+from serverless.errors import FunctionError, ModelError, UnknownFunctionError
+from serverless.store import Entry, FunctionLabel, Listing, listing
+from trainer.bundle import Card, read_bundle
+from trainer.errors import TrainerError
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass
+class Catalogue:
+    """The functions of a store. Files are read again only when one of them has changed."""
+
+    store: Path
+    _signature: Signature | None = None
+    _listing: Listing = field(default_factory=lambda: Listing((), ()))
+    _cards: dict[tuple[str, str], Card] = field(default_factory=dict)
+
+    def read(self) -> Listing:
+        """Return the store as it is now; raises StoreError when the folder cannot be read."""
+        signature = self._signature_now()
+        if signature is None or signature != self._signature:
+            self._listing = listing(self.store)
+            self._signature = signature
+            wanted = {(str(entry.bundle), entry.version) for entry in self._listing.entries}
+            self._cards = {key: card for key, card in self._cards.items() if key in wanted}
+        return self._listing
+
+    def entry(self, function_id: str) -> Entry:
+        """Return one entry; UnknownFunctionError when it is not published."""
+        for entry in self.read().entries:
+            if entry.id == function_id:
+                return entry
+        raise UnknownFunctionError(function_id)
+
+    def describe(self, entry: Entry, *, port: int, fault: str = "") -> dict[str, Any]:
+        """Return the function object for CVAT; ModelError when its labels cannot be known."""
+        try:
+            return describe(entry, self._labels(entry), port=port, fault=fault)
+        except FunctionError as error:
+            if not entry.labels:
+                raise
+            return describe(entry, entry.labels, port=port, fault=fault or str(error))
+
+    def _labels(self, entry: Entry) -> tuple[FunctionLabel, ...]:
+        key = (str(entry.bundle), entry.version)
+        if key not in self._cards:
+            try:
+                # The weights are hashed when they are loaded, not for a list.
+                bundle = read_bundle(entry.bundle, verify=False, version=entry.version)
+            except (TrainerError, OSError) as error:
+                raise ModelError(f"model {entry.id!r}: {error}") from error
+            self._cards[key] = bundle.card
+        return labels_of(entry, self._cards[key])
+
+    def _signature_now(self) -> Signature | None:
+        try:
+            found = [(path.name, path.stat()) for path in self.store.glob("*.json")]
+        except OSError:
+            return None
+        return tuple(sorted((n, s.st_mtime_ns, s.st_ino, s.st_size) for n, s in found))

@@ -1,0 +1,1 @@
+"""The centernet engine as a Nuclio function."""

@@ -1,0 +1,159 @@
+"""The Nuclio handler that every engine folder shares: an event in, an answer or an error out.
+
+A worker answers one event at a time. The model comes from the environment, read when the worker
+starts:
+
+    BUNDLE                 folder of one bundle; or
+    STORE and FUNCTION_ID  the store and the entry in it, looked at again before each call, so
+                           that a promoted model serves without a new image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from serverless.catalogue import Catalogue
+from serverless.describe import labels_of
+from serverless.errors import FunctionError, ModelError
+from serverless.models import Model, answer_detector, answer_interactor, load
+from serverless.store import Entry, FunctionLabel
+from serverless.wire import detector_request, interactor_request, parse
+from trainer.bundle import read_bundle
+from trainer.errors import TrainerError
+
+InitContext = Callable[[Any], None]
+Handler = Callable[[Any, Any], Any]
+
+
+@dataclass
+class Worker:
+    """What one worker answers with; `current` follows the store where there is one."""
+
+    entry: Entry
+    model: Model
+    catalogue: Catalogue | None
+    load: Callable[[Entry], Model]
+
+    def current(self) -> tuple[Entry, Model, str]:
+        """Return the model to answer with, and why the published one can't be it ("" if it is)."""
+        if self.catalogue is None:
+            return self.entry, self.model, ""
+        try:
+            wanted = self.catalogue.entry(self.entry.id)
+            if wanted != self.entry:
+                same = (wanted.bundle, wanted.version) == (self.entry.bundle, self.entry.version)
+                self.model = self.model if same else self.load(wanted)
+                self.entry = wanted
+        except FunctionError as error:
+            return self.entry, self.model, str(error)
+        return self.entry, self.model, ""
+
+
+def make_handler(
+    function_yaml: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    load: Callable[[Entry], Model] = load,
+) -> tuple[InitContext, Handler]:
+    """Return Nuclio's init_context and handler for the folder of this function.yaml.
+
+    function_yaml: its name, kind and labels are what CVAT was told, so they hold for the answers.
+    environment: os.environ unless given, read by init_context. load: how an entry becomes a
+    model. init_context raises ModelError
+    when the model cannot be loaded or doesn't know the labels: a worker that cannot answer
+    shall not start.
+    """
+
+    def init_context(context: Any) -> None:
+        values = os.environ if environment is None else environment
+        context.user_data.worker = worker = _worker(function_yaml, values, load)
+        context.logger.info_with(
+            "model loaded", function=worker.entry.id, version=worker.entry.version
+        )
+
+    def handler(context: Any, event: Any) -> Any:
+        worker: Worker = context.user_data.worker
+        try:
+            entry, model, fault = worker.current()
+            if fault:
+                context.logger.warn_with("the model before goes on serving", fault=fault)
+            content = _answer(entry, model, event)
+        except FunctionError as error:
+            if error.status >= 500:
+                context.logger.error_with("call failed", status=error.status, fault=str(error))
+            return _response(context, {"error": str(error)}, error.status)
+        return _response(context, content, 200)
+
+    return init_context, handler
+
+
+def _answer(entry: Entry, model: Model, event: Any) -> object:
+    body = parse(event.body)
+    if entry.kind == "interactor":
+        agent = _header(event.headers, "user-agent")
+        return answer_interactor(model, interactor_request(body), user_agent=agent)
+    return answer_detector(entry, model, detector_request(body))
+
+
+def _response(context: Any, content: object, status: int) -> Any:
+    # A bare list would be taken for a batch of responses, a list as body for its repr.
+    return context.Response(
+        body=json.dumps(content, allow_nan=False),
+        headers={},
+        content_type="application/json",
+        status_code=status,
+    )
+
+
+def _worker(
+    function_yaml: Path, environment: Mapping[str, str], load: Callable[[Entry], Model]
+) -> Worker:
+    if store := environment.get("STORE"):
+        catalogue = Catalogue(Path(store))
+        entry = catalogue.entry(environment.get("FUNCTION_ID", ""))
+        return Worker(entry, load(entry), catalogue, load)
+    if not environment.get("BUNDLE"):
+        raise ModelError("set BUNDLE, or STORE and FUNCTION_ID, in spec.env of function.yaml")
+    entry = _entry(function_yaml, Path(environment["BUNDLE"]))
+    return Worker(entry, load(entry), None, load)
+
+
+def _entry(function_yaml: Path, folder: Path) -> Entry:
+    try:
+        metadata = yaml.safe_load(function_yaml.read_text(encoding="utf-8"))["metadata"]
+        annotations = metadata["annotations"]
+        spec = json.loads(annotations["spec"] or "[]")
+        bundle = read_bundle(folder, verify=False)
+        entry = Entry(
+            id=metadata["name"],
+            kind=annotations["type"],
+            name=annotations["name"],
+            description=bundle.card.name,
+            bundle=folder,
+            version=bundle.version,
+            labels=tuple(
+                FunctionLabel(label["name"], label["name"], label.get("type", "any"))
+                for label in spec
+            ),
+        )
+        labels_of(entry, bundle.card)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{function_yaml}: not a function.yaml we can serve: {error}") from error
+    except TrainerError as error:
+        raise ModelError(str(error)) from error
+    return entry
+
+
+def _header(headers: Mapping[Any, Any] | None, wanted: str) -> str | None:
+    for name, value in (headers or {}).items():
+        text = name.decode() if isinstance(name, bytes) else str(name)
+        if text.lower() == wanted:
+            return value.decode() if isinstance(value, bytes) else str(value)
+    return None

@@ -1,0 +1,1 @@
+"""The yolo engine as a Nuclio function."""

@@ -1,0 +1,186 @@
+"""A model's findings in CVAT's words, read back by the rules CVAT applies."""
+
+import numpy as np
+import pytest
+from cvat_sdk.masks import decode_mask, encode_mask
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from serverless.answers import Candidate, clip, detector_answer, interactor_answer, rle
+from serverless.errors import ModelError
+from serverless.store import FunctionLabel
+from tests.serverless.fakes import CLASSES, detections, square
+from trainer.detections import Mask
+
+SIZE = (30, 40)
+
+
+def labels(kind: str) -> tuple[FunctionLabel, ...]:
+    return (FunctionLabel("cell", "Cell", kind), FunctionLabel("platelet", "Platelet", kind))
+
+
+def answer(found, kind="rectangle", **changes):
+    values = {"classes": CLASSES, "labels": labels(kind), "size": SIZE, "min_score": 0.0}
+    return detector_answer(found, **(values | changes))
+
+
+def test_a_box_becomes_a_rectangle_with_its_confidence_as_text():
+    items = answer(detections((1, 2, 11.127, 12, 0.91, 1)))
+
+    assert items == [
+        {
+            "label": "Platelet",
+            "confidence": "0.9100",
+            "attributes": [{"name": "confidence", "value": "0.9100"}],
+            "type": "rectangle",
+            "points": [1.0, 2.0, 11.13, 12.0],
+        }
+    ]
+
+
+def test_nothing_found_is_an_empty_list():
+    assert answer(detections()) == []
+
+
+def test_a_class_id_outside_the_label_map_raises():
+    with pytest.raises(ModelError, match="no class id 7"):
+        answer(detections((1, 2, 3, 4, 0.9, 7)))
+
+
+def test_a_class_without_a_label_is_not_shown():
+    found = detections((1, 2, 3, 4, 0.9, 0), (1, 2, 3, 4, 0.8, 1))
+
+    assert [item["label"] for item in answer(found, labels=labels("any")[1:])] == ["Platelet"]
+
+
+def test_each_class_has_its_own_least_score():
+    found = detections((1, 2, 9, 9, 0.5, 0), (1, 2, 9, 9, 0.5, 1), (1, 2, 9, 9, 0.6, 0))
+
+    items = answer(found, min_score={"cell": 0.6, "platelet": 0.5})
+
+    assert [(item["label"], item["confidence"]) for item in items] == [
+        ("Platelet", "0.5000"),
+        ("Cell", "0.6000"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["rectangle", "polygon", "mask", "any"])
+def test_a_box_past_the_border_is_cut_to_the_image_in_every_form(kind):
+    (item,) = answer(detections((-5, 20, 50, 37, 0.9, 0)), kind)
+
+    xs, ys = item["points"][0::2], item["points"][1::2]
+    assert (min(xs), max(xs), min(ys), max(ys)) == (0, 40, 20, 30)
+    assert item["type"] == ("rectangle" if kind == "any" else kind)
+    if kind == "mask":
+        assert item["mask"][-4:] == [0, 20, 39, 29]
+
+
+def test_a_box_outside_the_image_is_not_sent():
+    assert answer(detections((50, 5, 60, 9, 0.9, 0))) == []
+
+
+def test_a_mask_has_its_bitmap_an_inclusive_box_and_a_polygon_beside_it():
+    found = detections((5, 4, 11, 10, 0.9, 0), masks=(square(),))
+
+    (item,) = answer(found, "mask")
+
+    assert item["mask"] == [1] * 36 + [5, 4, 10, 9]
+    corners = {(x, y) for x, y in zip(item["points"][0::2], item["points"][1::2], strict=True)}
+    assert corners == {(5, 4), (11, 4), (11, 10), (5, 10)}
+
+
+def test_a_mask_on_a_rectangle_label_is_its_box_and_on_any_a_mask():
+    found = detections((5, 4, 11, 10, 0.9, 0), masks=(square(),))
+
+    assert [i["type"] for i in answer(found, "rectangle")] == ["rectangle"]
+    assert [i["type"] for i in answer(found, "any")] == ["mask"]
+
+
+def test_an_object_of_two_parts_is_two_polygons_of_one_group():
+    bitmap = np.zeros((12, 30), bool)
+    bitmap[:, :12] = bitmap[:, 18:] = True
+    other = square(8, left=0, top=20)
+    found = detections(
+        (1, 2, 31, 14, 0.9, 0), (0, 20, 8, 28, 0.8, 1), masks=(Mask(bitmap, 1, 2), other)
+    )
+
+    items = answer(found, "polygon")
+
+    assert [(item["type"], item.get("group_id")) for item in items] == [
+        ("polygon", 1),
+        ("polygon", 1),
+        ("polygon", None),
+    ]
+
+
+def test_an_empty_mask_is_not_sent():
+    found = detections((5, 4, 11, 10, 0.9, 0), masks=(Mask(np.zeros((6, 6), bool), 5, 4),))
+
+    assert answer(found, "mask") == []
+
+
+@given(
+    arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12)),
+    st.integers(-14, 40),
+    st.integers(-14, 30),
+)
+def test_a_mask_anywhere_is_cut_to_what_cvat_can_decode(bitmap, left, top):
+    frame = np.zeros(SIZE, bool)
+    for (row, column), value in np.ndenumerate(bitmap):
+        if value and 0 <= top + row < SIZE[0] and 0 <= left + column < SIZE[1]:
+            frame[top + row, left + column] = True
+
+    found = clip(Mask(bitmap, left, top), SIZE)
+
+    if not frame.any():
+        assert found is None
+        return
+    assert found is not None
+    assert rle(found) == encode_mask(frame)
+    np.testing.assert_array_equal(
+        decode_mask(rle(found), image_width=SIZE[1], image_height=SIZE[0]), frame
+    )
+
+
+def test_cvat_from_2_60_gets_shapes_with_the_confidence_best_first():
+    answered = interactor_answer(
+        [Candidate(square(2), 0.4), Candidate(square(3), 0.95)],
+        size=SIZE,
+        user_agent="CVAT/2.60.1 python-requests/2",
+    )
+
+    assert answered == {
+        "shapes": [
+            {
+                "type": "mask",
+                "points": [0, 9, 5, 4, 7, 6],
+                "attributes": [{"spec_id": 0, "value": "0.9500"}],
+            },
+            {
+                "type": "mask",
+                "points": [0, 4, 5, 4, 6, 5],
+                "attributes": [{"spec_id": 0, "value": "0.4000"}],
+            },
+        ]
+    }
+
+
+def test_cvat_before_2_60_gets_the_best_mask_over_the_full_frame():
+    answered = interactor_answer(
+        [Candidate(square(2), 0.4), Candidate(square(3), 0.95)],
+        size=SIZE,
+        user_agent="CVAT/2.59.1",
+    )
+
+    expected = np.zeros(SIZE, int)
+    expected[4:7, 5:8] = 1
+    assert answered == {"mask": expected.tolist()}
+
+
+def test_an_interactor_that_finds_nothing_says_so_in_both_forms():
+    outside = Candidate(square(left=100), 0.9)
+
+    assert interactor_answer([outside], size=SIZE, user_agent=None) == {"shapes": []}
+    old = interactor_answer([], size=(2, 3), user_agent="CVAT/2.30.0")
+    assert old == {"mask": [[0, 0, 0], [0, 0, 0]]}
