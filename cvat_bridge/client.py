@@ -242,6 +242,9 @@ class CvatClient:
             body={"deleted_frames": sorted(held.union(numbers))},
         )
 
+    def guide(self, project_id: int) -> str:
+        return notes.guide(self._net, project_id)
+
     def set_guide(self, project_id: int, markdown: str) -> None:
         notes.set_guide(self._net, project_id, markdown)
 

@@ -9,6 +9,14 @@ from cvat_bridge.connection import Connection
 from cvat_bridge.retries import once
 
 
+def guide(net: Connection, project_id: int) -> str:
+    """Read the project's guide; "" when there is none."""
+    number = net.get(f"/api/projects/{project_id}", f"project {project_id}").get("guide_id")
+    if number is None:
+        return ""
+    return str(net.get(f"/api/guides/{number}", f"guide of project {project_id}")["markdown"])
+
+
 def set_guide(net: Connection, project_id: int, markdown: str) -> None:
     """Write the project's guide; one is made when there is none (a second would be a 500)."""
     subject = f"guide of project {project_id}"
