@@ -48,14 +48,21 @@ class SelectionSection(Section):
     seed: int = 7
     control_share: Share = 0.10
     cap_per_group: int | None = Field(None, ge=1)
+    cold_start: str = "typiclust"
+    class_need: float = Field(1.0, ge=0)
+    class_quotas: dict[str, int] = Field(default_factory=dict)
+    near_duplicate: float | None = Field(0.05, ge=0)
+    gain_per_second: bool = False
     candidate_score: Score = 0.05
 
 
 class HoldoutSection(Section):
     """Frames that judge: the ground-truth jobs' where there are any, else a frozen share."""
 
-    share: Share = 0.15
-    duplicate_distance: int = Field(4, ge=0, le=16)
+    share: Annotated[float, Field(ge=0.0, le=0.9)] = 0.2
+    subsets: tuple[str, ...] = ("holdout",)
+    salt: str = ""
+    duplicate_distance: int = Field(8, ge=0, le=64)
 
 
 class TrainerSection(Section):
@@ -69,6 +76,7 @@ class TrainerSection(Section):
     seed: int = 7
     time_limit: float | None = Field(None, gt=0)
     base: Path | None = None
+    warm_start: bool = False
     device: str = "cpu"
     min_frames: int = Field(8, ge=2)
     extra: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,86 @@
+"""Champion and challenger on the same frames; the decision is recorded before it takes effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cvat_bridge.config import PromotionSection
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.progress import Report, quiet
+from cvat_bridge.records import Decision
+from trainer.bundle import read_bundle
+from trainer.dataset import Dataset, load_dataset
+from trainer.detector import Progress
+from trainer.engines import load
+from trainer.evaluate import evaluate
+from trainer.promote import GateSettings, decide
+from trainer.registry import Version
+from trainer.scores import Evaluation
+
+
+def settle(
+    ledger: Ledger,
+    *,
+    number: int,
+    champion: Version | None,
+    challenger: Version,
+    dataset: Path,
+    settings: PromotionSection,
+    seed: int,
+    now: Callable[[], str],
+    report: Report = quiet,
+) -> Decision:
+    """Decide whether the challenger of round `number` may serve.
+
+    A decision that is recorded already stands: a step that was killed after it does not evaluate
+    a promoted challenger against itself. Raises TrainerError when a model cannot be evaluated.
+    """
+    for row in ledger.decisions():
+        if row.round == number and row.challenger == challenger.bundle:
+            return row
+    data = load_dataset(dataset)
+    ours = _evaluate(challenger.path, data, report)
+    if champion is not None and champion.bundle == challenger.bundle:
+        theirs: Evaluation | None = ours
+        promoted = False
+        reasons: tuple[str, ...] = ("the same data and settings gave the model that serves",)
+    else:
+        theirs = _evaluate(champion.path, data, report) if champion else None
+        verdict = decide(
+            theirs,
+            ours,
+            GateSettings(**settings.model_dump()),
+            rng=np.random.default_rng(seed),
+        )
+        promoted, reasons = verdict.promoted, tuple(verdict.reasons)
+    best = ours if promoted else theirs
+    decision = Decision(
+        round=number,
+        champion=champion.bundle if champion else "",
+        challenger=challenger.bundle,
+        promoted=promoted,
+        reasons=reasons,
+        figures={
+            "champion": _figures(theirs),
+            "challenger": _figures(ours),
+            "class_ap": dict(best.overall.class_ap) if best else None,
+        },
+        decided=now(),
+    )
+    ledger.save_decision(decision)
+    return decision
+
+
+def _evaluate(bundle: Path, dataset: Dataset, report: Report) -> Evaluation:
+    def told(progress: Progress) -> None:
+        report(progress.stage, progress.done, progress.total)
+
+    return evaluate(load(read_bundle(bundle)), dataset, split="holdout", report=told)
+
+
+def _figures(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    return {"ap": evaluation.ap, "ap50": evaluation.ap50} if evaluation else None

@@ -1,0 +1,58 @@
+"""The champion becomes a model in CVAT's list: an entry in the function host's store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cvat_bridge.gateway import Label
+from serverless.store import LABEL_TYPES, Entry, FunctionLabel, publish
+from trainer.bundle import Card, read_bundle
+from trainer.registry import Version
+
+LABEL_IDS = "label_ids"  # the registry tag that ties classes to CVAT's labels: {name: id} as JSON
+
+
+def publish_champion(
+    store: Path, *, function_id: str, name: str, champion: Version, labels: Sequence[Label]
+) -> Entry:
+    """Make the host serve this version under a stable id, with the project's labels of today.
+
+    A label that was renamed since the fit keeps its class by its id. Raises StoreError.
+    """
+    bundle = read_bundle(champion.path)
+    entry = Entry(
+        id=function_id,
+        kind="detector",
+        name=name,
+        description=f"Version {champion.number} ({champion.bundle[:12]}), learnt in CVAT",
+        bundle=champion.path,
+        version=champion.bundle,
+        labels=_shown(bundle.card, json.loads(champion.tags.get(LABEL_IDS, "{}")), labels),
+        min_score=bundle.card.min_score,
+    )
+    publish(store, entry)
+    return entry
+
+
+def _shown(
+    card: Card, ids: Mapping[str, int], labels: Sequence[Label]
+) -> tuple[FunctionLabel, ...]:
+    by_id = {label.id: label for label in labels}
+    by_name = {label.name: label for label in labels}
+    shown = []
+    for source in card.labels:
+        label = by_id.get(ids.get(source, -1)) or by_name.get(source)
+        if label is not None:
+            kind = label.type if label.type in LABEL_TYPES else "any"
+            shown.append(FunctionLabel(source, label.name, _served(card.task, kind)))
+    # Classes whose labels are all gone are shown as they are: CVAT maps them by hand.
+    return tuple(shown)
+
+
+def _served(task: str, label_type: str) -> str:
+    # CVAT matches by declared type: a box for a polygon label would vanish without a message.
+    if task == "boxes":
+        return "rectangle" if label_type == "rectangle" else "any"
+    return label_type if label_type in ("polygon", "mask") else "any"

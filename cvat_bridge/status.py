@@ -1,0 +1,43 @@
+"""`cvat-bridge status`: which round it is, what it waits for, which model serves, and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from cvat_bridge.corrections import tally
+from cvat_bridge.ledger import Ledger
+
+JsonObject = dict[str, Any]
+
+
+def describe(ledger: Ledger, project_id: int) -> JsonObject:
+    """Read the records alone: works while the service runs and while CVAT is away.
+
+    {"project", "round", "state", "waits_for", "serves", "why", "corrected", "rounds": […]} with
+    the rounds oldest first, each with its figures and what people did to its pre-annotations.
+    """
+    rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
+    promoted = [row for row in ledger.decisions() if row.promoted]
+    last, serving = (rounds or [None])[-1], (promoted or [None])[-1]
+    return {
+        "project": project_id,
+        "round": last.number if last else 0,
+        "state": last.state if last else "no round yet",
+        "waits_for": last.waits_for if last else "",
+        "serves": serving.challenger if serving else None,
+        "why": list(serving.reasons) if serving else ["no model was promoted yet"],
+        "corrected": asdict(tally(ledger).total),
+        "rounds": [
+            {
+                "round": row.number,
+                "state": row.state,
+                "waits_for": row.waits_for,
+                "started": row.started,
+                "ended": row.ended,
+                "figures": dict(row.figures),
+                "corrected": asdict(tally(ledger, number=row.number).total),
+            }
+            for row in rounds
+        ],
+    }
