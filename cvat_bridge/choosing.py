@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def choose_frames(
     """
     recorded = ledger.selection(number)
     if recorded:
-        return Chosen(recorded, "recorded", "", "", {"recorded": f"round {number} has chosen"})
+        return Chosen(recorded, **ledger.choice(number))
     known = ledger.frames()
     groups = image_groups(
         known.values(),
@@ -89,17 +90,17 @@ def choose_frames(
         state=replace(state, labelled_embeddings=_embeddings(list(seen.values()))),
         settings=settings.selection,
     )
+    about: dict[str, Any] = {
+        "strategy": selection.strategy,
+        "phase": selection.phase,
+        "advice": selection.advice,
+        "notes": dict(selection.notes),
+        "duplicates": len(predicted.frames) - len(frames),
+    }
     chosen = _rows(selection)
     if record:
-        ledger.set_selection(number, chosen)
-    return Chosen(
-        chosen,
-        selection.strategy,
-        selection.phase,
-        selection.advice,
-        dict(selection.notes),
-        len(predicted.frames) - len(frames),
-    )
+        ledger.set_selection(number, chosen, about=about)
+    return Chosen(chosen, **about)
 
 
 def distinct_frames(

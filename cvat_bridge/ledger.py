@@ -8,7 +8,7 @@ CVAT cannot tell (a deleted pre-annotation leaves no trace there).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from cvat_bridge.records import (
     Membership,
     Proposal,
     Provenance,
+    RankedJob,
     Round,
     SelectedFrame,
     UsedJob,
@@ -91,10 +92,13 @@ class Ledger:
 
     # -- choices and where copies came from ----------------------------------------------------
 
-    def set_selection(self, number: int, rows: Sequence[SelectedFrame]) -> None:
-        """Replace the frames that a round chose, in rank order."""
+    def set_selection(
+        self, number: int, rows: Sequence[SelectedFrame], *, about: Mapping[str, Any]
+    ) -> None:
+        """Replace the frames that a round chose, in rank order, and how it chose (JSON)."""
         with self._file.write() as db:
             db.execute("DELETE FROM selections WHERE round = ?", (number,))
+            db.execute("INSERT OR REPLACE INTO choices VALUES (?, ?)", (number, json.dumps(about)))
             db.executemany(
                 "INSERT INTO selections VALUES (?,?,?,?,?,?,?,?)",
                 [(number, *astuple(row)) for row in rows],
@@ -106,6 +110,40 @@ class Ledger:
             SelectedFrame(*row[1:])
             for row in self._file.rows(
                 "SELECT * FROM selections WHERE round = ? ORDER BY rank", number
+            )
+        )
+
+    def choice(self, number: int) -> Mapping[str, Any]:
+        """Give how a round chose; empty when it has not."""
+        found = self._file.rows("SELECT about FROM choices WHERE round = ?", number)
+        return dict(json.loads(found[0][0])) if found else {}
+
+    def set_ranked_jobs(self, number: int, jobs: Sequence[RankedJob]) -> None:
+        """Replace the jobs of a round."""
+        with self._file.write() as db:
+            db.execute("DELETE FROM ranked_jobs WHERE round = ?", (number,))
+            db.executemany(
+                "INSERT INTO ranked_jobs VALUES (?,?,?,?,?,?,?)",
+                [
+                    (
+                        number,
+                        job.rank,
+                        job.job_id,
+                        job.task_id,
+                        json.dumps(job.frames),
+                        json.dumps(job.scores),
+                        job.reason,
+                    )
+                    for job in jobs
+                ],
+            )
+
+    def ranked_jobs(self, number: int) -> tuple[RankedJob, ...]:
+        """Give the jobs of a round, best first; empty while it has none."""
+        return tuple(
+            RankedJob(rank, job, task, tuple(json.loads(frames)), tuple(json.loads(scores)), reason)
+            for _, rank, job, task, frames, scores, reason in self._file.rows(
+                "SELECT * FROM ranked_jobs WHERE round = ? ORDER BY rank", number
             )
         )
 

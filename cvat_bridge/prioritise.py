@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from cvat_bridge.errors import GatewayError, NothingToDoError
 from cvat_bridge.facts import Facts
-from cvat_bridge.gateway import Gateway, Job
+from cvat_bridge.gateway import Gateway, LocalFile, NewTask, Task
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.markers import round_marker
+from cvat_bridge.originals import ImageStore, read_originals
 from cvat_bridge.progress import Report, quiet
+from cvat_bridge.ranking import (
+    cut,
+    file_name,
+    rank_existing,
+    rank_new,
+    shared_storage,
+    source_name,
+    task_name,
+)
+from cvat_bridge.records import Provenance, RankedJob, SelectedFrame
 from cvat_bridge.settings import RoundSettings
-
-
-@dataclass(frozen=True)
-class RankedJob:
-    """A job in rank order. frames: task-relative numbers, scores: theirs, in frame order."""
-
-    rank: int
-    job_id: int
-    task_id: int
-    frames: tuple[int, ...]
-    scores: tuple[float, ...]
-    reason: str
 
 
 @dataclass(frozen=True)
 class Prioritised:
     """What people get. task_id: the round's task, None in mode rank_existing.
 
-    storage: how the frames came into the task: "cloud_storage", "share" (no copy), "local"
-    (downloaded and uploaded), or "none".
+    storage: where the frames of the task lie: "cloud_storage" or "share" (nothing was copied),
+    "local" (downloaded and uploaded again), or "none" without a task.
     """
 
     task_id: int | None
@@ -49,37 +50,169 @@ def prioritise(
 ) -> Prioritised:
     """Make the jobs of round `number` from the frames that it chose (ledger.selection).
 
-    Nothing is assigned yet. Calling it again finds what it made. Raises NothingToDoError when
-    the round chose nothing.
+    Nothing is assigned yet. Chosen frames that people have taken since are left out. Frames that
+    lie in one cloud storage or on the share are used where they are; all others, and any mixture,
+    are downloaded and uploaded. Calling it again finds what it made. Raises NothingToDoError when
+    no chosen frame is left, GatewayError, NotReadyError, LedgerError.
     """
-    raise NotImplementedError
+    selection = ledger.selection(number)
+    if not selection:
+        raise NothingToDoError(f"round {number} has chosen no frame")
+    if settings.mode == "rank_existing":
+        return _rank_existing(gateway, ledger, facts, selection, number, settings)
+    marker = round_marker(ledger.identity, number)
+    task = gateway.find_task(facts.project.id, marker)
+    if task is None or not task.size:
+        task = gateway.create_task(
+            _spec(gateway, ledger, facts, selection, number, marker, home, settings, report)
+        )
+    rows = _provenance(gateway, facts, task, selection, number)
+    ledger.add_provenance(rows)
+    if settings.mark_source_deleted:
+        _hide_sources(gateway, facts, rows)
+    ranks = {row.rank: row for row in selection}
+    chosen = {row.frame: ranks[row.rank] for row in rows}
+    jobs = [job for job in gateway.jobs(task_id=task.id) if job.type == "annotation"]
+    ranked = rank_new(jobs, chosen)
+    ledger.set_ranked_jobs(number, ranked)
+    return Prioritised(task.id, ranked, gateway.media(task.id).storage)
 
 
-def ranked_jobs(
-    gateway: Gateway, ledger: Ledger, *, number: int, settings: RoundSettings
-) -> tuple[RankedJob, ...]:
-    """Give the jobs of a round again, in rank order, from the ledger and CVAT."""
-    raise NotImplementedError
+def ranked_jobs(gateway: Gateway, ledger: Ledger, *, number: int) -> tuple[RankedJob, ...]:
+    """Give the jobs of a round that still exist, in rank order."""
+    rows = ledger.ranked_jobs(number)
+    known = {job.id for task in {row.task_id for row in rows} for job in gateway.jobs(task_id=task)}
+    return tuple(row for row in rows if row.job_id in known)
 
 
-def assign(
-    gateway: Gateway, jobs: tuple[RankedJob, ...], *, settings: RoundSettings
-) -> dict[int, str]:
-    """Give the jobs to the assignees in turn, best first; return the user name by job id.
+def _rank_existing(
+    gateway: Gateway,
+    ledger: Ledger,
+    facts: Facts,
+    selection: tuple[SelectedFrame, ...],
+    number: int,
+    settings: RoundSettings,
+) -> Prioritised:
+    ranked = ledger.ranked_jobs(number)
+    if not ranked:
+        jobs = {job.id: job for job in gateway.jobs(project_id=facts.project.id)}
+        pool = [frame for frame in facts.pool if frame.job_id in jobs]
+        ranked = rank_existing(selection, pool, jobs, by=settings.rank_by, budget=settings.budget)
+        if not ranked:
+            raise NothingToDoError(f"the jobs that round {number} chose from are all taken")
+        ledger.set_ranked_jobs(number, ranked)
+    return Prioritised(None, ranked, "none")
 
-    For after pre-annotation. Jobs that have an assignee keep theirs. Raises ConfigError for a
-    name that CVAT does not know.
-    """
-    raise NotImplementedError
+
+def _spec(
+    gateway: Gateway,
+    ledger: Ledger,
+    facts: Facts,
+    selection: tuple[SelectedFrame, ...],
+    number: int,
+    marker: str,
+    home: Home,
+    settings: RoundSettings,
+    report: Report,
+) -> NewTask:
+    free = {frame.key for frame in facts.pool}
+    frames = tuple(row for row in selection if row.key in free)
+    if not frames:
+        raise NothingToDoError(f"people have taken every frame that round {number} chose")
+    shared = shared_storage(frames, facts.media)
+    if shared is not None:
+        names = {row.rank: source_name(row, facts.media) for row in frames}
+        files: tuple[LocalFile, ...] = ()
+    else:
+        files, names = _download(gateway, ledger, facts, frames, home, report)
+        frames = tuple(row for row in frames if row.rank in names)
+    groups = cut(frames, settings.job_size)
+    spec = NewTask(
+        name=task_name(number, frames, marker, ledger.choice(number)),
+        marker=marker,
+        project_id=facts.project.id,
+        jobs=tuple(tuple(names[row.rank] for row in group) for group in groups),
+        files=files,
+        subset=settings.task_subset,
+    )
+    if shared is None:
+        return spec
+    return replace(
+        spec,
+        server_files=tuple(names[row.rank] for row in frames),
+        cloud_storage_id=shared[1],
+    )
 
 
-def write_guide(
-    gateway: Gateway, project_id: int, jobs: tuple[RankedJob, ...], *, number: int
-) -> None:
-    """Put the ranked jobs into our section of the project's guide; the rest stays as it is."""
-    raise NotImplementedError
+def _download(
+    gateway: Gateway,
+    ledger: Ledger,
+    facts: Facts,
+    frames: tuple[SelectedFrame, ...],
+    home: Home,
+    report: Report,
+) -> tuple[tuple[LocalFile, ...], dict[int, str]]:
+    """Fetch the chosen frames; return the files and the name of each rank."""
+    images, known = ImageStore(home.images), ledger.frames()
+    content: dict[int, bytes] = {}
+    for task_id in sorted({row.task_id for row in frames}):
+        ranks = {row.frame: row for row in frames if row.task_id == task_id}
+        for number, row in list(ranks.items()):
+            if row.key in known and images.path(known[row.key]).is_file():
+                content[row.rank] = images.path(known[row.key]).read_bytes()
+                del ranks[number]
+        for number, original in read_originals(gateway, facts.media[task_id], list(ranks)):
+            if original.content:
+                content[ranks[number].rank] = original.content
+            report("download", len(content), len(frames))
+    if not content:
+        raise GatewayError("read", "the chosen frames", None, "CVAT gives none of them")
+    names = {
+        row.rank: file_name(row, facts.media[row.task_id]) for row in frames if row.rank in content
+    }
+    files = tuple(LocalFile(names[rank], content[rank]) for rank in sorted(names))
+    return files, names
 
 
-def jobs_of_round(jobs: tuple[Job, ...]) -> tuple[Job, ...]:
-    """Give the annotation jobs in rank order."""
-    return tuple(sorted((j for j in jobs if j.type == "annotation"), key=lambda job: job.id))
+def _provenance(
+    gateway: Gateway,
+    facts: Facts,
+    task: Task,
+    selection: tuple[SelectedFrame, ...],
+    number: int,
+) -> tuple[Provenance, ...]:
+    """Tie the frames of the task to their sources by file name, which a retry finds unchanged."""
+    by_name: dict[str, SelectedFrame] = {}
+    for row in selection:
+        media = facts.media.get(row.task_id)
+        if media is not None:
+            by_name[file_name(row, media)] = row
+            if not media.is_video:
+                by_name.setdefault(source_name(row, facts.media), row)
+    return tuple(
+        Provenance(
+            task.id,
+            frame.number,
+            row.task_id,
+            row.frame,
+            number,
+            row.rank,
+            row.score,
+            row.arm,
+            row.reason,
+            row.weight,
+        )
+        for frame, row in (
+            (frame, by_name[frame.name])
+            for frame in gateway.media(task.id).frames
+            if frame.name in by_name
+        )
+    )
+
+
+def _hide_sources(gateway: Gateway, facts: Facts, rows: tuple[Provenance, ...]) -> None:
+    for task_id in sorted({row.source_task for row in rows}):
+        numbers = {row.source_frame for row in rows if row.source_task == task_id}
+        hidden = facts.media[task_id].deleted if task_id in facts.media else frozenset()
+        if task_id in facts.media and numbers - hidden:
+            gateway.set_deleted_frames(task_id, sorted(numbers - hidden))

@@ -82,6 +82,18 @@ class SelectedFrame:
 
 
 @dataclass(frozen=True)
+class RankedJob:
+    """A job in rank order. frames: task-relative numbers; scores: theirs, in the same order."""
+
+    rank: int
+    job_id: int
+    task_id: int
+    frames: tuple[int, ...]
+    scores: tuple[float | None, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Provenance:
     """A copy in a round's task and the frame it was made of; see SelectedFrame."""
 

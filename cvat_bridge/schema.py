@@ -54,6 +54,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE holdout (
             sha256 TEXT PRIMARY KEY, role TEXT NOT NULL, grp TEXT NOT NULL, rule TEXT NOT NULL,
             since TEXT NOT NULL)""",
+        "CREATE TABLE choices (round INTEGER PRIMARY KEY, about TEXT NOT NULL)",
+        """CREATE TABLE ranked_jobs (
+            round INTEGER NOT NULL, rank INTEGER NOT NULL, job_id INTEGER NOT NULL,
+            task_id INTEGER NOT NULL, frames TEXT NOT NULL, scores TEXT NOT NULL,
+            reason TEXT NOT NULL, PRIMARY KEY (round, rank))""",
         "CREATE TABLE identity (id TEXT NOT NULL)",
         "INSERT INTO identity VALUES (lower(hex(randomblob(4))))",
         "CREATE INDEX provenance_by_round ON provenance (round)",
