@@ -65,6 +65,7 @@ def create_app(
     client = httpx.AsyncClient(trust_env=False)
     upstream = Upstream(settings.upstream.rstrip("/"), client) if settings.upstream else None
     held_back: dict[str, list[str]] = {}
+    held_back_upstream: dict[str, list[str]] = {}
     last_fault: dict[str, str] = {}
 
     def loaded(entry: Entry, fault: str) -> None:
@@ -93,6 +94,7 @@ def create_app(
             _log.warning("entry held back", path=str(fault.path), fault=fault.reason)
         functions: dict[str, Any] = {}
         held_back.clear()
+        held_back_upstream.clear()
         for entry in found.entries:
             pool.prefetch(entry, swap_only=True)
             try:
@@ -111,13 +113,11 @@ def create_app(
         except UpstreamError as error:
             # Our own models stay in CVAT when the Nuclio behind us is down; status tells it.
             _log.warning("upstream", fault=str(error))
-            held_back[upstream.url] = [str(error)]
+            held_back_upstream[upstream.url] = [str(error)]
             return {}
-        ours = {entry.id for entry in catalogue.read().entries}
-        faults |= {
-            name: ["a function of the store has this name"] for name in functions if name in ours
-        }
-        held_back.update(faults)
+        ours = {entry.id for entry in catalogue.read().entries} & set(functions)
+        held_back_upstream.update(faults)
+        held_back_upstream.update({name: ["a function here has this name"] for name in ours})
         return functions
 
     async def one_function(request: Request) -> Response:
@@ -195,12 +195,11 @@ def create_app(
                     "fault": fault,
                 }
             )
-        ids = {entry.id for entry in found.entries}
         return JSONResponse(
             {
                 "functions": functions,
-                "held_back": {name: why for name, why in held_back.items() if name not in ids}
-                | {fault.path.name: [fault.reason] for fault in found.faults},
+                "held_back": {fault.path.name: [fault.reason] for fault in found.faults}
+                | held_back_upstream,
                 "models": pool.count,
                 "held_bytes": pool.held_bytes,
                 "memory_bytes": settings.memory_bytes,

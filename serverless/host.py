@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -73,11 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             timeout_graceful_shutdown=5,
         )
     )
+    # The server raises the signal again when it has ended. A model that hangs holds its thread
+    # for ever, and a plain exit would wait for it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
     server.run(sockets=[listener])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # A model that hangs holds its thread for ever, and a plain exit would wait for it.
-    os._exit(0)
+    return 0
 
 
 @contextmanager
