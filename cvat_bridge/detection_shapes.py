@@ -1,0 +1,142 @@
+"""A detection as the CVAT shape that fits its label's type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvat_bridge import outlines, rle
+from cvat_bridge.gateway import Attribute, Label, RawShape
+from trainer.detections import Mask
+
+LEARNABLE_LABELS = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})
+CONFIDENCE = "confidence"  # a label's attribute of this name shows the score to annotators
+DIGITS = 2
+
+
+def shape_from_detection(
+    *,
+    label: Label,
+    frame: int,
+    box: Sequence[float],
+    score: float,
+    width: int,
+    height: int,
+    polygon: NDArray[np.float64] | None = None,
+    mask: Mask | None = None,
+) -> RawShape:
+    """Write a detection as the CVAT shape that fits its label's type, source auto, with its score.
+
+    box: x1 y1 x2 y2 in pixels of the image, which is width by height. polygon: (K, 2). Of a mask
+    in several parts a polygon label gets the largest. A label of type any gets the most exact form
+    there is. Raises ValueError for a detection without area in the image, and for label types that
+    no detection fits (points, polyline, cuboid, skeleton, tag).
+    """
+    kind, points = _form(label, box, polygon, mask, width, height)
+    return {
+        "type": kind,
+        "frame": frame,
+        "label_id": label.id,
+        "points": points,
+        "source": "auto",
+        "score": round(float(score), 4),
+        "occluded": False,
+        "outside": False,
+        "z_order": 0,
+        "rotation": 0.0,
+        "group": 0,
+        "attributes": [
+            {"spec_id": attribute.id, "value": value}
+            for attribute in label.attributes
+            if attribute.name == CONFIDENCE
+            and (value := confidence_value(attribute, score)) is not None
+        ],
+        "elements": [],
+    }
+
+
+def _form(
+    label: Label,
+    box: Sequence[float],
+    polygon: NDArray[np.float64] | None,
+    mask: Mask | None,
+    width: int,
+    height: int,
+) -> tuple[str, list[Any]]:
+    if label.type not in LEARNABLE_LABELS:
+        raise ValueError(f"label {label.name!r} is of type {label.type}: no detection fits it")
+    edges = outlines.clipped_box((box[0], box[1], box[2], box[3]), width, height)
+    if edges is None:
+        raise ValueError(f"the detection {list(box)} has no area in {width} x {height} pixels")
+    kind = label.type
+    if kind == "any":
+        kind = "mask" if mask is not None else "polygon" if polygon is not None else "rectangle"
+    corners = outlines.rectangle(edges, 0)
+    if kind == "mask":
+        outline = polygon if polygon is not None else corners
+        drawn = rle.fill([outline], width, height) if mask is None else mask
+        inside = rle.clip(drawn, width, height) if drawn is not None else None
+        if inside is None:
+            raise ValueError("no pixel of the detection's mask lies in the image")
+        return kind, list(rle.encode(inside))
+    if kind == "polygon":
+        outline = _outline(polygon, mask, corners, width, height)
+        return kind, _rounded(outline.ravel())
+    x1, y1, x2, y2 = edges
+    if kind == "ellipse":
+        return kind, _rounded([(x1 + x2) / 2, (y1 + y2) / 2, x2, y1])
+    return kind, _rounded(edges)
+
+
+def _outline(
+    polygon: NDArray[np.float64] | None,
+    mask: Mask | None,
+    corners: NDArray[np.float64],
+    width: int,
+    height: int,
+) -> NDArray[np.float64]:
+    candidates: list[NDArray[np.float64]] = [polygon] if polygon is not None else []
+    if not candidates and mask is not None:
+        from serverless.polygon import polygons_from_mask
+
+        traced = polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top)
+        candidates = [np.asarray(part.exterior, np.float64) for part in traced]
+    inside = [part for whole in candidates for part in outlines.clipped(whole, width, height)]
+    return max(inside, key=_area, default=corners)
+
+
+def _area(points: NDArray[np.float64]) -> float:
+    x, y = points.T
+    return abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [round(float(value), DIGITS) for value in values]
+
+
+def confidence_value(attribute: Attribute, score: float) -> str | None:
+    """Write a score as an attribute's value; None where its kind cannot hold one.
+
+    A number attribute runs from its least to its largest value as the score runs from 0 to 1,
+    except where it holds shares (largest value 1), and in its own steps. Of a list of numbers the
+    nearest is taken.
+    """
+    if attribute.input_type == "text":
+        return f"{score:.2f}"
+    try:
+        numbers = [float(value) for value in attribute.values]
+    except ValueError:
+        return None
+    if attribute.input_type == "number" and len(numbers) == 3:
+        low, high, step = numbers
+        scaled = score if high <= 1 else low + score * (high - low)
+        value = low + round((scaled - low) / step) * step if step > 0 else scaled
+        return f"{min(high, max(low, value)):.10g}"
+    if attribute.input_type in {"select", "radio"} and numbers:
+        top = max(numbers)
+        scaled = score if top <= 1 else score * top
+        return min(attribute.values, key=lambda value: abs(float(value) - scaled))
+    return None
