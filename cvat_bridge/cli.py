@@ -166,11 +166,15 @@ def run(
     secret = secrets.webhook_secret
     log = structlog.get_logger("service")
 
+    loops: list[Loop] = []
+
     def told(stage: str, done: int, total: int) -> None:
-        log.debug("progress", stage=stage, done=done, total=total)
+        for one in loops:
+            one.tell(stage, done, total)
 
     with assembled(loaded, secrets, report=told) as bridge:
         loop = Loop(bridge.look, loaded.service.poll_seconds)
+        loops.append(loop)
         web = make_app(
             loop,
             project_id=loaded.project_id,

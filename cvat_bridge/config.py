@@ -128,6 +128,7 @@ class FunctionHostSection(Section):
     url: str = "http://127.0.0.1:8070"
     function_id: str = "champion"
     name: str | None = None
+    store: Path | None = None  # the folder it reads; `functions` in home unless set
 
 
 class Config(Section):
@@ -186,9 +187,9 @@ def load_secrets(environ: Mapping[str, str] = os.environ) -> Secrets:
         raise ConfigError(
             [
                 (
-                    "no credentials: set CVAT_ACCESS_TOKEN (a personal access token that may write), "
-                    "or CVAT_USERNAME and CVAT_PASSWORD"
-                )
+                    "no credentials: set CVAT_ACCESS_TOKEN (a personal access token that may write)"
+                    ", or CVAT_USERNAME and CVAT_PASSWORD"
+                ),
             ]
         )
     return Secrets.model_validate(found)
@@ -218,15 +219,21 @@ def load_config(path: Path) -> Config:
     except ValidationError as error:
         raise ConfigError([_fault(path, dict(item)) for item in error.errors()]) from error
     folder = path.resolve().parent
-    base = config.trainer.base
     return config.model_copy(
         update={
             "home": (folder / config.home).resolve(),
+            "function_host": config.function_host.model_copy(
+                update={"store": _absolute(folder, config.function_host.store)}
+            ),
             "trainer": config.trainer.model_copy(
-                update={"base": (folder / base).resolve() if base else None}
+                update={"base": _absolute(folder, config.trainer.base)}
             ),
         }
     )
+
+
+def _absolute(folder: Path, path: Path | None) -> Path | None:
+    return None if path is None else (folder / path).resolve()
 
 
 def _fault(path: Path, item: Mapping[str, Any]) -> str:

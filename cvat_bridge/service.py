@@ -43,10 +43,12 @@ class Loop:
     reason: str = "starting"
     failures: int = 0
     last_look: float = 0.0
+    progress: str = ""  # of the step under way, in words
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
         self._wake, self._stop = threading.Event(), threading.Event()
+        # One registry a loop, so that two in one process do not share figures.
         self._looks = Counter("bridge_looks", "Looks at the facts", registry=self.registry)
         self._failed = Gauge("bridge_failures", "Failed looks in a row", registry=self.registry)
 
@@ -79,6 +81,10 @@ class Loop:
             self.last_look = time.time()
             self._failed.set(self.failures)
             self._wake.wait(self._pause())
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        """Take note of how far the step under way is."""
+        self.progress = f"{stage} {done}/{total}"
 
     def _pause(self) -> float:
         if self.failures:
@@ -122,6 +128,6 @@ def make_app(
 
     @app.get("/status")
     def status_page() -> Mapping[str, Any]:
-        return {**status(), "waits_for": loop.reason, "last_look": loop.last_look}
+        return {**status(), "loop": loop.reason, "progress": loop.progress}
 
     return app

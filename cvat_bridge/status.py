@@ -19,7 +19,8 @@ def describe(ledger: Ledger, project_id: int) -> JsonObject:
     """
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
     promoted = [row for row in ledger.decisions() if row.promoted]
-    last, serving = (rounds or [None])[-1], (promoted or [None])[-1]
+    last = rounds[-1] if rounds else None
+    serving = promoted[-1] if promoted else None
     return {
         "project": project_id,
         "round": last.number if last else 0,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from active_learning.pool import ProjectState
+from cvat_bridge.assignment import assign, write_guide
 from cvat_bridge.choosing import Chosen, choose_frames
 from cvat_bridge.config import Config
 from cvat_bridge.corrections import collect_corrections
@@ -24,7 +25,7 @@ from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.preannotate import preannotate
 from cvat_bridge.predict import DESCRIPTOR, Predicted, predict
-from cvat_bridge.prioritise import assign, prioritise, ranked_jobs, write_guide
+from cvat_bridge.prioritise import prioritise, ranked_jobs
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.publishing import LABEL_IDS, publish_champion
 from cvat_bridge.pull import pull
@@ -174,7 +175,7 @@ class RoundSteps:
         if champion is not None:
             host = self.config.function_host
             publish_champion(
-                self.home.functions,
+                host.store or self.home.functions,
                 function_id=host.function_id,
                 name=host.name or f"{self.gateway.project(self.config.project_id).name} champion",
                 champion=champion,
@@ -257,7 +258,7 @@ class RoundSteps:
         """8. The model's objects go in; only then does anybody get the jobs."""
         if not answers["prioritise"]["jobs"]:
             return self._note(number, proposed={}, assigned={})
-        jobs = ranked_jobs(self.gateway, self.ledger, number=number, settings=self.settings)
+        jobs = ranked_jobs(self.gateway, self.ledger, number=number)
         proposed: dict[str, int] = {}
         left: dict[int, str] = {}
         model = answers["decide"]["serves"]

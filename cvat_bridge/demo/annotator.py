@@ -110,7 +110,7 @@ class Annotator:
             write["update"].append({**edited, "source": "semi-auto"})
         for column in sorted(set(range(len(truth))) - set(pairs.values())):
             done["added"] += 1
-            write["create"].append(_drawn(frame, truth[column], labels))
+            write["create"].append(drawn(frame, truth[column], labels))
 
     def _images(self, job: Mapping[str, Any]) -> dict[int, bytes]:
         """Give the job's frames at original quality, by task-relative number."""
@@ -145,7 +145,8 @@ class Annotator:
         ).raise_for_status()
 
 
-def _drawn(frame: int, found: TrueObject, labels: Mapping[str, int]) -> Shape:
+def drawn(frame: int, found: TrueObject, labels: Mapping[str, int]) -> Shape:
+    """Give the rectangle of a true object as CVAT's editor would send it."""
     return {
         "type": "rectangle",
         "frame": frame,

@@ -67,7 +67,7 @@ def draw_curve(path: Path, arms: Arms, *, title: str) -> None:
                     f"{y:.2f}", (x, y), textcoords="offset points", xytext=(4, 5), fontsize=8
                 )
         axis.set_xlabel("labelled frames")
-        axis.set_title({"ap": "AP (IoU 0.50–0.95)", "ap50": "AP50"}[metric] + " on the holdout")
+        axis.set_title({"ap": "AP (IoU 0.50 to 0.95)", "ap50": "AP50"}[metric] + " on the holdout")
         axis.set_ylim(0, 1)
         axis.grid(alpha=0.25)
         axis.legend(loc="lower right", title="filled: promoted")

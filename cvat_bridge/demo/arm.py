@@ -1,0 +1,196 @@
+"""One arm of the demo: a bridge process serves a project while a simulated person works."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from cvat_bridge.assembly import connected
+from cvat_bridge.config import load_config, load_secrets
+from cvat_bridge.demo.annotator import Annotator
+from cvat_bridge.demo.project import Prepared
+from cvat_bridge.errors import BridgeError
+from cvat_bridge.home import Home
+from cvat_bridge.setup import WEBHOOK_PATH
+
+STATUS_SECONDS = 5.0
+LOOK_SECONDS = 0.5
+
+Told = Callable[[int, str], None]  # the round a person is in, and what happens
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every arm has in common. limit: seconds an arm may take."""
+
+    rounds: int
+    budget: int
+    trainer: Mapping[str, Any]
+    job_size: int = 10
+    min_score: float = 0.3
+    seed: int = 7
+    limit: float = 900.0
+
+
+def run_arm(
+    name: str,
+    strategy: Mapping[str, Any],
+    *,
+    url: str,
+    token: str,
+    prepared: Prepared,
+    annotator: Annotator,
+    store: Path,
+    folder: Path,
+    host_url: str,
+    plan: Plan,
+    told: Told,
+) -> list[dict[str, Any]]:
+    """Run the rounds of an arm; return them in the form of report.json.
+
+    A row is one turn of the loop: the ranked task, what a person did to it, and the model learnt
+    with it. Raises BridgeError when the bridge dies or the time is up.
+    """
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
+    config = {
+        "home": str(folder / "home"),
+        "cvat": {"url": url, "project": prepared.project_id},
+        "active_learning": {"budget": plan.budget, "seed": plan.seed, **strategy},
+        "trainer": dict(plan.trainer),
+        "rounds": {
+            "retrain_after": plan.budget,
+            "job_size": plan.job_size,
+            "assignees": [annotator.username],
+        },
+        "pre_annotation": {"min_score": plan.min_score},
+        "service": {"port": port, "public_url": address, "poll_seconds": 20},
+        "function_host": {
+            "url": host_url,
+            "function_id": f"{name}-champion",
+            "store": str(store),
+        },
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "cvat-bridge.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    _register(path, token, address)
+    with _bridge(path, token, folder / "bridge.log") as process:
+        return _work(process, address, prepared, annotator, plan, told, folder / "bridge.log")
+
+
+def _work(
+    process: subprocess.Popen[bytes],
+    address: str,
+    prepared: Prepared,
+    annotator: Annotator,
+    plan: Plan,
+    told: Told,
+    log: Path,
+) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + plan.limit
+    done: Counter[str] = Counter()
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise BridgeError(f"the bridge ended with {process.returncode}: {_tail(log)}")
+        status = _status(address)
+        if status is None:
+            time.sleep(LOOK_SECONDS)
+            continue
+        rows = {row["round"]: row for row in status["rounds"]}
+        if "serves" in rows.get(plan.rounds + 1, {}).get("figures", {}):
+            return [_row(number, rows) for number in range(1, plan.rounds + 1)]
+        number = min(max(rows, default=1), plan.rounds)
+        jobs = annotator.open_jobs(prepared.project_id) if len(rows) <= plan.rounds else []
+        for job in jobs:
+            done += annotator.finish(job, prepared.labels)
+            told(number, f"a person finished job {job['id']} ({job['frame_count']} frames)")
+        if not jobs:
+            step = rows.get(max(rows, default=0), {}).get("state", "starting")
+            told(number, f"{step} {status['progress'] if step in ('fit', 'predict') else ''}")
+            time.sleep(LOOK_SECONDS)
+    raise BridgeError(f"no end after {plan.limit:.0f} s; the bridge's log: {_tail(log)}")
+
+
+def _row(number: int, rows: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Join what round n put before people with what was learnt of it at the begin of n + 1."""
+    given, learnt = rows[number], rows[number + 1]["figures"]
+    figures = given["figures"]
+    return {
+        "round": number,
+        "labelled_frames": learnt["train"],
+        "champion": learnt["champion"],
+        "challenger": learnt["challenger"],
+        "decision": {"promoted": learnt["promoted"], "reasons": learnt["reasons"]},
+        "task_id": figures["task_id"],
+        "jobs": [
+            {"id": job["id"], "frames": job["frames"], "scores": job["scores"]}
+            for job in figures["jobs"]
+        ],
+        "pre_annotations": given["corrected"],
+        "strategy": figures.get("strategy", ""),
+        "phase": figures.get("phase", ""),
+        "advice": figures.get("advice", ""),
+    }
+
+
+def _register(config: Path, token: str, address: str) -> None:
+    loaded = load_config(config)
+    with connected(loaded, load_secrets({"CVAT_ACCESS_TOKEN": token})) as gateway:
+        gateway.ensure_webhook(
+            loaded.project_id, address + WEBHOOK_PATH, Home(loaded.home).webhook_secret()
+        )
+
+
+@contextmanager
+def _bridge(config: Path, token: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "cvat_bridge.cli", "run", "--config", str(config), "--json"]
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, "CVAT_ACCESS_TOKEN": token},
+        )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _status(address: str) -> dict[str, Any] | None:
+    """Ask the bridge how it stands; None while it is still starting."""
+    try:
+        answer = requests.get(f"{address}/status", timeout=STATUS_SECONDS)
+    except requests.ConnectionError:
+        return None
+    answer.raise_for_status()
+    return dict(answer.json())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _tail(log: Path) -> str:
+    return " / ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])

@@ -1,0 +1,86 @@
+"""What a manager does before the loop: a project, a task with all images, the frames that judge."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cvat_sdk import Client
+from cvat_sdk.core.client import AccessTokenCredentials
+from cvat_sdk.core.proxies.tasks import ResourceType
+
+from cvat_bridge.demo.annotator import drawn
+from cvat_bridge.demo.truth import Truth
+
+JOB_SIZE = 25
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A project that waits for its loop. labels: CVAT's label id by name."""
+
+    project_id: int
+    task_id: int
+    labels: Mapping[str, int]
+
+
+def prepare(url: str, token: str, name: str, truth: Truth) -> Prepared:
+    """Make the project with the unmodified SDK, and finish its ground-truth job from the truth."""
+    client = Client(url)
+    client.login(AccessTokenCredentials(token))
+    with client:
+        project = client.projects.create(
+            {"name": name, "labels": [{"name": n, "type": "rectangle"} for n in truth.labels]}
+        )
+        labels = {label.name: int(label.id) for label in project.get_labels()}
+        files = sorted((*truth.pool, *truth.holdout), key=lambda path: path.name)
+        task = client.tasks.create_from_data(
+            {"name": f"{name}: all images", "project_id": project.id, "segment_size": JOB_SIZE},
+            resources=files,
+            resource_type=ResourceType.LOCAL,
+            data_params={"image_quality": 90, "sorting_method": "lexicographical"},
+        )
+        judging = {path.name: path for path in truth.holdout}
+        names = [frame.name for frame in task.get_meta().frames]
+        _judge(client, task.id, truth, {names.index(n): p for n, p in judging.items()}, labels)
+        return Prepared(int(project.id), int(task.id), labels)
+
+
+def _judge(
+    client: Client,
+    task_id: int,
+    truth: Truth,
+    frames: Mapping[int, Path],
+    labels: Mapping[str, int],
+) -> None:
+    body = {
+        "type": "ground_truth",
+        "task_id": task_id,
+        "frame_selection_method": "manual",
+        "frames": sorted(frames),
+    }
+    job = _call(client, "POST", "/api/jobs", body)
+    shapes = [
+        drawn(number, found, labels)
+        for number, path in sorted(frames.items())
+        for found in truth.objects[hashlib.sha256(path.read_bytes()).hexdigest()]
+    ]
+    annotations = {"version": 0, "tags": [], "shapes": shapes, "tracks": []}
+    _call(client, "PATCH", f"/api/jobs/{job['id']}/annotations?action=create", annotations)
+    _call(client, "PATCH", f"/api/jobs/{job['id']}", {"stage": "acceptance", "state": "completed"})
+
+
+def _call(client: Client, method: str, path: str, body: Mapping[str, Any]) -> Any:
+    import json
+
+    api = client.api_client
+    response = api.rest_client.request(
+        method,
+        client.api_map.host + path,
+        headers={**api.get_common_headers(), "Content-Type": "application/json"},
+        body=dict(body),
+    )
+    return json.loads(response.data) if response.data else None
