@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cvat_bridge.errors import NotFoundError
-from cvat_bridge.gateway import Gateway, Job, JobAnnotations, Label, Media, Project, Task
+from cvat_bridge.availability import finished_jobs, is_free, job_frames
+from cvat_bridge.gateway import Gateway, Job, Label, Media, Project, Task
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.markers import is_round_task
-from cvat_bridge.records import JobLook, Provenance, UsedJob, frame_key
+from cvat_bridge.reading import Reading, read_project
+from cvat_bridge.records import Provenance, UsedJob, frame_key
 from cvat_bridge.settings import STAGES, RoundSettings
 
 HoldoutRule = Literal["ground_truth", "subset", "share", "none"]
@@ -61,23 +62,6 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What was read of a project: the argument of derive.
-
-    media: of every task with data, by task. reserved: frames of each ground-truth job, by job.
-    looks: of the unopened jobs, by job.
-    """
-
-    project: Project
-    labels: tuple[Label, ...]
-    tasks: tuple[Task, ...]
-    jobs: tuple[Job, ...]
-    media: Mapping[int, Media]
-    reserved: Mapping[int, frozenset[int]]
-    looks: Mapping[int, JobLook]
-
-
-@dataclass(frozen=True)
 class Facts:
     """The state of a project's loop.
 
@@ -107,30 +91,12 @@ class Facts:
 
 
 def gather(gateway: Gateway, ledger: Ledger, project_id: int, settings: RoundSettings) -> Facts:
-    """Read the project and derive its facts.
-
-    One request for each task's media and one for each unopened job that changed since it was
-    last looked at. Tasks that vanish meanwhile are left out. Raises GatewayError, LedgerError.
-    """
-    project, labels = gateway.project(project_id), gateway.labels(project_id=project_id)
-    jobs, tasks = gateway.jobs(project_id=project_id), gateway.tasks(project_id)
-    media: dict[int, Media] = {}
-    for task in tasks:
-        if task.size and task.dimension == "2d":
-            try:
-                media[task.id] = gateway.media(task.id)
-            except NotFoundError:
-                continue
-    reserved: dict[int, frozenset[int]] = {}
-    for job in jobs:
-        if job.type == "ground_truth" and job.task_id in media:
-            included = gateway.job_media(job.id).included
-            reserved[job.id] = _range(job) if included is None else included
-    reading = Reading(
-        project, labels, tasks, jobs, media, reserved, _look(gateway, ledger, jobs, media)
-    )
+    """Read the project and derive its facts; see read_project. Raises GatewayError, LedgerError."""
     return derive(
-        reading, used=ledger.used_jobs(), provenance=ledger.provenance(), settings=settings
+        read_project(gateway, ledger, project_id),
+        used=ledger.used_jobs(),
+        provenance=ledger.provenance(),
+        settings=settings,
     )
 
 
@@ -163,7 +129,7 @@ def derive(
         if job.type != "ground_truth"
         and job.id not in labelled
         and not is_free(job, reading.looks.get(job.id))
-        for frame in _range(job)
+        for frame in job_frames(job)
     } - given
     copies = {row.task_id for row in provenance}
     copies |= {task.id for task in reading.tasks if is_round_task(task.name)}
@@ -173,7 +139,7 @@ def derive(
         _pool_frame(job, frame, media[job.task_id])
         for job in jobs
         if job.type == "annotation" and job.task_id not in copies
-        for frame in sorted(_range(job) - media[job.task_id].deleted)
+        for frame in sorted(job_frames(job) - media[job.task_id].deleted)
         if (job.task_id, frame) not in taken
     )
     fresh = tuple(j for j in labelled if j not in used)
@@ -202,73 +168,6 @@ def derive(
     )
 
 
-def finished_jobs(
-    jobs: Sequence[Job], *, used: Mapping[int, UsedJob], settings: RoundSettings
-) -> tuple[Job, ...]:
-    """Give the jobs whose labels may be used, by rising id.
-
-    Completed at the stage that counts or a later one. A job that was used and then moved to a
-    later stage (which makes CVAT reset its state) stays. Rejected jobs and consensus replicas
-    never count: the parent does, once the replicas are merged into it.
-    """
-    least = STAGES.index(settings.finished_stage)
-
-    def counts(job: Job) -> bool:
-        stage = STAGES.index(job.stage)
-        if job.type == "consensus_replica" or job.state == "rejected":
-            return False
-        if job.type == "ground_truth":
-            return job.state == "completed"
-        passed_on = job.id in used and stage > least
-        return passed_on or (job.state == "completed" and stage >= least)
-
-    return tuple(sorted((job for job in jobs if counts(job)), key=lambda job: job.id))
-
-
-def unused_jobs(
-    jobs: Sequence[Job], *, used: Mapping[int, UsedJob], settings: RoundSettings
-) -> tuple[Job, ...]:
-    """Give the finished jobs that no snapshot holds as they are now: what a poll asks."""
-    return tuple(
-        job
-        for job in finished_jobs(jobs, used=used, settings=settings)
-        if job.id not in used or used[job.id].updated_date != job.updated_date
-    )
-
-
-def is_free(job: Job, look: JobLook | None) -> bool:
-    """Say whether nobody has this job: new, unassigned, not under review, nothing drawn."""
-    unopened = job.state == "new" and job.assignee is None and job.stage == "annotation"
-    return unopened and look is not None and not look.touched
-
-
-def is_touched(annotations: JobAnnotations) -> bool:
-    """Say whether people have objects here; pre-annotations that nobody edited are not theirs."""
-    objects = (*annotations.tags, *annotations.shapes, *annotations.tracks)
-    return any(one.get("source", "manual") != "auto" for one in objects)
-
-
-def _look(
-    gateway: Gateway, ledger: Ledger, jobs: Sequence[Job], media: Mapping[int, Media]
-) -> dict[int, JobLook]:
-    """Look into the unopened jobs, again only where their date moved."""
-    known, looks = ledger.looks(), {}
-    unopened = JobLook(0, "", touched=False)
-    for job in jobs:
-        if job.type == "ground_truth" or job.task_id not in media or not is_free(job, unopened):
-            continue
-        look = known.get(job.id)
-        if look is None or look.updated_date != job.updated_date:
-            try:
-                touched = is_touched(gateway.annotations(job.id))
-            except NotFoundError:
-                continue
-            look = JobLook(job.id, job.updated_date, touched)
-            ledger.add_looks([look])
-        looks[job.id] = look
-    return looks
-
-
 def _labelled(
     finished: Sequence[Job],
     media: Mapping[int, Media],
@@ -284,7 +183,7 @@ def _labelled(
     given: set[tuple[int, int]] = set()
     for job in sorted(finished, key=lambda one: (one.type != "ground_truth", one.id)):
         task, is_truth = job.task_id, job.type == "ground_truth"
-        numbers = {f for t, f in truth if t == task} if is_truth else _range(job)
+        numbers = {f for t, f in truth if t == task} if is_truth else job_frames(job)
         frames = tuple(
             frame
             for frame in sorted(numbers - media[task].deleted)
@@ -315,10 +214,6 @@ def _pool_frame(job: Job, number: int, media: Media) -> PoolFrame:
 def _once(pool: Sequence[PoolFrame]) -> tuple[PoolFrame, ...]:
     """Keep a frame of overlapping jobs once, in the first of them."""
     return tuple({frame.key: frame for frame in reversed(pool)}.values())[::-1]
-
-
-def _range(job: Job) -> frozenset[int]:
-    return frozenset(range(job.start_frame, job.stop_frame + 1))
 
 
 def _rule(*, truth: bool, whole: bool, settings: RoundSettings) -> HoldoutRule:
