@@ -72,8 +72,15 @@ class FitConfig:
 class Backend(Protocol):
     """One family of models: learns from a dataset and writes the bundle that serves."""
 
-    name: str
-    tasks: frozenset[str]  # of "boxes", "masks", "interactor"
+    @property
+    def name(self) -> str:
+        """Its key in BACKENDS."""
+        ...
+
+    @property
+    def tasks(self) -> frozenset[str]:
+        """What it can learn, of "boxes", "masks", "interactor"."""
+        ...
 
     def fit(
         self,

@@ -1,0 +1,111 @@
+"""The training frames, decoded and scaled once, kept in memory as bytes, augmented when drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.annotations import AnnotatedImage
+from trainer.dataset import Dataset
+from trainer.engines.letterbox import FILL, letterbox
+from trainer.images import RGBImage
+
+_LEAST_VISIBLE = 0.35  # of a box that a crop cuts, for the rest to be learnt still
+_LEAST_SIDE = 2.0  # pixels of the input
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame at the network's size: pixels (H, W, 3), boxes (M, 4) in its pixels, classes."""
+
+    pixels: RGBImage
+    boxes: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How frames are varied.
+
+    zoom: largest factor, both ways. stretch: of the aspect.
+    flip_horizontal, flip_vertical: whether a mirrored frame is still a likely one.
+    colour: strength of brightness, contrast and tint, 0 for none.
+    """
+
+    zoom: float = 1.35
+    stretch: float = 1.1
+    flip_horizontal: bool = True
+    flip_vertical: bool = False
+    colour: float = 0.25
+
+
+def read_frames(
+    dataset: Dataset,
+    images: tuple[AnnotatedImage, ...],
+    size: tuple[int, int],
+    told: Callable[[int], None],
+) -> list[Frame]:
+    """Read frames at the network's size; told(n) after each. Crowd regions are left out."""
+    frames = []
+    for image in images:
+        pixels, scale = letterbox(dataset.read(image), size)
+        objects = [o for o in image.objects if not o.crowd]
+        boxes = np.array([o.box for o in objects], np.float32).reshape(-1, 4) * np.float32(scale)
+        frames.append(Frame(pixels, boxes, np.array([o.class_id for o in objects], np.int64)))
+        told(len(frames))
+    return frames
+
+
+def augment(frame: Frame, how: Augmentation, rng: np.random.Generator) -> Frame:
+    """Return a varied copy of the frame, of the same size."""
+    height, width = frame.pixels.shape[:2]
+    zoom = np.exp(rng.uniform(-1, 1) * np.log(how.zoom))
+    stretch = np.exp(rng.uniform(-0.5, 0.5) * np.log(how.stretch))
+    sx, sy = zoom * stretch, zoom / stretch
+    tx = rng.uniform(min(0, width - width * sx), max(0, width - width * sx))
+    ty = rng.uniform(min(0, height - height * sy), max(0, height - height * sy))
+    if how.flip_horizontal and rng.random() < 0.5:
+        sx, tx = -sx, width - tx
+    if how.flip_vertical and rng.random() < 0.5:
+        sy, ty = -sy, height - ty
+    # Pixel centres lie at halves: x' = s (x + .5) + t - .5.
+    matrix = np.array([[sx, 0, tx + (sx - 1) / 2], [0, sy, ty + (sy - 1) / 2]])
+    pixels = cv2.warpAffine(
+        frame.pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(FILL,) * 3
+    )
+    corners = frame.boxes.reshape(-1, 2, 2) * np.array([sx, sy]) + np.array([tx, ty])
+    whole = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    boxes = np.clip(whole, 0, [width, height, width, height])
+    sides = boxes[:, 2:] - boxes[:, :2]
+    visible = sides.prod(axis=1) >= _LEAST_VISIBLE * (whole[:, 2:] - whole[:, :2]).prod(axis=1)
+    keep = visible & (sides.min(axis=1, initial=np.inf) >= _LEAST_SIDE)
+    return Frame(
+        _tint(np.asarray(pixels, np.uint8), how.colour, rng),
+        boxes[keep].astype(np.float32),
+        frame.class_ids[keep],
+    )
+
+
+def _tint(pixels: RGBImage, strength: float, rng: np.random.Generator) -> RGBImage:
+    if not strength:
+        return pixels
+    gain = np.exp(rng.uniform(-strength, strength) + rng.uniform(-0.3, 0.3, 3) * strength)
+    shift = rng.uniform(-strength, strength) * 60
+    table = np.arange(256, dtype=np.float64)[:, None]
+    table = np.clip((table - 118) * gain + 118 + shift, 0, 255).astype(np.uint8)
+    return np.stack([table[:, n][pixels[..., n]] for n in range(3)], axis=-1)
+
+
+def collate(frames: list[Frame]) -> tuple[RGBImage, NDArray[np.float32], NDArray[np.int64]]:
+    """Stack frames: pixels (B, H, W, 3), boxes (B, M, 4) padded with zeros, class ids (B, M)."""
+    most = max([len(f.boxes) for f in frames] + [1])
+    boxes = np.zeros((len(frames), most, 4), np.float32)
+    class_ids = np.zeros((len(frames), most), np.int64)
+    for n, frame in enumerate(frames):
+        boxes[n, : len(frame.boxes)] = frame.boxes
+        class_ids[n, : len(frame.boxes)] = frame.class_ids
+    return np.stack([f.pixels for f in frames]), boxes, class_ids

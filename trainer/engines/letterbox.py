@@ -1,0 +1,24 @@
+"""Fitting an image into the network's input: scaled as a whole, padded right and below."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from trainer.images import RGBImage
+
+FILL = 118  # gray of the padding, near the mean of natural images
+
+
+def letterbox(image: RGBImage, size: tuple[int, int]) -> tuple[RGBImage, float]:
+    """Return the image inside (height, width) = size, and input pixels an image pixel."""
+    height, width = size
+    scale = min(height / image.shape[0], width / image.shape[1])
+    inner = (
+        max(1, min(width, round(image.shape[1] * scale))),
+        max(1, min(height, round(image.shape[0] * scale))),
+    )
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas = np.full((height, width, 3), FILL, np.uint8)
+    canvas[: inner[1], : inner[0]] = cv2.resize(image, inner, interpolation=how)
+    return canvas, scale

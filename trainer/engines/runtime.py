@@ -1,0 +1,27 @@
+"""Opening an ONNX file for serving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import BundleError
+
+
+def open_session(path: Path, *, threads: int | None = None) -> Any:
+    """Return an ONNX Runtime session on the CPU; BundleError when the file cannot be run.
+
+    threads: of one call, None for one a core.
+    """
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as faults
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (faults.InvalidProtobuf, faults.Fail, faults.InvalidGraph, faults.NoSuchFile) as error:
+        raise BundleError(path, "an ONNX file that ONNX Runtime can run", str(error)) from error
