@@ -51,6 +51,7 @@ class Call:
     token: Row | None = None
     session_key: str | None = None
     after: list[Callable[[], None]] = field(default_factory=list)
+    background: bool = False
 
     @property
     def db(self) -> Db:

@@ -66,7 +66,10 @@ def view(call: Call, row: Row, task: Row | None = None) -> dict[str, Any]:
     issues = call.db.scalar("SELECT count(*) FROM issue WHERE job_id = ?", row["id"])
     replicas = call.db.scalar("SELECT count(*) FROM job WHERE parent_job_id = ?", row["id"])
     guide = call.db.scalar(
-        "SELECT id FROM guide WHERE task_id = ? OR project_id = ?", task["id"], task["project_id"]
+        "SELECT id FROM guide WHERE task_id = ? OR project_id = ? "
+        "ORDER BY project_id IS NULL LIMIT 1",
+        task["id"],
+        task["project_id"],
     )
     return {
         "url": call.url(f"/api/jobs/{row['id']}"),
@@ -80,7 +83,7 @@ def view(call: Call, row: Row, task: Row | None = None) -> dict[str, Any]:
         "dimension": task["dimension"],
         "mode": task["mode"],
         "media_type": task["media_type"],
-        "bug_tracker": (project or task)["bug_tracker"],
+        "bug_tracker": project["bug_tracker"] if project else None,
         "status": row["status"],
         "stage": row["stage"],
         "state": row["state"],

@@ -76,6 +76,7 @@ def start(
 
 
 def _run(call: Call, request_id: str, work: Callable[[], dict[str, Any] | None]) -> None:
+    call.background = True
     call.after.clear()
     with call.db.transaction():
         call.db.update("request", request_id, status="started", started_date=now())

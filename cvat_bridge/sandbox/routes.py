@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from cvat_bridge.sandbox import (
     auth,
+    batches,
     data,
+    functions,
+    guides,
     intake,
+    invocation,
+    issues,
     jobs,
     labelling,
     labels,
@@ -17,6 +22,7 @@ from cvat_bridge.sandbox import (
     tokens,
     users,
     validation,
+    webhooks,
 )
 
 _MODULES = (
@@ -34,5 +40,11 @@ _MODULES = (
     validation,
     labelling,
     requests,
+    webhooks,
+    issues,
+    guides,
+    functions,
+    invocation,
+    batches,
 )
 ROUTES = tuple(route for module in _MODULES for route in module.ROUTES)

@@ -76,8 +76,8 @@ CREATE TABLE IF NOT EXISTS webhook (
   updated_date TEXT);
 CREATE TABLE IF NOT EXISTS delivery (
   id INTEGER PRIMARY KEY AUTOINCREMENT, webhook_id INTEGER, event TEXT, status_code INTEGER,
-  redelivery INTEGER, created_date TEXT, updated_date TEXT, changed_fields TEXT, request TEXT,
-  response TEXT);
+  redelivery INTEGER, attempt INTEGER, request_duration INTEGER, created_date TEXT,
+  updated_date TEXT, changed_fields TEXT, request TEXT, response TEXT);
 CREATE INDEX IF NOT EXISTS delivery_webhook ON delivery(webhook_id);
 CREATE TABLE IF NOT EXISTS issue (
   id INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER, frame INTEGER, position TEXT,
