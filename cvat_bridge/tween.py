@@ -7,6 +7,9 @@ are thinned out, so that the result has about as many points as its neighbours.
 
 from __future__ import annotations
 
+import math
+from itertools import accumulate
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,18 +40,24 @@ def _between(left: Points, right: Points, share: float) -> Points:
             if several
             else left[run[0] : run[-1] + 1]
         )
-        kept.extend(_thinned(points, _length(line) / (2 * len(line))))
+        kept.extend(_thinned(points, _walked(line)[-1] / (2 * len(line))))
     return np.asarray(kept)
 
 
-def _length(line: Points) -> float:
-    return float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
+# Lengths are summed one by one and not by numpy: halfway between keyframes distances are often
+# exactly on a threshold, and the last bit decides as in CVAT.
+def _distance(one: Points, other: Points) -> float:
+    dx, dy = float(one[0] - other[0]), float(one[1] - other[1])
+    return math.sqrt(dx**2 + dy**2)
+
+
+def _walked(line: Points) -> list[float]:
+    return list(accumulate(map(_distance, line[1:], line[:-1]), initial=0.0))
 
 
 def _along(line: Points) -> Points:
     """Give how far along the line each point lies, as a share of its length."""
-    steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
-    walked = np.concatenate([[0.0], np.cumsum(steps)])
+    walked = np.asarray(_walked(line))
     return walked / walked[-1] if walked[-1] > 0 else walked
 
 
@@ -77,9 +86,9 @@ def _thinned(points: list[Points], threshold: float) -> list[Points]:
     """Keep the ends, and between them only what lies far enough from the last one kept."""
     kept = [points[0]]
     for point in points[1:-1]:
-        if np.linalg.norm(point - kept[-1]) >= threshold:
+        if _distance(kept[-1], point) >= threshold:
             kept.append(point)
     kept.append(points[-1])
-    if len(kept) == 2 and np.linalg.norm(kept[1] - kept[0]) < threshold:
+    if len(kept) == 2 and _distance(kept[0], kept[1]) < threshold:
         return [(kept[0] + kept[1]) / 2]
     return kept
