@@ -5,6 +5,7 @@ TrainerError
 ├── DatasetError   a dataset that cannot be read (file, row, reason)
 ├── BundleError    a bundle that is not what its card says (path, expected, found)
 ├── ImageError     bytes that are not an image we can decode
+├── ComparisonError  two evaluations that do not speak of the same frames
 ├── RegistryError  a model version that is not there, or a registry that cannot be asked
 └── TrainingError  a fit that failed (backend, log path)
 """
@@ -61,3 +62,11 @@ class RegistryError(TrainerError):
     def __init__(self, key: str, reason: str) -> None:
         self.key, self.reason = key, reason
         super().__init__(f"{key}: {reason}")
+
+
+class ComparisonError(TrainerError, ValueError):
+    """Two evaluations that do not speak of the same frames; lists every difference."""
+
+    def __init__(self, differences: Sequence[str]) -> None:
+        self.differences = tuple(differences)
+        super().__init__("cannot compare: " + "; ".join(self.differences))

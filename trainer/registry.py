@@ -298,16 +298,21 @@ class Registry:
     @cached_property
     def _client(self) -> Any:
         self.artifact_root.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        # By itself MLflow tries for four minutes before it says that nobody answers.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-        from mlflow import MlflowClient
+        return _mlflow().MlflowClient(self.tracking_uri, self.tracking_uri)
 
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+def _mlflow() -> Any:
+    """Import MLflow: quiet, and telling nobody that it is used."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # By itself MLflow tries for four minutes before it says that nobody answers.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return mlflow
 
 
 def _check_key(key: str) -> None:
@@ -334,9 +339,7 @@ def _promotion(values: Mapping[str, Any]) -> Promotion:
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
     """Turn what MLflow raises into RegistryError with its reason."""
-    from mlflow.exceptions import MlflowException
-
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except (_mlflow().MlflowException, OSError) as error:
         raise RegistryError(key, f"the model registry did not answer: {error}") from error
