@@ -27,7 +27,7 @@ class Prepared:
     labels: Mapping[str, int]
 
 
-def prepare(url: str, token: str, name: str, truth: Truth) -> Prepared:
+def prepare(url: str, token: str, name: str, truth: Truth, *, job_size: int = JOB_SIZE) -> Prepared:
     """Make the project with the unmodified SDK, and finish its ground-truth job from the truth."""
     client = Client(url)
     client.login(AccessTokenCredentials(token))
@@ -38,7 +38,7 @@ def prepare(url: str, token: str, name: str, truth: Truth) -> Prepared:
         labels = {label.name: int(label.id) for label in project.get_labels()}
         files = sorted((*truth.pool, *truth.holdout), key=lambda path: path.name)
         task = client.tasks.create_from_data(
-            {"name": f"{name}: all images", "project_id": project.id, "segment_size": JOB_SIZE},
+            {"name": f"{name}: all images", "project_id": project.id, "segment_size": job_size},
             resources=files,
             resource_type=ResourceType.LOCAL,
             data_params={"image_quality": 90, "sorting_method": "lexicographical"},

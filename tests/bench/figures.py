@@ -1,0 +1,54 @@
+"""The one form of every result file: a figure beside the peer measured in the same run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value. peer: what it is compared with; ratio: value to peer_value."""
+
+    name: str
+    value: float
+    unit: str
+    peer: str | None = None
+    peer_value: float | None = None
+    ratio: float | None = None
+    note: str = ""
+
+
+def write(area: str, figures: Sequence[Figure]) -> Path:
+    """Write <area>.json, and print it as a table; figures of the same name are replaced."""
+    path = RESULTS / f"{area}.json"
+    known = json.loads(path.read_text())["figures"] if path.exists() else []
+    names = {figure.name for figure in figures}
+    rows = [row for row in known if row["name"] not in names] + [asdict(f) for f in figures]
+    content = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}",
+        "commit": _commit(),
+        "figures": sorted(rows, key=lambda row: row["name"]),
+    }
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    for figure in figures:
+        peer = f" · {figure.peer}: {figure.peer_value:.4g}" if figure.peer_value is not None else ""
+        ratio = f" · ratio {figure.ratio:.3g}" if figure.ratio is not None else ""
+        print(f"{figure.name}: {figure.value:.4g} {figure.unit}{peer}{ratio} {figure.note}")
+    return path
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
