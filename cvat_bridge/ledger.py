@@ -20,6 +20,7 @@ from cvat_bridge.records import (
     Decision,
     FrameFacts,
     JobLook,
+    KnownLabel,
     Membership,
     Proposal,
     Provenance,
@@ -27,6 +28,7 @@ from cvat_bridge.records import (
     Round,
     SelectedFrame,
     UsedJob,
+    frame_key,
 )
 from cvat_bridge.schema import LedgerFile
 
@@ -90,6 +92,18 @@ class Ledger:
             job: JobLook(job, date, bool(seen)) for job, date, seen in self._file.all("job_looks")
         }
 
+    def set_labels(self, labels: Iterable[KnownLabel]) -> None:
+        """Replace what the project's labels were at the last pull."""
+        with self._file.write() as db:
+            db.execute("DELETE FROM labels")
+            db.executemany("INSERT INTO labels VALUES (?,?,?)", [astuple(row) for row in labels])
+
+    def labels(self) -> tuple[KnownLabel, ...]:
+        """Give what the project's labels were at the last pull; empty before the first."""
+        return tuple(
+            KnownLabel(*row) for row in self._file.rows("SELECT * FROM labels ORDER BY label_id")
+        )
+
     # -- choices and where copies came from ----------------------------------------------------
 
     def set_selection(
@@ -117,6 +131,14 @@ class Ledger:
         """Give how a round chose; empty when it has not."""
         found = self._file.rows("SELECT about FROM choices WHERE round = ?", number)
         return dict(json.loads(found[0][0])) if found else {}
+
+    def frames_by_strategy(self) -> frozenset[str]:
+        """Give the keys of all frames (and copies) that a strategy, not chance, brought in."""
+        rows = self._file.rows(
+            "SELECT task_id, frame FROM selections WHERE arm = 'strategy' "
+            "UNION SELECT task_id, frame FROM provenance WHERE arm = 'strategy'"
+        )
+        return frozenset(frame_key(task, frame) for task, frame in rows)
 
     def set_ranked_jobs(self, number: int, jobs: Sequence[RankedJob]) -> None:
         """Replace the jobs of a round."""

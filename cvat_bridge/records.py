@@ -60,6 +60,15 @@ class JobLook:
 
 
 @dataclass(frozen=True)
+class KnownLabel:
+    """A label of the project as it was at the last pull."""
+
+    label_id: int
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
 class SelectedFrame:
     """A frame that a round chose; rank 1 is worth most.
 

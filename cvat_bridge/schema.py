@@ -59,6 +59,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             round INTEGER NOT NULL, rank INTEGER NOT NULL, job_id INTEGER NOT NULL,
             task_id INTEGER NOT NULL, frames TEXT NOT NULL, scores TEXT NOT NULL,
             reason TEXT NOT NULL, PRIMARY KEY (round, rank))""",
+        """CREATE TABLE labels (
+            label_id INTEGER PRIMARY KEY, name TEXT NOT NULL, type TEXT NOT NULL)""",
         "CREATE TABLE identity (id TEXT NOT NULL)",
         "INSERT INTO identity VALUES (lower(hex(randomblob(4))))",
         "CREATE INDEX provenance_by_round ON provenance (round)",
