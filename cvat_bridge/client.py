@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cvat_bridge import chunks, creation, job_annotations, media, notes, raw, subscriptions
 from cvat_bridge.connection import Connection, Password
-from cvat_bridge.errors import ConfigError
+from cvat_bridge.errors import ConfigError, UnreachableError
 from cvat_bridge.gateway import (
     Capabilities,
     FunctionInfo,
@@ -264,10 +264,20 @@ class CvatClient:
         return subscriptions.ping(self._net, webhook_id)
 
     def functions(self) -> tuple[FunctionInfo, ...]:
-        # A 503 here is CVAT's word for a function host that is down: waiting does not start it.
-        rows = self._net.call(
-            "GET", "/api/lambda/functions", "read", "CVAT's functions", wait_out=False
-        )
+        try:
+            # CVAT asks its function host: waiting does not start one that is down.
+            rows = self._net.call(
+                "GET", "/api/lambda/functions", "read", "CVAT's functions", wait_out=False
+            )
+        except UnreachableError as error:
+            raise UnreachableError(
+                error.operation,
+                error.subject,
+                error.status,
+                error.detail,
+                "CVAT cannot reach its function host: start it, and check CVAT_NUCLIO_HOST and "
+                "CVAT_NUCLIO_PORT of CVAT's containers",
+            ) from error
         return tuple(raw.function(row) for row in rows)
 
 

@@ -25,7 +25,7 @@ from cvat_sdk.core.client import AccessTokenCredentials
 from cvat_sdk.core.exceptions import CvatSdkException
 from cvat_sdk.core.helpers import make_request_headers
 
-from cvat_bridge.errors import ConfigError, GatewayError, UnreachableError
+from cvat_bridge.errors import AuthenticationError, ConfigError, GatewayError, UnreachableError
 from cvat_bridge.refusals import Failure, detail_of, refusal, retry_after
 from cvat_bridge.retries import Deadline, Patience, bounded
 
@@ -311,8 +311,14 @@ class Connection:
                 if failure is None:
                     break
                 if not (failure.transient and deadline.pause(attempt)):
-                    if failure.status == 400:  # how CVAT says that the password is wrong
-                        failure = Failure(401, failure.detail)
+                    if failure.status == 400:
+                        raise AuthenticationError(
+                            "sign in as",
+                            self._password.username,
+                            failure.status,
+                            failure.detail,
+                            "The user name or password is wrong",
+                        )
                     raise refusal(
                         "sign in as", self._password.username, failure, writes=False, read_only=None
                     )

@@ -67,6 +67,7 @@ def detail_of(body: bytes) -> str:
     if isinstance(said, list) and len(said) == 1:
         said = said[0]
     line = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    line = line.rstrip(". \n")
     return line if len(line) <= DETAIL_LENGTH else line[:DETAIL_LENGTH] + " …"
 
 

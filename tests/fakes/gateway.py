@@ -13,7 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cvat_bridge.errors import AuthenticationError, NotFoundError
+from cvat_bridge.errors import (
+    AuthenticationError,
+    GatewayError,
+    NotFoundError,
+    NotReadyError,
+)
 from cvat_bridge.gateway import (
     Capabilities,
     FunctionInfo,
@@ -158,6 +163,8 @@ class FakeGateway:
 
     def _media(self, task_id: int) -> Media:
         stored = self._stored(task_id)
+        if not stored.frames:
+            raise NotReadyError(f"frames of task {task_id}: no data is attached yet")
         return Media(
             task_id=task_id,
             frames=stored.frames,
@@ -200,7 +207,12 @@ class FakeGateway:
         self, job_id: int, *, shapes: Sequence[RawShape] = (), tags: Sequence[RawShape] = ()
     ) -> Written:
         self._enter("create_annotations", writes=True)
-        self._job(job_id)
+        known = {label.id for label in self.server.labels[self._job(job_id).project_id or 0]}
+        for one in (*shapes, *tags):
+            if one["label_id"] not in known:
+                raise GatewayError(
+                    "write to", f"job {job_id}", 400, f"label_id `{one['label_id']}` is invalid"
+                )
         held = self.server.annotations[job_id]
         self.server.annotate(
             job_id,
