@@ -149,8 +149,13 @@ def attach(call: Call, task_id: int, data_id: int, settings: dict[str, Any]) -> 
     if server:
         root, what = Path(settings["root"]), settings["storage"]
         sources = _from_server(root, server, what="share" if what == "share" else "bucket")
-        excluded = set(settings.get("server_files_exclude") or ())
-        sources = [source for source in sources if source.name not in excluded]
+        excluded = tuple(settings.get("server_files_exclude") or ())
+        folders = tuple(name for name in excluded if name.endswith("/"))
+        sources = [
+            source
+            for source in sources
+            if source.name not in excluded and not source.name.startswith(folders)
+        ]
     else:
         sources = _from_client(call, task_id, data_id)
     videos = [source for source in sources if source.path.suffix.lower() in media.VIDEOS]

@@ -25,7 +25,7 @@ def _files(value: Any) -> list[str]:
         if ".." in PurePosixPath(name).parts:
             fault = "path contains a '..' segment"
         elif name.startswith("/"):
-            fault = "path is absolute"
+            fault = "path is not relative"
         faults.append({"file": [fault]} if fault else {})
         names.append(name)
     if any(faults):

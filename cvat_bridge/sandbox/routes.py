@@ -18,6 +18,7 @@ from cvat_bridge.sandbox import (
     projects,
     requests,
     server,
+    storages,
     tasks,
     tokens,
     users,
@@ -46,5 +47,6 @@ _MODULES = (
     functions,
     invocation,
     batches,
+    storages,
 )
 ROUTES = tuple(route for module in _MODULES for route in module.ROUTES)
