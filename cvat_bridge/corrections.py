@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from cvat_bridge.comparing import compare
 from cvat_bridge.facts import Facts
 from cvat_bridge.gateway import Gateway
 from cvat_bridge.home import Home
+from cvat_bridge.job_cache import JobCache
+from cvat_bridge.labelled_frames import media_of_job
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.records import Correction
 from cvat_bridge.settings import RoundSettings
 
 
@@ -16,7 +21,7 @@ from cvat_bridge.settings import RoundSettings
 class Tally:
     """Counts of one label, model or round.
 
-    proposed = kept + nudged + relabelled + redrawn + deleted; added: objects the model missed.
+    proposed = kept + nudged + relabelled + redrawn + deleted. added: objects the model missed.
     """
 
     proposed: int = 0
@@ -30,7 +35,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Corrected:
-    """jobs: those compared now. total, by_label, by_model: counts over all jobs compared."""
+    """jobs: those with a record. by_label: of the label proposed (for added ones, drawn)."""
 
     jobs: tuple[int, ...]
     total: Tally
@@ -41,10 +46,57 @@ class Corrected:
 def collect_corrections(
     gateway: Gateway, ledger: Ledger, facts: Facts, *, home: Home, settings: RoundSettings
 ) -> Corrected:
-    """Compare the proposals of every finished job with its final objects and record it."""
-    raise NotImplementedError
+    """Compare the proposals of every finished job with its final objects and record it.
+
+    Of a job that several rounds pre-annotated, the last round's proposals count. Returns the
+    counts over everything recorded so far. Raises GatewayError, LedgerError.
+    """
+    cache, done = JobCache(home.annotations), ledger.preannotated()
+    for job in facts.jobs:
+        row = done.get(job.job_id)
+        if row is None or row.problem or not job.frames:
+            continue
+        rows = compare(
+            ledger.proposals(job_id=job.job_id, number=row.round),
+            cache.read(gateway, job.job_id, job.updated_date),
+            labels=facts.labels,
+            media=media_of_job(facts.media[job.task_id], job.frames),
+            frames=job.frames,
+            number=row.round,
+            job_id=job.job_id,
+            model=row.model,
+            nudge_iou=settings.nudge_iou,
+        )
+        ledger.set_corrections(job.job_id, rows)
+    return tally(ledger)
 
 
 def tally(ledger: Ledger, *, number: int | None = None) -> Corrected:
-    """Count the corrections recorded (for the jobs of a round)."""
-    raise NotImplementedError
+    """Count the corrections recorded (for the jobs that round `number` pre-annotated)."""
+    rows = ledger.corrections(number=number)
+    return Corrected(
+        tuple(sorted({row.job_id for row in rows})),
+        _count(rows),
+        _grouped(rows, lambda row: row.proposed_label or row.final_label),
+        _grouped(rows, lambda row: row.model),
+    )
+
+
+def _grouped(rows: Iterable[Correction], name: Callable[[Correction], str]) -> dict[str, Tally]:
+    groups: dict[str, list[Correction]] = defaultdict(list)
+    for row in rows:
+        groups[name(row)].append(row)
+    return {key: _count(groups[key]) for key in sorted(groups)}
+
+
+def _count(rows: Iterable[Correction]) -> Tally:
+    counts = Counter(row.outcome for row in rows)
+    return Tally(
+        proposed=counts.total() - counts["added"],
+        kept=counts["kept"],
+        nudged=counts["nudged"],
+        relabelled=counts["relabelled"],
+        redrawn=counts["redrawn"],
+        deleted=counts["deleted"],
+        added=counts["added"],
+    )

@@ -22,6 +22,7 @@ from cvat_bridge.records import (
     JobLook,
     KnownLabel,
     Membership,
+    PreAnnotatedJob,
     Proposal,
     Provenance,
     RankedJob,
@@ -181,29 +182,22 @@ class Ledger:
 
     # -- proposals and corrections -------------------------------------------------------------
 
-    def add_proposals(self, rows: Iterable[Proposal]) -> None:
-        """Record pre-annotations; a repeated row takes its new shape id."""
-        self._file.upsert(
-            "proposals",
-            12,
-            (
-                (
-                    r.round,
-                    r.job_id,
-                    r.frame,
-                    r.place,
-                    r.label_id,
-                    r.label,
-                    r.shape_type,
-                    json.dumps(r.points),
-                    r.score,
-                    r.model,
-                    r.shape_id,
-                    r.source,
-                )
-                for r in rows
-            ),
-        )
+    def set_proposals(self, number: int, job_id: int, rows: Iterable[Proposal]) -> None:
+        """Replace the pre-annotations of a round in a job."""
+        with self._file.write() as db:
+            db.execute("DELETE FROM proposals WHERE round = ? AND job_id = ?", (number, job_id))
+            db.executemany(
+                "INSERT INTO proposals VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                [_proposal_row(row) for row in rows],
+            )
+
+    def save_preannotated(self, row: PreAnnotatedJob) -> None:
+        """Record that a round is done with a job."""
+        self._file.upsert("preannotated", 4, [astuple(row)])
+
+    def preannotated(self) -> dict[int, PreAnnotatedJob]:
+        """Give the jobs that pre-annotation is done with, by id, each with its last round."""
+        return {row[0]: PreAnnotatedJob(*row) for row in self._file.all("preannotated")}
 
     def proposals(
         self, *, job_id: int | None = None, number: int | None = None
@@ -304,6 +298,11 @@ class Ledger:
     def memberships(self) -> dict[str, Membership]:
         """Give the side of every image ever pulled, by sha256."""
         return {row.sha256: row for row in (Membership(*r) for r in self._file.all("holdout"))}
+
+
+def _proposal_row(row: Proposal) -> tuple[Any, ...]:
+    values = astuple(row)
+    return (*values[:7], json.dumps(row.points), *values[8:])
 
 
 def _proposal(row: tuple[Any, ...]) -> Proposal:

@@ -137,6 +137,16 @@ class Proposal:
 
 
 @dataclass(frozen=True)
+class PreAnnotatedJob:
+    """A job that a round is done with. problem: why it was left alone, "" when it was not."""
+
+    job_id: int
+    round: int
+    model: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Correction:
     """What people did to one proposal, or one object they added (proposed_label "").
 

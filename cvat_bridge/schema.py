@@ -38,6 +38,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             shape_type TEXT NOT NULL, points TEXT NOT NULL, score REAL NOT NULL,
             model TEXT NOT NULL, shape_id INTEGER, source TEXT NOT NULL,
             PRIMARY KEY (round, job_id, frame, place))""",
+        """CREATE TABLE preannotated (
+            job_id INTEGER PRIMARY KEY, round INTEGER NOT NULL, model TEXT NOT NULL,
+            problem TEXT NOT NULL)""",
         """CREATE TABLE corrections (
             round INTEGER NOT NULL, job_id INTEGER NOT NULL, frame INTEGER NOT NULL,
             place INTEGER NOT NULL, outcome TEXT NOT NULL, proposed_label TEXT NOT NULL,

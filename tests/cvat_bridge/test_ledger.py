@@ -13,6 +13,7 @@ from cvat_bridge.records import (
     FrameFacts,
     JobLook,
     Membership,
+    PreAnnotatedJob,
     Proposal,
     Provenance,
     RankedJob,
@@ -44,7 +45,8 @@ def write_everything(ledger):
     ledger.set_selection(3, [CHOSEN, DRAWN], about={"strategy": "entropy"})
     ledger.set_ranked_jobs(3, [RankedJob(1, 7, 9, (0, 4), (0.75, None), "ranks 1-2")])
     ledger.add_provenance([COPY])
-    ledger.add_proposals([PROPOSAL])
+    ledger.set_proposals(3, 7, [PROPOSAL])
+    ledger.save_preannotated(PreAnnotatedJob(7, 3, "m1"))
     ledger.set_corrections(7, [CORRECTION])
     ledger.save_round(ROUND)
     ledger.save_decision(DECISION)
@@ -61,6 +63,7 @@ def contents(ledger):
         "jobs": ledger.ranked_jobs(3),
         "provenance": ledger.provenance(),
         "proposals": ledger.proposals(),
+        "done": ledger.preannotated(),
         "corrections": ledger.corrections(),
         "rounds": ledger.rounds(),
         "decisions": ledger.decisions(),
@@ -85,6 +88,7 @@ def test_everything_written_comes_back_after_reopening(path):
         "jobs": (RankedJob(1, 7, 9, (0, 4), (0.75, None), "ranks 1-2"),),
         "provenance": (COPY,),
         "proposals": (PROPOSAL,),
+        "done": {7: PreAnnotatedJob(7, 3, "m1")},
         "corrections": (CORRECTION,),
         "rounds": (ROUND,),
         "decisions": (DECISION,),
@@ -121,7 +125,8 @@ def test_an_image_becomes_holdout_and_never_leaves_it(path):
 def test_rows_are_found_by_job_and_round(path):
     other = Proposal(4, 8, 1, 0, 5, "cell", "rectangle", (0.0, 0.0, 1.0, 1.0), 0.5, "m2", 77)
     with Ledger(path) as ledger:
-        ledger.add_proposals([PROPOSAL, other])
+        ledger.set_proposals(3, 7, [PROPOSAL])
+        ledger.set_proposals(4, 8, [other])
 
         assert ledger.proposals(job_id=8) == (other,)
         assert ledger.proposals(number=3) == (PROPOSAL,)

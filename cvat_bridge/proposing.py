@@ -1,0 +1,83 @@
+"""Detections → the shapes that are proposed to people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cvat_bridge.detection_shapes import LEARNABLE_LABELS, shape_from_detection
+from cvat_bridge.gateway import Label, RawShape
+from cvat_bridge.sameness import shape_key
+from cvat_bridge.settings import RoundSettings
+from trainer.detections import Detections
+
+
+@dataclass(frozen=True)
+class FrameDetections:
+    """What a model found in a frame of a job; width and height in pixels."""
+
+    frame: int
+    width: int
+    height: int
+    found: Detections
+
+
+@dataclass(frozen=True)
+class Matching:
+    """label_of: the project's label of each class id. unmatched: class names without, and why."""
+
+    label_of: Mapping[int, Label]
+    unmatched: Mapping[str, str]
+
+
+def match_labels(
+    classes: Sequence[str], labels: Sequence[Label], label_ids: Mapping[str, int]
+) -> Matching:
+    """Find the project's label of each model class: by the id it was learned from, else by name."""
+    by_id, by_name = {one.id: one for one in labels}, {one.name: one for one in labels}
+    label_of: dict[int, Label] = {}
+    unmatched: dict[str, str] = {}
+    for class_id, name in enumerate(classes):
+        label = by_id.get(label_ids[name]) if name in label_ids else by_name.get(name)
+        if label is None:
+            unmatched[name] = "the project has no such label (any more)"
+        elif label.type not in LEARNABLE_LABELS:
+            unmatched[name] = f"label {label.name!r} is of type {label.type}"
+        else:
+            label_of[class_id] = label
+    return Matching(label_of, unmatched)
+
+
+def propose(
+    frames: Sequence[FrameDetections], label_of: Mapping[int, Label], settings: RoundSettings
+) -> list[RawShape]:
+    """Write the detections that reach their label's score as shapes, by frame, best first.
+
+    Detections of no area inside the image are left out, and of two equal shapes the second.
+    """
+    shapes: list[RawShape] = []
+    for one in sorted(frames, key=lambda row: row.frame):
+        seen = set()
+        order = sorted(range(len(one.found)), key=lambda i: -float(one.found.scores[i]))
+        for i in order:
+            label = label_of.get(int(one.found.class_ids[i]))
+            score = float(one.found.scores[i])
+            if label is None or score < settings.threshold(label.name):
+                continue
+            try:
+                shape = shape_from_detection(
+                    label=label,
+                    frame=one.frame,
+                    box=one.found.boxes[i].tolist(),
+                    score=score,
+                    width=one.width,
+                    height=one.height,
+                    mask=None if one.found.masks is None else one.found.masks[i],
+                )
+            except ValueError:  # no area
+                continue
+            key = shape_key(shape)
+            if key not in seen:
+                seen.add(key)
+                shapes.append(shape)
+    return shapes
