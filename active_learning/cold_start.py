@@ -12,7 +12,8 @@ import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from active_learning.distances import Float32Array, squared_distances
+from active_learning.distances import Float32Array, Space, squared_distances
+from active_learning.k_means_pp import k_means_pp
 from active_learning.limits import Limits
 from active_learning.ordering import top_rows
 from active_learning.pool import FloatArray, IntArray
@@ -22,6 +23,7 @@ from active_learning.selectors import Choice
 # tell what is typical of a million.
 _MOST_CLUSTERED, _MOST_COVERED = 20_000, 8_192
 _MOST_CLUSTERS, _SMALL_CLUSTER, _NEIGHBOURS = 500, 5, 20
+_FULL_BATCH, _REFERENCES = 4096, 2048
 _PURITY, _PSEUDO_CLASSES = 0.95, 10
 
 
@@ -88,7 +90,8 @@ def probcover(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
         for start in range(0, len(known), 1024):
             gaps = squared_distances(vectors, known[start : start + 1024])
             covered |= gaps.min(axis=1) <= radius**2
-    degree = near[:, ~covered].sum(axis=1)
+    # Balls are as wide as each other, so near is symmetric and rows stand for columns.
+    alone, degree = near.sum(axis=0), near[~covered].sum(axis=0)
     left = np.ones(len(rows), bool)
     taken: list[int] = []
     while len(taken) < budget and left.any():
@@ -99,11 +102,12 @@ def probcover(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
         fresh = near[best] & ~covered
         limits.take(int(rows[best]), f"stands for {int(fresh.sum())} frames like it")
         taken.append(int(rows[best]))
-        degree = degree - near[:, fresh].sum(axis=1)
         covered |= fresh
+        alone = alone - near[best]
         if covered.all():
-            covered = ~left
-            degree = near[:, ~covered].sum(axis=1)
+            covered, degree = ~left, alone.copy()
+        else:
+            degree = degree - near[fresh].sum(axis=0)
     return np.asarray(taken, np.int64)
 
 
@@ -120,15 +124,18 @@ def _known(choice: Choice, width: int) -> Float32Array:
 
 
 def _clusters(vectors: Float32Array, count: int, rng: np.random.Generator) -> IntArray:
-    seed = int(rng.integers(2**31))
     if count >= len(vectors):
         return np.arange(len(vectors))
-    big = count > 50 and len(vectors) > 2000
-    model = (
-        MiniBatchKMeans(count, batch_size=4096, n_init=1, random_state=seed)
-        if big
-        else KMeans(count, n_init=1, random_state=seed)
+    start = Choice(
+        values=np.ones(len(vectors)),
+        rank=np.arange(len(vectors)),
+        rng=rng,
+        space=Space.of(vectors),
     )
+    seeds = vectors[k_means_pp(start, Limits(np.ones(len(vectors), bool)), budget=count)]
+    kind = MiniBatchKMeans if len(vectors) > _FULL_BATCH else KMeans
+    settings = {"batch_size": _FULL_BATCH} if kind is MiniBatchKMeans else {}
+    model = kind(count, init=seeds, n_init=1, random_state=int(rng.integers(2**31)), **settings)
     with warnings.catch_warnings():
         # Fewer distinct frames than clusters is no fault: the empty clusters are never asked.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -136,16 +143,21 @@ def _clusters(vectors: Float32Array, count: int, rng: np.random.Generator) -> In
 
 
 def _by_typicality(members: IntArray, vectors: Float32Array) -> IntArray:
-    """Members of a cluster, most typical first; equals keep their order."""
+    """Members of a cluster, most typical first; equals keep their order.
+
+    In a crowded cluster the neighbours are sought among its first 2,048, a random part.
+    """
     if len(members) < 3:
         return members
-    count = min(_NEIGHBOURS, len(members) - 1)
+    others = vectors[members[:_REFERENCES]]
+    count = min(_NEIGHBOURS, len(others) - 1)
     mean: FloatArray = np.empty(len(members))
     for start in range(0, len(members), 1024):
-        gaps = squared_distances(vectors[members[start : start + 1024]], vectors[members])
-        # The nearest of the count + 1 is the frame itself.
-        near = np.partition(gaps, count, axis=1)[:, : count + 1]
-        mean[start : start + 1024] = np.sqrt(near).sum(axis=1) / count
+        gaps = squared_distances(vectors[members[start : start + 1024]], others)
+        own = np.arange(start, min(start + len(gaps), len(others)))
+        gaps[own - start, own] = np.inf  # nobody is a neighbour of itself
+        near = np.partition(gaps, count - 1, axis=1)[:, :count]
+        mean[start : start + 1024] = np.sqrt(near).mean(axis=1)
     return members[np.argsort(mean, kind="stable")]
 
 

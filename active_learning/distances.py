@@ -31,6 +31,8 @@ class Space:
         self._array, self._centre, self._scale = array, centre, scale
         self.norms = norms
         self._step = max(1, _BLOCK_ENTRIES // max(1, array.shape[1]))
+        # Only where the mean is not large beside the spread does float32 keep the digits.
+        self._direct = array.dtype == np.float32 and float(centre @ centre) * scale**2 < 4
 
     @classmethod
     def of(cls, embeddings: FloatArray) -> Space:
@@ -58,7 +60,7 @@ class Space:
         # A spread within rounding of nothing is a pool of identical frames.
         space._scale = float(1 / np.sqrt(spread)) if spread > (1e-6 * largest) ** 2 else 0.0
         norms *= np.float32(space._scale**2)
-        return space
+        return cls(embeddings, centre=space._centre, scale=space._scale, norms=norms)
 
     def subset(self, index: IntArray) -> Space:
         """Return the rows named as a space of their own, with the same centre and scale."""
@@ -105,14 +107,21 @@ class Space:
 
     def shrink(self, nearest: Float32Array, centres: Float32Array) -> None:
         """Lower nearest (N,), squared distances, in place where one of (m, D) centres is nearer."""
-        doubled = np.ascontiguousarray(centres.T) * np.float32(-2)
         own = np.einsum("ij,ij->i", centres, centres)
+        factors = np.ascontiguousarray(centres.T) * np.float32(-2)
+        source = self.blocks()
+        if self._direct:
+            # (x - m)c = xc - mc: the block itself is multiplied, without a moved copy of it.
+            own = own + 2 * self._scale * (centres.astype(np.float64) @ self._centre)
+            own = own.astype(np.float32)
+            factors *= np.float32(self._scale)
+            source = self._raw_blocks()
         # A product that stays in cache is added up and reduced at no cost beside the product.
         step = int(np.clip((_BLOCK_ENTRIES >> 1) // max(1, len(centres)), 64, self._step))
-        for rows, block in self.blocks():
+        for rows, block in source:
             for start in range(0, len(block), step):
                 part = slice(start, start + step)
-                product = block[part] @ doubled
+                product = block[part] @ factors
                 product += own
                 least = product.min(axis=1)
                 here = slice(rows.start + start, rows.start + start + len(least))

@@ -8,7 +8,7 @@ from active_learning.distances import Space, squared_distances
 from active_learning.limits import Limits
 from active_learning.ordering import top_rows
 from active_learning.pool import FloatArray, IntArray
-from active_learning.selectors import Choice
+from active_learning.selectors import Choice, take_in_order
 
 _LEAST_CANDIDATES = 1024
 _SHARE = 32
@@ -47,6 +47,11 @@ def k_center(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
         if not len(left):
             break
         keys = weights[left] * np.sqrt(nearest[left])
+        if not keys.any():
+            # Copies of what is taken, or frames worth nothing: none is farther than another.
+            level = -choice.rank.astype(float)
+            taken += take_in_order(level, choice.rank, limits, budget=budget - len(taken)).tolist()
+            break
         fresh = _race(choice, space, limits, left, keys, refused, budget - len(taken))
         taken += fresh
         if fresh and len(taken) < budget:
