@@ -154,17 +154,14 @@ def _ready(net: Connection, task_id: int, wait: Patience) -> Task:
         task = raw.task(net.get(f"/api/tasks/{task_id}", f"task {task_id}"))
         if task.size and (state is None or state["status"] == "finished"):
             return task
-        if state is not None and state["status"] == "failed":
-            reason = str(state.get("message") or "no reason given").strip()
+        if state is None or state["status"] in {"failed", "finished"}:
+            delete(net, task_id)  # it can never get data any more
+            said = str((state or {}).get("message") or "it ended without any frame").strip()
             raise GatewayError(
                 "make",
                 f"task {task_id} ({task.name!r})",
                 200,
-                f"CVAT could not read its data: {reason[-800:]}",
-            )
-        if state is None or state["status"] == "finished":
-            raise GatewayError(
-                "make", f"task {task_id} ({task.name!r})", 200, "CVAT ended without any frame"
+                f"CVAT could not read its data: {said[-800:]}",
             )
         if deadline.remaining() <= pause:
             raise NotReadyError(

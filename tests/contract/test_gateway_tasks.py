@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cvat_bridge.errors import GatewayError
 from cvat_bridge.gateway import LocalFile, NewTask
 from tests.contract.conftest import LABELS
 from tests.contract.stage import Stage, pictures, unique
@@ -84,6 +85,17 @@ def test_a_task_that_never_got_its_data_is_made_anew(stage: Stage):
 
     assert made.size == 5
     assert [task.id for task in stage.gateway.tasks(project)] == [made.id]
+
+
+def test_files_that_are_no_images_are_refused_and_leave_no_task(stage: Stage):
+    project = stage.add_project(LABELS)
+    marker = unique("marker")
+    spec = NewTask(marker, marker, project, (("a.png",),), (LocalFile("a.png", b"no image"),))
+
+    with pytest.raises(GatewayError, match=marker):
+        stage.gateway.create_task(spec)
+
+    assert stage.gateway.tasks(project) == ()
 
 
 def test_no_task_bears_an_unknown_marker(stage: Stage, project_id: int):

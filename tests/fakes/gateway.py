@@ -245,15 +245,18 @@ class FakeGateway:
             images, storage = self.server.share, "share"
         else:
             images, storage = self.server.cloud[spec.cloud_storage_id], "cloud_storage"
-        task = self.server.add_task(
-            spec.project_id,
-            images,
-            name=spec.name,
-            jobs=spec.jobs,
-            subset=spec.subset,
-            storage=storage,
-            cloud_storage_id=spec.cloud_storage_id,
-        )
+        try:
+            task = self.server.add_task(
+                spec.project_id,
+                images,
+                name=spec.name,
+                jobs=spec.jobs,
+                subset=spec.subset,
+                storage=storage,
+                cloud_storage_id=spec.cloud_storage_id,
+            )
+        except OSError as error:  # Pillow's
+            raise GatewayError("make", f"task {spec.name!r}", 200, str(error)) from error
         self._leave("create_task")
         return task
 
