@@ -26,9 +26,10 @@ def content_rank(pool: Pool) -> IntArray:
         digest += _row_digest(pool.scores[:, None], salt=2)
     if pool.objects is not None:
         objects = _row_digest(pool.objects.probabilities, salt=3)
-        for salt, values in enumerate((pool.objects.boxes, pool.objects.disagreement), 4):
-            if values is not None:
-                objects += _row_digest(values.reshape(len(values), -1), salt=salt)
+        if pool.objects.boxes is not None:
+            objects += _row_digest(pool.objects.boxes, salt=4)
+        if pool.objects.disagreement is not None:
+            objects += _row_digest(pool.objects.disagreement[:, None], salt=5)
         sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_mix(objects), dtype=np.uint64)])
         offsets = np.asarray(pool.objects.offsets)
         digest += sums[offsets[1:]] - sums[offsets[:-1]]
