@@ -11,7 +11,7 @@ import numpy as np
 
 from active_learning.choose import choose
 from active_learning.pool import FloatArray, Objects, Pool, ProjectState, Selection
-from cvat_bridge.errors import NothingToDoError
+from cvat_bridge.errors import LabelMismatchError, NothingToDoError
 from cvat_bridge.facts import Facts, PoolFrame
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
@@ -54,7 +54,8 @@ def choose_frames(
 
     A round that has chosen already gives its recorded frames. state.labelled_embeddings is
     filled from what the model said about the labelled images. Raises NothingToDoError when no
-    frame is left to choose, and what active_learning raises.
+    frame is left to choose, LabelMismatchError when the state is about other classes than the
+    predictions, and what active_learning raises.
     """
     recorded = ledger.selection(number)
     if recorded:
@@ -77,17 +78,22 @@ def choose_frames(
     with PredictionStore(home.predictions, predicted.model) as store:
         found = store.get(known[frame.key].sha256 for frame in frames)
         seen = store.get(known[key].sha256 for key in labelled if key in known)
+        names = store.labels
+    if state.class_names not in ((), names):
+        raise LabelMismatchError(state.class_names, names, "The state is of another model.")
     pool = as_pool(
         frames,
         [found[known[frame.key].sha256] for frame in frames],
         groups=[groups[known[frame.key].sha256] for frame in frames],
-        classes=len(state.class_names) if predicted.model != DESCRIPTOR else None,
+        classes=len(names) if predicted.model != DESCRIPTOR else None,
     )
     selection = choose(
         pool,
         budget=settings.budget,
         seed=settings.seed + number,
-        state=replace(state, labelled_embeddings=_embeddings(list(seen.values()))),
+        state=replace(
+            state, class_names=names, labelled_embeddings=_embeddings(list(seen.values()))
+        ),
         settings=settings.selection,
     )
     about: dict[str, Any] = {

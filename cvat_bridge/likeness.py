@@ -41,7 +41,9 @@ def near_duplicates(hashes: Mapping[str, str], *, within: int) -> dict[str, str]
     for name, code in sorted(hashes.items()):
         members[code].append(name)
     distinct = sorted(members, key=lambda code: members[code][0])
-    codes = np.frombuffer(bytes.fromhex("".join(distinct)), np.uint8).reshape(len(distinct), -1)
+    codes = np.frombuffer(bytes.fromhex("".join(distinct)), np.uint8).reshape(
+        len(distinct), BITS // 8
+    )
     bits = np.unpackbits(codes, axis=1)
     groups = Groups(len(distinct))
     for band in np.array_split(np.arange(bits.shape[1]), within + 1):

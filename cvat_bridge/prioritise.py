@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cvat_bridge.errors import GatewayError, NothingToDoError
 from cvat_bridge.facts import Facts
@@ -126,21 +126,17 @@ def _spec(
     else:
         files, names = _download(gateway, ledger, facts, frames, home, report)
         frames = tuple(row for row in frames if row.rank in names)
-    groups = cut(frames, settings.job_size)
-    spec = NewTask(
+    return NewTask(
         name=task_name(number, frames, marker, ledger.choice(number)),
         marker=marker,
         project_id=facts.project.id,
-        jobs=tuple(tuple(names[row.rank] for row in group) for group in groups),
+        jobs=tuple(
+            tuple(names[row.rank] for row in group) for group in cut(frames, settings.job_size)
+        ),
         files=files,
+        server_files=() if files else tuple(names[row.rank] for row in frames),
+        cloud_storage_id=None if shared is None else shared[1],
         subset=settings.task_subset,
-    )
-    if shared is None:
-        return spec
-    return replace(
-        spec,
-        server_files=tuple(names[row.rank] for row in frames),
-        cloud_storage_id=shared[1],
     )
 
 

@@ -1,0 +1,635 @@
+"""The steps of a round from the pool to people and back, on a server in memory."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+
+from active_learning.choose import SelectionSettings
+from active_learning.pool import ProjectState
+from cvat_bridge.assignment import BEGIN, assign, write_guide
+from cvat_bridge.choosing import choose_frames
+from cvat_bridge.corrections import Tally, collect_corrections, tally
+from cvat_bridge.errors import ConfigError, NothingToDoError
+from cvat_bridge.facts import gather
+from cvat_bridge.home import Home
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.preannotate import preannotate
+from cvat_bridge.predict import predict
+from cvat_bridge.predictions import PredictionStore
+from cvat_bridge.prioritise import prioritise, ranked_jobs
+from cvat_bridge.records import Membership
+from cvat_bridge.settings import RoundSettings
+from tests.fakes.detector import ToldDetector
+from tests.fakes.faulty import DyingGateway, KilledError
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.images import picture
+from tests.fakes.server import FakeServer
+
+MODEL = "m1"
+PICTURES = {n: picture(n) for n in range(12)}
+# The less sure, the lower the number of the picture.
+TOLD = {
+    content: [("cell", 0.5 + n / 30, (4.0, 5.0, 24.0, 25.0)), ("cell", 0.1, (30.0, 1.0, 40.0, 9.0))]
+    for n, content in PICTURES.items()
+}
+STATE = ProjectState(labelled=4, trusted=True)
+SETTINGS = RoundSettings(
+    budget=4,
+    job_size=2,
+    selection=SelectionSettings(strategy="entropy_topk_mean", control_share=0.0),
+    min_score=0.3,
+)
+
+
+def files(*numbers):
+    return {f"{n}.png": PICTURES[n] for n in numbers}
+
+
+def world():
+    server = FakeServer()
+    project = server.add_project("cells", ["cell"])
+    return server, project, server.add_task(project.id, files(*range(8)), segment_size=4)
+
+
+class Loop:
+    """The steps of one round, in order, over one gateway and home."""
+
+    def __init__(self, gateway, ledger, project, home, settings=SETTINGS, detector=None, number=1):
+        self.gateway, self.ledger, self.project, self.home = gateway, ledger, project, home
+        self.settings, self.number = settings, number
+        self.detector = detector or ToldDetector(["cell"], TOLD)
+
+    def facts(self):
+        return gather(self.gateway, self.ledger, self.project.id, self.settings)
+
+    def predict(self):
+        return predict(
+            self.gateway,
+            self.ledger,
+            self.facts(),
+            home=self.home,
+            settings=self.settings,
+            detector=self.detector,
+            model=MODEL,
+        )
+
+    def choose(self, **more):
+        return choose_frames(
+            self.ledger,
+            self.facts(),
+            self.predict(),
+            number=self.number,
+            home=self.home,
+            settings=self.settings,
+            state=replace(STATE, class_names=tuple(self.detector.labels)),
+            **more,
+        )
+
+    def prioritise(self):
+        return prioritise(
+            self.gateway,
+            self.ledger,
+            self.facts(),
+            number=self.number,
+            home=self.home,
+            settings=self.settings,
+        )
+
+    def preannotate(self, **more):
+        return preannotate(
+            self.gateway,
+            self.ledger,
+            self.project.id,
+            ranked_jobs(self.gateway, self.ledger, number=self.number),
+            number=self.number,
+            model=MODEL,
+            home=self.home,
+            settings=self.settings,
+            **more,
+        )
+
+    def assign(self):
+        jobs = ranked_jobs(self.gateway, self.ledger, number=self.number)
+        write_guide(self.gateway, self.project.id, jobs, number=self.number)
+        return assign(self.gateway, jobs, settings=self.settings)
+
+    def collect(self):
+        return collect_corrections(
+            self.gateway, self.ledger, self.facts(), home=self.home, settings=self.settings
+        )
+
+    def run(self):
+        self.choose()
+        made = self.prioritise()
+        self.preannotate()
+        self.assign()
+        return made
+
+
+@pytest.fixture
+def loop(ledger, home):
+    server, project, task = world()
+    made = Loop(FakeGateway(server), ledger, project, home)
+    made.server, made.task = server, task
+    return made
+
+
+# -- predict -------------------------------------------------------------------------------------
+
+
+def test_the_pool_is_predicted_in_batches_once(loop):
+    loop.settings = RoundSettings(batch_size=3, selection=SETTINGS.selection)
+    first, again = loop.predict(), loop.predict()
+
+    assert [frame.key for frame in first.frames] == [f"{loop.task.id}/{n}" for n in range(8)]
+    assert (first.cached, first.read, again.cached, again.read) == (0, 8, 8, 0)
+    assert loop.detector.batches == [3, 3, 2]
+    assert loop.gateway.calls["frames"] == 1
+
+
+def test_predictions_are_kept_whole_and_low_candidates_too(loop):
+    loop.predict()
+    known = loop.ledger.frames()
+
+    with PredictionStore(loop.home.predictions, MODEL) as store:
+        found = store.get([known[f"{loop.task.id}/3"].sha256])
+    (one,) = found.values()
+
+    assert one.scores.tolist() == pytest.approx([0.6, 0.1])
+    assert one.boxes.tolist() == [[4, 5, 24, 25], [30, 1, 40, 9]]
+    assert one.probabilities.shape == (2, 1)
+    assert one.embedding.shape == (3,)
+
+
+def test_another_model_predicts_anew(loop):
+    loop.predict()
+    facts = loop.facts()
+    other = predict(
+        loop.gateway,
+        loop.ledger,
+        facts,
+        home=loop.home,
+        settings=loop.settings,
+        detector=loop.detector,
+        model="m2",
+    )
+
+    assert (other.cached, other.read) == (0, 8)
+
+
+def test_a_broken_frame_is_skipped_and_named(loop):
+    stored = loop.server.tasks[loop.task.id]
+    stored.files = (*stored.files[:2], b"broken", *stored.files[3:])
+
+    first, again = loop.predict(), loop.predict()
+
+    assert set(first.skipped) == {f"{loop.task.id}/2"}
+    assert f"{loop.task.id}/2" not in {frame.key for frame in first.frames}
+    assert (len(first.frames), again.cached, again.read) == (7, 7, 0)
+
+
+def test_a_killed_pass_keeps_the_batches_that_were_done(loop):
+    class Fails(ToldDetector):
+        def detect(self, images, *, min_score):
+            if len(self.batches) == 2:
+                raise KilledError
+            return super().detect(images, min_score=min_score)
+
+    loop.settings = RoundSettings(batch_size=3, selection=SETTINGS.selection)
+    whole, loop.detector = loop.detector, Fails(["cell"], TOLD)
+    with pytest.raises(KilledError):
+        loop.predict()
+    loop.detector = whole
+
+    assert (loop.predict().read, whole.batches) == (2, [2])
+
+
+# -- choose --------------------------------------------------------------------------------------
+
+
+def test_the_least_sure_frames_are_chosen_best_first_and_remembered(loop):
+    """A sigmoid's entropy is greatest at 0.5: the lower the picture's number, the less sure."""
+    chosen = loop.choose()
+    again = loop.choose()
+
+    assert [row.key for row in chosen.frames] == [f"{loop.task.id}/{n}" for n in range(4)]
+    assert [row.rank for row in chosen.frames] == [1, 2, 3, 4]
+    assert {row.arm for row in chosen.frames} == {"strategy"}
+    assert all(row.reason for row in chosen.frames)
+    assert again == chosen == loop.choose()
+    assert loop.ledger.selection(1) == chosen.frames
+
+
+def test_looking_records_nothing(loop):
+    loop.choose(record=False)
+
+    assert loop.ledger.selection(1) == ()
+
+
+def test_images_that_people_have_already_are_not_chosen(loop):
+    server, project = loop.server, loop.project
+    twice = server.add_task(project.id, files(0, 9))
+    held = server.add_task(project.id, files(1), segment_size=1)
+    loop.predict()
+    known = loop.ledger.frames()
+    loop.ledger.add_memberships(
+        [Membership(known[f"{loop.task.id}/2"].sha256, "holdout", "g", "rule", "2026")]
+    )
+    FakeGateway(server).update_job(server.jobs_of(held.id)[0].id, assignee=server.robot.id)
+
+    chosen = loop.choose()
+
+    # 0 is twice in the pool, 1 is with somebody, 2 is holdout
+    assert [row.key for row in chosen.frames] == [f"{loop.task.id}/{n}" for n in (0, 3, 4, 5)]
+    assert chosen.duplicates == 3
+    assert f"{twice.id}/0" not in {row.key for row in chosen.frames}
+
+
+def test_an_empty_pool_is_nothing_to_do(ledger, home):
+    server = FakeServer()
+    project = server.add_project("cells", ["cell"])
+
+    with pytest.raises(NothingToDoError, match="no frame is left"):
+        Loop(FakeGateway(server), ledger, project, home).choose()
+
+
+# -- prioritise ----------------------------------------------------------------------------------
+
+
+def test_chosen_frames_become_jobs_in_rank_order(loop):
+    chosen = loop.choose()
+    made = loop.prioritise()
+
+    media = loop.gateway.media(made.task_id)
+    jobs = loop.gateway.jobs(task_id=made.task_id)
+    assert [job.job_id for job in made.jobs] == sorted(job.id for job in jobs)
+    assert [job.frames for job in made.jobs] == [(0, 1), (2, 3)]
+    assert [score for job in made.jobs for score in job.scores] == [r.score for r in chosen.frames]
+    assert [frame.name for frame in media.frames] == [
+        f"{rank:04d}_task{loop.task.id}_frame{rank - 1:06d}.png" for rank in range(1, 5)
+    ]
+    assert loop.server.tasks[made.task_id].files == tuple(PICTURES[n] for n in range(4))
+    assert made.storage == "local"
+    assert made.jobs[0].reason.startswith("ranks 1-2: ")
+    assert loop.server.tasks[made.task_id].task.name.startswith("Round 1: ranks 1-4 by ")
+
+
+def test_every_copy_is_traceable_and_its_source_leaves_the_pool(loop):
+    loop.choose()
+    made = loop.prioritise()
+
+    rows = loop.ledger.provenance(1)
+    assert [(r.task_id, r.frame, r.source_task, r.source_frame, r.rank) for r in rows] == [
+        (made.task_id, n, loop.task.id, n, n + 1) for n in range(4)
+    ]
+    assert [frame.key for frame in loop.facts().pool] == [
+        f"{loop.task.id}/{n}" for n in (4, 5, 6, 7)
+    ]
+    assert loop.server.tasks[loop.task.id].deleted == set()
+
+
+def test_sources_are_hidden_when_the_setting_says_so(loop):
+    loop.settings = RoundSettings(budget=2, selection=SETTINGS.selection, mark_source_deleted=True)
+    loop.choose()
+    loop.prioritise()
+    loop.prioritise()
+
+    assert loop.server.tasks[loop.task.id].deleted == {0, 1}
+
+
+@pytest.mark.parametrize(("storage", "cloud"), [("share", None), ("cloud_storage", 5)])
+def test_frames_in_one_storage_are_used_where_they_are(ledger, home, storage, cloud):
+    server = FakeServer()
+    project = server.add_project("cells", ["cell"])
+    images = {f"plate/{n}.png": PICTURES[n] for n in range(8)}
+    server.share, server.cloud = images, {5: images}
+    server.add_task(project.id, images, storage=storage, cloud_storage_id=cloud)
+    loop = Loop(FakeGateway(server), ledger, project, home)
+    loop.choose()
+
+    made = loop.prioritise()
+
+    assert made.storage == storage
+    assert [f.name for f in loop.gateway.media(made.task_id).frames] == [
+        f"plate/{n}.png" for n in range(4)
+    ]
+    assert [row.source_frame for row in ledger.provenance(1)] == [0, 1, 2, 3]
+
+
+def test_a_mixture_of_storages_is_downloaded_and_uploaded(ledger, home):
+    server = FakeServer()
+    project = server.add_project("cells", ["cell"])
+    server.share = files(0, 1)
+    server.add_task(project.id, server.share, storage="share")
+    server.add_task(project.id, files(2, 3))
+    loop = Loop(FakeGateway(server), ledger, project, home)
+    loop.choose()
+
+    made = loop.prioritise()
+
+    assert made.storage == "local"
+    assert server.tasks[made.task_id].files == tuple(PICTURES[n] for n in range(4))
+
+
+def test_frames_of_a_video_become_pictures(ledger, home):
+    server = FakeServer()
+    project = server.add_project("cells", ["cell"])
+    video = server.add_task(project.id, files(*range(6)), is_video=True)
+    loop = Loop(FakeGateway(server), ledger, project, home)
+    loop.choose()
+
+    made = loop.prioritise()
+
+    names = [frame.name for frame in loop.gateway.media(made.task_id).frames]
+    assert names[0] == f"0001_task{video.id}_frame000000.png"
+    assert not loop.gateway.media(made.task_id).is_video
+
+
+def test_frames_that_people_took_since_are_left_out(loop):
+    loop.choose()
+    FakeGateway(loop.server).update_job(
+        loop.server.jobs_of(loop.task.id)[0].id, assignee=loop.server.robot.id
+    )
+
+    with pytest.raises(NothingToDoError, match="taken every frame"):
+        loop.prioritise()
+
+
+def test_existing_jobs_are_ranked_without_a_copy(ledger, home):
+    server = FakeServer()
+    project = server.add_project("cells", ["cell"])
+    task = server.add_task(project.id, files(5, 7, 2, 9, 0, 1), segment_size=2)
+    low, middle, best = server.jobs_of(task.id)
+    settings = RoundSettings(budget=4, mode="rank_existing", selection=SETTINGS.selection)
+    loop = Loop(FakeGateway(server), ledger, project, home, settings)
+    loop.choose()
+
+    made = loop.prioritise()
+    FakeGateway(server).update_job(best.id, assignee=server.robot.id)  # it is nobody's pool now
+
+    assert (made.task_id, made.storage, len(server.tasks)) == (None, "none", 1)
+    assert [(job.job_id, job.frames) for job in made.jobs] == [(best.id, (4, 5)), (middle.id, (2,))]
+    assert loop.prioritise() == made
+    assert low.id not in {job.job_id for job in made.jobs}
+
+
+# -- pre-annotate, assign ------------------------------------------------------------------------
+
+
+def test_predictions_are_written_with_source_and_score(loop):
+    loop.choose()
+    made = loop.prioritise()
+
+    done = loop.preannotate()
+
+    (first, second), *_ = [loop.server.annotations[job.job_id].shapes for job in made.jobs]
+    assert done.proposed == {"cell": 4}
+    assert (first["frame"], first["type"], first["points"]) == (0, "rectangle", [4, 5, 24, 25])
+    assert (first["source"], first["score"]) == ("auto", pytest.approx(0.5))
+    assert second["score"] == pytest.approx(0.5333)
+    rows = loop.ledger.proposals(job_id=made.jobs[0].job_id)
+    assert [(row.shape_id, row.label, row.model) for row in rows] == [
+        (first["id"], "cell", MODEL),
+        (second["id"], "cell", MODEL),
+    ]
+
+
+def test_each_label_has_its_own_least_score(loop):
+    loop.settings = RoundSettings(
+        budget=4, job_size=2, selection=SETTINGS.selection, min_scores={"cell": 0.55}
+    )
+    loop.choose()
+    loop.prioritise()
+
+    assert loop.preannotate().proposed == {"cell": 2}
+
+
+def test_a_job_where_people_have_drawn_is_left_alone(loop):
+    loop.choose()
+    made = loop.prioritise()
+    drawn = {"type": "rectangle", "frame": 0, "points": [1.0, 1.0, 5.0, 5.0]}
+    label = loop.server.label(loop.project.id, "cell").id
+    (mine,) = loop.server.annotate(
+        made.jobs[0].job_id, shapes=[{**drawn, "label_id": label}]
+    ).shapes
+
+    done = loop.preannotate()
+
+    assert done.skipped == {made.jobs[0].job_id: "people have drawn in it"}
+    assert loop.server.annotations[made.jobs[0].job_id].shapes == (mine,)
+    assert len(loop.server.annotations[made.jobs[1].job_id].shapes) == 2
+
+
+def test_objects_of_another_model_are_not_doubled(loop):
+    loop.choose()
+    made = loop.prioritise()
+    label = loop.server.label(loop.project.id, "cell").id
+    other = {"type": "rectangle", "frame": 0, "points": [1.0, 1.0, 5.0, 5.0], "source": "auto"}
+    loop.server.annotate(made.jobs[0].job_id, shapes=[{**other, "label_id": label}])
+
+    done = loop.preannotate()
+
+    assert "another hand" in done.skipped[made.jobs[0].job_id]
+    assert len(loop.server.annotations[made.jobs[0].job_id].shapes) == 1
+
+
+def test_a_renamed_label_is_found_by_its_id_and_an_unknown_class_is_named(loop):
+    loop.detector = ToldDetector(["cell", "fibre"], TOLD)
+    loop.choose()
+    made = loop.prioritise()
+    (label,) = loop.server.labels[loop.project.id]
+    loop.server.labels[loop.project.id] = (type(label)(label.id, "blood cell", "polygon"),)
+
+    done = loop.preannotate(label_ids={"cell": label.id})
+
+    assert done.proposed == {"blood cell": 4}
+    assert set(done.unmatched) == {"fibre"}
+    assert {s["type"] for s in loop.server.annotations[made.jobs[0].job_id].shapes} == {"polygon"}
+
+
+def test_untouched_proposals_of_an_earlier_round_are_replaced(ledger, home):
+    """Where existing jobs are ranked, one may be ranked again before anybody opened it."""
+    server = FakeServer()
+    project = server.add_project("cells", ["cell"])
+    task = server.add_task(project.id, files(0, 1))
+    (job,) = server.jobs_of(task.id)
+    settings = RoundSettings(budget=2, mode="rank_existing", selection=SETTINGS.selection)
+    first = Loop(FakeGateway(server), ledger, project, home, settings)
+    first.run()
+    stricter = RoundSettings(
+        budget=2, mode="rank_existing", selection=SETTINGS.selection, min_score=0.52
+    )
+    second = Loop(FakeGateway(server), ledger, project, home, stricter, number=2)
+    second.run()
+
+    assert [s["score"] for s in server.annotations[job.id].shapes] == [pytest.approx(0.5333)]
+    server.finish(job.id)
+    assert second.collect().total == Tally(proposed=1, kept=1)
+
+
+def test_jobs_go_to_people_in_turn_and_keep_whom_they_have(loop):
+    ann, bob = loop.server.add_user("ann"), loop.server.add_user("bob")
+    loop.settings = RoundSettings(
+        budget=4, job_size=1, selection=SETTINGS.selection, assignees=("ann", bob.id)
+    )
+    loop.choose()
+    made = loop.prioritise()
+    loop.gateway.update_job(made.jobs[2].job_id, assignee=bob.id)
+
+    given = loop.assign()
+
+    assert list(given.values()) == ["ann", "bob", "bob", "bob"]
+    assert loop.server.jobs[made.jobs[0].job_id].assignee == ann
+    assert loop.assign() == given
+
+
+def test_an_unknown_assignee_is_named(loop):
+    loop.settings = RoundSettings(budget=2, selection=SETTINGS.selection, assignees=("zoe",))
+    loop.choose()
+    loop.prioritise()
+
+    with pytest.raises(ConfigError, match="no user 'zoe'"):
+        loop.assign()
+
+
+def test_the_guide_keeps_what_people_wrote(loop):
+    loop.server.guides[loop.project.id] = "# How we label\nCells are round."
+    loop.run()
+    once = loop.server.guides[loop.project.id]
+    loop.assign()
+
+    assert once.startswith("# How we label\nCells are round.\n\n" + BEGIN)
+    assert f"/jobs/{loop.ledger.ranked_jobs(1)[0].job_id})" in once
+    assert loop.server.guides[loop.project.id] == once
+
+
+# -- corrections ---------------------------------------------------------------------------------
+
+
+def test_what_people_did_to_each_proposal_is_told(ledger, home):
+    server = FakeServer()
+    project = server.add_project("cells", ["cell", "debris"])
+    server.add_task(project.id, files(0))
+    boxes = [(x, 2.0, x + 10.0, 12.0) for x in (0.0, 12.0, 24.0, 36.0, 48.0)]
+    told = {PICTURES[0]: [("cell", 0.9 - n / 10, box) for n, box in enumerate(boxes)]}
+    detector = ToldDetector(["cell", "debris"], told)
+    loop = Loop(FakeGateway(server), ledger, project, home, detector=detector)
+    made = loop.run()
+    (job,) = made.jobs
+    _, nudged, swapped, redrawn, deleted = server.annotations[job.job_id].shapes
+    debris = server.label(project.id, "debris").id
+    server.edit(job.job_id, nudged["id"], points=[13.0, 2.0, 23.0, 12.0])
+    server.edit(job.job_id, swapped["id"], label_id=debris)
+    server.edit(job.job_id, redrawn["id"], points=[40.0, 30.0, 60.0, 45.0])
+    server.remove(job.job_id, [deleted["id"]])
+    added = {"type": "rectangle", "frame": 0, "label_id": debris, "points": [1.0, 30.0, 9.0, 40.0]}
+    server.annotate(job.job_id, shapes=[added])
+    server.finish(job.job_id)
+
+    found = loop.collect()
+    loop.collect()
+
+    assert [(c.outcome, c.proposed_label, c.final_label) for c in ledger.corrections()] == [
+        ("added", "", "debris"),
+        ("kept", "cell", "cell"),
+        ("nudged", "cell", "cell"),
+        ("relabelled", "cell", "debris"),
+        ("redrawn", "cell", "cell"),
+        ("deleted", "cell", ""),
+    ]
+    whole = Tally(proposed=5, kept=1, nudged=1, relabelled=1, redrawn=1, deleted=1, added=1)
+    assert found.total == whole
+    assert found.by_model == {MODEL: whole}
+    assert found.by_label["debris"] == Tally(added=1)
+    assert tally(ledger, number=2).total == Tally()
+
+
+def test_a_proposal_that_got_another_id_is_found_by_its_place(loop):
+    """An import or a restored backup gives every shape a new id."""
+    made = loop.run()
+    job = made.jobs[0]
+    held = loop.server.annotations[job.job_id].shapes
+    loop.server.remove(job.job_id, [shape["id"] for shape in held])
+    first, second = ({k: v for k, v in copy.deepcopy(shape).items() if k != "id"} for shape in held)
+    second["points"] = [5.0, 5.0, 25.0, 25.0]
+    loop.server.annotate(job.job_id, shapes=[first, {**second, "source": "manual"}])
+    loop.server.finish(job.job_id)
+
+    assert loop.collect().total == Tally(proposed=2, kept=1, nudged=1)
+
+
+def test_a_job_without_any_proposal_counts_what_people_added(ledger, home):
+    server = FakeServer()
+    project = server.add_project("cells", ["cell"])
+    server.add_task(project.id, files(0))
+    detector = ToldDetector(["cell"], {})
+    loop = Loop(FakeGateway(server), ledger, project, home, detector=detector)
+    (job,) = loop.run().jobs
+    label = server.label(project.id, "cell").id
+    shape = {"type": "rectangle", "frame": 0, "label_id": label, "points": [1.0, 1.0, 9.0, 9.0]}
+    server.annotate(job.job_id, shapes=[shape])
+    server.finish(job.job_id)
+
+    assert loop.collect().total == Tally(added=1)
+
+
+# -- killed anywhere -----------------------------------------------------------------------------
+
+
+def end_state(server, ledger, project):
+    """What must be the same however often the round died: names without ids."""
+    tasks = [
+        (s.task.name.split(" [")[0], [f.name.split("_")[0] for f in s.frames], sorted(s.deleted))
+        for _, s in sorted(server.tasks.items())
+        if s.task.size
+    ]
+    shapes = [
+        sorted((s["frame"], tuple(s["points"]), s["source"], s["score"]) for s in held.shapes)
+        for _, held in sorted(server.annotations.items())
+    ]
+    ids = {s["id"] for held in server.annotations.values() for s in held.shapes}
+    written = [(p.frame, p.points, p.shape_id in ids) for p in ledger.proposals()]
+    sources = [(r.frame, r.source_frame, r.rank) for r in ledger.provenance()]
+    people = [job.assignee and job.assignee.username for _, job in sorted(server.jobs.items())]
+    guide = server.guides[project.id].count("| [job ")
+    return tasks, shapes, written, sources, people, guide
+
+
+@pytest.mark.parametrize("mode", ["new_task", "rank_existing"])
+@pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
+def test_a_round_killed_at_any_call_ends_in_the_same_state(tmp_path, mode, after):
+    """No second task, no doubled shape, no label lost."""
+    settings = RoundSettings(
+        budget=4,
+        job_size=2,
+        selection=SETTINGS.selection,
+        mode=mode,
+        assignees=("ann", "bob"),
+        mark_source_deleted=True,
+    )
+
+    def run(at, folder):
+        server, project, _ = world()
+        server.add_user("ann")
+        server.add_user("bob")
+        home = Home(tmp_path / folder)
+        gateway = DyingGateway(FakeGateway(server), at=at, after=after)
+        with Ledger(home.ledger) as ledger:
+            loop = Loop(gateway, ledger, project, home, settings)
+            # Each step is done once, as the workflow does it: only the one that died runs again.
+            for step in (loop.predict, loop.choose, loop.prioritise, loop.preannotate, loop.assign):
+                try:
+                    step()
+                except KilledError:
+                    step()
+        with Ledger(home.ledger) as ledger:
+            return gateway.count, end_state(server, ledger, project)
+
+    calls, expected = run(0, "whole")
+    assert calls > 20
+
+    for at in range(1, calls + 1):
+        assert run(at, f"killed-{at}")[1] == expected, f"call {at} of {calls}"
