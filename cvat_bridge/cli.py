@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 import structlog
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from active_learning.errors import ActiveLearningError
@@ -93,11 +94,11 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     if as_json:
         out.print_json(json.dumps([vars(check) for check in checks]))
     else:
-        table = Table("", "what", "found", "to mend it", box=None)
-        marks = {"good": "[green]✓", "warning": "[yellow]![/]", "bad": "[red]✗", "unknown": "?"}
+        marks = {"good": "[green]✓[/]", "warning": "[yellow]![/]", "bad": "[red]✗[/]"}
         for check in checks:
-            table.add_row(marks[check.state], check.name, check.found, check.mend)
-        out.print(table)
+            out.print(f"{marks.get(check.state, '?')} {check.name}: {escape(check.found)}")
+            if check.mend:
+                out.print(f"    → {escape(check.mend)}")
     if any(check.state == "bad" for check in checks):
         raise typer.Exit(1)
 
@@ -289,7 +290,9 @@ def _progress(*, quiet: bool) -> Any:
 
 def _log_to_stderr(*, json_lines: bool) -> None:
     renderer: Callable[..., Any] = (
-        structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if json_lines
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
         processors=[

@@ -88,6 +88,8 @@ class PromotionSection(Section):
     metric: Literal["ap", "ap50"] = "ap"
     min_gain: float = 0.0
     max_class_drop: Score = 0.10
+    min_class_objects: int = Field(20, ge=1)
+    min_frames: int = Field(10, ge=2)
     min_first: Score = 0.05
     confidence: float = Field(0.90, gt=0.5, lt=1.0)
 

@@ -84,7 +84,7 @@ def fit_command(
     dataset: Path, settings: TrainerSection, *, run_dir: Path, name: str, base: Path | None
 ) -> list[str]:
     """Give the command line; what is not set is left to the backend."""
-    command = [sys.executable, "-m", "trainer", "fit", "--json"]
+    command = [sys.executable, "-m", "trainer", "fit", "--json", "--split", "none"]
     given = {
         "--data": dataset,
         "--out": run_dir,

@@ -195,7 +195,7 @@ class RoundSteps:
         return self._note(
             number,
             model=predicted.model,
-            predicted=predicted.frames,
+            predicted=len(predicted.frames),
             cached=predicted.cached,
             broken=predicted.skipped,
         )

@@ -184,7 +184,8 @@ def _durable_config(database_url: str) -> DurableConfig:
         "application_version": "1",
         "executor_id": "bridge",
         "enable_otlp": False,
-        "log_level": "ERROR",
+        # Errors of steps are logged and recorded by us, once.
+        "log_level": "CRITICAL",
     }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cvat_sdk import Client
+import requests
+from cvat_sdk import Client, Config
 from cvat_sdk.core.client import AccessTokenCredentials
 from cvat_sdk.core.proxies.tasks import ResourceType
 
@@ -16,6 +18,7 @@ from cvat_bridge.demo.annotator import drawn
 from cvat_bridge.demo.truth import Truth
 
 JOB_SIZE = 25
+ANSWER_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Prepared:
 
 def prepare(url: str, token: str, name: str, truth: Truth, *, job_size: int = JOB_SIZE) -> Prepared:
     """Make the project with the unmodified SDK, and finish its ground-truth job from the truth."""
-    client = Client(url)
+    client = Client(url, config=Config(status_check_period=0.3))
     client.login(AccessTokenCredentials(token))
     with client:
         project = client.projects.create(
@@ -43,14 +46,15 @@ def prepare(url: str, token: str, name: str, truth: Truth, *, job_size: int = JO
             resource_type=ResourceType.LOCAL,
             data_params={"image_quality": 90, "sorting_method": "lexicographical"},
         )
+        call = partial(_call, client.api_map.host, token)
         judging = {path.name: path for path in truth.holdout}
         names = [frame.name for frame in task.get_meta().frames]
-        _judge(client, task.id, truth, {names.index(n): p for n, p in judging.items()}, labels)
+        _judge(call, task.id, truth, {names.index(n): p for n, p in judging.items()}, labels)
         return Prepared(int(project.id), int(task.id), labels)
 
 
 def _judge(
-    client: Client,
+    call: Callable[..., Any],
     task_id: int,
     truth: Truth,
     frames: Mapping[int, Path],
@@ -62,25 +66,24 @@ def _judge(
         "frame_selection_method": "manual",
         "frames": sorted(frames),
     }
-    job = _call(client, "POST", "/api/jobs", body)
+    job = call("POST", "/api/jobs", body)
     shapes = [
         drawn(number, found, labels)
         for number, path in sorted(frames.items())
         for found in truth.objects[hashlib.sha256(path.read_bytes()).hexdigest()]
     ]
     annotations = {"version": 0, "tags": [], "shapes": shapes, "tracks": []}
-    _call(client, "PATCH", f"/api/jobs/{job['id']}/annotations?action=create", annotations)
-    _call(client, "PATCH", f"/api/jobs/{job['id']}", {"stage": "acceptance", "state": "completed"})
+    call("PATCH", f"/api/jobs/{job['id']}/annotations?action=create", annotations)
+    call("PATCH", f"/api/jobs/{job['id']}", {"stage": "acceptance", "state": "completed"})
 
 
-def _call(client: Client, method: str, path: str, body: Mapping[str, Any]) -> Any:
-    import json
-
-    api = client.api_client
-    response = api.rest_client.request(
+def _call(url: str, token: str, method: str, path: str, body: Mapping[str, Any]) -> Any:
+    answer = requests.request(
         method,
-        client.api_map.host + path,
-        headers={**api.get_common_headers(), "Content-Type": "application/json"},
-        body=dict(body),
+        url + path,
+        json=body,
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=ANSWER_SECONDS,
     )
-    return json.loads(response.data) if response.data else None
+    answer.raise_for_status()
+    return answer.json()
