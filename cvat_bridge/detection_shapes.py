@@ -102,7 +102,7 @@ def _outline(
     if not candidates and mask is not None:
         from serverless.polygon import polygons_from_mask
 
-        traced = polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top)
+        traced = polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top, size=(height, width))
         candidates = [np.asarray(part.exterior, np.float64) for part in traced]
     inside = [part for whole in candidates for part in outlines.clipped(whole, width, height)]
     return max(inside, key=_area, default=corners)

@@ -79,11 +79,11 @@ def box(mask: Mask) -> tuple[float, float, float, float]:
 
 
 def fill(polygons: Sequence[NDArray[np.float64]], width: int, height: int) -> Mask | None:
-    """Draw polygons, each (K, 2), as one mask; None when no pixel of the image is in them."""
-    import cv2
+    """Draw polygons, each (K, 2), as one mask; None when no pixel of the image is in them.
 
-    canvas = np.zeros((height, width), np.uint8)
-    # A pixel belongs to a polygon by its centre, which lies half a pixel from its corner.
-    shifted = [np.round((part - 0.5) * 16).astype(np.int32) for part in polygons]
-    cv2.fillPoly(canvas, shifted, 1, shift=4)
-    return clip(Mask(canvas.astype(bool), 0, 0), width, height)
+    A pixel is in a polygon when its centre is.
+    """
+    from serverless.polygon import Polygon, rasterize
+
+    canvas = rasterize([Polygon(np.asarray(part)) for part in polygons], (height, width))
+    return clip(Mask(canvas, 0, 0), width, height)
