@@ -1,0 +1,73 @@
+"""Which frames are near-duplicates of one another, for the split as much as for the choice."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from active_learning.distances import Space, squared_distances
+from active_learning.errors import InvalidPoolError
+from active_learning.pool import FloatArray, IntArray
+
+_BLOCK, _SAMPLE = 1024, 4096
+
+
+def duplicate_groups(embeddings: FloatArray, *, near_duplicate: float = 0.05) -> IntArray:
+    """Return (N,) int64 group of each frame: near-duplicates, and theirs in turn, share a group.
+
+    embeddings: (N, D), finite. near_duplicate: as in SelectionSettings, a share of the typical
+    distance; 0 groups copies alone. Groups are numbered by their first frame.
+
+    Exact. Frames are sorted along their widest direction and only compared while they are
+    within the radius along it, so the cost is N² times the share of the pool inside the radius:
+    meant for the tens of thousands of frames of a project, not for a million.
+    Raises InvalidPoolError on another shape or a value that is not finite.
+    """
+    if embeddings.ndim != 2 or not np.isfinite(embeddings).all():
+        raise InvalidPoolError(f"embeddings must be (N, D) and finite, found {embeddings.shape}")
+    if not 0 <= near_duplicate < np.inf:
+        raise InvalidPoolError(f"near_duplicate must be 0 or more, found {near_duplicate}")
+    # Copies are put together first, so that they are compared once.
+    rows, copies = np.unique(np.asarray(embeddings, np.float32), axis=0, return_inverse=True)
+    copies = np.asarray(copies).reshape(-1)
+    if not len(rows):
+        return np.zeros(0, np.int64)
+    space = Space.of(np.asarray(embeddings))
+    vectors = space.place(rows)
+    sample = vectors[:: max(1, len(vectors) // _SAMPLE)]
+    widest = np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)[2][:1].T
+    along = (vectors @ widest)[:, 0]
+    order = np.argsort(along, kind="stable")
+    along, vectors = along[order], vectors[order]
+    leaders = np.arange(len(rows))
+    for start in range(0, len(rows), _BLOCK):
+        stop = min(start + _BLOCK, len(rows))
+        end = int(np.searchsorted(along, along[stop - 1] + near_duplicate, side="right"))
+        for low in range(start, end, 8 * _BLOCK):
+            high = min(low + 8 * _BLOCK, end)
+            near = squared_distances(vectors[start:stop], vectors[low:high]) <= near_duplicate**2
+            left, right = np.nonzero(near)
+            _join(leaders, left + start, right + low)
+    groups = np.empty(len(rows), np.int64)
+    groups[order] = [_leader(leaders, place) for place in range(len(rows))]
+    return _by_first(groups[copies])
+
+
+def _join(leaders: IntArray, left: IntArray, right: IntArray) -> None:
+    for a, b in zip(left, right, strict=True):
+        if a < b:
+            one, other = _leader(leaders, int(a)), _leader(leaders, int(b))
+            leaders[max(one, other)] = min(one, other)
+
+
+def _leader(leaders: IntArray, place: int) -> int:
+    while leaders[place] != place:
+        leaders[place] = leaders[leaders[place]]
+        place = int(leaders[place])
+    return place
+
+
+def _by_first(groups: IntArray) -> IntArray:
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    number = np.empty(len(first), np.int64)
+    number[np.argsort(first)] = np.arange(len(first))
+    return number[np.asarray(inverse).reshape(-1)]
