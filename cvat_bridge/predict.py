@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cvat_bridge.facts import Facts, PoolFrame
 from cvat_bridge.gateway import Gateway
@@ -19,6 +18,7 @@ from cvat_bridge.predictions import PredictionStore
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.records import FrameFacts, frame_key, split_key
 from cvat_bridge.settings import RoundSettings
+from trainer.descriptor import describe
 from trainer.detections import Detections
 from trainer.detector import Detector
 from trainer.errors import ImageError
@@ -129,7 +129,7 @@ def _look(
     pixels = list(images.values())
     if detector is None:
         return {
-            sha256: Detections.empty(embedding=_describe(image)) for sha256, image in images.items()
+            sha256: Detections.empty(embedding=describe(image)) for sha256, image in images.items()
         }
     answers = detector.detect(pixels, min_score=settings.candidate_score)
     return {
@@ -139,13 +139,7 @@ def _look(
 
 
 def _embedded(found: Detections, image: RGBImage) -> Detections:
-    return found if found.embedding is not None else replace(found, embedding=_describe(image))
-
-
-def _describe(image: RGBImage) -> NDArray[np.float32]:
-    from trainer.descriptor import describe  # only where no model gives an embedding
-
-    return describe(image)
+    return found if found.embedding is not None else replace(found, embedding=describe(image))
 
 
 def _bounded(found: Detections, most: int) -> Detections:

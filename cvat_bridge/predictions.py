@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,11 @@ class PredictionStore:
                 self.path, timeout=30, isolation_level=None, check_same_thread=False
             )
             self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes is made again
             self._db.execute(
-                "CREATE TABLE IF NOT EXISTS predictions (sha256 TEXT PRIMARY KEY, content BLOB)"
+                "CREATE TABLE IF NOT EXISTS predictions (sha256 TEXT PRIMARY KEY, head TEXT, "
+                "boxes BLOB, scores BLOB, class_ids BLOB, probabilities BLOB, embedding BLOB, "
+                "places BLOB, bits BLOB)"
             )
             self._db.execute("CREATE TABLE IF NOT EXISTS labels (place INTEGER PRIMARY KEY, name)")
             self.labels = self._set_labels(tuple(labels))
@@ -60,11 +63,13 @@ class PredictionStore:
 
     def put(self, rows: Mapping[str, Detections]) -> None:
         """Keep what was found in images, by sha256."""
-        values = [(sha256, pack(found)) for sha256, found in rows.items()]
+        values = [(sha256, *as_row(found)) for sha256, found in rows.items()]
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.executemany("INSERT OR REPLACE INTO predictions VALUES (?, ?)", values)
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO predictions VALUES (?,?,?,?,?,?,?,?,?)", values
+                )
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
@@ -84,10 +89,10 @@ class PredictionStore:
             marks = ",".join("?" * len(piece))
             with self._lock:
                 rows = self._db.execute(
-                    f"SELECT sha256, content FROM predictions WHERE sha256 IN ({marks})",  # noqa: S608 only marks
+                    f"SELECT * FROM predictions WHERE sha256 IN ({marks})",  # noqa: S608 only marks
                     piece,
                 ).fetchall()
-            found.update({sha256: unpack(content) for sha256, content in rows})
+            found.update({row[0]: from_row(row[1:], classes=len(self.labels)) for row in rows})
         return found
 
     def _set_labels(self, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -113,50 +118,56 @@ def prune(folder: Path, keep: Iterable[str]) -> tuple[Path, ...]:
     return gone
 
 
-def pack(found: Detections) -> bytes:
-    """Write detections as an .npz; masks as packed bits with their places."""
-    arrays: dict[str, NDArray[np.generic]] = {
-        "boxes": found.boxes,
-        "scores": found.scores,
-        "class_ids": found.class_ids,
-        "head": np.array(found.head),
-    }
-    if found.probabilities is not None:
-        arrays["probabilities"] = found.probabilities
-    if found.embedding is not None:
-        arrays["embedding"] = found.embedding
+def as_row(found: Detections) -> tuple[Any, ...]:
+    """Write detections as plain bytes by column; masks as packed bits with their places."""
+    places = bits = None
     if found.masks is not None:
-        places = [(*mask.bitmap.shape, mask.left, mask.top) for mask in found.masks]
-        bits = [mask.bitmap.ravel() for mask in found.masks]
-        arrays["places"] = np.array(places, np.int64).reshape(len(places), 4)
-        arrays["bits"] = np.packbits(np.concatenate([np.zeros(0, np.bool_), *bits]))
-    content = io.BytesIO()
-    np.savez(content, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the keywords for its own
-    return content.getvalue()
-
-
-def unpack(content: bytes) -> Detections:
-    """Read what `pack` wrote."""
-    with np.load(io.BytesIO(content)) as arrays:
-        held = {name: arrays[name] for name in arrays.files}
-    masks = None
-    if "places" in held:
-        sizes = held["places"][:, 0] * held["places"][:, 1]
-        bits = np.unpackbits(held["bits"], count=int(sizes.sum())).astype(np.bool_)
-        parts = np.split(bits, np.cumsum(sizes)[:-1]) if len(sizes) else []
-        masks = tuple(
-            Mask(part.reshape(h, w), int(left), int(top))
-            for part, (h, w, left, top) in zip(parts, held["places"].tolist(), strict=True)
-        )
-    return Detections(
-        boxes=held["boxes"],
-        scores=held["scores"],
-        class_ids=held["class_ids"],
-        probabilities=held.get("probabilities"),
-        masks=masks,
-        embedding=held.get("embedding"),
-        head=str(held["head"]),
+        rows = [(*mask.bitmap.shape, mask.left, mask.top) for mask in found.masks]
+        flat = [mask.bitmap.ravel() for mask in found.masks]
+        places = np.array(rows, np.int64).tobytes()
+        bits = np.packbits(np.concatenate([np.zeros(0, np.bool_), *flat])).tobytes()
+    return (
+        found.head,
+        found.boxes.astype(np.float32).tobytes(),
+        found.scores.astype(np.float32).tobytes(),
+        found.class_ids.astype(np.int64).tobytes(),
+        _bytes(found.probabilities),
+        _bytes(found.embedding),
+        places,
+        bits,
     )
+
+
+def from_row(row: tuple[Any, ...], *, classes: int) -> Detections:
+    """Read what `as_row` wrote."""
+    head, boxes, scores, class_ids, probabilities, embedding, places, bits = row
+    return Detections(
+        boxes=np.frombuffer(boxes, np.float32).reshape(-1, 4),
+        scores=np.frombuffer(scores, np.float32),
+        class_ids=np.frombuffer(class_ids, np.int64),
+        probabilities=None
+        if probabilities is None
+        else np.frombuffer(probabilities, np.float32).reshape(-1, max(classes, 1)),
+        masks=None if places is None else _masks(places, bits),
+        embedding=None if embedding is None else np.frombuffer(embedding, np.float32),
+        head=str(head),
+    )
+
+
+def _masks(places: bytes, bits: bytes) -> tuple[Mask, ...]:
+    rows = np.frombuffer(places, np.int64).reshape(-1, 4)
+    sizes = rows[:, 0] * rows[:, 1]
+    packed = np.frombuffer(bits, np.uint8)
+    flat = np.unpackbits(packed, count=int(sizes.sum())).astype(np.bool_)
+    parts = np.split(flat, np.cumsum(sizes)[:-1]) if len(sizes) else []
+    return tuple(
+        Mask(part.reshape(height, width), left, top)
+        for part, (height, width, left, top) in zip(parts, rows.tolist(), strict=True)
+    )
+
+
+def _bytes(values: NDArray[np.float32] | None) -> bytes | None:
+    return None if values is None else values.astype(np.float32).tobytes()
 
 
 def _file_name(model: str) -> str:

@@ -16,19 +16,19 @@ class DyingGateway:
     """Passes every call on to a gateway and dies at one of them.
 
     at: which call, from 1; 0 never dies. after: the work is done, but nobody learns of it.
-    count says how many calls there were.
+    calls names the calls there were.
     """
 
     def __init__(self, gateway: Gateway, *, at: int = 0, after: bool = False) -> None:
         self._gateway, self._at, self._after = gateway, at, after
-        self.count = 0
+        self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._gateway, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            self.count += 1
-            dies = self.count == self._at
+            self.calls.append(name)
+            dies = len(self.calls) == self._at
             if dies and not self._after:
                 raise KilledError(f"before {name}")
             answer = method(*args, **kwargs)
