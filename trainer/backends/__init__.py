@@ -13,6 +13,7 @@ from trainer.errors import ConfigError
 
 BACKENDS: dict[str, str] = {
     "centernet": "trainer.backends.centernet:BACKEND",
+    "yolo": "trainer.backends.yolo:BACKEND",
 }
 
 

@@ -16,6 +16,7 @@ from trainer.errors import BundleError
 
 ENGINES: dict[str, str] = {
     "centernet": "trainer.engines.centernet:load",
+    "yolo": "trainer.engines.yolo:load",
 }
 
 

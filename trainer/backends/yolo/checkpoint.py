@@ -1,0 +1,122 @@
+"""Checkpoints: weights with their description, loaded without running any pickle's code."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.backends.yolo.offline import isolate
+from trainer.bundle import CARD, read_bundle
+from trainer.errors import BundleError, ConfigError
+from trainer.labels import LabelMap
+
+WEIGHTS = "weights.pt"
+
+
+def save_checkpoint(path: Path, trained: Path, meta: Mapping[str, Any]) -> None:
+    """Keep what ultralytics wrote at `trained` as network, weights and meta; all or nothing."""
+    model = _load_trained(trained)
+    network = {k: v for k, v in model.yaml.items() if k != "yaml_file"}
+    content = {
+        "meta": json.dumps(
+            {
+                **meta,
+                "network": network,
+                "labels": list(_names(model)),
+                # Of two heads, the one that answers: a choice, not a weight.
+                "one_to_one": bool(model.model[-1].end2end),
+            }
+        ),
+        "weights": {k: v.half() if v.is_floating_point() else v for k, v in _state(model).items()},
+    }
+    part = path.with_suffix(".part")
+    torch.save(content, part)
+    part.replace(path)
+
+
+def read_checkpoint(path: Path) -> tuple[Any, dict[str, Any]]:
+    """Return the network with its weights, and meta; also of a bundle folder."""
+    if path.is_dir() and (path / CARD).exists():
+        bundle = read_bundle(path)
+        if bundle.card.engine != "yolo" or WEIGHTS not in bundle.card.files:
+            raise BundleError(path, f"a bundle of yolo with {WEIGHTS}", bundle.card.engine)
+        path = bundle.file(WEIGHTS)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        meta = json.loads(content["meta"])
+        weights = content["weights"]
+    except FileNotFoundError:
+        raise ConfigError([f"base weights {path}: there is no such file or folder"]) from None
+    except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(path, "a checkpoint of the yolo backend", str(error)) from error
+    model = _build(meta)
+    model.load_state_dict(weights)
+    model.names = dict(enumerate(meta["labels"]))
+    return model.float().eval(), meta
+
+
+def base_weights(base: Path, run_dir: Path, *, task: str) -> tuple[Path, LabelMap]:
+    """Return base weights as a file that ultralytics begins with, and their classes.
+
+    Raises ConfigError for a file that is not there or weights of another task.
+    """
+    isolate()
+    if not base.exists():
+        raise ConfigError([f"base weights {base}: there is no such file or folder"])
+    ours = base.is_dir() or _is_ours(base)
+    model = read_checkpoint(base)[0] if ours else _load_trained(base)
+    theirs = "masks" if "Segment" in type(model.model[-1]).__name__ else "boxes"
+    if theirs != task:
+        raise ConfigError([f"base weights {base} are of {theirs}, this fit is of {task}"])
+    labels = LabelMap(_names(model))
+    if not ours:
+        return base, labels
+    path = run_dir / "base.pt"
+    torch.save({"model": model, "train_args": {"task": _task(theirs)}}, path)
+    return path, labels
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return "meta" in torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError):
+        return False
+
+
+def _build(meta: Mapping[str, Any]) -> Any:
+    isolate()
+    from ultralytics.nn.tasks import DetectionModel, SegmentationModel
+
+    kind: Any = SegmentationModel if meta["task"] == "masks" else DetectionModel
+    model = kind(dict(meta["network"]), nc=len(meta["labels"]), verbose=False)
+    if model.model[-1].end2end != meta["one_to_one"]:
+        model.model[-1].end2end = meta["one_to_one"]
+    return model
+
+
+def _load_trained(path: Path) -> Any:
+    from ultralytics.nn import tasks
+
+    read: Any = tasks.load_checkpoint
+    try:
+        return read(str(path))[0].float().eval()
+    except (RuntimeError, pickle.UnpicklingError, KeyError, AttributeError, TypeError) as error:
+        raise BundleError(path, "weights that ultralytics can read", str(error)) from error
+
+
+def _state(model: Any) -> dict[str, torch.Tensor]:
+    return {k: v.detach().cpu() for k, v in model.state_dict().items()}
+
+
+def _names(model: Any) -> tuple[str, ...]:
+    names = model.names
+    return tuple(str(names[n]) for n in range(len(names)))
+
+
+def _task(task: str) -> str:
+    return "segment" if task == "masks" else "detect"

@@ -1,0 +1,244 @@
+"""Runs a YOLO network: ONNX Runtime for the network, numpy for reading its answers.
+
+It reads what trainer.backends.yolo exports and what ultralytics itself exports, and tells the
+kinds apart by the shape of the first output: (B, 4 + C (+ M), A) is every anchor, to be thinned
+by suppression; (B, N, 6 (+ M)) is what a head without suppression chose by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.bundle import Bundle
+from trainer.detections import Detections, Mask
+from trainer.engines.runtime import open_session
+from trainer.errors import BundleError
+from trainer.images import RGBImage
+from trainer.labels import LabelMap
+
+MOST = 300  # objects a frame
+FILL = 114  # gray of the padding, as in training
+_FLOAT = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How an image lies in the network's input: scaled by (x, y) and shifted by (left, top)."""
+
+    height: int
+    width: int
+    scale: tuple[float, float]
+    left: int
+    top: int
+
+
+@dataclass(frozen=True)
+class YoloDetector:
+    """The detector of one bundle. See trainer.detector.Detector.
+
+    one_to_one: each object has one anchor, so nothing is suppressed and corners are given.
+    chosen: the network chose by itself, and knows no other class than the winner.
+    """
+
+    labels: LabelMap
+    input_size: tuple[int, int]
+    one_to_one: bool
+    chosen: bool
+    iou: float
+    session: Any
+
+    def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
+        """Answer every image; probabilities are the sigmoid of every class at the object."""
+        if not images:
+            return []
+        fitted = [letterbox(image, self.input_size) for image in images]
+        batch = np.stack([pixels for pixels, _ in fitted]).transpose(0, 3, 1, 2)
+        names = [output.name for output in self.session.get_outputs()]
+        given = {self.session.get_inputs()[0].name: batch.astype(np.float32) / 255}
+        outputs = dict(zip(names, self.session.run(None, given), strict=True))
+        embeddings = outputs.pop("embedding", None)
+        first, *rest = outputs.values()
+        protos = rest[0] if rest else None
+        return [
+            self._read(
+                np.asarray(first[n], np.float32),
+                None if protos is None else np.asarray(protos[n], np.float32),
+                None if embeddings is None else np.asarray(embeddings[n], np.float32),
+                frame,
+                min_score,
+            )
+            for n, (_, frame) in enumerate(fitted)
+        ]
+
+    def _read(
+        self,
+        answer: _FLOAT,
+        protos: _FLOAT | None,
+        embedding: _FLOAT | None,
+        frame: Frame,
+        min_score: float,
+    ) -> Detections:
+        corners, scores, class_ids, probabilities, coefficients = (
+            _chosen(answer, min_score)
+            if self.chosen
+            else _best_pairs(answer, len(self.labels), min_score)
+            if self.one_to_one
+            else _suppressed(answer, len(self.labels), min_score, self.iou)
+        )
+        boxes = _to_image(corners, frame)
+        keep = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+        masks = None
+        if protos is not None:
+            drawn = [_mask(protos, coefficients[n], boxes[n], frame) for n in keep]
+            shown = [n for n, mask in enumerate(drawn) if mask.bitmap.any()]
+            keep, masks = keep[shown], tuple(drawn[n] for n in shown)
+        return Detections(
+            boxes=boxes[keep],
+            scores=np.clip(scores[keep], 0, 1),
+            class_ids=class_ids[keep],
+            probabilities=None if probabilities is None else probabilities[keep],
+            masks=masks,
+            embedding=embedding,
+        )
+
+
+def load(bundle: Bundle, *, threads: int | None = None) -> YoloDetector:
+    """Load the bundle's ONNX file; BundleError when it is no YOLO network of the card's classes."""
+    card = bundle.card
+    session = open_session(bundle.file("model.onnx"), threads=threads)
+    # The file does not always state its shapes; one empty frame tells them.
+    empty = np.zeros((1, 3, *card.input_size), np.float32)
+    answers = session.run(None, {session.get_inputs()[0].name: empty})
+    names = [output.name for output in session.get_outputs()]
+    shapes = [a.shape for name, a in zip(names, answers, strict=True) if name != "embedding"]
+    extra = shapes[1][1] if len(shapes) > 1 else 0
+    rows, columns = shapes[0][1:]
+    classic = rows == 4 + len(card.labels) + extra
+    if not classic and columns != 6 + extra:
+        raise BundleError(
+            bundle.path,
+            f"a first output of (B, {4 + len(card.labels) + extra}, anchors) or "
+            f"(B, objects, {6 + extra}) for {len(card.labels)} classes",
+            str(shapes[0]),
+        )
+    return YoloDetector(
+        labels=card.labels,
+        input_size=card.input_size,
+        one_to_one=bool(card.extra.get("one_to_one", False)),
+        chosen=not classic,
+        iou=float(card.extra.get("iou", 0.7)),
+        session=session,
+    )
+
+
+def letterbox(image: RGBImage, size: tuple[int, int]) -> tuple[RGBImage, Frame]:
+    """Return the image in the middle of (height, width) = size, scaled as a whole."""
+    height, width = image.shape[:2]
+    ratio = min(size[0] / height, size[1] / width)
+    inner = max(round(width * ratio), 1), max(round(height * ratio), 1)
+    left = round((size[1] - inner[0]) / 2 - 0.1)
+    top = round((size[0] - inner[1]) / 2 - 0.1)
+    canvas = np.full((*size, 3), FILL, np.uint8)
+    resized = image if inner == (width, height) else cv2.resize(image, inner)
+    canvas[top : top + inner[1], left : left + inner[0]] = resized
+    return canvas, Frame(height, width, (inner[0] / width, inner[1] / height), left, top)
+
+
+_Rows = tuple[_FLOAT, _FLOAT, NDArray[np.int64], _FLOAT | None, _FLOAT]
+
+
+def _suppressed(answer: _FLOAT, classes: int, min_score: float, iou: float) -> _Rows:
+    """Read every anchor: the best class of each, then greedy suppression within a class."""
+    rows = answer.T
+    best = rows[:, 4 : 4 + classes].max(axis=1)
+    rows = rows[best > min_score]
+    probabilities = rows[:, 4 : 4 + classes]
+    scores, class_ids = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    half = rows[:, 2:4] / 2
+    corners = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], axis=1)
+    keep = _thin(corners, scores, class_ids, iou)
+    return (
+        corners[keep],
+        scores[keep],
+        class_ids[keep],
+        probabilities[keep],
+        rows[keep, 4 + classes :],
+    )
+
+
+def _best_pairs(answer: _FLOAT, classes: int, min_score: float) -> _Rows:
+    """Read a head without suppression: the best pairs of anchor and class.
+
+    An anchor may stand for two classes, as in the head's own choice.
+    """
+    rows = answer.T
+    best = rows[:, 4 : 4 + classes].max(axis=1)
+    most = min(MOST, len(rows))
+    rows = rows[np.argsort(-best, kind="stable")[:most]]
+    probabilities = rows[:, 4 : 4 + classes]
+    pairs = np.argsort(-probabilities.ravel(), kind="stable")[:most]
+    anchors, class_ids = np.divmod(pairs, classes)
+    scores = probabilities.ravel()[pairs]
+    keep = scores > min_score
+    rows, class_ids = rows[anchors[keep]], class_ids[keep]
+    return (
+        rows[:, :4],
+        scores[keep],
+        class_ids.astype(np.int64),
+        rows[:, 4 : 4 + classes],
+        rows[:, 4 + classes :],
+    )
+
+
+def _chosen(answer: _FLOAT, min_score: float) -> _Rows:
+    rows = answer[answer[:, 4] > min_score]
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")][:MOST]
+    return rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64), None, rows[:, 6:]
+
+
+def _thin(
+    corners: _FLOAT, scores: _FLOAT, class_ids: NDArray[np.int64], limit: float
+) -> NDArray[np.int64]:
+    """Return the rows that stay, best first; a box falls to a better one of its class."""
+    order = np.argsort(-scores, kind="stable")
+    area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+    kept: list[int] = []
+    while len(order) and len(kept) < MOST:
+        first, order = order[0], order[1:]
+        kept.append(int(first))
+        low = np.maximum(corners[first, :2], corners[order, :2])
+        high = np.minimum(corners[first, 2:], corners[order, 2:])
+        inner = np.clip(high - low, 0, None).prod(axis=1)
+        overlap = inner / np.maximum(area[first] + area[order] - inner, 1e-9)
+        order = order[(overlap <= limit) | (class_ids[order] != class_ids[first])]
+    return np.array(kept, np.int64)
+
+
+def _to_image(corners: _FLOAT, frame: Frame) -> _FLOAT:
+    shift = np.array([frame.left, frame.top] * 2, np.float32)
+    scale = np.array(frame.scale * 2, np.float32)
+    limits = np.array([frame.width, frame.height] * 2, np.float32)
+    return np.asarray(np.clip((corners - shift) / scale, 0, limits), np.float32)
+
+
+def _mask(protos: _FLOAT, coefficients: _FLOAT, box: _FLOAT, frame: Frame) -> Mask:
+    """Draw one mask inside its box, at the image's own resolution.
+
+    protos: (M, h, w) over the whole input, a quarter of its side.
+    """
+    left, top, right, bottom = (int(v) for v in np.ceil(box))
+    logits = np.tensordot(coefficients, protos, axes=1)
+    # Every network of the family makes its prototypes at a quarter of the input's side.
+    x = ((np.arange(left, right) + 0.5) * frame.scale[0] + frame.left) / 4 - 0.5
+    y = ((np.arange(top, bottom) + 0.5) * frame.scale[1] + frame.top) / 4 - 0.5
+    if not len(x) or not len(y):
+        return Mask(np.zeros((0, 0), np.bool_), left, top)
+    grid_x, grid_y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+    sampled = cv2.remap(logits, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return Mask(np.asarray(sampled > 0, np.bool_), left, top)
