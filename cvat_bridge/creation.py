@@ -21,7 +21,7 @@ from cvat_bridge.errors import (
     UnreachableError,
 )
 from cvat_bridge.gateway import NewTask, Task
-from cvat_bridge.retries import Deadline, Patience, bounded
+from cvat_bridge.retries import Deadline, Patience
 
 ATTEMPTS = 4  # uploads are dear: not as often as patience would allow
 UPLOAD_BYTES = 32 << 20  # in one request; a larger file goes in resumable pieces
@@ -43,33 +43,34 @@ def create(
     may work on the data. Raises NotReadyError when it takes longer, GatewayError when it refuses.
     """
     for attempt in range(ATTEMPTS):
+        found = _found(net, find())
         try:
-            return _create_once(net, spec, find, organization, wait)
+            if isinstance(found, Task):
+                return found
+            task_id = _made(net, spec, organization) if found is None else found
+            return _ready(net, task_id, wait)
         except UnreachableError as error:
             # Whatever was done is found by the marker: no second task comes of this.
-            with bounded(net.patience) as deadline:
-                if attempt + 1 == ATTEMPTS or not deadline.pause(attempt):
-                    raise
+            last = attempt + 1 == ATTEMPTS
+            if last or not Deadline(net.patience).pause(attempt):
+                raise
             log.warning("making task %r: %s; looking what is there", spec.name, error)
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _create_once(
-    net: Connection,
-    spec: NewTask,
-    find: Callable[[], Task | None],
-    organization: int | None,
-    wait: Patience,
-) -> Task:
-    found = find()
-    if found is not None and found.size:
-        return found
-    if found is not None:
-        state = _request(net, found.id)
-        if state is not None and state["status"] in {"queued", "started"}:
-            return _ready(net, found.id, wait)
-        log.warning("task %d has no data (an earlier try died): made anew", found.id)
-        delete(net, found.id)
+def _found(net: Connection, task: Task | None) -> Task | int | None:
+    """Give the whole task, or the id of one that CVAT is at work on; remove a dead one."""
+    if task is None or task.size:
+        return task
+    state = _request(net, task.id)
+    if state is not None and state["status"] in {"queued", "started"}:
+        return task.id
+    log.warning("task %d has no data (an earlier try died): made anew", task.id)
+    delete(net, task.id)
+    return None
+
+
+def _made(net: Connection, spec: NewTask, organization: int | None) -> int:
     # Without the organization's context CVAT takes the task for one of the personal workspace.
     context = (
         {"org_id": organization} if organization is not None and not net.organization else None
@@ -85,7 +86,7 @@ def _create_once(
     )
     task_id = int(row["id"])
     _attach(net, task_id, spec)
-    return _ready(net, task_id, wait)
+    return task_id
 
 
 def delete(net: Connection, task_id: int) -> None:

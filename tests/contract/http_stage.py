@@ -17,7 +17,7 @@ from cvat_bridge.gateway import Gateway, RawShape
 from tests.contract.listener import Listener
 from tests.contract.stage import unique
 
-PAGE_SIZE = 2
+PAGE_SIZE = 8
 WAIT_SECONDS = 120
 
 
@@ -153,6 +153,11 @@ class HttpStage:
         )
         self._tokens.append(made["id"])
         return self.client(token=made["value"])
+
+    def password_gateway(self) -> Gateway:
+        if self._login is None:
+            pytest.skip("needs CVAT_USER and CVAT_PASSWORD")
+        return self.client(username=self._login[0], password=self._login[1])
 
     def intruder(self) -> Gateway:
         return self.client(token="cvat-no-such-token")

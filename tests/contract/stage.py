@@ -49,6 +49,9 @@ class Stage(Protocol):
 
     def read_only_gateway(self) -> Gateway: ...
 
+    def password_gateway(self) -> Gateway:
+        """A gateway that signed in by user and password."""
+
     def intruder(self) -> Gateway:
         """A gateway whose credentials are not good."""
 
@@ -121,6 +124,9 @@ class FakeStage:
 
     def read_only_gateway(self) -> Gateway:
         return FakeGateway(self.server, read_only=True)
+
+    def password_gateway(self) -> Gateway:
+        pytest.skip("the gateway in memory has no sign-in")
 
     def intruder(self) -> Gateway:
         pytest.skip("the gateway in memory has no sign-in")

@@ -97,6 +97,15 @@ def test_a_read_only_token_reads_and_its_refusal_says_how_to_mend_it(stage: Stag
     assert gateway.identity().read_only is True
 
 
+def test_a_password_does_what_a_token_does(stage: Stage, job: Job):
+    """Reading, and writing with the session's protection against forged requests."""
+    gateway = stage.password_gateway()
+
+    assert gateway.identity().read_only is False
+    assert gateway.update_job(job.id, state="in progress").state == "in progress"
+    assert stage.gateway.job(job.id).state == "in progress"
+
+
 def test_credentials_that_are_not_good_are_named(stage: Stage):
     with pytest.raises(AuthenticationError) as refused:
         stage.intruder().identity()

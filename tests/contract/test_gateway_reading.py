@@ -30,8 +30,8 @@ def test_we_are_among_the_users(stage: Stage):
 
 
 def test_lists_longer_than_a_page_come_whole_and_in_order(stage: Stage):
-    """Five projects are all found, each once, by rising id, though a page holds two."""
-    made = [stage.add_project([]) for _ in range(5)]
+    """Ten projects are all found, each once, by rising id, though a page holds eight."""
+    made = [stage.add_project([]) for _ in range(10)]
 
     found = [project.id for project in stage.gateway.projects()]
 
