@@ -7,7 +7,9 @@ import os
 import queue
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -20,6 +22,7 @@ from trainer.errors import ImageError
 from trainer.images import RGBImage, decode
 
 T = TypeVar("T")
+_DECODERS = min(4, os.cpu_count() or 1)  # decoding releases the interpreter's lock
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2"})
 
 
@@ -72,12 +75,15 @@ def read_originals(
     A frame that alone cannot be fetched while CVAT otherwise answers is a broken frame. Raises
     GatewayError when CVAT does not answer and AuthenticationError when it refuses us.
     """
-    for number, content in _fetch(gateway, media.task_id, sorted(set(numbers))):
-        if isinstance(content, GatewayError):
-            facts = _facts(media, number, b"", None, f"CVAT cannot give it: {content}")
-            yield number, Original(facts, b"", None)
-        else:
-            yield number, _decoded(media, number, content)
+    waiting: deque[tuple[int, Future[Original]]] = deque()
+    with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as decoders:
+        for number, content in _fetch(gateway, media.task_id, sorted(set(numbers))):
+            waiting.append((number, decoders.submit(_original, media, number, content)))
+            if len(waiting) > 2 * _DECODERS:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for number, future in waiting:
+            yield number, future.result()
 
 
 def ahead(items: Iterable[T], *, depth: int) -> Iterator[T]:
@@ -149,7 +155,10 @@ def _fetch(
             alone = False
 
 
-def _decoded(media: Media, number: int, content: bytes) -> Original:
+def _original(media: Media, number: int, content: bytes | GatewayError) -> Original:
+    if isinstance(content, GatewayError):
+        problem = f"CVAT cannot give it: {content}"
+        return Original(_facts(media, number, b"", None, problem), b"", None)
     try:
         pixels = decode(content)
     except ImageError as error:
