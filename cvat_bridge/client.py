@@ -11,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from cvat_bridge import chunks, creation, job_annotations, media, notes, raw, subscriptions
-from cvat_bridge.connection import Connection, Password
 from cvat_bridge.errors import ConfigError, UnreachableError
 from cvat_bridge.gateway import (
     Capabilities,
@@ -32,7 +30,9 @@ from cvat_bridge.gateway import (
     Webhook,
     Written,
 )
-from cvat_bridge.retries import Patience
+from cvat_bridge.rest import chunks, creation, job_annotations, media, notes, raw, subscriptions
+from cvat_bridge.rest.connection import Connection, Password
+from cvat_bridge.rest.retries import Patience
 
 if TYPE_CHECKING:
     from typing_extensions import Self

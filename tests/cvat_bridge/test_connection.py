@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from cvat_bridge.chunks import ChunkCache
 from cvat_bridge.client import CvatClient, connect
-from cvat_bridge.connection import Connection, Password
 from cvat_bridge.errors import (
     AuthenticationError,
     ConfigError,
@@ -21,7 +19,9 @@ from cvat_bridge.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from cvat_bridge.retries import Patience
+from cvat_bridge.rest.chunks import ChunkCache
+from cvat_bridge.rest.connection import Connection, Password
+from cvat_bridge.rest.retries import Patience
 from tests.fakes.scripted import Answer, Asked, Scripted, scripted
 
 ABOUT = {"name": "Computer Vision Annotation Tool", "version": "2.73.0"}

@@ -26,8 +26,8 @@ from cvat_sdk.core.exceptions import CvatSdkException
 from cvat_sdk.core.helpers import make_request_headers
 
 from cvat_bridge.errors import AuthenticationError, ConfigError, GatewayError, UnreachableError
-from cvat_bridge.refusals import Failure, detail_of, refusal, retry_after
-from cvat_bridge.retries import Deadline, Patience, bounded
+from cvat_bridge.rest.refusals import Failure, detail_of, refusal, retry_after
+from cvat_bridge.rest.retries import Deadline, Patience, bounded
 
 CONNECT_SECONDS = 10.0
 CONNECTIONS = 8

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cvat_bridge.connection import Connection
-from cvat_bridge.retries import once
+from cvat_bridge.rest.connection import Connection
+from cvat_bridge.rest.retries import once
 
 
 def guide(net: Connection, project_id: int) -> str:

@@ -12,8 +12,6 @@ from urllib.parse import quote
 
 from cvat_sdk.core.uploading import DataUploader
 
-from cvat_bridge import raw
-from cvat_bridge.connection import Connection
 from cvat_bridge.errors import (
     GatewayError,
     NotFoundError,
@@ -21,7 +19,9 @@ from cvat_bridge.errors import (
     UnreachableError,
 )
 from cvat_bridge.gateway import NewTask, Task
-from cvat_bridge.retries import Deadline, Patience
+from cvat_bridge.rest import raw
+from cvat_bridge.rest.connection import Connection
+from cvat_bridge.rest.retries import Deadline, Patience
 
 ATTEMPTS = 4  # uploads are dear: not as often as patience would allow
 UPLOAD_BYTES = 32 << 20  # in one request; a larger file goes in resumable pieces

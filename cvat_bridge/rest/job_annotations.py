@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cvat_bridge.connection import Connection
 from cvat_bridge.errors import GatewayError, UnreachableError
 from cvat_bridge.gateway import JobAnnotations, RawShape, Written
-from cvat_bridge.retries import bounded
+from cvat_bridge.rest.connection import Connection
+from cvat_bridge.rest.retries import bounded
 from cvat_bridge.sameness import missing_shapes, missing_tags, written
 
 PIECE_OBJECTS = 1000  # about half a second of CVAT's time

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from cvat_bridge.connection import Connection
 from cvat_bridge.errors import BrokenMediaError, NotFoundError
 from cvat_bridge.gateway import Job, Media
-from cvat_bridge.video import BrokenVideoError, png_frames
+from cvat_bridge.rest.connection import Connection
+from cvat_bridge.rest.video import BrokenVideoError, png_frames
 
 AHEAD = 4  # chunks that are fetched while an earlier one is read
 

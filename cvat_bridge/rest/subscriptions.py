@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cvat_bridge import raw
-from cvat_bridge.connection import Connection
 from cvat_bridge.gateway import Webhook
-from cvat_bridge.retries import once
+from cvat_bridge.rest import raw
+from cvat_bridge.rest.connection import Connection
+from cvat_bridge.rest.retries import once
 
 # Every save and every stage or state change of a job touches the job. Tasks say nothing more.
 EVENTS = ("create:job", "delete:job", "update:job")

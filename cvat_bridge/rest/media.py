@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from cvat_bridge import raw
-from cvat_bridge.connection import Connection
 from cvat_bridge.errors import GatewayError, NotReadyError
 from cvat_bridge.gateway import Frame, Job, Media
+from cvat_bridge.rest import raw
+from cvat_bridge.rest.connection import Connection
 
 
 @dataclass(frozen=True)
