@@ -89,8 +89,9 @@ def _draw(
     centres = np.empty((0, space.width), np.float32)
     sent_back, patience = 0, max(64, len(chances) // 64)
     while len(fresh) < budget and sent_back < patience:
-        rows = order[_place(sums, choice.rng.random(_DRAWS))]
-        coins = choice.rng.random(_DRAWS)
+        draws = min(_DRAWS, 4 * (budget - len(fresh)) + 8)
+        rows = order[_place(sums, choice.rng.random(draws))]
+        coins = choice.rng.random(draws)
         vectors = space.rows(rows)
         gaps = nearest[rows].copy()
         if len(centres):

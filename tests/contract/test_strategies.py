@@ -1,4 +1,4 @@
-"""Laws over every entry of the strategies' table: a new line in the table is tested as it stands."""
+"""Laws over every entry of the strategies' table: a new line in it is tested as it stands."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def reorder(pool: Pool, order: np.ndarray, ids: np.ndarray) -> Pool:
 
 
 def choose(name: str, pool: Pool, budget: int, seed: int = 0) -> list[str]:
-    return [str(i) for i in strategy(name)(pool, budget=budget, rng=np.random.default_rng(seed)).ids]
+    return [
+        str(i) for i in strategy(name)(pool, budget=budget, rng=np.random.default_rng(seed)).ids
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,7 +83,7 @@ def test_gives_distinct_frames_of_the_pool_as_many_as_there_are(name, seed, coun
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(2, 30), budget=st.integers(1, 12))
 def test_order_and_names_of_the_frames_do_not_matter(name, seed, count, budget):
-    """Frames are distinct here, so there are no ties: the batch must be the same frames, in order."""
+    """Frames are distinct here, so nothing ties: the same frames must come, in order."""
     pool = make_pool(seed, count)
     order = np.random.default_rng(seed + 1).permutation(count)
     renamed = np.array([f"{i * 7919 % 104729:06d}" for i in range(count)])
@@ -122,7 +124,9 @@ def test_a_frame_without_objects_has_a_place(name):
     assert sorted(choose(name, pool, 6)) == sorted(pool.ids)
 
 
-@pytest.mark.parametrize("name", sorted(n for n, e in ENTRIES.items() if e.measure not in (None, "scores")))
+@pytest.mark.parametrize(
+    "name", sorted(n for n, e in ENTRIES.items() if e.measure not in (None, "scores"))
+)
 def test_frames_without_objects_stand_where_empty_place_puts_them(name):
     pool = make_pool(1, 40)
     empty = np.diff(pool.objects.offsets) == 0

@@ -1,0 +1,62 @@
+"""From objects to frames: each aggregation by hand, and where empty frames stand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from active_learning.aggregate import frame_values
+from active_learning.errors import InvalidPoolError
+
+VALUES = np.array([0.1, 0.5, 0.3, 0.2, 0.9])
+OFFSETS = np.array([0, 4, 4, 5, 5])  # four objects, none, one, none
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "k", "expected"),
+    [
+        ("max", 3, [0.5, 0.5, 0.9, 0.5]),
+        ("sum", 3, [1.1, 0.9, 0.9, 0.9]),
+        ("mean", 3, [1.1 / 4, 1.1 / 4, 0.9, 1.1 / 4]),
+        ("topk_mean", 3, [1.0 / 3, 1.0 / 3, 0.9, 1.0 / 3]),
+        ("topk_mean", 1, [0.5, 0.5, 0.9, 0.5]),
+        ("topk_mean", 9, [1.1 / 4, 1.1 / 4, 0.9, 1.1 / 4]),
+    ],
+)
+def test_by_hand_with_empty_frames_level_with_the_least(aggregation, k, expected):
+    found = frame_values(VALUES, OFFSETS, aggregation=aggregation, k=k)
+
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("place", "expected"), [(0.0, 0.5), (0.5, 0.7), (1.0, 0.9)])
+def test_empty_frames_stand_at_the_quantile_asked_for(place, expected):
+    found = frame_values(VALUES, OFFSETS, aggregation="max", empty_place=place)
+
+    assert found == pytest.approx([0.5, expected, 0.9, expected])
+
+
+def test_weights_multiply_objects_before_they_are_added_up():
+    weights = np.array([1.0, 1.0, 1.0, 10.0, 1.0])
+
+    assert frame_values(VALUES, OFFSETS, aggregation="max", weights=weights)[0] == pytest.approx(2)
+
+
+def test_no_object_anywhere_makes_all_frames_equal():
+    found = frame_values(np.zeros(0), np.zeros(4, int), aggregation="topk_mean")
+
+    assert list(found) == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"aggregation": "median"}, "no aggregation 'median'; there are max, mean"),
+        ({"k": 0}, "k of topk_mean"),
+        ({"empty_place": 1.2}, "empty_place"),
+        ({"weights": np.array([1, 1, np.nan, 1, 1])}, "object row 2 is not finite"),
+    ],
+)
+def test_bad_settings_raise(change, message):
+    with pytest.raises(InvalidPoolError, match=message):
+        frame_values(VALUES, OFFSETS, **({"aggregation": "max"} | change))
