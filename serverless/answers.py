@@ -143,18 +143,18 @@ def _shapes(
         kind = "rectangle" if mask is None else "mask"
     if mask is not None and kind != "rectangle":
         inside = clip(mask, size)
-        return [] if inside is None else _mask_shapes(kind, inside)
+        return [] if inside is None else _mask_shapes(kind, inside, size)
     if kind == "rectangle":
         return [{"type": "rectangle", "points": _rounded([x1, y1, x2, y2])}]
     if kind == "polygon":
         return [{"type": "polygon", "points": _rounded([x1, y1, x2, y1, x2, y2, x1, y2])}]
     left, top = int(x1), int(y1)
     filled = np.ones((max(1, int(np.ceil(y2)) - top), max(1, int(np.ceil(x2)) - left)), np.bool_)
-    return _mask_shapes(kind, Mask(filled, left, top))
+    return _mask_shapes(kind, Mask(filled, left, top), size)
 
 
-def _mask_shapes(kind: str, mask: Mask) -> list[dict[str, Any]]:
-    parts = polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top)
+def _mask_shapes(kind: str, mask: Mask, size: tuple[int, int]) -> list[dict[str, Any]]:
+    parts = polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top, size=size)
     if kind == "polygon":
         return [{"type": "polygon", "points": _flat(part)} for part in parts]
     # CVAT makes the polygon of these points when asked to convert masks; it takes one only.
