@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cvat_bridge.sandbox import labels
-from cvat_bridge.sandbox.errors import invalid
+from cvat_bridge.sandbox.errors import ApiError, invalid
 from cvat_bridge.sandbox.shapes import KINDS
 from cvat_bridge.sandbox.state import Db, Row
 
@@ -47,10 +47,10 @@ class LabelBook:
             if mutable is None or bool(row["mutable"]) == mutable
         }
         for attribute in item.get("attributes", ()):
-            if attribute["spec_id"] not in known:
-                raise invalid(f"spec_id `{attribute['spec_id']}` is invalid")
             if "value" not in attribute:
                 raise ValueError("an attribute without a value: CVAT fails here too")
+            if attribute["spec_id"] not in known:
+                raise invalid(f"spec_id `{attribute['spec_id']}` is invalid")
 
     def filled(self, item: Row, *, mutable: bool | None = None) -> list[Row]:
         """Give an item's attributes, with the default of each one that it lacks."""
@@ -125,16 +125,16 @@ def _keyframe(item: Row) -> Row:
 
 
 def _track(item: Row) -> Row:
-    frame = item.get("frame", min((shape["frame"] for shape in item["shapes"]), default=0))
+    frame = min(shape["frame"] for shape in item["shapes"])
     return {
         "id": item.get("id"),
         "label_id": item["label_id"],
         "frame": frame,
         "group": item.get("group") or 0,
         "source": item.get("source", "manual"),
-        "shapes": sorted(map(_keyframe, item["shapes"]), key=lambda shape: shape["frame"]),
+        "shapes": [_keyframe(shape) for shape in item["shapes"]],
         "attributes": item.get("attributes", []),
-        "elements": [_track({"frame": frame, **part}) for part in item.get("elements", ())],
+        "elements": [_track(part) for part in item.get("elements", ())],
     }
 
 
@@ -180,9 +180,10 @@ def create(db: Db, job_id: int, book: LabelBook, given: Objects) -> Objects:
         for item in items:
             holder = db.get(table, item["id"])
             if holder is not None:
-                raise invalid(
+                raise ApiError(
+                    400,
                     'duplicate key value violates unique constraint "engine_labeled'
-                    f'{table}_pkey"\nDETAIL:  Key (id)=({item["id"]}) already exists.\n'
+                    f'{table}_pkey"\nDETAIL:  Key (id)=({item["id"]}) already exists.\n',
                 )
         db.many(
             f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)",  # noqa: S608  tables are ours
@@ -217,7 +218,7 @@ def clear(db: Db, job_id: int) -> bool:
 def stored(db: Db, job_id: int, kind: str) -> list[Row]:
     """Give one kind of a job's objects as they are stored."""
     table = _TABLES[kind]
-    sql = f"SELECT body FROM {table} WHERE job_id = ? ORDER BY id"  # noqa: S608
+    sql = f"SELECT body FROM {table} WHERE job_id = ? ORDER BY frame, id"  # noqa: S608
     return [json.loads(row["body"]) for row in db.all(sql, job_id)]
 
 
@@ -238,7 +239,8 @@ def _shown(book: LabelBook, kind: str, item: Row) -> Row:
             shown["elements"] = [_shown(book, kind, part) for part in item["elements"]]
         return shown
     # immutable attributes stand on the track, mutable ones on its first keyframe
-    keyframes = [_floats(shape) for shape in item["shapes"]]
+    ordered = sorted(item["shapes"], key=lambda shape: shape["frame"])
+    keyframes = [_floats(shape) for shape in ordered]
     if keyframes:
         first = {**keyframes[0], "label_id": item["label_id"]}
         keyframes[0] = {**keyframes[0], "attributes": book.filled(first, mutable=True)}

@@ -77,6 +77,8 @@ def _answered(answer: Answer, accepts_gzip: bool) -> Response:
         response = Response(b"", answer.status, headers)
     else:
         content = json.dumps(answer.body).encode()
+        if answer.status == 201 and isinstance(answer.body, dict) and "url" in answer.body:
+            headers["Location"] = answer.body["url"]
         if accepts_gzip and len(content) > 2000:
             content, headers["Content-Encoding"] = gzip.compress(content, 1), "gzip"
         response = Response(content, answer.status, headers, "application/vnd.cvat+json")
@@ -116,6 +118,8 @@ async def _read(request: Request, state: State) -> Call:
 def _handle(router: Router, call: Call) -> Answer:
     """Run one request to its answer; what was to follow runs after the commit."""
     try:
+        if call.headers.get("accept", "").startswith("text/csv"):
+            raise ApiError(406, {"detail": "Could not satisfy the request Accept header."})  # noqa: TRY301
         route, values = router.find(call.method, call.path)
         if not route.public:
             auth.sign_in(call)

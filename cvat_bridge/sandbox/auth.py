@@ -113,10 +113,9 @@ def sign_in(call: Call) -> None:
 def login(call: Call) -> Answer:
     """Answer user and password with a token and a session."""
     fields = call.fields()
-    faults = {name: ["This field is required."] for name in ("password",) if not fields.get(name)}
-    if faults:
-        raise invalid(faults)
     name = fields.get("username") or fields.get("email") or ""
+    if not name or not fields.get("password"):
+        raise invalid('Must include either "username" or "email" and "password".')
     user = _by_password(call, str(name), str(fields["password"]))
     if user is None:
         raise invalid({"non_field_errors": ["Unable to log in with provided credentials."]})

@@ -88,6 +88,13 @@ class Call:
         except ValueError as error:
             raise ApiError(400, {"detail": f"JSON parse error - {error}"}) from error
 
+    def only_json(self) -> Any:
+        """Give the parsed body of a route that takes no forms."""
+        if self.form is not None:
+            kind = self.headers.get("content-type", "").split(";")[0]
+            raise ApiError(415, {"detail": f'Unsupported media type "{kind}" in request.'})
+        return self.json()
+
     def fields(self) -> dict[str, Any]:
         """Give the body as an object; ApiError when it is something else."""
         body = self.json()

@@ -140,11 +140,34 @@ def _segments(
     return [(start, min(start + length, size) - 1) for start in starts], overlap
 
 
+def _check(task: Row, settings: dict[str, Any]) -> None:
+    """Refuse settings that do not go together."""
+    if settings.get("image_quality") is None:
+        raise RequestError("The 'image_quality' parameter is required")
+    if not settings.get("job_file_mapping"):
+        return
+    names = (
+        "start_frame",
+        "stop_frame",
+        "frame_filter",
+        "filename_pattern",
+        "server_files_exclude",
+    )
+    against = [name for name in names if settings.get(name)]
+    if settings.get("sorting_method", "lexicographical") not in {"lexicographical", "predefined"}:
+        against.append("sorting_method")
+    if task["segment_size"]:
+        against.append("segment_size")
+    if against:
+        raise RequestError(f"job_file_mapping can't be used with {', '.join(against)}")
+
+
 def attach(call: Call, task_id: int, data_id: int, settings: dict[str, Any]) -> None:
     """Fill a task's data and make its jobs; RequestError says why it cannot be done."""
     task = call.db.get("task", task_id)
     if task is None:
         raise RequestError("The task was deleted")
+    _check(task, settings)
     server = settings.get("server_files") or []
     if server:
         root, what = Path(settings["root"]), settings["storage"]
@@ -185,8 +208,13 @@ def _video(source: Source, settings: dict[str, Any]) -> dict[str, Any]:
         "original_type": "video",
         "video_name": json.dumps({"name": source.name, "width": width, "height": height}),
         "compressed_type": "imageset" if settings.get("use_zip_chunks") else "video",
-        "chunk_size": settings.get("chunk_size") or 36,
+        "chunk_size": settings.get("chunk_size")
+        or (_chunk_size(width, height) if settings.get("use_zip_chunks") else 36),
     }
+
+
+def _chunk_size(width: int, height: int) -> int:
+    return max(2, min(72, 36 * 1920 * 1080 // (width * height)))
 
 
 def _images(
@@ -201,22 +229,20 @@ def _images(
         except OSError as error:
             raise RequestError(f"{source.name} cannot be read as an image: {error}") from error
         rows.append((data_id, number, source.name, width, height, str(source.path)))
-    area = max(row[3] * row[4] for row in rows[:1])
-    default = max(2, min(72, 36 * 1920 * 1080 // area))
     return rows, {
         "size": len(rows),
         "start_frame": chosen[0],
         "stop_frame": chosen[-1],
         "original_type": "imageset",
         "compressed_type": "imageset",
-        "chunk_size": settings.get("chunk_size") or default,
+        "chunk_size": settings.get("chunk_size") or _chunk_size(*rows[0][3:5]),
     }
 
 
 def _finish(call: Call, task: Row, data_id: int, settings: dict[str, Any], *, video: bool) -> None:
     data = call.db.get("data", data_id) or {}
     ranges, overlap = _segments(data["size"], task, settings, video=video)
-    replicas = task["consensus_replicas"]
+    replicas, mapped = task["consensus_replicas"], bool(settings.get("job_file_mapping"))
     for start, stop in ranges:
         parent = add_job(call, task["id"], "annotation", start, stop)
         for _ in range(replicas):
@@ -229,7 +255,8 @@ def _finish(call: Call, task: Row, data_id: int, settings: dict[str, Any], *, vi
         overlap=overlap,
         dimension="2d",
         mode="interpolation" if video else "annotation",
-        media_type="video" if video else "image",
+        media_type="image",
+        segment_size=task["segment_size"] or (0 if mapped else data["size"]),
         updated_date=now(),
     )
     if task["project_id"] is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from cvat_bridge.sandbox import fields, jobs, media, permissions, records
 from cvat_bridge.sandbox.call import Answer, Call, Route
 from cvat_bridge.sandbox.errors import ApiError, invalid
-from cvat_bridge.sandbox.state import Row, now
+from cvat_bridge.sandbox.state import Row
 
 
 def _data_of(call: Call, task: Row) -> Row | None:
@@ -112,14 +112,6 @@ def _set_deleted(call: Call, task: Row, asked: Sequence[int], within: Sequence[i
     others = set(json.loads(data["deleted_frames"])) - set(within)
     kept = sorted(others | set(asked))
     call.db.update("data", data["id"], deleted_frames=json.dumps(kept))
-    time = now()
-    touched = [
-        job
-        for job in call.db.all("SELECT * FROM job WHERE task_id = ?", task["id"])
-        if set(jobs.frames(job)) & set(within)
-    ]
-    for job in touched:
-        records.change(call, "job", job["id"], updated_date=time)
     records.touch_task(call, task)
 
 

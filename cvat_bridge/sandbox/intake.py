@@ -104,7 +104,10 @@ def _post(call: Call, task_id: int) -> Answer:
     body = call.json()
     if call.form is not None and "job_file_mapping" in body:
         body["job_file_mapping"] = [body["job_file_mapping"]]
-    settings = fields.take(body, _CHECKS, required=("image_quality",))
+    settings = fields.take(body, _CHECKS, required=())
+    if settings.get("filename_pattern") and settings.get("server_files"):
+        text = "The filename_pattern can only be used with specified manifest or without "
+        raise invalid({"non_field_errors": [f"{text}server_files"]})
     settings["arrival"] = uploads.keep(call, owner, call.files)
     _place(call, settings)
     data_id = _begin(call, task, settings)
@@ -124,21 +127,6 @@ def _post(call: Call, task_id: int) -> Answer:
 def _place(call: Call, settings: dict[str, Any]) -> None:
     """Say where the files lie: with us, on the share, or in a cloud storage."""
     settings["storage"] = "local"
-    if settings.get("job_file_mapping"):
-        for name in (
-            "start_frame",
-            "stop_frame",
-            "frame_filter",
-            "filename_pattern",
-            "server_files_exclude",
-        ):
-            if settings.get(name):
-                raise invalid(f"job_file_mapping can't be used with {name}")
-        if settings.get("sorting_method", "lexicographical") not in {
-            "lexicographical",
-            "predefined",
-        }:
-            raise invalid("job_file_mapping can't be used with the sorting method")
     cloud_id = settings.get("cloud_storage_id")
     if cloud_id is not None:
         row = call.db.get("cloudstorage", cloud_id)
@@ -156,7 +144,7 @@ def _begin(call: Call, task: Row, settings: dict[str, Any]) -> int:
         "data",
         chunk_size=None,
         size=0,
-        image_quality=settings["image_quality"],
+        image_quality=settings.get("image_quality"),
         start_frame=0,
         stop_frame=0,
         frame_filter=settings.get("frame_filter", ""),

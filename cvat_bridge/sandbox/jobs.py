@@ -62,6 +62,7 @@ def view(call: Call, row: Row, task: Row | None = None) -> dict[str, Any]:
     """Give a job as the API has it."""
     task = task or call.db.get("task", row["task_id"]) or {}
     project = call.db.get("project", task["project_id"])
+    staff = permissions.staff_of_task(call, task)  # who only works on the job sees no names
     data = call.db.get("data", task["data_id"]) or {}
     issues = call.db.scalar("SELECT count(*) FROM issue WHERE job_id = ?", row["id"])
     replicas = call.db.scalar("SELECT count(*) FROM job WHERE parent_job_id = ?", row["id"])
@@ -75,9 +76,9 @@ def view(call: Call, row: Row, task: Row | None = None) -> dict[str, Any]:
         "url": call.url(f"/api/jobs/{row['id']}"),
         "id": row["id"],
         "task_id": task["id"],
-        "task_name": task["name"],
+        "task_name": task["name"] if staff else None,
         "project_id": task["project_id"],
-        "project_name": project["name"] if project else None,
+        "project_name": project["name"] if project and staff else None,
         "assignee": users.basic(call, row["assignee_id"]),
         "guide_id": guide,
         "dimension": task["dimension"],

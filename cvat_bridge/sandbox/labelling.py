@@ -40,12 +40,16 @@ def apply(call: Call, job: Row, task: Row, action: str, given: Objects) -> Objec
 
 def _echo(given: Objects) -> Objects:
     """Give deleted objects in the form they would have been created in."""
-    return {kind: [annotations.normal(kind, item) for item in given[kind]] for kind in given}
+    echo = {kind: [annotations.normal(kind, item) for item in given[kind]] for kind in given}
+    for item, shape in zip(given["shapes"], echo["shapes"], strict=True):
+        if "elements" not in item:
+            shape.pop("elements")
+    return echo
 
 
 def _patch_job(call: Call, job_id: int) -> Answer:
     job, task = permissions.job(call, job_id)
-    body = call.json()
+    body = call.only_json()
     action = _action(call)
     given = shapes.parse(body, ids=_IDS[action])
     made = apply(call, job, task, action, given)
@@ -54,7 +58,7 @@ def _patch_job(call: Call, job_id: int) -> Answer:
 
 def _put_job(call: Call, job_id: int) -> Answer:
     job, task = permissions.job(call, job_id)
-    given = shapes.parse(call.json(), ids=False)
+    given = shapes.parse(call.only_json(), ids=False)
     return Answer(200, annotations.whole(apply(call, job, task, "put", given)))
 
 
@@ -72,18 +76,17 @@ def _get_task(call: Call, task_id: int) -> Answer:
 
 def apply_task(call: Call, task: Row, action: str, given: Objects) -> Objects:
     """Spread objects over a task's jobs by frame, and act on each."""
-    made: Objects = {kind: [] for kind in shapes.KINDS}
+    made: list[tuple[Row, Objects]] = []
     for job in merging.task_jobs(call.db, task):
         part = merging.part_of(given, job)
         if action == "put" or any(part.values()):
-            for kind, items in apply(call, job, task, action, part).items():
-                made[kind] += items
-    return made
+            made.append((job, apply(call, job, task, action, part)))
+    return merging.merged(made)
 
 
 def _patch_task(call: Call, task_id: int) -> Answer:
     task = permissions.task(call, task_id)
-    body = call.json()
+    body = call.only_json()
     action = _action(call)
     given = shapes.parse(body, ids=_IDS[action])
     made = apply_task(call, task, action, given)
@@ -92,7 +95,7 @@ def _patch_task(call: Call, task_id: int) -> Answer:
 
 def _put_task(call: Call, task_id: int) -> Answer:
     task = permissions.task(call, task_id)
-    given = shapes.parse(call.json(), ids=False)
+    given = shapes.parse(call.only_json(), ids=False)
     return Answer(200, annotations.whole(apply_task(call, task, "put", given)))
 
 

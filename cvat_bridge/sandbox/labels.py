@@ -184,6 +184,9 @@ def view(call: Call, row: Row) -> dict[str, Any]:
         ],
         "has_parent": row["parent_id"] is not None,
     }
+    if row["parent_id"] is not None:
+        del found["parent_id"], found["sublabels"]
+        return found
     if row["project_id"] is not None:
         found["project_id"] = row["project_id"]
     if row["task_id"] is not None:

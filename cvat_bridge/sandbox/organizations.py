@@ -43,6 +43,11 @@ def context(call: Call) -> Place:
     """Give the place of a request; ApiError for an organization we are not in."""
     slug = call.query.get("org", call.headers.get("x-organization"))
     number = call.query.get("org_id")
+    if "org" in call.query and call.headers.get("x-organization", slug) != slug:
+        raise invalid(
+            'You cannot specify "org" query parameter and "X-Organization" HTTP header with '
+            "different values."
+        )
     if number and slug:
         raise invalid('You cannot specify "org_id" query parameter with "org" or "X-Organization"')
     if number:
@@ -66,6 +71,12 @@ def role(call: Call, organization_id: int | None) -> str | None:
         call.user["id"],
     )
     return str(found) if found else None
+
+
+def may_create(call: Call, place: Place) -> None:
+    """Check that the caller may make projects and tasks there: a worker may not."""
+    if place.organization is not None and role(call, place.id) == "worker":
+        raise forbidden()
 
 
 def _view(call: Call, row: Row) -> dict[str, Any]:
@@ -226,7 +237,7 @@ def _invite(call: Call) -> Answer:
         raise ApiError(500, "No account has this e-mail, and no mail can be sent")
     members = "SELECT id FROM membership WHERE organization_id = ? AND user_id = ?"
     if call.db.one(members, place.organization["id"], user["id"]):
-        raise invalid({"email": ["The user is a member of the organization already."]})
+        raise invalid("The user is a member of the organization already.")
     member = _join(call, place.organization["id"], user["id"], taken["role"])
     key, time = secrets.token_hex(32), now()
     call.db.insert(
@@ -241,7 +252,8 @@ def _invite(call: Call) -> Answer:
             "role": taken["role"],
             "user": users.basic(call, user["id"]),
             "organization": place.organization["id"],
-            "expired": False,
+            "expired": None,
+            "accepted": True,
             "organization_info": {
                 "id": place.organization["id"],
                 "slug": place.organization["slug"],

@@ -93,6 +93,7 @@ def storages(taken: dict[str, Any]) -> dict[str, str]:
 def _create(call: Call) -> Answer:
     taken = fields.take(call.fields(), _CHECKS, required=("name",))
     place = organizations.context(call)
+    organizations.may_create(call, place)
     time = now()
     project_id = call.db.insert(
         "project",

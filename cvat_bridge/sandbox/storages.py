@@ -139,11 +139,12 @@ ROUTES = (
     Route("GET", "/api/server/share", _browse_share),
     Route("GET", "/api/cloudstorages", _list),
     Route("POST", "/api/cloudstorages", _create),
-    Route(
-        "GET", _ONE, lambda call, storage_id: Answer(200, _view(call, _found(call, storage_id)))
-    ),
+    Route("GET", _ONE, lambda call, storage_id: Answer(200, _view(call, _found(call, storage_id)))),
     Route("DELETE", _ONE, _delete),
     Route("GET", f"{_ONE}/content-v2", _content),
-    Route("GET", f"{_ONE}/status", lambda call, storage_id: Answer(
-        200, "AVAILABLE" if _found(call, storage_id) else None)),
+    Route(
+        "GET",
+        f"{_ONE}/status",
+        lambda call, storage_id: Answer(200, "AVAILABLE" if _found(call, storage_id) else None),
+    ),
 )

@@ -88,6 +88,9 @@ _CREATE = {
 def _data_fields(data: Row | None) -> dict[str, Any]:
     if data is None:
         return {"data": None}
+    if not data["size"]:
+        storage_id = data["cloud_storage_id"]
+        return {"data_cloud_storage_id": storage_id, "size": 0, "data": data["id"]}
     return {
         "data_chunk_size": data["chunk_size"],
         "data_original_chunk_type": data["original_type"],
@@ -170,6 +173,7 @@ def _create(call: Call) -> Answer:
     if project_id is not None and taken.get("labels"):
         raise invalid("Task must have only one of Label set or project_id")
     place = organizations.context(call)
+    organizations.may_create(call, place)
     organization_id = place.id
     if project_id is not None:
         project = call.db.get("project", project_id)
@@ -177,7 +181,7 @@ def _create(call: Call) -> Answer:
             raise invalid("Project matching query does not exist.")
         if not permissions.staff_of_project(call, project):
             raise forbidden()
-        if place.organization is not None and project["organization_id"] != place.id:
+        if place.id != project["organization_id"]:
             raise invalid("The task and its project should be in the same organization.")
         organization_id = project["organization_id"]
     time = now()
@@ -212,9 +216,8 @@ def _create(call: Call) -> Answer:
 def _patch(call: Call, task_id: int) -> Answer:
     task = permissions.task(call, task_id)
     taken = fields.take(call.fields(), _PATCH, closed=True)
-    if taken.get("labels") and task["project_id"] is not None:
-        raise invalid("Labels of a task that belongs to a project are changed in the project")
-    labels.save(call, taken.get("labels", ()), task_id=task_id)
+    if task["project_id"] is None:  # a project's labels are not changed through its tasks
+        labels.save(call, taken.get("labels", ()), task_id=task_id)
     plain = ("name", "bug_tracker", "owner_id", "subset")
     columns = {name: taken[name] for name in plain if name in taken}
     if "assignee_id" in taken and taken["assignee_id"] != task["assignee_id"]:

@@ -85,8 +85,7 @@ def full(call: Call, user: Row) -> dict[str, Any]:
 
 
 def _seen(call: Call, user: Row) -> dict[str, Any]:
-    whole = call.is_admin or user["id"] == call.user["id"]
-    return full(call, user) if whole else (basic(call, user["id"]) or {})
+    return full(call, user) if call.is_admin else (basic(call, user["id"]) or {})
 
 
 def _list(call: Call) -> Answer:
@@ -121,6 +120,10 @@ def _found(call: Call, user_id: int) -> Row:
 def _patch(call: Call, user_id: int) -> Answer:
     _found(call, user_id)
     if call.token is not None:
+        raise forbidden()
+    if not call.is_admin and {"groups", "is_staff", "is_superuser", "is_active"} & set(
+        call.fields()
+    ):
         raise forbidden()
     checks = {name: fields.text(150) for name in ("username", "first_name", "last_name", "email")}
     taken = fields.take(call.fields(), checks)

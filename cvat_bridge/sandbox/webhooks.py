@@ -142,9 +142,11 @@ def _create(call: Call) -> Answer:
     project_id = None
     if kind == "project":
         project_id = taken.get("project_id")
+        if project_id is None:
+            raise ApiError(500, "a project webhook without its project: CVAT fails here too")
         project = call.db.get("project", project_id)
         if project is None:
-            raise ApiError(500, "a project webhook without its project: CVAT fails here too")
+            raise invalid("Project matching query does not exist.")
         project = permissions.project(call, project["id"], owner=True)
         organization_id = project["organization_id"]
     elif place.organization is None:
