@@ -18,34 +18,17 @@ from pathlib import Path
 from typing import IO, Any
 
 import urllib3
-from cvat_sdk import Client, Config
 from cvat_sdk.api_client.exceptions import ApiException
-from cvat_sdk.api_client.rest import RESTClientObject
-from cvat_sdk.core.client import AccessTokenCredentials
 from cvat_sdk.core.exceptions import CvatSdkException
-from cvat_sdk.core.helpers import make_request_headers
 
 from cvat_bridge.errors import AuthenticationError, ConfigError, GatewayError, UnreachableError
-from cvat_bridge.rest.refusals import Failure, detail_of, refusal, retry_after
+from cvat_bridge.rest.refusals import Failure, detail_of, refusal
 from cvat_bridge.rest.retries import Deadline, Patience, bounded
+from cvat_bridge.rest.transport import Transport
 
-CONNECT_SECONDS = 10.0
-CONNECTIONS = 8
 SERVER_FAULT_ATTEMPTS = 3  # a plain 500 mostly stays one, so it is not waited out
-JSON_ACCEPT = "application/vnd.cvat+json, application/json"
 SAFE = frozenset({"GET", "HEAD"})
 log = logging.getLogger(__name__)
-
-
-class _TimedRest(RESTClientObject):  # type: ignore[misc]  # the SDK is not typed
-    """The SDK's HTTP layer, except that no request of the SDK's own waits for ever."""
-
-    def __init__(self, configuration: Any, timeout: urllib3.Timeout) -> None:
-        super().__init__(configuration, maxsize=CONNECTIONS)
-        self._seconds = (timeout.connect_timeout, timeout.read_timeout)
-
-    def request(self, *args: Any, _request_timeout: Any = None, **kwargs: Any) -> Any:
-        return super().request(*args, _request_timeout=_request_timeout or self._seconds, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -76,36 +59,22 @@ class Connection:
     ) -> None:
         if (token is None) == (password is None):
             raise ConfigError(["give either a personal access token or a user and password"])
-        self.patience, self.timeout, self.page_size = patience, timeout, page_size
-        self.organization = organization
+        self.patience, self.page_size, self.organization = patience, page_size, organization
         self.read_only: bool | None = None if token else False
         self._password = password
-        self._sign_in = threading.Lock()
-        try:
-            self.sdk = Client(
-                url, config=Config(cache_dir=cache_dir / "sdk"), check_server_version=False
-            )
-        except CvatSdkException as error:
-            raise ConfigError([f"cvat url {url!r}: {error}"]) from error
-        self.url: str = self.sdk.api_map.host
-        configuration = self.sdk.api_client.configuration
-        configuration.retries = urllib3.Retry(
-            total=None, connect=0, read=0, redirect=False, status=0, other=0
+        self._signing_in = threading.Lock()
+        self._transport = Transport(
+            url, organization=organization, timeout=timeout, cache_dir=cache_dir
         )
-        self._rest = _TimedRest(
-            configuration, urllib3.Timeout(connect=CONNECT_SECONDS, read=timeout)
-        )
-        self.sdk.api_client.rest_client = self._rest
-        self.sdk.organization_slug = organization
+        self.sdk, self.url = self._transport.sdk, self._transport.url
         if token is not None:
-            self.sdk.login(AccessTokenCredentials(token))
+            self._transport.use_token(token)
         else:
-            self._log_in()
+            self._sign_in()
 
     def close(self) -> None:
-        """Drop the connections; the session of a password login ends with the process."""
-        self._rest.pool_manager.clear()
-        self.sdk.api_client.close()
+        """Drop the connections."""
+        self._transport.close()
 
     def get(self, path: str, subject: str, *, query: Mapping[str, Any] | None = None) -> Any:
         """Read JSON."""
@@ -215,12 +184,19 @@ class Connection:
         signed_again = False
         attempt = 0
         while True:
-            response, failure = self._attempt(deadline, method, path, query, body, stream)
+            response, failure = self._transport.attempt(
+                method,
+                path,
+                query=query,
+                body=body,
+                stream=stream,
+                seconds=deadline.remaining(),
+            )
             if failure is None:
                 return response
             if failure.status == 401 and self._password is not None and not signed_again:
                 signed_again = True
-                self._log_in()
+                self._sign_in()
                 continue
             again = failure.transient or (
                 failure.status == 500 and attempt + 1 < SERVER_FAULT_ATTEMPTS
@@ -236,48 +212,6 @@ class Connection:
                 attempt += 1
                 continue
             raise self._refusal(doing, subject, failure, writes=method not in SAFE)
-
-    def _attempt(
-        self,
-        deadline: Deadline,
-        method: str,
-        path: str,
-        query: Mapping[str, Any] | None,
-        body: Any,
-        stream: bool,
-    ) -> tuple[Any, Failure | None]:
-        headers = make_request_headers(self.sdk.api_client)
-        if not stream:
-            headers |= {"Accept": JSON_ACCEPT, "Accept-Encoding": "gzip"}
-        left = max(1.0, deadline.remaining())
-        try:
-            response = self._rest.request(
-                method,
-                self.url + path,
-                query_params=list((query or {}).items()),
-                headers=headers,
-                body=body,
-                _parse_response=not stream,
-                _request_timeout=(min(CONNECT_SECONDS, left), min(self.timeout, left)),
-                _check_status=False,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            cause = getattr(error, "reason", None) or error
-            never = isinstance(
-                cause,
-                (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError),
-            )
-            return None, Failure(None, str(cause), never_sent=never)
-        except ApiException as error:  # the SDK's way to report a certificate fault
-            return None, Failure(None, str(error.reason), never_sent=True)
-        if 200 <= response.status < 300:
-            return response, None
-        content = response.read() if stream else response.data
-        detail = detail_of(content)
-        if location := response.headers.get("Location"):
-            detail = f"redirected to {location}"
-        waits = retry_after(response.headers.get("Retry-After"))
-        return None, Failure(response.status, detail, waits)
 
     def _refusal(self, doing: str, subject: str, failure: Failure, *, writes: bool) -> GatewayError:
         if failure.status == 403 and writes and self.read_only is None:
@@ -295,39 +229,28 @@ class Connection:
             self.read_only = bool(token["read_only"])
         return self.read_only
 
-    def _log_in(self) -> None:
+    def _sign_in(self) -> None:
         if self._password is None:
             raise ConfigError(["there is no password to sign in with"])
-        client = self.sdk.api_client
-        with self._sign_in, bounded(self.patience) as deadline:
-            client.cookies.clear()
-            client.configuration.api_key.pop("csrfHeaderAuth", None)
-            body = {"username": self._password.username, "password": self._password.password}
+        who = self._password.username
+        body = {"username": who, "password": self._password.password}
+        with self._signing_in, bounded(self.patience) as deadline:
+            self._transport.forget_session()
             attempt = 0
             while True:
-                response, failure = self._attempt(
-                    deadline, "POST", "/api/auth/login", None, body, stream=True
+                response, failure = self._transport.attempt(
+                    "POST", "/api/auth/login", body=body, seconds=deadline.remaining()
                 )
                 if failure is None:
-                    break
-                if not (failure.transient and deadline.pause(attempt)):
-                    if failure.status == 400:
-                        raise AuthenticationError(
-                            "sign in as",
-                            self._password.username,
-                            failure.status,
-                            failure.detail,
-                            "The user name or password is wrong",
-                        )
-                    raise refusal(
-                        "sign in as", self._password.username, failure, writes=False, read_only=None
-                    )
-                attempt += 1
-            response.drain_conn()
-            for cookie in response.headers.getlist("Set-Cookie"):
-                client.cookies.load(cookie)
-            if "csrftoken" in client.cookies:
-                client.configuration.api_key["csrfHeaderAuth"] = client.cookies["csrftoken"].value
+                    self._transport.use_session(response)
+                    return
+                if failure.transient and deadline.pause(attempt):
+                    attempt += 1
+                    continue
+                if failure.status == 400:
+                    advice = "The user name or password is wrong"
+                    raise AuthenticationError("sign in as", who, 400, failure.detail, advice)
+                raise refusal("sign in as", who, failure, writes=False, read_only=None)
 
 
 def _bytes(body: Any) -> bytes:
