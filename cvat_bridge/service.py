@@ -113,7 +113,7 @@ def make_app(
         deliveries.labels(delivery.verdict).inc()
         if delivery.verdict == "wake":
             loop.wake()
-        log.info("webhook", verdict=delivery.verdict, event=delivery.event, reason=delivery.reason)
+        log.info("webhook", verdict=delivery.verdict, about=delivery.event, why=delivery.reason)
         # CVAT drops a delivery on 4xx and tries again on 5xx: a forged one must not come back.
         code = {"forged": 403, "malformed": 400}.get(delivery.verdict, 200)
         return JSONResponse({"verdict": delivery.verdict, "reason": delivery.reason}, code)

@@ -1,0 +1,129 @@
+"""The service wakes on a true delivery, survives a failing look, and says how it stands."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+
+from fastapi.testclient import TestClient
+
+from cvat_bridge.service import MAX_BODY, Loop, Outcome, make_app
+from cvat_bridge.webhooks import SIGNATURE_HEADER, signature
+
+SECRET = "s3cret"
+FINISHED = json.dumps(
+    {
+        "event": "update:job",
+        "job": {"id": 1, "project_id": 7, "state": "completed"},
+        "changes": {"state": {"from": "in progress", "to": "completed"}},
+    }
+).encode()
+
+
+class Looks:
+    """A tick that counts and answers as told."""
+
+    def __init__(self, *answers: Outcome | Exception) -> None:
+        self.answers, self.count = list(answers), 0
+
+    def __call__(self) -> Outcome:
+        self.count += 1
+        answer = self.answers.pop(0) if self.answers else Outcome(acted=False, reason="rests")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+def started(loop: Loop) -> threading.Thread:
+    thread = threading.Thread(target=loop.run, daemon=True)
+    thread.start()
+    return thread
+
+
+def client(loop: Loop) -> TestClient:
+    return TestClient(make_app(loop, project_id=7, secret=SECRET, status=lambda: {"round": 3}))
+
+
+def test_a_signed_delivery_makes_the_loop_look_again() -> None:
+    looks = Looks()
+    loop = Loop(looks, poll_seconds=3600)
+    started(loop)
+    assert until(lambda: looks.count == 1 and loop.reason == "rests")
+
+    answer = client(loop).post(
+        "/webhooks/cvat", content=FINISHED, headers={SIGNATURE_HEADER: signature(FINISHED, SECRET)}
+    )
+
+    assert (answer.status_code, answer.json()["verdict"]) == (200, "wake")
+    assert until(lambda: looks.count == 2)
+    loop.stop()
+
+
+def test_a_forged_delivery_wakes_nobody_and_is_refused() -> None:
+    looks = Looks()
+    loop = Loop(looks, poll_seconds=3600)
+    started(loop)
+    assert until(lambda: looks.count == 1 and loop.reason == "rests")
+
+    answer = client(loop).post(
+        "/webhooks/cvat", content=FINISHED, headers={SIGNATURE_HEADER: signature(FINISHED, "no")}
+    )
+
+    assert answer.status_code == 403
+    time.sleep(0.2)
+    assert looks.count == 1
+    loop.stop()
+
+
+def test_a_body_too_large_to_be_a_webhook_is_refused_unread() -> None:
+    answer = client(Loop(Looks(), 3600)).post("/webhooks/cvat", content=b"x" * (MAX_BODY + 1))
+
+    assert answer.status_code == 413
+
+
+def test_a_look_that_fails_is_told_and_tried_again() -> None:
+    looks = Looks(RuntimeError("CVAT is away"))
+    loop = Loop(looks, poll_seconds=0.3)
+    started(loop)
+
+    assert until(lambda: loop.failures == 1)
+    health = client(loop).get("/healthz").json()
+    assert until(lambda: loop.failures == 0)
+    assert looks.count >= 2
+    assert (health["ok"], health["reason"]) == (False, "RuntimeError: CVAT is away")
+    loop.stop()
+
+
+def test_after_a_round_the_loop_looks_again_at_once() -> None:
+    looks = Looks(Outcome(acted=True, reason="round 1 is done"))
+    loop = Loop(looks, poll_seconds=3600)
+    started(loop)
+
+    assert until(lambda: looks.count == 2)
+    loop.stop()
+
+
+def test_the_status_joins_the_records_and_what_the_loop_waits_for() -> None:
+    loop = Loop(Looks(), 3600)
+    loop.tell("fit", 3, 10)
+
+    found = client(loop).get("/status").json()
+
+    assert found == {"round": 3, "loop": "starting", "progress": "fit 3/10"}
+
+
+def test_the_figures_count_deliveries_by_verdict() -> None:
+    loop = Loop(Looks(), 3600)
+    web = client(loop)
+    web.post("/webhooks/cvat", content=b"{}")
+
+    assert 'bridge_webhook_deliveries_total{verdict="forged"} 1.0' in web.get("/metrics").text
