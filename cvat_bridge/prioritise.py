@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cvat_bridge.errors import GatewayError, NothingToDoError
+from cvat_bridge.errors import GatewayError, LedgerError, NothingToDoError, NotReadyError
 from cvat_bridge.facts import Facts
-from cvat_bridge.gateway import Gateway, LocalFile, NewTask, Task
+from cvat_bridge.gateway import Gateway, LocalFile, Media, NewTask
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.markers import round_marker
@@ -66,16 +66,19 @@ def prioritise(
         task = gateway.create_task(
             _spec(gateway, ledger, facts, selection, number, marker, home, settings, report)
         )
-    rows = _provenance(gateway, facts, task, selection, number)
+    media = gateway.media(task.id)
+    rows = _provenance(media, facts, selection, number)
     ledger.add_provenance(rows)
     if settings.mark_source_deleted:
         _hide_sources(gateway, facts, rows)
     ranks = {row.rank: row for row in selection}
     chosen = {row.frame: ranks[row.rank] for row in rows}
     jobs = [job for job in gateway.jobs(task_id=task.id) if job.type == "annotation"]
+    if not jobs:
+        raise NotReadyError(f"task {task.id} of round {number} has no jobs yet")
     ranked = rank_new(jobs, chosen)
     ledger.set_ranked_jobs(number, ranked)
-    return Prioritised(task.id, ranked, gateway.media(task.id).storage)
+    return Prioritised(task.id, ranked, media.storage)
 
 
 def ranked_jobs(gateway: Gateway, ledger: Ledger, *, number: int) -> tuple[RankedJob, ...]:
@@ -171,13 +174,15 @@ def _download(
 
 
 def _provenance(
-    gateway: Gateway,
+    task: Media,
     facts: Facts,
-    task: Task,
     selection: tuple[SelectedFrame, ...],
     number: int,
 ) -> tuple[Provenance, ...]:
-    """Tie the frames of the task to their sources by file name, which a retry finds unchanged."""
+    """Tie the frames of a round's task to their sources by file name, which a retry finds again.
+
+    Raises LedgerError when a frame's name is none that we gave.
+    """
     by_name: dict[str, SelectedFrame] = {}
     for row in selection:
         media = facts.media.get(row.task_id)
@@ -185,9 +190,15 @@ def _provenance(
             by_name[file_name(row, media)] = row
             if not media.is_video:
                 by_name.setdefault(source_name(row, facts.media), row)
+    strange = [frame.name for frame in task.frames if frame.name not in by_name]
+    if strange:
+        raise LedgerError(
+            f"task {task.task_id} of round {number} holds {strange[0]!r}, which round {number} did "
+            "not choose. Delete that task in CVAT, and the round makes it anew"
+        )
     return tuple(
         Provenance(
-            task.id,
+            task.task_id,
             frame.number,
             row.task_id,
             row.frame,
@@ -198,11 +209,8 @@ def _provenance(
             row.reason,
             row.weight,
         )
-        for frame, row in (
-            (frame, by_name[frame.name])
-            for frame in gateway.media(task.id).frames
-            if frame.name in by_name
-        )
+        for frame in task.frames
+        for row in (by_name[frame.name],)
     )
 
 

@@ -12,6 +12,8 @@ from cvat_bridge.gateway import Job, Media
 from cvat_bridge.originals import SUFFIXES
 from cvat_bridge.records import RankedJob, SelectedFrame
 
+_LONGEST_NAME = 256  # characters that CVAT keeps
+
 
 def cut(frames: Sequence[SelectedFrame], size: int) -> tuple[tuple[SelectedFrame, ...], ...]:
     """Cut the choice into jobs of `size` frames, best first."""
@@ -54,7 +56,8 @@ def task_name(
     why = str(choice.get("phase") or choice.get("strategy") or "ranked")
     control = sum(frame.arm == "control" for frame in frames)
     drawn = f", {control} of them at random" if control else ""
-    return f"Round {number}: ranks 1-{len(frames)} by {why}{drawn} {marker}"[:256]
+    text = f"Round {number}: ranks 1-{len(frames)} by {why}{drawn}"
+    return f"{text[: _LONGEST_NAME - len(marker) - 1]} {marker}"
 
 
 def rank_new(jobs: Sequence[Job], chosen: Mapping[int, SelectedFrame]) -> tuple[RankedJob, ...]:

@@ -55,7 +55,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             promoted INTEGER NOT NULL, reasons TEXT NOT NULL, figures TEXT NOT NULL,
             decided TEXT NOT NULL)""",
         """CREATE TABLE holdout (
-            sha256 TEXT PRIMARY KEY, role TEXT NOT NULL, grp TEXT NOT NULL, rule TEXT NOT NULL,
+            sha256 TEXT PRIMARY KEY, role TEXT NOT NULL, "group" TEXT NOT NULL, rule TEXT NOT NULL,
             since TEXT NOT NULL)""",
         "CREATE TABLE choices (round INTEGER PRIMARY KEY, about TEXT NOT NULL)",
         """CREATE TABLE ranked_jobs (
@@ -125,10 +125,6 @@ class LedgerFile:
                 return self._db.execute(query, values).fetchall()
             except sqlite3.Error as error:
                 raise LedgerError(f"reading the ledger {self.path} failed: {error}") from error
-
-    def all(self, table: str) -> list[tuple[Any, ...]]:
-        """Read a whole table."""
-        return self.rows(f"SELECT * FROM {table}")  # noqa: S608 our own names
 
     def _migrate(self) -> None:
         with self.write() as db:

@@ -89,6 +89,10 @@ class RoundSettings:
             )
             if value < least
         ]
+        if self.task_subset and self.task_subset in self.holdout_subsets:
+            faults.append(
+                f"task_subset {self.task_subset!r} is a holdout subset: nothing chosen would train"
+            )
         if self.finished_stage not in STAGES:
             faults.append(f"finished_stage must be one of {', '.join(STAGES)}")
         if self.mode not in ("new_task", "rank_existing"):

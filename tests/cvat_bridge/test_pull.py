@@ -221,6 +221,42 @@ def test_broken_images_are_named_and_the_others_are_pulled(server, ledger, proje
     assert again.fetched == 0  # what is known to be broken is not fetched again
 
 
+def encoded(mode, kind, **options):
+    """Write a 64 x 48 picture in a Pillow mode and format."""
+    pixels = np.linspace(0, 255, 64 * 48).reshape(48, 64)
+    image = Image.fromarray(pixels.astype(np.uint8)).convert("RGB")
+    if mode == "I;16":
+        image = Image.fromarray((pixels * 257).astype(np.uint16))
+    elif mode == "turned":
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        image, options = image.resize((48, 64)), {"exif": exif}
+    else:
+        image = image.convert(mode)
+    content = io.BytesIO()
+    image.save(content, format=kind, **options)
+    return content.getvalue()
+
+
+def test_unusual_images_are_pulled_at_the_size_that_people_saw(server, ledger, project, home, now):
+    images = {
+        "deep.png": encoded("I;16", "PNG"),
+        "clear.png": encoded("RGBA", "PNG"),
+        "print.jpg": encoded("CMYK", "JPEG"),
+        "gray.bmp": encoded("L", "BMP"),
+        "turned.jpg": encoded("turned", "JPEG"),
+    }
+    task = finished(server, project, images, segment_size=5)
+
+    pulled = bring(FakeGateway(server), ledger, project, home, now)
+
+    assert pulled.skipped == ()
+    assert len(by_frame(pulled.dataset)) == 5
+    for image in pulled.dataset.images:
+        assert pulled.dataset.read(image).shape == (48, 64, 3)
+    assert by_frame(pulled.dataset)[task.id, 4].file_name.endswith(".jpg")
+
+
 def test_when_every_image_is_broken_it_is_an_error(server, ledger, project, home, now):
     task = finished(server, project, files(2))
     server.tasks[task.id].files = (b"no image", b"no image either")

@@ -12,10 +12,11 @@ from active_learning.pool import ProjectState
 from cvat_bridge.assignment import BEGIN, assign, write_guide
 from cvat_bridge.choosing import choose_frames
 from cvat_bridge.corrections import Tally, collect_corrections, tally
-from cvat_bridge.errors import ConfigError, NothingToDoError
+from cvat_bridge.errors import ConfigError, LedgerError, NothingToDoError
 from cvat_bridge.facts import gather
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.markers import round_marker
 from cvat_bridge.preannotate import preannotate
 from cvat_bridge.predict import predict
 from cvat_bridge.predictions import PredictionStore
@@ -355,6 +356,15 @@ def test_frames_that_people_took_since_are_left_out(loop):
     )
 
     with pytest.raises(NothingToDoError, match="taken every frame"):
+        loop.prioritise()
+
+
+def test_a_task_that_holds_something_else_is_not_taken_for_the_rounds(loop):
+    loop.choose()
+    marker = round_marker(loop.ledger.identity, 1)
+    loop.server.add_task(loop.project.id, files(11), name=f"mine {marker}")
+
+    with pytest.raises(LedgerError, match="did not choose"):
         loop.prioritise()
 
 
