@@ -36,7 +36,7 @@ def read_coco(path: Path) -> tuple[LabelMap, tuple[AnnotatedImage, ...], tuple[s
         for place, row in enumerate(rows):
             try:
                 read(_row(row))
-            except _FaultError as fault:  # noqa: PERF203 each row is told of
+            except _FaultError as fault:
                 faults.append((f"{name}[{place}]", str(fault)))
 
     categories: dict[int, str] = {}

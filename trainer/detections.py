@@ -56,7 +56,8 @@ class Detections:
                 raise ValueError(f"detections.{name} holds a value that is not finite")
         if count and (self.scores.min() < 0 or self.scores.max() > 1):
             raise ValueError(
-                f"detections.scores must lie in 0..1, found {self.scores.min()}..{self.scores.max()}"
+                f"detections.scores must lie in 0..1, "
+                f"found {self.scores.min()}..{self.scores.max()}"
             )
         if self.probabilities is not None and (
             self.probabilities.ndim != 2 or len(self.probabilities) != count
@@ -71,9 +72,7 @@ class Detections:
         return len(self.scores)
 
     @classmethod
-    def empty(
-        cls, *, classes: int = 0, embedding: NDArray[np.float32] | None = None
-    ) -> Detections:
+    def empty(cls, *, classes: int = 0, embedding: NDArray[np.float32] | None = None) -> Detections:
         """Nothing found (which is an answer: a failure raises instead)."""
         return cls(
             boxes=np.zeros((0, 4), np.float32),

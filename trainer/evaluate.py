@@ -175,8 +175,8 @@ def _iou(
     found: Sequence[Any] | NDArray[Any]
     marked: Sequence[Any] | NDArray[Any]
     if task == "masks":
-        found = [_answer_mask(answer, int(n), image) for n in order]
         marked = [_truth_mask(dataset, image, o) for o in truth]
+        found = [_answer_mask(answer, int(n), image) for n in order]
     else:
         found = _with_sizes(answer.boxes[order].astype(np.float64))
         marked = _with_sizes(np.array([o.box for o in truth], np.float64))

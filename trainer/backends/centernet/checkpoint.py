@@ -64,11 +64,16 @@ def build(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> CenterNet:
 def carry_over(network: CenterNet, labels: LabelMap, base: Path) -> list[str]:
     """Load all of base that fits, classes by name; return what did not, a sentence each.
 
-    Raises ConfigError when nothing fits.
+    Raises ConfigError when base is of a network of another width.
     """
     import torch
 
     weights, meta = read_checkpoint(base)
+    width = network.heat.in_channels
+    if meta["width"] != width:
+        raise ConfigError(
+            [f"base weights {base} have width {meta['width']}; set extra.width to it, not {width}"]
+        )
     known = LabelMap(tuple(meta["labels"]))
     own = network.state_dict()
     notes: list[str] = []
@@ -86,8 +91,6 @@ def carry_over(network: CenterNet, labels: LabelMap, base: Path) -> list[str]:
         else:
             had = "nothing" if found is None else tuple(found.shape)
             notes.append(f"{name}: begun anew, base has {had}, this network {tuple(value.shape)}")
-    if not fitting or len(notes) > len(own) // 2:
-        raise ConfigError([f"base weights {base} are of another network: {notes[0]}"])
     network.load_state_dict({**own, **fitting})
     notes += [f"class {name}: new, begun anew" for name in labels if name not in rows]
     notes += [

@@ -17,7 +17,7 @@ from torch import nn
 
 from trainer.backends.centernet.checkpoint import carry_over, save_checkpoint
 from trainer.backends.centernet.frames import Frame, augment, collate, read_frames
-from trainer.backends.centernet.loss import loss
+from trainer.backends.centernet.loss import class_weights, loss
 from trainer.backends.centernet.network import CenterNet
 from trainer.backends.centernet.settings import Settings, read_settings
 from trainer.dataset import Dataset
@@ -73,6 +73,11 @@ class _Run:
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(_groups(self.network, settings.weight_decay))
+        counts = [o.class_id for i in dataset.split("train") for o in i.objects if not o.crowd]
+        self.weights = class_weights(
+            torch.bincount(torch.tensor(counts), minlength=len(self.labels)).float(),
+            settings.balance,
+        ).to(self.device)
         self.step, self.seconds = 0, 0.0
         self._resume()
 
@@ -122,6 +127,7 @@ class _Run:
             self.network(batch),
             torch.from_numpy(boxes).to(self.device),
             torch.from_numpy(class_ids).to(self.device),
+            self.weights,
         )
         if not torch.isfinite(total):
             raise TrainingError(

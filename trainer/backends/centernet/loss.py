@@ -24,7 +24,8 @@ def centre_maps(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
     height, width = grid
     cx, cy = ((boxes[..., i] + boxes[..., i + 2]) / (2 * STRIDE) for i in (0, 1))
     w, h = ((boxes[..., i + 2] - boxes[..., i]) / STRIDE for i in (0, 1))
-    columns, rows = torch.arange(width), torch.arange(height)
+    columns = torch.arange(width, device=boxes.device)
+    rows = torch.arange(height, device=boxes.device)
     # The centre cell itself must be 1, or nothing in the map counts as a centre.
     dx = columns - cx.floor().clamp(0, width - 1)[..., None]
     dy = rows - cy.floor().clamp(0, height - 1)[..., None]
@@ -36,19 +37,35 @@ def centre_maps(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
     return gy[..., :, None] * gx[..., None, :] * valid
 
 
-def loss(outputs: Outputs, boxes: Tensor, class_ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def class_weights(counts: Tensor, balance: float) -> Tensor:
+    """Return what an object of each class weighs, (C,), 1 on average over the objects.
+
+    counts: (C,) objects a class in the train part. balance: 0 for all alike, 1 for every class
+    as much as any other; a class without objects weighs 1.
+    """
+    seen = counts.clamp(1)
+    weights = (seen.sum() / seen).pow(balance)
+    weights = weights * counts.sum().clamp(1) / (weights * counts).sum().clamp(1)
+    return torch.where(counts > 0, weights.clamp(0.2, 5.0), 1.0)
+
+
+def loss(
+    outputs: Outputs, boxes: Tensor, class_ids: Tensor, weights: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of a batch and its parts.
 
-    boxes: (B, M, 4) input pixels, rows of no area are padding. class_ids: (B, M).
+    boxes: (B, M, 4) input pixels, rows of no area are padding. class_ids: (B, M). weights: (C,),
+    see class_weights.
     """
     batch, classes, height, width = outputs.heat.shape
     maps = centre_maps(boxes, (height, width))
     objects = max(int((maps.amax(dim=(2, 3)) > 0).sum()), 1)
-    target = torch.zeros(batch, classes, height, width)
+    target = torch.zeros(batch, classes, height, width, device=maps.device)
     index = class_ids.clamp(0)[:, :, None, None].expand_as(maps)
     target.scatter_reduce_(1, index, maps, "amax")
-    heat = _focal(outputs.heat, target) / objects
-    box = BOX_WEIGHT * _box_loss(outputs, boxes, maps) / objects
+    # A class's weight is on its whole map, so that scores stay comparable between classes.
+    heat = (_focal(outputs.heat, target).sum(dim=(0, 2, 3)) * weights).sum() / objects
+    box = BOX_WEIGHT * _box_loss(outputs, boxes, maps, weights[class_ids]) / objects
     return heat + box, {"heat": heat, "box": box}
 
 
@@ -58,10 +75,10 @@ def _focal(logits: Tensor, target: Tensor) -> Tensor:
     centre = target >= 1
     right = functional.logsigmoid(logits) * (1 - probability).square()
     wrong = functional.logsigmoid(-logits) * probability.square() * (1 - target).pow(4)
-    return -torch.where(centre, right, wrong).sum()
+    return -torch.where(centre, right, wrong)
 
 
-def _box_loss(outputs: Outputs, boxes: Tensor, maps: Tensor) -> Tensor:
+def _box_loss(outputs: Outputs, boxes: Tensor, maps: Tensor, objects: Tensor) -> Tensor:
     """Weighted IoU loss of every cell near a centre; the smaller object owns a shared cell."""
     area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
     cost = torch.where(maps > 0, area[..., None, None], torch.inf)
@@ -72,8 +89,10 @@ def _box_loss(outputs: Outputs, boxes: Tensor, maps: Tensor) -> Tensor:
     which = owner[image, row, column]
     weights = maps[image, which, row, column]
     # Each object weighs the same however many cells speak for it.
-    total = torch.zeros(maps.shape[:2]).index_put_((image, which), weights, accumulate=True)
-    weights = weights / total[image, which]
+    total = torch.zeros(maps.shape[:2], device=maps.device).index_put_(
+        (image, which), weights, accumulate=True
+    )
+    weights = weights / total[image, which] * objects[image, which]
     claimed = decode_boxes(outputs.sizes, outputs.offsets)[image, :, row, column]
     return ((1 - _giou(claimed, boxes[image, which])) * weights).sum()
 

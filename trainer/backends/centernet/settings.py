@@ -17,8 +17,9 @@ class Settings:
 
     steps: batches to learn from, or None for epochs, but at least min_steps of them, since a few
     frames make short epochs. width: channels of the finest level. weight_decay: of AdamW.
-    ema: decay of the averaged weights that are kept. warmup: share of the steps in which the
-    learning rate rises. save_every: seconds between saved states. The others: see Augmentation.
+    ema: decay of the averaged weights that are kept. balance: how far rare classes are weighed
+    up, 0 not at all, 1 to as much as any other. warmup: share of the steps in which the learning
+    rate rises. save_every: seconds between saved states. The others: see Augmentation.
     """
 
     steps: int | None = None
@@ -26,6 +27,7 @@ class Settings:
     width: int = 32
     weight_decay: float = 0.02
     ema: float = 0.99
+    balance: float = 0.5
     warmup: float = 0.08
     save_every: float = 15.0
     zoom: float = 1.35
@@ -98,6 +100,7 @@ def _ranges(config: FitConfig, settings: Settings) -> list[str]:
             f"extra.width must be even and 8 or more: {settings.width}",
         ),
         (0 <= settings.ema < 1, f"extra.ema must lie in 0..1: {settings.ema}"),
+        (0 <= settings.balance <= 1, f"extra.balance must lie in 0..1: {settings.balance}"),
         (0 <= settings.warmup < 1, f"extra.warmup must lie in 0..1: {settings.warmup}"),
         (settings.zoom >= 1, f"extra.zoom must be 1 or more: {settings.zoom}"),
         (settings.stretch >= 1, f"extra.stretch must be 1 or more: {settings.stretch}"),

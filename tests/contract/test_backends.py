@@ -1,0 +1,171 @@
+"""The laws of a backend, over every entry of the table, on a dataset of a few pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.trainer.shapes import LABELS, picture, shapes_dataset
+from trainer import engines
+from trainer.backends import BACKENDS, backend
+from trainer.bundle import read_bundle
+from trainer.dataset import Dataset
+from trainer.detector import FitConfig
+from trainer.errors import ConfigError, DatasetError
+
+# The least that each backend does in a few seconds; a backend without a line here fails.
+TINY = {
+    "centernet": FitConfig(
+        "centernet", batch_size=4, image_size=(64, 96), extra={"steps": 6, "width": 8}
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return shapes_dataset(tmp_path_factory.mktemp("shapes") / "d", train=6, holdout=3)
+
+
+@pytest.fixture(scope="module", params=sorted(BACKENDS))
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def config(name):
+    assert name in TINY, f"give the contract a small config for backend {name}"
+    return TINY[name]
+
+
+@pytest.fixture(scope="module")
+def fitted(name, config, dataset, tmp_path_factory):
+    """Give the checkpoint, its run folder and all that was told."""
+    run_dir, told = tmp_path_factory.mktemp("run"), []
+    path = backend(name).fit(dataset, config, run_dir=run_dir, report=told.append)
+    return path, run_dir, told
+
+
+@pytest.fixture(scope="module")
+def bundle(name, fitted, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles") / "b"
+    return backend(name).export(fitted[0], folder, card={"name": "tiny", "licence": "MIT"})
+
+
+@pytest.fixture(scope="module")
+def detector(bundle):
+    return engines.load(bundle, threads=1)
+
+
+def test_the_table_is_not_empty():
+    assert BACKENDS
+
+
+def test_its_name_is_its_key_and_its_tasks_are_known(name):
+    assert backend(name).name == name
+    assert backend(name).tasks
+    assert backend(name).tasks <= {"boxes", "masks", "interactor"}
+
+
+def test_checkpoint_lies_in_the_run_folder(fitted):
+    path, run_dir, _ = fitted
+
+    assert path.exists()
+    assert run_dir in path.parents
+
+
+def test_progress_rises_to_its_total(fitted):
+    steps = [p for p in fitted[2] if p.stage == "fit"]
+
+    assert steps
+    assert [p.done for p in steps] == sorted(p.done for p in steps)
+    assert steps[-1].done == steps[-1].total
+    assert all(p.seconds_left is None or p.seconds_left >= 0 for p in steps)
+
+
+def test_bundle_is_whole_and_carries_the_callers_words(bundle, name, dataset):
+    assert read_bundle(bundle.path, version=bundle.version) == bundle
+    assert bundle.card.labels == LABELS
+    assert (bundle.card.name, bundle.card.licence) == ("tiny", "MIT")
+    assert bundle.card.dataset == dataset.fingerprint
+    assert bundle.card.engine in engines.ENGINES
+    assert bundle.card.task in backend(name).tasks
+
+
+def test_answers_keep_the_law_of_detect(detector):
+    """In order, inside the image, best first, distinct sizes in one batch, all classes named."""
+    rng = np.random.default_rng(2)
+    images = [picture(rng, height=h, width=w)[0] for h, w in ((96, 128), (50, 200), (130, 90))]
+
+    answers = detector.detect(images, min_score=0.0)
+
+    assert len(answers) == 3
+    assert detector.labels == LABELS
+    for image, answer in zip(images, answers, strict=True):
+        height, width = image.shape[:2]
+        assert (answer.boxes >= 0).all()
+        assert (answer.boxes <= [width, height, width, height]).all()
+        assert (np.diff(answer.scores) <= 0).all()
+        assert set(answer.class_ids.tolist()) <= set(range(len(LABELS)))
+        assert answer.probabilities is not None
+        assert answer.probabilities.shape == (len(answer), len(LABELS))
+        rows = np.arange(len(answer))
+        assert np.allclose(answer.probabilities[rows, answer.class_ids], answer.scores, atol=1e-5)
+
+
+def test_a_batch_answers_as_its_images_do_alone(detector):
+    rng = np.random.default_rng(3)
+    images = [picture(rng)[0] for _ in range(3)]
+
+    together = detector.detect(images, min_score=0.01)
+    alone = [detector.detect([image], min_score=0.01)[0] for image in images]
+
+    for a, b in zip(together, alone, strict=True):
+        assert np.allclose(a.boxes, b.boxes, atol=0.1)
+        assert np.allclose(a.scores, b.scores, atol=1e-3)
+
+
+def test_min_score_takes_the_tail_and_nothing_else(detector):
+    image = picture(np.random.default_rng(4), most=8)[0]
+
+    (every,) = detector.detect([image], min_score=0.0)
+    middle = float(np.median(every.scores))
+    (some,) = detector.detect([image], min_score=middle)
+
+    assert len(every) > 1
+    assert np.array_equal(some.scores, every.scores[every.scores >= middle][: len(some)])
+    assert (some.scores >= middle).all()
+    assert len(some) < len(every) or every.scores.min() == middle
+
+
+def test_no_image_no_answer(detector):
+    assert detector.detect([], min_score=0.1) == []
+
+
+def test_a_finished_run_is_not_learnt_again(name, config, fitted, dataset):
+    path, run_dir, _ = fitted
+    before, told = path.read_bytes(), []
+
+    again = backend(name).fit(dataset, config, run_dir=run_dir, report=told.append)
+
+    assert again == path
+    assert path.read_bytes() == before
+    assert not [p for p in told if p.stage == "fit"]
+
+
+def test_a_foreign_extra_is_refused(name, config, dataset, tmp_path):
+    odd = dataclasses.replace(config, extra={**config.extra, "colour_of_the_sky": 1})
+    with pytest.raises(ConfigError, match="colour_of_the_sky"):
+        backend(name).fit(dataset, odd, run_dir=tmp_path, report=lambda _: None)
+
+
+def test_nothing_to_learn_from_is_refused(name, config, dataset, tmp_path):
+    none = Dataset(dataset.path, dataset.labels, dataset.split("holdout"))
+    with pytest.raises(DatasetError):
+        backend(name).fit(none, config, run_dir=tmp_path, report=lambda _: None)
+
+
+def test_unknown_backend_names_those_there_are():
+    with pytest.raises(ConfigError, match="centernet"):
+        backend("magic")

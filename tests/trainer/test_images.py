@@ -1,0 +1,153 @@
+"""Any image CVAT can hold becomes upright 8-bit RGB, and what is no image is said to be none."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer.errors import ImageError
+from trainer.images import MAX_PIXELS, decode
+
+
+def encoded(image: Image.Image, form: str = "PNG", **how) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **how)
+    return buffer.getvalue()
+
+
+def gradient(height: int = 20, width: int = 30) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x * 8, y * 12, (x + y) * 5], axis=-1).astype(np.uint8)
+
+
+def test_rgb_png_comes_back_as_it_was():
+    assert np.array_equal(decode(encoded(Image.fromarray(gradient()))), gradient())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_quick_jpeg_equals_pillow(mode, subsampling):
+    """The quick way may not change a single pixel."""
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 255, (61, 83, 3), np.uint8)).convert(mode)
+    data = encoded(picture, "JPEG", quality=80, subsampling=subsampling)
+
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+    assert np.array_equal(decode(data), expected)
+
+
+def test_alpha_is_dropped():
+    rgba = np.dstack([gradient(), np.full((20, 30), 10, np.uint8)])
+
+    assert np.array_equal(decode(encoded(Image.fromarray(rgba))), gradient())
+
+
+def test_palette_and_its_transparency():
+    picture = Image.fromarray(gradient()).quantize(16)
+    expected = np.asarray(picture.convert("RGB"))
+
+    assert np.array_equal(decode(encoded(picture)), expected)
+    assert np.array_equal(decode(encoded(picture, transparency=3)), expected)
+
+
+def test_cmyk_jpeg():
+    picture = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+
+    pixels = decode(encoded(picture, "JPEG", quality=95))
+
+    assert pixels.shape == (16, 16, 3)
+    assert np.abs(pixels.mean(axis=(0, 1)) - [255, 0, 0]).max() < 6
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_16_bit_gray_is_stretched(form):
+    """A picture that uses a small part of 16 bits is as visible as in CVAT, not black."""
+    values = np.linspace(1000, 1400, 600).reshape(20, 30).astype(np.uint16)
+
+    pixels = decode(encoded(Image.fromarray(values), form))
+
+    assert pixels.shape == (20, 30, 3)
+    assert pixels[0, 0].tolist() == [0, 0, 0]
+    assert pixels[-1, -1].min() > 240
+    assert np.all(np.diff(pixels[..., 0].ravel().astype(int)) >= 0)
+
+
+def test_16_bit_constant_gray_and_float():
+    assert decode(encoded(Image.fromarray(np.full((4, 4), 900, np.uint16)))).max() == 0
+    ramp = np.linspace(-2, 5, 16, dtype=np.float32).reshape(4, 4)
+    assert decode(encoded(Image.fromarray(ramp), "TIFF"))[-1, -1, 0] > 200
+
+
+def test_float_that_is_not_finite():
+    values = np.full((4, 4), np.nan, np.float32)
+    with pytest.raises(ImageError, match="not finite"):
+        decode(encoded(Image.fromarray(values), "TIFF"))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_exif_rotation_is_applied(form):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned a quarter clockwise to be upright
+    block = np.zeros((16, 32, 3), np.uint8)
+    block[:8, :8] = 255  # top left as stored, top right when upright
+    data = encoded(Image.fromarray(block), form, exif=exif)
+
+    upright = decode(data)
+
+    assert upright.shape == (32, 16, 3)
+    assert upright[2, 13].min() > 200
+    assert upright[2, 2].max() < 60
+    assert decode(data, upright=False).shape == (16, 32, 3)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
+def test_cut_off_file_is_an_error(form):
+    rng = np.random.default_rng(0)
+    data = encoded(Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)), form)
+    with pytest.raises(ImageError, match="broken or cut off"):
+        decode(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("data", [b"", b"not an image", b"\xff\xd8\xff\xe0garbage", b"\x89PNG\r\n"])
+def test_no_image_is_an_error(data):
+    with pytest.raises(ImageError):
+        decode(data)
+
+
+def test_damaged_middle_of_a_png_is_an_error():
+    rng = np.random.default_rng(0)
+    data = bytearray(encoded(Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8))))
+    data[len(data) // 2] ^= 0xFF
+    with pytest.raises(ImageError, match="broken"):
+        decode(bytes(data))
+
+
+def png_header(width: int, height: int) -> bytes:
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + b"\0\0\0\0"
+
+
+@pytest.mark.parametrize("side", [13_000, 60_000])
+def test_more_pixels_than_the_limit_is_an_error_before_decoding(side):
+    with pytest.raises(ImageError, match=f"{MAX_PIXELS / 1e6:.0f} MP"):
+        decode(png_header(side, side))
+
+
+def test_100_megapixels_are_read_without_a_warning():
+    """Larger than what makes Pillow speak of a bomb."""
+    data = encoded(Image.new("L", (10_000, 10_000), 255), "JPEG")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pixels = decode(data)
+
+    assert pixels.shape == (10_000, 10_000, 3)
+    assert pixels[-1, -1].tolist() == [255, 255, 255]
