@@ -238,12 +238,16 @@ def _shown(book: LabelBook, kind: str, item: Row) -> Row:
         if "elements" in item:
             shown["elements"] = [_shown(book, kind, part) for part in item["elements"]]
         return shown
-    # immutable attributes stand on the track, mutable ones on its first keyframe
+    # immutable attributes stand on the track, mutable ones hold from one keyframe to the next
     ordered = sorted(item["shapes"], key=lambda shape: shape["frame"])
-    keyframes = [_floats(shape) for shape in ordered]
-    if keyframes:
-        first = {**keyframes[0], "label_id": item["label_id"]}
-        keyframes[0] = {**keyframes[0], "attributes": book.filled(first, mutable=True)}
+    keyframes, before = [], []
+    for shape in ordered:
+        given = {attribute["spec_id"] for attribute in shape["attributes"]}
+        carried = [one for one in before if one["spec_id"] not in given]
+        attributes = [*shape["attributes"], *carried]
+        labelled = {"label_id": item["label_id"], "attributes": attributes}
+        before = book.filled(labelled, mutable=True)
+        keyframes.append({**_floats(shape), "attributes": before})
     return {
         **item,
         "shapes": keyframes,

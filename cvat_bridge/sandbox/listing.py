@@ -80,8 +80,11 @@ def holds(rule: Any, row: Row, index: Index) -> bool:
         return all(results) if operation == "and" else any(results)
     if operation in {"!", "!!"}:
         inner = arguments[0] if isinstance(arguments, list) else arguments
-        if _var(inner, index):
+        name = _var(inner, index)
+        if name and isinstance(arguments, list):
             raise FilterFaultError
+        if name:
+            return bool(row.get(name)) == (operation == "!!")
         return holds(inner, row, index) == (operation == "!!")
     refused = invalid(
         f"filter: operation '{operation}' with arguments '{arguments}' is not supported"

@@ -212,7 +212,7 @@ def _membership(call: Call, membership_id: int) -> Row:
 def _change_role(call: Call, membership_id: int) -> Answer:
     row = _membership(call, membership_id)
     _manages(call, row["organization_id"])
-    taken = fields.take(call.fields(), {"role": fields.choice(*ROLES[:3])}, required=("role",))
+    taken = fields.take(call.fields(), {"role": fields.choice(*ROLES)}, required=("role",))
     call.db.update("membership", membership_id, role=taken["role"])
     return Answer(200, _member(call, _membership(call, membership_id)))
 

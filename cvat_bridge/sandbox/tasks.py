@@ -248,6 +248,7 @@ def remove(call: Call, task_id: int) -> None:
                 )
             )
     call.db.run("DELETE FROM guide WHERE task_id = ?", task_id)
+    call.db.run("DELETE FROM request WHERE id LIKE ?", f"%target=task&target_id={task_id}")
     call.db.run("DELETE FROM task WHERE id = ?", task_id)
 
 
@@ -264,10 +265,10 @@ def remove_job(call: Call, job_id: int) -> None:
 
 def _delete(call: Call, task_id: int) -> Answer:
     task = permissions.task(call, task_id)
-    events.deleted(call, "task", task_id)
-    remove(call, task_id)
     if task["project_id"] is not None:
         records.change(call, "project", task["project_id"], updated_date=now())
+    events.deleted(call, "task", task_id)
+    remove(call, task_id)
     return Answer(204)
 
 

@@ -21,7 +21,7 @@ VALUES = frozenset({
 LOOSE = frozenset({
     "next", "previous", "count", "last_login", "progress", "exc_info", "started", "ended",
     "started_date", "finished_date", "expiry_date", "last_status", "last_delivery_date",
-    "last_used_date", "request_duration", "response", "attempt", "description",
+    "last_used_date", "request_duration", "mask", "response", "attempt", "description",
 })  # fmt: skip
 
 

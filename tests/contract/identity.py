@@ -82,6 +82,16 @@ class Identity:
         """Remember that this is the same object."""
         self.known[kind, recorded] = actual
 
+    def _suppose(self, kind: str, recorded: int, actual: int) -> None:
+        """Learn a pair unless either of the two is known to be something else."""
+        taken = {here for (what, _), here in self.known.items() if what == kind}
+        if (kind, recorded) not in self.known and actual not in taken:
+            self.known[kind, recorded] = actual
+
+    def knows(self, kind: str, recorded: int) -> bool:
+        """Say whether this object is known here."""
+        return (kind, recorded) in self.known
+
     def actual(self, kind: str, recorded: int) -> int:
         """Give the id here; one that nobody has for an object we never saw."""
         return self.known.get((kind, recorded), _UNKNOWN + recorded)
@@ -94,7 +104,7 @@ class Identity:
         elif isinstance(recorded, dict) and isinstance(actual, dict):
             pair = recorded.get("id"), actual.get("id")
             if kind and all(isinstance(one, int) for one in pair):
-                self.learn(kind, *pair)
+                self._suppose(kind, *pair)
             for key in recorded.keys() & actual.keys():
                 self.match(recorded[key], actual[key], _inside(key, kind))
 
@@ -113,6 +123,9 @@ class Identity:
         return changed
 
     def _ordered(self, recorded: list[Any], actual: list[Any], kind: str) -> list[Any]:
+        whole = [*recorded, *actual]
+        if not all(isinstance(item, dict) and isinstance(item.get("id"), int) for item in whole):
+            return actual
         by_id = {item.get("id"): item for item in actual}
         taken = [by_id.pop(self.known.get((kind, item.get("id")), -1), None) for item in recorded]
         rest = [item for item in actual if item.get("id") in by_id]
