@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cvat_bridge.availability import is_touched
+from cvat_bridge.availability import is_touched, job_frames
 from cvat_bridge.gateway import Gateway, Job, JobAnnotations, Label, RawShape
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.predictions import PredictionStore
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.proposing import FrameDetections, Matching, match_labels, propose
-from cvat_bridge.records import PreAnnotatedJob, Proposal, RankedJob, frame_key
+from cvat_bridge.records import FrameFacts, PreAnnotatedJob, Proposal, RankedJob, frame_key
 from cvat_bridge.sameness import shape_key
 from cvat_bridge.settings import RoundSettings
 
@@ -52,14 +52,16 @@ def preannotate(
     of another hand is left alone. Untouched proposals of an earlier round are replaced. Calling
     it again adds nothing twice. Raises GatewayError, LedgerError.
     """
-    done = ledger.preannotated()
+    done, images = ledger.preannotated(), _images(ledger)
     with PredictionStore(home.predictions, model) as store:
         matching = match_labels(
             store.labels, gateway.labels(project_id=project_id), label_ids or {}
         )
         for place, row in enumerate(jobs, 1):
             if row.job_id not in done or done[row.job_id].round != number:
-                problem = _fill(gateway, ledger, row, number, model, store, matching, settings)
+                problem = _fill(
+                    gateway, ledger, row, number, model, store, images, matching, settings
+                )
                 ledger.save_preannotated(PreAnnotatedJob(row.job_id, number, model, problem))
             report("pre-annotate", place, len(jobs))
     after = ledger.preannotated()
@@ -77,12 +79,13 @@ def _fill(
     number: int,
     model: str,
     store: PredictionStore,
+    images: Mapping[str, FrameFacts],
     matching: Matching,
     settings: RoundSettings,
 ) -> str:
     """Bring one job to the state wanted; return why it was left alone, or ""."""
     job = gateway.job(row.job_id)
-    wanted = propose(_detections(ledger, job, store), matching.label_of, settings)
+    wanted = propose(_detections(job, images, store), matching.label_of, settings)
     held = gateway.annotations(job.id)
     earlier = [p for p in ledger.proposals(job_id=job.id) if p.round != number]
     outdated = outdated_shapes(held, wanted, earlier)
@@ -151,24 +154,30 @@ def outdated_shapes(
     ]
 
 
-def _detections(ledger: Ledger, job: Job, store: PredictionStore) -> list[FrameDetections]:
-    """Find what the model said about the images of a job's frames, by their source's content."""
+def _images(ledger: Ledger) -> dict[str, FrameFacts]:
+    """Give the image of every frame by key, of a copy that of its source."""
     known = ledger.frames()
-    source = {
-        frame_key(row.task_id, row.frame): frame_key(row.source_task, row.source_frame)
+    copies = {
+        frame_key(row.task_id, row.frame): known[source]
         for row in ledger.provenance()
-        if row.task_id == job.task_id
+        if (source := frame_key(row.source_task, row.source_frame)) in known
     }
-    images = {}
-    for number in range(job.start_frame, job.stop_frame + 1):
-        key = frame_key(job.task_id, number)
-        row = known.get(source.get(key, key))
-        if row is not None and not row.problem:
-            images[number] = row
-    found = store.get(row.sha256 for row in images.values())
+    return known | copies
+
+
+def _detections(
+    job: Job, images: Mapping[str, FrameFacts], store: PredictionStore
+) -> list[FrameDetections]:
+    """Give what the model said about the frames of a job that it has seen."""
+    held = {
+        number: row
+        for number in sorted(job_frames(job))
+        if (row := images.get(frame_key(job.task_id, number))) is not None and not row.problem
+    }
+    found = store.get(row.sha256 for row in held.values())
     return [
         FrameDetections(number, row.width, row.height, found[row.sha256])
-        for number, row in images.items()
+        for number, row in held.items()
         if row.sha256 in found
     ]
 
