@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import structlog
@@ -21,7 +20,8 @@ from starlette.routing import Route
 
 from serverless.calls import Calls
 from serverless.catalogue import Catalogue
-from serverless.errors import BadRequestError, FunctionError, UnknownFunctionError, UpstreamError
+from serverless.directory import Directory
+from serverless.errors import BadRequestError, FunctionError, UnknownFunctionError
 from serverless.figures import Figures
 from serverless.models import Model, load
 from serverless.pool import Pool
@@ -29,6 +29,8 @@ from serverless.store import Entry
 from serverless.upstream import Upstream
 
 _log = structlog.get_logger("serverless.host")
+# Statuses that tell of a model that cannot answer, and not of the caller or of a busy moment.
+_MODEL_FAULTS = (500, 504)
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,8 @@ def create_app(
     """
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="function")
     figures = Figures()
-    catalogue = Catalogue(store)
     client = httpx.AsyncClient(trust_env=False)
     upstream = Upstream(settings.upstream.rstrip("/"), client) if settings.upstream else None
-    held_back: dict[str, list[str]] = {}
-    held_back_upstream: dict[str, list[str]] = {}
-    last_fault: dict[str, str] = {}
 
     def loaded(entry: Entry, fault: str) -> None:
         figures.loads.labels(entry.id, "failed" if fault else "loaded").inc()
@@ -84,58 +82,17 @@ def create_app(
         ran=lambda function_id, size: figures.batch.labels(function_id).observe(size),
     )
 
-    def fault_of(entry: Entry) -> str:
-        return pool.fault(entry) or last_fault.get(entry.id, "")
+    directory = Directory(Catalogue(store), pool, upstream, settings.port)
 
     async def list_functions(request: Request) -> Response:
-        found = catalogue.read()
-        pool.keep_only({entry.id for entry in found.entries})
-        for fault in found.faults:
-            _log.warning("entry held back", path=str(fault.path), fault=fault.reason)
-        functions: dict[str, Any] = {}
-        held_back.clear()
-        held_back_upstream.clear()
-        for entry in found.entries:
-            pool.prefetch(entry, swap_only=True)
-            try:
-                functions[entry.id] = catalogue.describe(
-                    entry, port=settings.port, fault=fault_of(entry)
-                )
-            except FunctionError as error:
-                held_back[entry.id] = [str(error)]
-        if upstream is not None:
-            functions = await behind(upstream, request.headers) | functions
-        return JSONResponse(functions)
-
-    async def behind(upstream: Upstream, headers: Mapping[str, str]) -> dict[str, Any]:
-        try:
-            functions, faults = await upstream.functions(headers)
-        except UpstreamError as error:
-            # Our own models stay in CVAT when the Nuclio behind us is down; status tells it.
-            _log.warning("upstream", fault=str(error))
-            held_back_upstream[upstream.url] = [str(error)]
-            return {}
-        ours = {entry.id for entry in catalogue.read().entries} & set(functions)
-        held_back_upstream.update(faults)
-        held_back_upstream.update({name: ["a function here has this name"] for name in ours})
-        return functions
+        shown = await directory.functions(request.headers)
+        for name, why in shown.held_back.items():
+            _log.warning("held back", function=name, fault="; ".join(why))
+        return JSONResponse(shown.functions)
 
     async def one_function(request: Request) -> Response:
         function_id = request.path_params["function_id"]
-        try:
-            entry = catalogue.entry(function_id)
-        except UnknownFunctionError:
-            if upstream is None:
-                raise
-            functions, faults = await upstream.functions(request.headers)
-            if function_id in faults:
-                raise FunctionError("; ".join(faults[function_id])) from None
-            if function_id not in functions:
-                raise
-            return JSONResponse(functions[function_id])
-        # CVAT asks for the function before it calls it.
-        pool.prefetch(entry)
-        return JSONResponse(catalogue.describe(entry, port=settings.port, fault=fault_of(entry)))
+        return JSONResponse(await directory.function(function_id, request.headers))
 
     async def invoke(request: Request) -> Response:
         function_id = request.headers.get("x-nuclio-function-name", "")
@@ -144,68 +101,40 @@ def create_app(
         body = await _body(request, settings.max_body_bytes)
         seconds = _seconds(request.headers, settings.call_seconds)
         began = time.perf_counter()
-        known = False
+        entry: Entry | None = None
         status = 500
         try:
             try:
-                entry = catalogue.entry(function_id)
+                entry = directory.entry(function_id)
             except UnknownFunctionError:
                 if upstream is None:
                     raise
                 reply = await upstream.invoke(body, request.headers, seconds=seconds)
                 status = reply.status
                 return Response(reply.body, reply.status, media_type=reply.content_type)
-            known = True
-            content = await calls.answer(
-                pool, entry, body, user_agent=request.headers.get("user-agent"), seconds=seconds
-            )
+            agent = request.headers.get("user-agent")
+            content = await calls.answer(pool, entry, body, user_agent=agent, seconds=seconds)
         except FunctionError as error:
             status = error.status
-            if known and status >= 500:
-                last_fault[function_id] = str(error)
+            if entry is not None and status in _MODEL_FAULTS:
+                directory.note(entry, str(error))
             raise
         else:
             status = 200
-            last_fault.pop(function_id, None)
+            directory.note(entry, "")
             return Response(content, media_type="application/json")
         finally:
             # A stranger's name must not become a label: anybody could make any number of them.
-            name = function_id if known else "other"
+            name = entry.id if entry is not None else "other"
             figures.calls.labels(name, str(status)).inc()
             figures.seconds.labels(name).observe(time.perf_counter() - began)
 
     async def health(_request: Request) -> Response:
-        catalogue.read()
+        directory.catalogue.read()
         return JSONResponse({"status": "ok"})
 
     async def status(request: Request) -> Response:
-        await list_functions(request)
-        found = catalogue.read()
-        functions = []
-        for entry in found.entries:
-            fault = fault_of(entry) or "; ".join(held_back.get(entry.id, ()))
-            serving = pool.version_serving(entry.id)
-            functions.append(
-                {
-                    "id": entry.id,
-                    "name": entry.name,
-                    "version": entry.version,
-                    "serving": serving,
-                    "state": "unhealthy" if fault else "serving" if serving else "not loaded",
-                    "fault": fault,
-                }
-            )
-        return JSONResponse(
-            {
-                "functions": functions,
-                "held_back": {fault.path.name: [fault.reason] for fault in found.faults}
-                | held_back_upstream,
-                "models": pool.count,
-                "held_bytes": pool.held_bytes,
-                "memory_bytes": settings.memory_bytes,
-                "upstream": settings.upstream,
-            }
-        )
+        return JSONResponse(await directory.status(request.headers))
 
     async def metrics(_request: Request) -> Response:
         figures.models.set(pool.count)

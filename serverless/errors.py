@@ -7,7 +7,8 @@ FunctionError
 ├── UpstreamError        502  the Nuclio behind the host cannot be reached
 ├── BusyError            503  too many calls wait; worth another try
 ├── CallTimeoutError     504  the model took longer than a call may
-└── StoreError           500  an entry of the store that cannot be read or written
+├── StoreError           500  an entry of the store that cannot be read or written
+└── HostError                 the function host did not start
 """
 
 from __future__ import annotations
@@ -69,3 +70,7 @@ class StoreError(FunctionError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"{path}: {reason}")
+
+
+class HostError(FunctionError):
+    """The function host did not start."""

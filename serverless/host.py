@@ -28,13 +28,9 @@ import structlog
 import uvicorn
 
 from serverless.app import HostSettings, create_app
-from serverless.errors import FunctionError
+from serverless.errors import HostError
 
 _DEFAULTS = HostSettings()
-
-
-class HostError(FunctionError):
-    """The host could not start."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

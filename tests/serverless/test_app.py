@@ -6,13 +6,17 @@ import threading
 from contextlib import asynccontextmanager
 
 import httpx
+import numpy as np
 import pytest
 
+from serverless.answers import Candidate
 from serverless.app import HostSettings, create_app
-from serverless.errors import ModelError
+from serverless.errors import BadRequestError, ModelError
 from serverless.store import FunctionLabel, publish, withdraw
+from serverless.wire import pixels
 from tests.serverless.fakes import Scripted, bundle, detections, entry_of, model_of, png, request
 from trainer.bundle import read_bundle
+from trainer.detections import Mask
 
 # What CVAT sends with every call, as recorded.
 CVAT = {
@@ -447,3 +451,80 @@ def test_a_body_beyond_the_limit_is_refused(tmp_path, store, engines):
             return await call(client)
 
     assert asyncio.run(run()).status_code == 400
+
+
+class Interactor:
+    """Answers with the square around its clicks."""
+
+    labels = None
+
+    def segment(self, image, *, positive, negative, box):
+        if not len(positive):
+            raise BadRequestError("click at least once")
+        left, top = positive.min(axis=0).astype(int)
+        right, bottom = positive.max(axis=0).astype(int)
+        mask = Mask(np.ones((bottom - top + 1, right - left + 1), bool), int(left), int(top))
+        return [Candidate(mask, 0.87)], pixels(image).shape[:2]
+
+
+def test_an_interactor_is_listed_and_answers_in_the_form_of_the_calling_cvat(
+    tmp_path, store, engines
+):
+    engines.models["clicks"] = Interactor()
+    made = bundle(tmp_path / "clicks", task="interactor")
+    told = {"min_pos_points": "4", "help_message": "Click the four extreme points"}
+    publish(store, entry_of(made, id="clicks", kind="interactor", annotations=told))
+    body = request(pos_points=[[3, 4], [5.5, 8]], neg_points=[], obj_bbox=[])
+
+    async def run():
+        async with host(store, engines) as client:
+            listed = (await client.get("/api/functions/clicks")).json()
+            new = await call(client, "clicks", body)
+            old = await call(client, "clicks", body, **{"User-Agent": "CVAT/2.59.1"})
+            wrong = await call(client, "clicks", request(pos_points=[], neg_points=[]))
+            return listed, new, old, wrong
+
+    listed, new, old, wrong = asyncio.run(run())
+
+    annotations = listed["metadata"]["annotations"]
+    assert (annotations["type"], annotations["version"], annotations["spec"]) == (
+        "interactor",
+        "2",
+        "",
+    )
+    assert annotations["min_pos_points"] == "4"
+    assert new.json() == {
+        "shapes": [
+            {
+                "type": "mask",
+                "points": [0, 15, 3, 4, 5, 8],
+                "attributes": [{"spec_id": 0, "value": "0.8700"}],
+            }
+        ]
+    }
+    expected = np.zeros((30, 40), int)
+    expected[4:9, 3:6] = 1
+    assert old.json() == {"mask": expected.tolist()}
+    assert (wrong.status_code, wrong.json()) == (400, {"error": "click at least once"})
+
+
+def test_a_fault_is_forgotten_once_the_model_answers_again(tmp_path, store, engines):
+    moods = iter([RuntimeError("once"), None])
+
+    def moody(_):
+        if mood := next(moods):
+            raise mood
+        return detections((1, 2, 9, 9, 0.9, 0))
+
+    engines.models["one"] = Scripted(moody)
+    publish(store, entry_of(bundle(tmp_path / "one")))
+
+    async def run():
+        states = []
+        async with host(store, engines) as client:
+            for _ in range(2):
+                await call(client)
+                states.append((await client.get("/status")).json()["functions"][0]["state"])
+        return states
+
+    assert asyncio.run(run()) == ["unhealthy", "serving"]

@@ -18,7 +18,8 @@ import pytest
 import requests
 from PIL import Image
 
-from serverless.host import HostError, running
+from serverless.errors import HostError
+from serverless.host import running
 from serverless.store import Entry, publish
 from tests.serverless.bright_spots import bright_spots, picture
 
