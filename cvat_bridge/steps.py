@@ -263,6 +263,7 @@ class RoundSteps:
         left: dict[int, str] = {}
         model = answers["decide"]["serves"]
         if model and self.config.pre_annotation.enabled:
+            version = self.registry.show(self.key, model)
             done = preannotate(
                 self.gateway,
                 self.ledger,
@@ -272,6 +273,7 @@ class RoundSteps:
                 model=model,
                 home=self.home,
                 settings=self.settings,
+                label_ids=json.loads(version.tags.get(LABEL_IDS, "{}")),
                 report=self.report,
             )
             proposed, left = done.proposed, done.skipped
