@@ -62,6 +62,7 @@ def scripted(answer: Callable[[Asked], Answer]) -> Iterator[Scripted]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def handle_one(self) -> None:
             split = urlsplit(self.path)
