@@ -21,6 +21,8 @@ from serverless.simplify import Tolerance, simplify
 
 # Of the pixels that may be wrong, so many may go into leaving specks out.
 _SPECKS = 0.25
+# Borders worth fitting; the smaller ones of a mask that is mostly noise stay as they are.
+_FITTED = 64
 # Pixels around the bitmap that vertices may use; more than a fit ever asks for costs memory only.
 _ROOM = 24
 
@@ -73,7 +75,12 @@ def polygons_from_mask(
     wrong = (1 - min_iou) * pixels
     parts, wrong = _without_specks(parts, wrong, distance)
     tolerance = Tolerance(wrong / sum(part.size for part in parts), distance)
-    polygons = [_simplified(part, tolerance, frame) for part in parts]
+    areas = sorted((area(r) for part in parts for r in (part.exterior, *part.holes)), reverse=True)
+    least = areas[_FITTED] if len(areas) > _FITTED else 0.0
+    polygons = [
+        _exact(part) if area(part.exterior) < least else _simplified(part, tolerance, frame, least)
+        for part in parts
+    ]
     if max_vertices is not None and sum(p.vertices for p in polygons) > max_vertices:
         polygons = _within_budget(parts, polygons, tolerance, frame, max_vertices)
     return tuple(_moved(polygon, left, top) for polygon in polygons)
@@ -185,15 +192,23 @@ def _simplified(
     part: _Part,
     share: Tolerance,
     frame: tuple[float, float],
+    least: float = 0.0,
     most: Sequence[int | None] | None = None,
 ) -> Polygon:
-    """Return one part; share.pixels is of wrong pixels to a pixel of border-enclosed area."""
+    """Return one part; share.pixels is of wrong pixels to a pixel of border-enclosed area.
+
+    Holes smaller than least stay as they are.
+    """
     borders = (part.exterior, *part.holes)
     bounds = most or [None] * len(borders)
     distance = share.distance
     for _ in range(3 if part.holes else 1):
         exterior, *holes = (
-            simplify(ring, Tolerance(share.pixels * area(ring), distance), frame=frame, most=bound)
+            corners(ring)
+            if area(ring) < least
+            else simplify(
+                ring, Tolerance(share.pixels * area(ring), distance), frame=frame, most=bound
+            )
             for ring, bound in zip(borders, bounds, strict=True)
         )
         # A hole's line may cross its exterior's where the part is thin.
@@ -202,6 +217,10 @@ def _simplified(
         distance /= 2
     if most is not None:
         return Polygon(exterior)
+    return _exact(part)
+
+
+def _exact(part: _Part) -> Polygon:
     return Polygon(corners(part.exterior), tuple(corners(hole) for hole in part.holes))
 
 
@@ -236,7 +255,7 @@ def _within_budget(
         (part, [3 + min(count - 3, (count - 3) * spare // asked) for count in counts])
         for part, counts in kept
     ]
-    return [_simplified(part, tolerance, frame, counts) for part, counts in shared]
+    return [_simplified(part, tolerance, frame, most=counts) for part, counts in shared]
 
 
 def _moved(polygon: Polygon, left: int, top: int) -> Polygon:

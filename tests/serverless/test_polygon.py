@@ -191,6 +191,16 @@ def test_it_takes_fewer_vertices_than_approxpolydp_at_the_same_iou():
     assert ours <= 0.8 * theirs
 
 
+def test_noise_of_hundreds_of_parts_is_answered_all_the_same():
+    mask = np.random.default_rng(0).random((60, 60)) < 0.5
+
+    polygons = polygons_from_mask(mask)
+
+    assert len(polygons) > 100
+    check_valid(polygons, 60, 60)
+    assert iou(rasterize(polygons, mask.shape), mask) >= 0.97
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

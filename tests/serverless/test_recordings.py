@@ -1,7 +1,7 @@
 """Exchanges recorded between a real CVAT 2.73 and a function host, sent again to ours.
 
-Left out of tests/recordings/function_host/nuclio.jsonl: repetitions, and calls whose handler was made
-to fail, since how a model fails is the model's own. The recorded images are cut short, so an
+Left out of tests/recordings/function_host/nuclio.jsonl: repetitions, and calls whose handler was
+made to fail, since how a model fails is the model's own. The recorded images are cut short, so an
 image of the recorded size takes their place.
 """
 
