@@ -29,9 +29,9 @@ CONFIG = FitConfig(
     batch_size=8,
     learning_rate=4e-3,
     image_size=(96, 128),
-    extra={"steps": 120, "width": 16, "ema": 0.95},
+    extra={"steps": 80, "width": 16, "ema": 0.95},
 )
-SHORT = dataclasses.replace(CONFIG, batch_size=4, extra={**CONFIG.extra, "steps": 12})
+SHORT = dataclasses.replace(CONFIG, batch_size=4, extra={**CONFIG.extra, "steps": 8})
 
 
 def ignore(_):
@@ -154,15 +154,14 @@ class Interrupted(Exception):  # noqa: N818 it stands for a kill
     """The process dies here."""
 
 
-@pytest.mark.parametrize("step", [1, 7])
-def test_an_interrupted_fit_goes_on_to_the_same_end(dataset, tmp_path, step):
+def test_an_interrupted_fit_goes_on_to_the_same_end(dataset, tmp_path):
     """Killed after a saved state, begun again in the same folder: the weights do not differ."""
     config = dataclasses.replace(SHORT, extra={**SHORT.extra, "save_every": 0})
     whole = backend("centernet").fit(dataset, config, run_dir=tmp_path / "whole", report=ignore)
     steps = []
 
     def kill(progress):
-        if progress.stage == "fit" and progress.done == step + 1:
+        if progress.stage == "fit" and progress.done == 5:
             raise Interrupted
 
     with pytest.raises(Interrupted):
@@ -174,14 +173,14 @@ def test_an_interrupted_fit_goes_on_to_the_same_end(dataset, tmp_path, step):
         report=lambda p: steps.append(p.done) if p.stage == "fit" else None,
     )
 
-    assert steps[0] == step + 1
+    assert steps == [5, 6, 7, 8]  # the fifth was taken, yet not saved
     for name, value in read_checkpoint(whole)[0].items():
         assert torch.allclose(value.float(), read_checkpoint(again)[0][name].float(), atol=1e-6)
 
 
 def test_a_stopped_fit_keeps_a_checkpoint_and_goes_on_when_asked(dataset, tmp_path):
     def stop(progress):
-        if progress.stage == "fit" and progress.done == 5:
+        if progress.stage == "fit" and progress.done == 3:
             (tmp_path / "stop").touch()
 
     path = backend("centernet").fit(dataset, SHORT, run_dir=tmp_path, report=stop)
@@ -189,8 +188,8 @@ def test_a_stopped_fit_keeps_a_checkpoint_and_goes_on_when_asked(dataset, tmp_pa
     (tmp_path / "stop").unlink()
     backend("centernet").fit(dataset, SHORT, run_dir=tmp_path, report=ignore)
 
-    assert stopped == 5
-    assert read_checkpoint(path)[1]["step"] == 12
+    assert stopped == 3
+    assert read_checkpoint(path)[1]["step"] == 8
 
 
 def test_a_finished_fit_is_not_begun_anew(dataset, tmp_path):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from trainer.backends.centernet.checkpoint import carry_over, save_checkpoint
@@ -197,11 +198,13 @@ def _batch(frames: list[Frame], step: int, config: FitConfig, settings: Settings
     """Draw the batch of a step; a function of seed and step, so that a resumed fit is alike."""
     start = step * config.batch_size
     drawn = []
+    orders: dict[int, NDArray[np.int64]] = {}
     for place in range(start, start + config.batch_size):
         epoch, row = divmod(place, len(frames))
-        order = np.random.default_rng([config.seed, epoch]).permutation(len(frames))
+        if epoch not in orders:
+            orders[epoch] = np.random.default_rng([config.seed, epoch]).permutation(len(frames))
         rng = np.random.default_rng([config.seed, epoch, row, 1])
-        drawn.append(augment(frames[order[row]], settings.augmentation, rng))
+        drawn.append(augment(frames[orders[epoch][row]], settings.augmentation, rng))
     return drawn
 
 
