@@ -182,7 +182,7 @@ def _train(
     }
     weights = run_dir / "ultralytics" / "weights"
     if state.exists():
-        if _finished(state, config.epochs):
+        if (run_dir / STOP).exists() or _finished(state, config.epochs):
             return weights / "best.pt"
         overrides |= {"resume": str(state), "save_dir": str(run_dir / "ultralytics")}
     kind = SegmentationTrainer if settings.task == "masks" else DetectionTrainer

@@ -7,10 +7,13 @@ import importlib.util
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from PIL import Image
 
 from trainer.errors import ConfigError
 
@@ -19,13 +22,13 @@ _OFF = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "
 
 
 def isolate() -> None:
-    """Prepare the first import of ultralytics; without effect where it was imported before.
+    """Import ultralytics: no look for a network, no download, no pip, no file of the user.
 
-    Raises ConfigError when ultralytics is not installed.
-
-    It reads these once, at import: no look for a network, no download, no pip, and a settings
-    folder that goes with the process.
+    It reads its environment once, at import, so this is without effect where somebody imported
+    it before. Raises ConfigError when it is not installed.
     """
+    if "ultralytics" in sys.modules:
+        return
     if importlib.util.find_spec("ultralytics") is None:
         raise ConfigError(
             ["backend yolo needs ultralytics (AGPL-3.0): pip install 'cvat-active-learning[yolo]'"]
@@ -37,6 +40,23 @@ def isolate() -> None:
         folder = tempfile.mkdtemp(prefix="ultralytics-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ["YOLO_CONFIG_DIR"] = folder
+    image_open = Image.open
+    from ultralytics.utils import USER_CONFIG_DIR
+
+    # It puts its own in place of Pillow's for the whole process, which asks pip for a HEIC reader
+    # at every broken image and then raises something else than Pillow does.
+    Image.open = image_open
+    _lend_fonts(Path(USER_CONFIG_DIR))
+
+
+def _lend_fonts(folder: Path) -> None:
+    """Put a font where each fit looks for two, or it would ask the network for them."""
+    import matplotlib as mpl
+
+    lent = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    for name in ("Arial.ttf", "Arial.Unicode.ttf"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(lent)
 
 
 @contextmanager
