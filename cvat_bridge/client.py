@@ -228,7 +228,13 @@ class CvatClient:
         if not body:
             return self.job(job_id)
         path = f"/api/jobs/{job_id}"
-        return raw.job(self._net.call("PATCH", path, "change", f"job {job_id}", body=body))
+        try:
+            return raw.job(self._net.call("PATCH", path, "change", f"job {job_id}", body=body))
+        except UnreachableError as error:
+            if error.status == 500 and assignee is not None:
+                # How CVAT answers when there is no such user: NotFoundError says so.
+                self._net.get(f"/api/users/{assignee}", f"user {assignee}")
+            raise
 
     def set_deleted_frames(self, task_id: int, numbers: Sequence[int]) -> None:
         held = self.media(task_id).deleted
@@ -249,6 +255,7 @@ class CvatClient:
         notes.set_guide(self._net, project_id, markdown)
 
     def create_issue(self, job_id: int, frame: int, message: str, position: Sequence[float]) -> int:
+        self.job(job_id)  # a missing one is a 400 that does not say so
         return notes.create_issue(self._net, job_id, frame, message, position)
 
     def webhooks(self, project_id: int) -> tuple[Webhook, ...]:
@@ -258,6 +265,7 @@ class CvatClient:
         return hooks
 
     def ensure_webhook(self, project_id: int, target_url: str, secret: str) -> Webhook:
+        self._exists(project_id, None)
         return subscriptions.ensure(self._net, project_id, target_url, secret)
 
     def ping_webhook(self, webhook_id: int) -> int:

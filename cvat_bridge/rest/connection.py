@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +21,14 @@ import urllib3
 from cvat_sdk.api_client.exceptions import ApiException
 from cvat_sdk.core.exceptions import CvatSdkException
 
-from cvat_bridge.errors import AuthenticationError, ConfigError, GatewayError, UnreachableError
+from cvat_bridge.errors import (
+    AuthenticationError,
+    ConfigError,
+    GatewayError,
+    NotFoundError,
+    UnreachableError,
+    UnsupportedError,
+)
 from cvat_bridge.rest.refusals import Failure, detail_of, refusal
 from cvat_bridge.rest.retries import Deadline, Patience, bounded
 from cvat_bridge.rest.transport import Transport
@@ -215,7 +222,8 @@ class Connection:
 
     def _refusal(self, doing: str, subject: str, failure: Failure, *, writes: bool) -> GatewayError:
         if failure.status == 403 and writes and self.read_only is None:
-            self.probe_token()
+            with suppress(GatewayError):  # what it would add is only advice
+                self.probe_token()
         return refusal(doing, subject, failure, writes=writes, read_only=self.read_only)
 
     def probe_token(self) -> bool | None:
@@ -223,8 +231,8 @@ class Connection:
         if self.read_only is None:
             try:
                 token = self.get("/api/auth/access_tokens/self", "our access token")
-            except GatewayError as error:
-                log.info("could not learn what the token may do: %s", error)
+            except (AuthenticationError, NotFoundError, UnsupportedError) as error:
+                log.info("the server does not tell what the token may do: %s", error)
                 return None
             self.read_only = bool(token["read_only"])
         return self.read_only

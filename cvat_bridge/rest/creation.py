@@ -152,22 +152,26 @@ def _ready(net: Connection, task_id: int, wait: Patience) -> Task:
     pause = shortest
     while True:
         state = _request(net, task_id)
-        task = raw.task(net.get(f"/api/tasks/{task_id}", f"task {task_id}"))
-        if task.size and (state is None or state["status"] == "finished"):
-            return task
         if state is None or state["status"] in {"failed", "finished"}:
-            delete(net, task_id)  # it can never get data any more
-            said = str((state or {}).get("message") or "it ended without any frame").strip()
-            raise GatewayError(
-                "make",
-                f"task {task_id} ({task.name!r})",
-                200,
-                f"CVAT could not read its data: {said[-800:]}",
-            )
+            return _whole(net, task_id, state)
         if deadline.remaining() <= pause:
             raise NotReadyError(
-                f"task {task_id} ({task.name!r}): CVAT is still reading its data after "
-                f"{wait.total:.0f} s ({state['status']}); it is found again by its marker"
+                f"task {task_id}: CVAT is still reading its data after {wait.total:.0f} s "
+                f"({state['status']}); it is found again by its marker"
             )
         wait.sleep(pause)
         pause = min(longest, pause * 1.5)
+
+
+def _whole(net: Connection, task_id: int, state: Mapping[str, Any] | None) -> Task:
+    task = raw.task(net.get(f"/api/tasks/{task_id}", f"task {task_id}"))
+    if task.size and (state is None or state["status"] == "finished"):
+        return task
+    delete(net, task_id)  # it can never get data any more
+    said = str((state or {}).get("message") or "it ended without any frame").strip()
+    raise GatewayError(
+        "make",
+        f"task {task_id} ({task.name!r})",
+        200,
+        f"CVAT could not read its data: {said[-800:]}",
+    )

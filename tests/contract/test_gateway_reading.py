@@ -9,6 +9,7 @@ from tests.contract.conftest import LABELS
 from tests.contract.stage import Stage, pictures
 
 MISSING = 10_000_019
+A_SHAPE = {"type": "rectangle", "frame": 0, "label_id": 1, "points": [1, 1, 2, 2]}
 
 
 def test_a_server_of_a_version_we_know_says_what_it_can_do(stage: Stage):
@@ -149,3 +150,35 @@ def test_functions_of_the_function_host_are_listed(stage: Stage):
 
     assert expected <= {function.id for function in found}
     assert {function.kind for function in found if function.id in expected} == {"detector"}
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("update_job", {"job_id": MISSING, "state": "completed"}),
+        ("create_issue", {"job_id": MISSING, "frame": 0, "message": "?", "position": [1, 2, 3, 4]}),
+        ("delete_annotations", {"job_id": MISSING, "shapes": [{"id": 1, **A_SHAPE}]}),
+        ("set_deleted_frames", {"task_id": MISSING, "numbers": [1]}),
+        ("set_guide", {"project_id": MISSING, "markdown": "# Rules"}),
+        (
+            "ensure_webhook",
+            {"project_id": MISSING, "target_url": "http://127.0.0.1:9/", "secret": "s"},
+        ),
+        ("ping_webhook", {"webhook_id": MISSING}),
+        ("find_task", {"project_id": MISSING, "marker": "m"}),
+    ],
+)
+def test_writing_to_what_is_not_there_is_named(
+    stage: Stage, method: str, arguments: dict[str, object]
+):
+    with pytest.raises(NotFoundError, match=str(MISSING)):
+        getattr(stage.gateway, method)(**arguments)
+
+
+def test_a_job_cannot_go_to_a_user_who_is_not_there(stage: Stage, project_id: int):
+    (job,) = stage.gateway.jobs(task_id=stage.add_task(project_id, pictures(1)))
+
+    with pytest.raises(NotFoundError, match=str(MISSING)):
+        stage.gateway.update_job(job.id, assignee=MISSING)
+
+    assert stage.gateway.job(job.id).assignee is None

@@ -238,6 +238,40 @@ def test_a_refused_write_with_a_read_only_token_says_so(tmp_path: Path):
     assert "read-only" not in read.value.advice
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer(200, {"id": 1, "read_only": False}), False),
+        (Answer(200, {"id": 1, "read_only": True}), True),
+        (Answer(404, {"detail": "Not found."}), None),
+    ],
+)
+def test_what_a_token_may_do_is_told_as_far_as_the_server_tells(
+    tmp_path: Path, answer: Answer, expected: bool | None
+):
+    def answered(asked: Asked) -> Answer:
+        if asked.path == "/api/users/self":
+            return Answer(200, {"id": 4, "username": "bot", "groups": ["user"]})
+        return answer
+
+    with scripted(answered) as server, a_client(server, tmp_path) as gateway:
+        assert gateway.identity().read_only is expected
+
+
+def test_not_learning_what_a_token_may_do_is_an_error(tmp_path: Path):
+    def answered(asked: Asked) -> Answer:
+        if asked.path == "/api/users/self":
+            return Answer(200, {"id": 4, "username": "bot"})
+        return Answer(503)
+
+    with (
+        scripted(answered) as server,
+        a_client(server, tmp_path) as gateway,
+        pytest.raises(UnreachableError),
+    ):
+        gateway.identity()
+
+
 def test_another_page_than_cvats_is_recognised(tmp_path: Path):
     clock = Clock()
     with (

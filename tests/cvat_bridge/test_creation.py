@@ -117,7 +117,7 @@ def test_a_cvat_that_takes_too_long_is_left_to_its_work(tmp_path: Path):
     """NotReadyError; the next call waits for the same task instead of making another."""
     cvat = Cvat({"status": "started"})
     with scripted(cvat) as server, a_client(server, tmp_path) as gateway:
-        with pytest.raises(NotReadyError, match=r"task 10 .*after 300 s \(started\)"):
+        with pytest.raises(NotReadyError, match=r"task 10: .*after 300 s \(started\)"):
             gateway.create_task(SPEC)
 
         assert list(cvat.tasks) == [10]

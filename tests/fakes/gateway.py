@@ -290,6 +290,8 @@ class FakeGateway:
         self._enter("update_job", writes=True)
         changes: dict[str, Any] = {"updated_date": self.server.now()}
         if assignee is not None:
+            if assignee not in self.server.users:
+                raise NotFoundError("read", f"user {assignee}", 404, "Not found.")
             changes["assignee"] = self.server.users[assignee]
         if stage is not None:
             changes.update(stage=stage, state="new")  # CVAT resets the state with the stage
