@@ -19,13 +19,14 @@ SIDE = 32
 BOX = 8.0  # pixels, of every box
 
 
-def network(gain: float) -> onnx.ModelProto:
+def network(gain: float, classes: int) -> onnx.ModelProto:
     """Score of class c at a cell: sigmoid(gain * (mean of channel c in it - 0.5))."""
-    select = np.zeros((2, 3, 1, 1), np.float32)
-    select[0, 0], select[1, 1] = gain / 255, gain / 255
+    select = np.zeros((classes, 3, 1, 1), np.float32)
+    for channel in range(classes):
+        select[channel, channel] = gain / 255
     constants = {
         "select": select,
-        "bias": np.full(2, -gain / 2, np.float32),
+        "bias": np.full(classes, -gain / 2, np.float32),
         "nothing": np.zeros((2, 3, 1, 1), np.float32),
     }
     nodes = [
@@ -49,18 +50,20 @@ def network(gain: float) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def bright_spots(folder: Path, *, gain: float = 4.0) -> Bundle:
-    """Write the bundle; another gain makes another version with other scores."""
+def bright_spots(
+    folder: Path, *, gain: float = 4.0, labels: tuple[str, ...] = ("red", "green")
+) -> Bundle:
+    """Write the bundle, of three labels at most; another gain makes another version."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.onnx"
-        onnx.save(network(gain), path)
+        onnx.save(network(gain, len(labels)), path)
         return write_bundle(
             folder,
             files={"model.onnx": path},
             name="bright spots",
             engine="centernet",
             task="boxes",
-            labels=("red", "green"),
+            labels=labels,
             input_size=(SIDE, SIDE),
             min_score=0.7,
             extra={"stride": STRIDE, "unit": BOX},

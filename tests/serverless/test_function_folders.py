@@ -1,15 +1,24 @@
 """Every engine folder: what CVAT and nuctl ask of its function.yaml, and that its main.py loads."""
 
+import base64
 import importlib
+import io
 import json
+import logging
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import nuclio_sdk
 import pytest
 import yaml
+from PIL import Image
 
 import serverless
 from serverless.describe import faults_in
+from serverless.errors import ModelError
+from tests.serverless.bright_spots import bright_spots, picture
 from trainer.engines import ENGINES
 
 ROOT = Path(serverless.__file__).parent
@@ -84,14 +93,57 @@ class TestFolder:
         assert [word for word in packages if not re.fullmatch(r"[\w-]+==[\d.]+", word)] == []
         assert not any(word.startswith("torch") for word in packages)
 
-    def test_its_handler_imports_without_a_model(self, folder):
+    def test_its_handler_is_found_as_nuclios_wrapper_finds_it(self, folder):
         module, _, function = content(folder)["spec"]["handler"].partition(":")
 
-        found = importlib.import_module(module)
+        found = getattr(importlib.import_module(module), function)
+        # The wrapper takes init_context from the module that the handler says it is of.
+        home = sys.modules[found.__module__]
 
-        assert Path(found.__file__).parent == folder
-        assert callable(getattr(found, function))
-        assert callable(found.init_context)
+        assert Path(home.__file__) == folder / "main.py"
+        assert callable(home.init_context)
+        context = nuclio_sdk.Context(logger=nuclio_sdk.Logger(level=logging.CRITICAL))
+        with pytest.raises(ModelError, match="set BUNDLE"):
+            home.init_context(context)
+
+    def test_what_it_imports_is_what_its_image_installs(self, folder):
+        module = content(folder)["spec"]["handler"].partition(":")[0]
+        script = (
+            f"import json, sys, {module}, trainer.engines.{folder.name}\n"
+            "files = {n.split('.')[0] for n, m in list(sys.modules.items())"
+            " if 'site-packages' in (getattr(m, '__file__', None) or '')}\n"
+            "print(json.dumps(sorted(files)))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        imported = {name for name in json.loads(done.stdout) if not name.startswith("_")}
+
+        assert {"numpy", "cv2", "yaml", "shapely", "PIL"} <= imported
+        # Imported at the first load, not before.
+        assert imported - {"numpy", "cv2", "yaml", "shapely", "PIL"} == set()
 
     def test_an_engine_runs_it(self, folder):
         assert folder.name in ENGINES
+
+
+def test_the_centernet_folder_answers_an_event_from_start_to_end(tmp_path, monkeypatch):
+    """Through the SDK's types, as the wrapper calls it, with a real ONNX bundle."""
+    home = importlib.import_module("serverless.centernet.main")
+    spec = json.loads(content(ROOT / "centernet")["metadata"]["annotations"]["spec"])
+    names = [label["name"] for label in spec]
+    made = bright_spots(tmp_path / "bundle", labels=tuple(names))
+    monkeypatch.setenv("BUNDLE", str(made.path))
+    context = nuclio_sdk.Context(logger=nuclio_sdk.Logger(level=logging.CRITICAL))
+    buffer = io.BytesIO()
+    Image.fromarray(picture((3, 2, 0))).save(buffer, "PNG")
+    body = {"image": base64.b64encode(buffer.getvalue()).decode()}
+
+    home.init_context(context)
+    event = nuclio_sdk.Event(body=body, content_type="application/json", method="POST", path="/")
+    output = nuclio_sdk.Response.from_entrypoint_output(json.dumps, home.handler(context, event))
+
+    assert (output["status_code"], output["content_type"]) == (200, "application/json")
+    assert [(i["label"], i["points"]) for i in json.loads(output["body"])] == [
+        (names[0], [6.0, 10.0, 14.0, 18.0])
+    ]
