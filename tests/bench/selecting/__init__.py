@@ -1,0 +1,1 @@
+"""Parts of tests.bench.selection: the learner of the replays, their figures, and the speed runs."""
