@@ -134,7 +134,11 @@ def _url(process: subprocess.Popen[str], seconds: float, log: Path | None) -> st
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m serverless.host", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m serverless.host",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--store", type=Path, required=True, help="folder of published functions")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=_DEFAULTS.port, help="0 takes a free one")
