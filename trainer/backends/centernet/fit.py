@@ -226,5 +226,8 @@ def _plain(config: FitConfig) -> dict[str, Any]:
 
 
 def _key(dataset: Dataset, config: FitConfig) -> dict[str, str]:
-    text = json.dumps(_plain(config), sort_keys=True, default=str)
+    # Where and for how long a fit runs may change when it is gone on with.
+    free = ("device", "workers", "time_limit")
+    values = {k: v for k, v in _plain(config).items() if k not in free}
+    text = json.dumps(values, sort_keys=True, default=str)
     return {"dataset": dataset.fingerprint, "config": hashlib.sha256(text.encode()).hexdigest()}
