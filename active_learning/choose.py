@@ -108,7 +108,9 @@ def choose(
     control = control_rows(rank, control_size(size, settings.control_share), streams[0])
     if isinstance(chosen, QueryStrategy):
         chosen = _fitted(chosen, pool, state, settings)
-    rows, scores, texts = _strategy_part(chosen, pool, size - len(control), streams[1], control)
+    rows, scores, texts = _strategy_part(
+        chosen, pool, size - len(control), streams[1], control, rank
+    )
     if len(rows) < size - len(control):
         notes["cap_per_group"] = (
             f"{size - len(control) - len(rows)} frames short of the budget: at most "
@@ -213,11 +215,16 @@ def _quotas(
 
 
 def _strategy_part(
-    chosen: Strategy, pool: Pool, budget: int, rng: np.random.Generator, control: IntArray
+    chosen: Strategy,
+    pool: Pool,
+    budget: int,
+    rng: np.random.Generator,
+    control: IntArray,
+    rank: IntArray,
 ) -> tuple[IntArray, FloatArray, list[str]]:
     """Return the rows of the strategy's part, the scores of those and of control, the reasons."""
     if isinstance(chosen, QueryStrategy):
-        picks = chosen.pick(pool, budget=budget, rng=rng, barred=control)
+        picks = chosen.pick(pool, budget=budget, rng=rng, barred=control, rank=rank)
         texts = chosen.reasons(pool, picks)
         return picks.rows, picks.values[np.concatenate([picks.rows, control])], list(texts)
     # A strategy of the team's own does not know the control arm: ask for more and drop those.

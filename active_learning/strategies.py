@@ -98,10 +98,14 @@ class QueryStrategy:
         budget: int,
         rng: np.random.Generator,
         barred: IntArray | None = None,
+        rank: IntArray | None = None,
     ) -> Picks:
-        """Choose rows of the pool, best first, leaving the rows of `barred` alone."""
+        """Choose rows of the pool, best first, leaving the rows of `barred` alone.
+
+        rank: the pool's content_rank, where the caller has it already.
+        """
         values = self.values(pool)
-        rank = content_rank(pool)
+        rank = content_rank(pool) if rank is None else rank
         space = self._space(pool)
         known = self.context.known
         placed = space.place(known) if space is not None and known is not None else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,15 @@ def test_no_object_anywhere_makes_all_frames_equal():
 def test_bad_settings_raise(change, message):
     with pytest.raises(InvalidPoolError, match=message):
         frame_values(VALUES, OFFSETS, **({"aggregation": "max"} | change))
+
+
+@pytest.mark.parametrize("k", [1, 3, 8, 9, 30])
+def test_topk_mean_is_the_mean_of_the_largest_with_ties_and_crowds(k):
+    rng = np.random.default_rng(k)
+    offsets = np.concatenate([[0], np.cumsum(rng.integers(1, 25, 40))])
+    values = np.round(rng.random(offsets[-1]), 1)
+    frames = itertools.pairwise(offsets)
+
+    found = frame_values(values, offsets, aggregation="topk_mean", k=k)
+
+    assert found == pytest.approx([np.sort(values[a:b])[::-1][:k].mean() for a, b in frames])
