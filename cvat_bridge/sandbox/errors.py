@@ -18,6 +18,11 @@ def invalid(body: Any) -> ApiError:
     return ApiError(400, [body] if isinstance(body, str) else body)
 
 
+def refused(text: str) -> ApiError:
+    """Say in one plain text what is wrong, as CVAT's function calls do."""
+    return ApiError(400, text)
+
+
 def not_found(kind: str) -> ApiError:
     """Say that there is no such object."""
     return ApiError(404, {"detail": f"No {kind} matches the given query."})

@@ -22,7 +22,7 @@ from cvat_bridge.sandbox import (
 )
 from cvat_bridge.sandbox.annotations import Objects
 from cvat_bridge.sandbox.call import Answer, Call, Route
-from cvat_bridge.sandbox.errors import invalid
+from cvat_bridge.sandbox.errors import invalid, refused
 from cvat_bridge.sandbox.functions import Function
 from cvat_bridge.sandbox.mapping import Target
 from cvat_bridge.sandbox.state import Row, State
@@ -42,7 +42,7 @@ def _frame(state: State, task: Row, number: Any) -> bytes:
     data = state.db.get("data", task["data_id"])
     if data is None or not isinstance(number, int) or not 0 <= number < data["size"]:
         size = data["size"] if data else 0
-        raise invalid(
+        raise refused(
             f"Invalid frame '{number}'. The frame number should be in the [0, {size}] range"
         )
     return media.original(state, data, number)[0]
@@ -50,7 +50,7 @@ def _frame(state: State, task: Row, number: Any) -> bytes:
 
 def _need(function: Function, body: Mapping[str, Any], name: str) -> Any:
     if body.get(name) is None:
-        raise invalid(
+        raise refused(
             f"`{function.id}` lambda function was called without mandatory argument: {name}"
         )
     return body[name]
@@ -117,7 +117,7 @@ def _unsigned(function: Function, signed: str | None) -> Any:
     text, _, _ = signed.rpartition(":")
     state = json.loads(text) if text else None
     if not text or not hmac.compare_digest(_signed(function, state), signed):
-        raise invalid("Invalid or expired tracker state")
+        raise refused("Invalid or expired tracker state")
     return state
 
 
@@ -151,22 +151,27 @@ def _unsaved(found: Objects) -> dict[str, Any]:
     return annotations.whole(shown)
 
 
+def _scope(call: Call, function_id: str, body: Mapping[str, Any]) -> tuple[Row | None, Row]:
+    """Give the job (if one is named, it decides) and the task of a call."""
+    job_id, task_id = body.get("job"), body.get("task")
+    for table, row_id in (("job", job_id), ("task", task_id)):
+        if row_id is not None and call.db.get(table, row_id) is None:
+            raise invalid(f"{table.capitalize()} matching query does not exist.")
+    if job_id is not None:
+        return permissions.job(call, job_id)
+    if task_id is None:
+        raise refused(f"`{function_id}` lambda function was run with wrong arguments ('task')")
+    return None, permissions.task(call, task_id)
+
+
 def _call(call: Call, function_id: str) -> Answer:
     body = call.fields()
-    job_id, task_id = body.get("job"), body.get("task")
-    if job_id is not None:
-        job, task = permissions.job(call, job_id)
-    elif task_id is not None:
-        job, task = None, permissions.task(call, task_id)
-    else:
-        raise invalid("At least one of the `job` or `task` must be specified")
+    job, task = _scope(call, function_id, body)
     function = functions.get(call.state, function_id)
-    if job is not None and task_id is not None and task_id != task["id"]:
-        raise invalid("Job task ID does not match task ID")
     labels_to = targets(call.state, function, task, body.get("mapping"))
-    if job is not None and isinstance(body.get("frame"), int):
-        if body["frame"] not in jobs.frames(job):
-            raise invalid("The frame is outside the job range")
+    frame = body.get("frame")
+    if job is not None and isinstance(frame, int) and frame not in jobs.frames(job):
+        raise refused("The frame is outside the job range")
     if function.kind == "detector":
         region = regions.parse(body["roi"]) if body.get("roi") is not None else None
         found = detect(

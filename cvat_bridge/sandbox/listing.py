@@ -151,19 +151,19 @@ def _plain(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
+def _rank(value: Any) -> tuple[bool, Any]:
+    """Sort as PostgreSQL does: nulls last when rising, first when falling."""
+    return value is None, 0 if value is None else value
+
+
 def _sorted(call: Call, rows: list[Row], index: Index) -> list[Row]:
-    rows = sorted(rows, key=lambda row: row["id"], reverse=not index.ascending)
-    for key in reversed([key for key in call.query.get("sort", "").split(",") if key]):
+    keys = [key for key in call.query.get("sort", "").split(",") if key]
+    asked = any(key.lstrip("-") in index.logic for key in keys)
+    rows = sorted(rows, key=lambda row: row["id"], reverse=not (asked or index.ascending))
+    for key in reversed(keys):
         name = key.lstrip("-")
         if name in index.logic:
-            rows.sort(
-                key=lambda row: (
-                    (row.get(name) is not None, row.get(name) or 0, row["id"])
-                    if isinstance(row.get(name), (int, type(None)))
-                    else (True, str(row.get(name)), row["id"])
-                ),
-                reverse=key.startswith("-"),
-            )
+            rows.sort(key=lambda row: _rank(row.get(name)), reverse=key.startswith("-"))
     return rows
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cvat_bridge.sandbox import labels
-from cvat_bridge.sandbox.errors import invalid
+from cvat_bridge.sandbox.errors import refused
 from cvat_bridge.sandbox.state import Db, Row
 
 
@@ -65,12 +65,12 @@ def given(
     found: dict[str, Target] = {}
     for name, item in asked.items():
         if name not in models:
-            raise invalid(f'Invalid mapping. Unknown model label "{name}"')
+            raise refused(f'Invalid mapping. Unknown model label "{name}"')
         if item["name"] not in tasks:
-            raise invalid(f'Invalid mapping. Unknown db label "{item["name"]}"')
+            raise refused(f'Invalid mapping. Unknown db label "{item["name"]}"')
         model, label = models[name], tasks[item["name"]]
         if not compatible(model["type"], label["type"]):
-            raise invalid(
+            raise refused(
                 f'Invalid mapping. Model label "{name}" and database label "{item["name"]}" '
                 "are not compatible"
             )
@@ -79,9 +79,9 @@ def given(
         chosen: dict[str, Row] = {}
         for model_name, task_name in (item.get("attributes") or {}).items():
             if model_name not in offered:
-                raise invalid(f'Invalid mapping. Unknown model attribute "{model_name}"')
+                raise refused(f'Invalid mapping. Unknown model attribute "{model_name}"')
             if task_name not in own:
-                raise invalid(f'Invalid mapping. Unknown db attribute "{task_name}"')
+                raise refused(f'Invalid mapping. Unknown db attribute "{task_name}"')
             chosen[model_name] = own[task_name]
         parts = (
             given(db, item["sublabels"], model["sublabels"], _parts(db, label))

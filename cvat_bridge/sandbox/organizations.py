@@ -17,7 +17,7 @@ ROLES = ("worker", "supervisor", "maintainer", "owner")
 _INDEX = Index(
     equal=("name", "slug"), logic=("name", "slug", "id", "owner"), search=("name", "owner", "slug")
 )
-_MEMBER_INDEX = Index(equal=("role",), logic=("user", "role", "id"), search=("user", "role"))
+_MEMBER_INDEX = Index(equal=("role", "user"), logic=("user", "role", "id"), search=("user", "role"))
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,9 @@ def _member(call: Call, row: Row) -> dict[str, Any]:
 
 def _members(call: Call) -> Answer:
     place = context(call)
+    names = {row["id"]: row["username"] for row in call.db.all("SELECT * FROM user")}
     rows = [
-        row
+        {**row, "user": names.get(row["user_id"])}
         for row in call.db.all("SELECT * FROM membership")
         if place.holds(row["organization_id"])
         and (call.is_admin or role(call, row["organization_id"]))
@@ -232,6 +233,8 @@ def _invite(call: Call) -> Answer:
     if place.organization is None:
         raise forbidden()
     _manages(call, place.organization["id"])
+    if "@" not in taken["email"]:
+        raise invalid({"email": ["Enter a valid email address."]})
     user = call.db.one("SELECT * FROM user WHERE email = ?", taken["email"])
     if user is None:
         raise ApiError(500, "No account has this e-mail, and no mail can be sent")

@@ -43,7 +43,8 @@ def serve(
     admin = next(user for user in wanted if user.is_admin)
     row = state.db.one("SELECT id FROM user WHERE username = ?", admin.username) or {}
     _, token = tokens.issue(state, row["id"], "sandbox", read_only=False, expires=None)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # with the protocol named, asyncio turns Nagle's algorithm off: 40 ms a request otherwise
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     url = f"http://{host}:{listener.getsockname()[1]}"

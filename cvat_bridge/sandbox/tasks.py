@@ -46,7 +46,7 @@ _INDEX = Index(
     ),
     logic=_LOGIC,
     numeric=("project_id",),
-    search=("project_name", "name", "owner", "assignee", "subset"),
+    search=("project_name", "name", "owner", "assignee", "subset", "tracker_link"),
     choices={
         "status": STATUSES,
         "mode": ("annotation", "interpolation"),
@@ -207,9 +207,9 @@ def _create(call: Call) -> Answer:
         **storages(taken),
     )
     labels.save(call, taken.get("labels", ()), task_id=task_id)
+    events.created(call, "task", task_id)
     if project_id is not None:
         records.change(call, "project", project_id, updated_date=now())
-    events.created(call, "task", task_id)
     return Answer(201, view(call, permissions.task(call, task_id)))
 
 
@@ -219,14 +219,15 @@ def _patch(call: Call, task_id: int) -> Answer:
     if task["project_id"] is None:  # a project's labels are not changed through its tasks
         labels.save(call, taken.get("labels", ()), task_id=task_id)
     plain = ("name", "bug_tracker", "owner_id", "subset")
+    seen: dict[str, str] = {}
     columns = {name: taken[name] for name in plain if name in taken}
     if "assignee_id" in taken and taken["assignee_id"] != task["assignee_id"]:
         columns["assignee_id"] = account(call, taken["assignee_id"])
-        columns["assignee_updated_date"] = now()
+        seen["assignee_updated_date"] = now()  # CVAT tells this date once and does not keep it
     records.change(call, "task", task_id, updated_date=now(), **columns, **storages(taken))
     if task["project_id"] is not None:
         records.change(call, "project", task["project_id"], updated_date=now())
-    return Answer(200, view(call, permissions.task(call, task_id)))
+    return Answer(200, {**view(call, permissions.task(call, task_id)), **seen})
 
 
 def remove(call: Call, task_id: int) -> None:

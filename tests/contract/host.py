@@ -27,6 +27,10 @@ _KINDS: dict[str, dict[str, str]] = {
     "toy-interactor": {"name": "Toy interactor", "type": "interactor", "version": "2", "spec": "",
                        "min_pos_points": "4", "min_neg_points": "-1",
                        "help_message": "Put 4 extreme points", "animated_gif": ""},
+    "toy-shapes-interactor": {"name": "Toy shapes interactor", "type": "interactor",
+                              "version": "2", "spec": "", "min_pos_points": "1"},
+    "toy-odd-detector": {"name": "Toy odd detector", "type": "detector", "version": "1",
+                         "spec": json.dumps(_LABELS)},
     "toy-box-interactor": {"name": "Toy box interactor", "type": "interactor", "version": "2",
                            "spec": "", "min_pos_points": "0", "min_neg_points": "0",
                            "startswith_box_optional": "true", "help_message": "clicks and/or box"},
@@ -61,6 +65,29 @@ def _detected(width: int, height: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def _circles(x: float, y: float) -> list[dict[str, Any]]:
+    found = []
+    for radius, confidence in ((8, "0.95"), (4, "0.40")):
+        steps = range(-radius, radius + 1)
+        bits = [int(dx * dx + dy * dy <= radius * radius) for dy in steps for dx in steps]
+        runs, value, length = [], 0, 0
+        for bit in [*bits, -1]:
+            if bit == value:
+                length += 1
+            else:
+                runs.append(length)
+                value, length = bit, 1
+        box = [x - radius, y - radius, x + radius, y + radius]
+        found.append(
+            {
+                "type": "mask",
+                "points": [*runs, *box],
+                "attributes": [{"spec_id": 0, "value": confidence}],
+            }
+        )
+    return found
+
+
 @dataclass
 class Host:
     """Where the host listens, and what it was asked: headers and body of each invocation."""
@@ -91,6 +118,8 @@ def hosting() -> Iterator[Host]:
                 width, height = image.size
             if self.headers["x-nuclio-function-name"] == "toy-detector":
                 self._answer(200, _detected(width, height))
+            elif self.headers["x-nuclio-function-name"] == "toy-shapes-interactor":
+                self._answer(200, {"shapes": _circles(*body["pos_points"][0])})
             else:
                 self._answer(200, {"mask": [[0] * width for _ in range(height)]})
 

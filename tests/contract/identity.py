@@ -99,6 +99,8 @@ class Identity:
     def match(self, recorded: Any, actual: Any, kind: str | None) -> None:
         """Walk an answer and the recorded one side by side and learn the ids."""
         if isinstance(recorded, list) and isinstance(actual, list):
+            if kind and len(recorded) != len(actual):
+                return  # who is who cannot be told
             for left, right in zip(recorded, actual, strict=False):
                 self.match(left, right, kind)
         elif isinstance(recorded, dict) and isinstance(actual, dict):
@@ -129,8 +131,16 @@ class Identity:
         by_id = {item.get("id"): item for item in actual}
         taken = [by_id.pop(self.known.get((kind, item.get("id")), -1), None) for item in recorded]
         rest = [item for item in actual if item.get("id") in by_id]
-        return [rest.pop(0) if item is None and rest else item for item in taken if
-                item is not None or rest] + rest
+        for index, (item, found) in enumerate(zip(recorded, taken, strict=True)):
+            if found is None:
+                alike = (one for one in rest if _look(one) == _look(item))
+                taken[index] = next(alike, None)
+                rest = [one for one in rest if one is not taken[index]]
+        return [
+            rest.pop(0) if item is None and rest else item
+            for item in taken
+            if item is not None or rest
+        ] + rest
 
     def body(self, value: Any, kind: str | None = None) -> Any:
         """Give a request body with the ids of the replayed server."""
@@ -158,7 +168,8 @@ class Identity:
         place = "/".join(self._request_id(part) for part in place.split("/"))
         if not query:
             return place
-        pairs = [(key, self._term(key, text)) for key, text in parse_qsl(query, True)]
+        kind = kind_of(place)
+        pairs = [(key, self._term(key, text, kind)) for key, text in parse_qsl(query, True)]
         return f"{place}?{urlencode(pairs)}"
 
     def _segment(self, name: str, number: int) -> int:
@@ -176,28 +187,36 @@ class Identity:
         )
         return quote(text, safe="")
 
-    def _term(self, key: str, text: str) -> str:
+    def _term(self, key: str, text: str, kind: str | None) -> str:
         if key == "filter":
             try:
-                return json.dumps(self._rule(json.loads(text)))
+                return json.dumps(self._rule(json.loads(text), kind))
             except ValueError:
                 return text
         if key in _KEYS and text.isdigit():
             return str(self.actual(_KEYS[key], int(text)))
         return text
 
-    def _rule(self, rule: Any) -> Any:
-        if isinstance(rule, list):
-            if len(rule) == 2 and isinstance(rule[0], dict) and "var" in rule[0]:
-                kind = _KEYS.get(rule[0]["var"])
-                if kind and isinstance(rule[1], int):
-                    return [rule[0], self.actual(kind, rule[1])]
-                if kind and isinstance(rule[1], list):
-                    return [rule[0], [self.actual(kind, one) for one in rule[1]]]
-            return [self._rule(item) for item in rule]
+    def _rule(self, rule: Any, kind: str | None) -> Any:
+        """Give a JSON Logic rule with the ids of the replayed server."""
         if isinstance(rule, dict):
-            return {key: self._rule(item) for key, item in rule.items()}
-        return rule
+            return {key: self._rule(item, kind) for key, item in rule.items()}
+        if not isinstance(rule, list):
+            return rule
+        names = [item["var"] for item in rule if isinstance(item, dict) and "var" in item]
+        of = kind if names == ["id"] else _KEYS.get(names[0]) if len(names) == 1 else None
+        return [self._compared(item, of, kind) for item in rule]
+
+    def _compared(self, item: Any, of: str | None, kind: str | None) -> Any:
+        if of and isinstance(item, list):
+            return [self._compared(one, of, kind) for one in item]
+        if of and isinstance(item, int) and not isinstance(item, bool):
+            return self.actual(of, item)
+        return self._rule(item, kind)
+
+
+def _look(item: dict[str, Any]) -> tuple[Any, ...]:
+    return item.get("frame"), item.get("type"), item.get("points")
 
 
 def _inside(key: str, kind: str | None) -> str | None:

@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -40,9 +41,13 @@ class Replay:
     seen: dict[str, tuple[str, str]] = field(default_factory=dict)
     uploads: dict[str, bytes] = field(default_factory=dict)
     session: requests.Session = field(default_factory=requests.Session)
+    client: requests.Session = field(default_factory=lambda: _without_cookies())
 
     def prepare(self) -> None:
         """Make the projects and tasks that were there before the recording began."""
+        for token in self._get("/api/auth/access_tokens")["results"]:
+            path = f"{self.url}/api/auth/access_tokens/{token['id']}"
+            self.client.delete(path, auth=ADMIN, timeout=60).raise_for_status()
         for organization in self.recording.setup.get("organizations", ()):
             made = self._post("/api/organizations", {"slug": organization["slug"]})
             self.ids.learn("organization", organization["id"], made["id"])
@@ -90,6 +95,12 @@ class Replay:
         rows, here = recorded.get("results"), actual.get("results")
         if not rows or here is None or not all("id" in row for row in [*rows, *here]):
             return recorded, actual, []
+        if kind == "membership":  # the answer to an invitation does not name it
+            by_user = {row["user"]["id"]: row for row in here}
+            for row in rows:
+                if row["user"] and row["user"]["id"] in by_user:
+                    self.ids.learn(kind, row["id"], by_user[row["user"]["id"]]["id"])
+        self.ids.match(rows, here, kind)
         known = [row for row in rows if self.ids.knows(kind, row["id"])]
         if not known:
             return recorded, actual, []
@@ -154,8 +165,10 @@ class Replay:
         elif exchange.body is not None:
             kind = headers.get("Content-Type", "")
             text = exchange.body if isinstance(exchange.body, str) else None
-            body = text if text is not None else json.dumps(
-                self.ids.body(exchange.body, _body_kind(exchange))
+            body = (
+                text
+                if text is not None
+                else json.dumps(self.ids.body(exchange.body, _body_kind(exchange)))
             )
             more["data"] = self._placed(body).encode()
             headers.setdefault("Content-Type", kind or "application/json")
@@ -167,10 +180,15 @@ class Replay:
         )
         for recorded, actual in self.secrets.items():
             path = path.replace(recorded, actual)
-        send = self.session.request if exchange.user.startswith("session") else requests.request
+        keeps = exchange.user.startswith("session")
+        send = self.session.request if keeps else self.client.request
         response = send(
-            exchange.method, self.url + path, headers=headers, timeout=60,
-            allow_redirects=False, **more,
+            exchange.method,
+            self.url + path,
+            headers=headers,
+            timeout=60,
+            allow_redirects=False,
+            **more,
         )
         if "Upload-Length" in headers and "Location" in response.headers:
             self._begin_upload(exchange, response)
@@ -179,16 +197,30 @@ class Replay:
 
     def _settle(self, exchange: Exchange, response: requests.Response) -> None:
         """Wait for background work, for the recorded one was waited for as well."""
+        batch = exchange.method == "POST" and exchange.path == "/api/lambda/requests"
+        if batch and response.status_code == 200:
+            self._finish_batch(response.json()["id"])
         if response.status_code != 202 or not response.content:
             return
         request_id = response.json().get("rq_id")
         if request_id:
             self._wait(request_id)
 
+    def _finish_batch(self, batch_id: str) -> None:
+        end = time.monotonic() + _WAIT_S
+        while time.monotonic() < end:
+            state = self._get(f"/api/lambda/requests/{batch_id}")
+            if state["status"] in {"finished", "failed"}:
+                return
+            time.sleep(0.02)
+        raise TimeoutError(batch_id)
+
     def _wait(self, request_id: str) -> dict[str, Any]:
         end = time.monotonic() + _WAIT_S
         while time.monotonic() < end:
-            answer = requests.get(f"{self.url}/api/requests/{request_id}", auth=ADMIN, timeout=30)
+            answer = self.client.get(
+                f"{self.url}/api/requests/{request_id}", auth=ADMIN, timeout=30
+            )
             state: dict[str, Any] = answer.json()
             if not isinstance(state, dict) or state["status"] in {"finished", "failed"}:
                 return state
@@ -223,8 +255,11 @@ class Replay:
 
     def _file(self, name: str) -> bytes:
         if name.endswith(".mp4"):
-            return video(self.scratch / "upload.mp4", frames=self.recording.setup.get(
-                "video_frames", 12), size=self._size())
+            return video(
+                self.scratch / "upload.mp4",
+                frames=self.recording.setup.get("video_frames", 12),
+                size=self._size(),
+            )
         return picture(name, self._size())
 
     def _begin_upload(self, exchange: Exchange, response: requests.Response) -> None:
@@ -283,17 +318,17 @@ class Replay:
         return {**body, "password": right if status == 200 else "wrong"}
 
     def _post(self, path: str, body: Any, **more: Any) -> Any:
-        answer = requests.post(f"{self.url}{path}", json=body, auth=ADMIN, timeout=60, **more)
+        answer = self.client.post(f"{self.url}{path}", json=body, auth=ADMIN, timeout=60, **more)
         answer.raise_for_status()
         return answer.json()
 
     def _get(self, path: str) -> Any:
-        answer = requests.get(f"{self.url}{path}", auth=ADMIN, timeout=60)
+        answer = self.client.get(f"{self.url}{path}", auth=ADMIN, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
     def _patch(self, path: str, body: Any) -> None:
-        requests.patch(f"{self.url}{path}", json=body, auth=ADMIN, timeout=60).raise_for_status()
+        self.client.patch(f"{self.url}{path}", json=body, auth=ADMIN, timeout=60).raise_for_status()
 
     def _prepare_project(self, project: dict[str, Any]) -> None:
         made = self._post(
@@ -308,8 +343,10 @@ class Replay:
     def _annotate(self, recorded: dict[str, Any], task_id: int) -> None:
         body = {kind: recorded[kind] for kind in ("tags", "shapes", "tracks")}
         plain = json.loads(json.dumps(body), object_hook=_without_id)
-        answer = requests.put(
-            f"{self.url}/api/tasks/{task_id}/annotations", json=self.ids.body(plain), auth=ADMIN,
+        answer = self.client.put(
+            f"{self.url}/api/tasks/{task_id}/annotations",
+            json=self.ids.body(plain),
+            auth=ADMIN,
             timeout=60,
         )
         answer.raise_for_status()
@@ -345,9 +382,12 @@ class Replay:
             f"client_files[{index}]": (name, picture(name, (width, height)))
             for index, (name, width, height) in enumerate(task["frames"])
         }
-        answer = requests.post(
-            f"{self.url}/api/tasks/{task_id}/data", data={**fields, "sorting_method": "predefined"},
-            files=files, auth=ADMIN, timeout=60,
+        answer = self.client.post(
+            f"{self.url}/api/tasks/{task_id}/data",
+            data={**fields, "sorting_method": "predefined"},
+            files=files,
+            auth=ADMIN,
+            timeout=60,
         )
         answer.raise_for_status()
         state = self._wait(answer.json()["rq_id"])
@@ -364,6 +404,12 @@ class Replay:
             self._patch(f"/api/jobs/{job_id}", {"assignee": self.ids.actual("user", user)})
         for recorded, columns in task.get("changed_jobs", {}).items():
             self._patch(f"/api/jobs/{self.ids.actual('job', int(recorded))}", columns)
+
+
+def _without_cookies() -> requests.Session:
+    client = requests.Session()
+    client.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
 
 
 def _id(answer: Any) -> Any:
