@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from active_learning.class_need import class_need, presence
 from active_learning.control import control_rows, control_size, interleave
-from active_learning.cost import CostModel, expected_seconds
+from active_learning.cost import expected_seconds
 from active_learning.errors import InvalidPoolError
 from active_learning.ordering import content_rank
 from active_learning.picks import Context
 from active_learning.pool import FloatArray, IntArray, Pool, ProjectState, Selection, Strategy
 from active_learning.reasons import CONTROL
+from active_learning.settings import SelectionSettings
 from active_learning.stopping import advice
 from active_learning.strategies import (
     DEFAULT_STRATEGY,
@@ -24,69 +24,9 @@ from active_learning.strategies import (
     strategy,
 )
 
+__all__ = ["SelectionSettings", "choose"]
+
 COLD_START, INFORMED = "cold start", "uncertainty and diversity"
-
-
-@dataclass(frozen=True)
-class SelectionSettings:
-    """How a batch is chosen.
-
-    strategy: a name of STRATEGIES, or "auto": cold_start until a trusted model has looked at the
-        pool, then uncertainty_diversity.
-    cold_start: the strategy of the first rounds. min_labelled: with fewer labelled frames than
-        this, "auto" stays with the cold start even if the model is trusted.
-    control_share: part of the batch drawn at random, at least one frame from a budget of 5.
-    cap_per_group: most frames of one video or scene in the strategy's part, or None. It is
-        never lifted, so a pool of few groups may give less than the budget.
-    class_need: 0 ignores classes, 1 weighs objects by rarity and low AP, 2 doubly so.
-    class_quotas: class name → frames of the batch that seem to show it, before all others.
-    near_duplicate: two frames nearer than this share of the pool's typical distance are not both
-        chosen while others are left; 0 bars exact copies alone, None bars nothing.
-    candidates: the diverse selector sees candidates * budget of the most informative frames.
-    k, empty_place: see aggregate.frame_values.
-    gain_per_second: choose by gain per second of a person, `cost` giving the seconds.
-    stop_gain: AP that the next batch must promise, below which the advice is to stop.
-    """
-
-    strategy: str = "auto"
-    cold_start: str = "typiclust"
-    min_labelled: int = 0
-    control_share: float = 0.10
-    cap_per_group: int | None = None
-    class_need: float = 1.0
-    class_quotas: Mapping[str, int] = field(default_factory=dict)
-    near_duplicate: float | None = 0.05
-    candidates: float | None = 4.0
-    k: int = 3
-    empty_place: float = 0.0
-    gain_per_second: bool = False
-    cost: CostModel = field(default_factory=CostModel)
-    stop_gain: float = 0.002
-
-    def __post_init__(self) -> None:
-        """Report every fault at once."""
-        faults = []
-        if not 0 <= self.control_share <= 1:
-            faults.append(f"control_share must lie in 0..1, found {self.control_share}")
-        if self.cap_per_group is not None and self.cap_per_group < 1:
-            faults.append(f"cap_per_group must be 1 or more, found {self.cap_per_group}")
-        if self.near_duplicate is not None and not 0 <= self.near_duplicate < np.inf:
-            faults.append(f"near_duplicate must be 0 or more, found {self.near_duplicate}")
-        if self.candidates is not None and not 1 <= self.candidates < np.inf:
-            faults.append(f"candidates must be 1 or more, found {self.candidates}")
-        if not 0 <= self.class_need < np.inf:
-            faults.append(f"class_need must be 0 or more, found {self.class_need}")
-        if self.k < 1:
-            faults.append(f"k must be 1 or more, found {self.k}")
-        if not 0 <= self.empty_place <= 1:
-            faults.append(f"empty_place must lie in 0..1, found {self.empty_place}")
-        faults += [
-            f"class_quotas[{name!r}] must be 0 or more, found {wanted}"
-            for name, wanted in self.class_quotas.items()
-            if wanted < 0
-        ]
-        if faults:
-            raise InvalidPoolError("\n".join(faults))
 
 
 def choose(

@@ -1,0 +1,246 @@
+"""A query strategy: measure x aggregation x selector, with what the project knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from active_learning.aggregate import frame_values
+from active_learning.class_need import object_weights
+from active_learning.cold_start import probcover, typiclust
+from active_learning.distances import Float32Array, Space, squared_distances
+from active_learning.errors import EmptyPoolError, InvalidPoolError
+from active_learning.k_center import k_center
+from active_learning.k_means_pp import k_means_pp
+from active_learning.limits import Limits
+from active_learning.measures import MEASURES
+from active_learning.ordering import content_rank, top_rows
+from active_learning.picks import Context, Picks
+from active_learning.pool import FloatArray, IntArray, Pool, Selection
+from active_learning.reasons import reasons
+from active_learning.selectors import (
+    Choice,
+    Selector,
+    random,
+    take_in_order,
+    top_k,
+    weighted_random,
+)
+
+SELECTORS: dict[str, Selector] = {
+    "top_k": top_k,
+    "random": random,
+    "weighted_random": weighted_random,
+    "k_center": k_center,
+    "k_means_pp": k_means_pp,
+    "typiclust": typiclust,
+    "probcover": probcover,
+}
+_LEAST_CANDIDATES = 50
+DIVERSE = frozenset({"k_center", "k_means_pp", "typiclust", "probcover"})
+
+
+@dataclass(frozen=True, eq=False)
+class QueryStrategy:
+    """One strategy, as a value that can be called and changed with dataclasses.replace.
+
+    measure: a name of MEASURES; "scores" reads Pool.scores; None makes all frames equal.
+    aggregation, k, empty_place: see `aggregate.frame_values`.
+    candidates: a diverse selector sees only the best candidates * budget frames (at least 50),
+        or all of them when None. cap_per_group, near_duplicate: see `limits.Limits`.
+    """
+
+    name: str
+    selector: str
+    measure: str | None = None
+    aggregation: str = "topk_mean"
+    k: int = 3
+    empty_place: float = 0.0
+    candidates: float | None = None
+    cap_per_group: int | None = None
+    near_duplicate: float | None = None
+    context: Context = field(default_factory=Context)
+
+    def __call__(self, pool: Pool, *, budget: int, rng: np.random.Generator) -> Selection:
+        """Choose as `pool.Strategy` promises."""
+        check_budget(pool, budget)
+        picks = self.pick(pool, budget=budget, rng=rng)
+        return Selection(
+            ids=pool.ids[picks.rows],
+            scores=picks.values[picks.rows],
+            reasons=self.reasons(pool, picks),
+            arms=np.full(len(picks.rows), "strategy"),
+            weights=np.full(len(picks.rows), np.nan),
+            strategy=self.name,
+        )
+
+    def values(self, pool: Pool) -> FloatArray:
+        """Return (N,) what each frame is worth by itself: measure * class need, per second."""
+        worth = self._worth(pool)
+        seconds = self.context.seconds
+        if seconds is None:
+            return worth
+        if seconds.shape != worth.shape or not np.isfinite(seconds).all() or (seconds <= 0).any():
+            raise InvalidPoolError(
+                f"seconds must be ({len(worth)},), finite and above 0, found {seconds.shape}"
+            )
+        return worth / seconds
+
+    def reasons(self, pool: Pool, picks: Picks) -> tuple[str, ...]:
+        """Return one short true sentence a taken frame."""
+        return reasons(pool, picks, context=self.context, informed=self.measure is not None)
+
+    def pick(
+        self,
+        pool: Pool,
+        *,
+        budget: int,
+        rng: np.random.Generator,
+        barred: IntArray | None = None,
+        rank: IntArray | None = None,
+    ) -> Picks:
+        """Choose rows of the pool, best first, leaving the rows of `barred` alone.
+
+        rank: the pool's content_rank, where the caller has it already.
+        """
+        values = self.values(pool)
+        rank = content_rank(pool) if rank is None else rank
+        space = self._space(pool)
+        known = self.context.known
+        placed = space.place(known) if space is not None and known is not None else None
+        open_rows = np.ones(len(pool), bool)
+        if barred is not None:
+            open_rows[barred] = False
+        limits = Limits(
+            open_rows,
+            groups=pool.groups,
+            cap=self.cap_per_group,
+            space=space,
+            radius=self.near_duplicate,
+            known=placed,
+        )
+        choice = Choice(values=values, rank=rank, rng=rng, space=space, known=placed)
+        taken = self._quotas(choice, limits, budget)
+        taken += self._select(choice, limits, budget - len(taken), taken)
+        # A selector that sees a part of the pool (cold start) may leave frames that are no twins.
+        taken += take_in_order(values, rank, limits, budget=budget - len(taken)).tolist()
+        distinct = len(taken)
+        limits.lift_duplicates()
+        taken += take_in_order(values, rank, limits, budget=budget - distinct).tolist()
+        rows = np.asarray(taken, np.int64)
+        gaps = None if space is None else _gaps(space.rows(rows), placed)
+        return Picks(rows, values, limits.whys, gaps, len(rows) - distinct)
+
+    def _worth(self, pool: Pool) -> FloatArray:
+        if self.measure is None:
+            return np.ones(len(pool))
+        if self.measure == "scores":
+            if pool.scores is None:
+                raise InvalidPoolError(f"{self.name} reads pool.scores and the pool has none")
+            return np.asarray(pool.scores, float)
+        if self.measure not in MEASURES:
+            raise InvalidPoolError(
+                f"no measure {self.measure!r}; there are scores, {', '.join(sorted(MEASURES))}"
+            )
+        if pool.objects is None:
+            raise InvalidPoolError(
+                f"{self.name} reads candidate objects and the pool has none: predict the pool "
+                "first, or choose a cold-start strategy such as typiclust"
+            )
+        need = self.context.class_need
+        return frame_values(
+            MEASURES[self.measure](pool.objects),
+            pool.objects.offsets,
+            aggregation=self.aggregation,
+            k=self.k,
+            empty_place=self.empty_place,
+            weights=None if need is None else object_weights(pool.objects, need),
+        )
+
+    def _space(self, pool: Pool) -> Space | None:
+        wanted = self.selector in DIVERSE or self.near_duplicate is not None
+        if pool.embeddings is None or not pool.embeddings.shape[1] or not wanted:
+            return None
+        return Space.of(pool.embeddings)
+
+    def _quotas(self, choice: Choice, limits: Limits, budget: int) -> list[int]:
+        taken: list[int] = []
+        for name, rows, wanted in self.context.quotas:
+            before = limits.open
+            limits.open = before & rows
+            fresh = take_in_order(
+                choice.values, choice.rank, limits, budget=min(wanted, budget - len(taken))
+            ).tolist()
+            limits.open = before
+            limits.open[fresh] = False
+            limits.whys.update(dict.fromkeys(fresh, f"seems to show {name}, which has a quota"))
+            taken += fresh
+        return taken
+
+    def _select(self, choice: Choice, limits: Limits, budget: int, taken: list[int]) -> list[int]:
+        if budget < 1:
+            return []
+        select = SELECTORS[self.selector]
+        if choice.space is not None and taken:
+            done = choice.space.rows(np.array(taken))
+            known = done if choice.known is None else np.concatenate([choice.known, done])
+            choice = replace(choice, known=known)
+        if self.candidates is None or choice.space is None:
+            return [int(row) for row in select(choice, limits, budget=budget)]
+        # Near-duplicates among the candidates may leave the batch short; then twice as many of
+        # the next best are looked at, and so on to the end of the pool.
+        fresh: list[int] = []
+        seen = ~limits.open
+        count = max(_LEAST_CANDIDATES, round(self.candidates * budget))
+        while len(fresh) < budget and not seen.all():
+            rows = np.flatnonzero(~seen)
+            rows = rows[top_rows(choice.values[rows], count, choice.rank[rows])]
+            seen[rows] = True
+            fresh += self._select_among(rows, choice, limits, budget - len(fresh))
+            count *= 2
+        return fresh
+
+    def _select_among(
+        self, rows: IntArray, choice: Choice, limits: Limits, budget: int
+    ) -> list[int]:
+        """Let the selector see these rows only, numbered anew, and number its answer back."""
+        if choice.space is None:
+            return []
+        narrowed = Choice(
+            values=choice.values[rows],
+            rank=np.argsort(np.argsort(choice.rank[rows])),
+            rng=choice.rng,
+            space=choice.space.subset(rows),
+            known=choice.known,
+        )
+        part = limits.narrowed(rows, narrowed.space)
+        picked = SELECTORS[self.selector](narrowed, part, budget=budget)
+        chosen = [int(row) for row in rows[picked]]
+        for row in chosen:
+            limits.take(row)
+        return chosen
+
+
+def _gaps(taken: Float32Array, known: Float32Array | None) -> FloatArray:
+    """Return (K,) distance of each to what is known or stands before it; inf for a lone first."""
+    gaps = np.full(len(taken), np.inf)
+    if known is not None:
+        for start in range(0, len(known), 4096):
+            part = squared_distances(taken, known[start : start + 4096])
+            gaps = np.minimum(gaps, part.min(axis=1, initial=np.inf))
+    for start in range(0, len(taken), 1024):
+        part = squared_distances(taken[start : start + 1024], taken)
+        before = np.arange(len(taken)) < np.arange(start, start + len(part))[:, None]
+        nearest = np.where(before, part, np.inf).min(axis=1, initial=np.inf)
+        gaps[start : start + 1024] = np.minimum(gaps[start : start + 1024], nearest)
+    result: FloatArray = np.sqrt(gaps)
+    return result
+
+
+def check_budget(pool: Pool, budget: int) -> None:
+    """Raise EmptyPoolError or InvalidPoolError when nothing can be chosen."""
+    if not len(pool):
+        raise EmptyPoolError("the pool is empty: every frame is labelled, held out or in work")
+    if isinstance(budget, bool) or not isinstance(budget, int | np.integer) or budget < 1:
+        raise InvalidPoolError(f"budget must be a whole number of 1 or more, found {budget!r}")
