@@ -6,6 +6,7 @@ Imported on first use, so that torch is loaded only by a process that trains.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import cast
 
 from trainer.detector import Backend
@@ -26,6 +27,9 @@ def backend(name: str) -> Backend:
     target = BACKENDS.get(name)
     if target is None:
         raise ConfigError([f"no backend {name!r}; there are {', '.join(BACKENDS)}"])
+    # Read by OpenMP when torch is first loaded: threads that wait by spinning make a fit several
+    # times slower on a machine that does anything else at the same time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     module, _, attribute = target.partition(":")
     try:
         return cast("Backend", getattr(importlib.import_module(module), attribute))
