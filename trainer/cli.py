@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,17 +22,14 @@ from trainer.bundle import Bundle, read_bundle
 from trainer.console import Lines, bars, evaluation_table, explain
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError, TrainerError
-from trainer.registry import Registry, Version
+from trainer.fit_settings import fit_config, read_pairs, read_yaml
+from trainer.model_commands import Json, add_model_commands
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False
 )
 
-Json = Annotated[bool, typer.Option("--json", help="JSON for machines, on standard output.")]
-Home = Annotated[Path, typer.Option(help="Folder of the registry and its bundles.")]
-Server = Annotated[str | None, typer.Option(help="MLflow server or database; embedded if unset.")]
 Data = Annotated[Path, typer.Option(help="Folder in COCO form: annotations.json and images/.")]
-_HOME = Path(".cvat-bridge")
 _Request = tuple[Path, FitConfig, str]  # data, settings, name
 
 
@@ -81,8 +78,8 @@ def fit(
     }
 
     def request() -> _Request:
-        values = _read_yaml(config) | {k: v for k, v in given.items() if v is not None}
-        values["extra"] = {**values.get("extra", {}), **_extra(set_ or [])}
+        values = read_yaml(config) | {k: v for k, v in given.items() if v is not None}
+        values["extra"] = {**values.get("extra", {}), **read_pairs(set_ or [])}
         return data, fit_config(values), name
 
     if json_:
@@ -165,63 +162,7 @@ def compare(
         console.print(reason, highlight=False)
 
 
-@app.command()
-def show(
-    model: Annotated[str, typer.Argument(help="A bundle's folder, or a key of the registry.")],
-    version: Annotated[str | None, typer.Argument(help="Number or hash; all if unset.")] = None,
-    *,
-    home: Home = _HOME,
-    mlflow: Server = None,
-    json_: Json = False,
-) -> None:
-    """Print a bundle's card, or what the registry knows of a key."""
-    if (Path(model) / "card.json").exists():
-        bundle = read_bundle(Path(model))
-        typer.echo(json.dumps({"version": bundle.version, **bundle.card.to_json()}, indent=1))
-        return
-    registry = Registry(mlflow, home)
-    found = registry.versions(model) if version is None else [registry.show(model, version)]
-    if json_:
-        typer.echo(json.dumps([_version_json(v) for v in found], indent=1))
-    for v in found if not json_ else ():
-        typer.echo(_line(v))
-        if version is not None:
-            card = read_bundle(v.path).card.to_json()
-            typer.echo(json.dumps({**card, "tags": dict(v.tags)}, indent=1))
-    if not found:
-        typer.echo(f"{model}: no version is registered in {registry.tracking_uri}", err=True)
-        raise typer.Exit(3)
-
-
-@app.command()
-def register(
-    key: str, bundle: Path, *, home: Home = _HOME, mlflow: Server = None, json_: Json = False
-) -> None:
-    """Store a bundle in the registry; it does not serve yet."""
-    found = read_bundle(bundle)
-    figures = {k: v for k, v in found.card.metrics.items() if isinstance(v, (int, float))}
-    _tell(
-        Registry(mlflow, home).register(key, found, metrics=figures, params=found.card.settings),
-        json_,
-    )
-
-
-@app.command()
-def promote(
-    key: str, version: str, *, home: Home = _HOME, mlflow: Server = None, json_: Json = False
-) -> None:
-    """Make a version the champion by a person's word, without the gate."""
-    registry = Registry(mlflow, home)
-    if registry.show(key, version).champion:
-        typer.echo(f"{key}: {version} is the champion already", err=True)
-        raise typer.Exit(3)
-    _tell(registry.promote(key, version, reasons=("by hand",)), json_)
-
-
-@app.command()
-def rollback(key: str, *, home: Home = _HOME, mlflow: Server = None, json_: Json = False) -> None:
-    """Make the previous champion serve again."""
-    _tell(Registry(mlflow, home).rollback(key, reasons=("by hand",)), json_)
+add_model_commands(app)
 
 
 def main() -> None:
@@ -231,37 +172,6 @@ def main() -> None:
     except TrainerError as error:
         explain(error)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
-
-
-def fit_config(values: dict[str, Any]) -> FitConfig:
-    """Build a FitConfig from plain values; ConfigError lists every fault."""
-    known = {f.name for f in fields(FitConfig)}
-    faults = [
-        f"{name} is no setting of a fit; there are {', '.join(sorted(known))}"
-        for name in sorted(set(values) - known)
-    ]
-    kinds: dict[str, Callable[[Any], Any]] = {
-        "backend": str,
-        "epochs": int,
-        "batch_size": int,
-        "learning_rate": float,
-        "image_size": _size,
-        "seed": int,
-        "time_limit": float,
-        "base": Path,
-        "device": str,
-        "workers": int,
-        "extra": dict,
-    }
-    read = {"backend": "centernet"}
-    for name in sorted(set(values) & known):
-        try:
-            read[name] = kinds[name](values[name])
-        except (TypeError, ValueError) as error:
-            faults.append(f"{name} cannot be {values[name]!r}: {error}")
-    if faults:
-        raise ConfigError(faults)
-    return FitConfig(**read)  # type: ignore[arg-type]
 
 
 def _learn(request: Callable[[], _Request], out: Path, split: str, *, as_lines: bool) -> None:
@@ -296,58 +206,3 @@ def _evaluate(bundle: Bundle, data: Path, split: str) -> Any:
     task = "masks" if bundle.card.task == "masks" else "boxes"
     with bars() as report:
         return measure(load(bundle), load_dataset(data), split=split, task=task, report=report)
-
-
-def _size(text: Any) -> tuple[int, int]:
-    parts = text.lower().split("x") if isinstance(text, str) else list(text)
-    if len(parts) != 2:
-        raise ValueError("expected HEIGHTxWIDTH, such as 384x512")
-    return int(parts[0]), int(parts[1])
-
-
-def _extra(pairs: list[str]) -> dict[str, Any]:
-    extra: dict[str, Any] = {}
-    faults = []
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not key or not equals:
-            faults.append(f"--set needs KEY=VALUE, found {pair!r}")
-            continue
-        try:
-            extra[key] = json.loads(text)
-        except ValueError:
-            extra[key] = text  # a bare word is text
-    if faults:
-        raise ConfigError(faults)
-    return extra
-
-
-def _read_yaml(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError([f"{path}: {error}"]) from error
-    if not isinstance(values, dict):
-        raise ConfigError([f"{path}: expected settings, found {type(values).__name__}"])
-    return values
-
-
-def _version_json(version: Version) -> dict[str, Any]:
-    return asdict(version) | {"path": str(version.path), "created": version.created.isoformat()}
-
-
-def _line(version: Version) -> str:
-    mark = "champion" if version.champion else ""
-    ap = version.metrics.get("ap")
-    shown = "" if ap is None else f"AP {ap:.3f}"
-    return (
-        f"{version.number:>4}  {version.bundle}  {version.created:%Y-%m-%d %H:%M}  {shown}  {mark}"
-    )
-
-
-def _tell(version: Version, as_json: bool) -> None:
-    typer.echo(json.dumps(_version_json(version)) if as_json else _line(version))

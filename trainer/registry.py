@@ -17,7 +17,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -25,40 +24,14 @@ from typing import Any
 
 from trainer.bundle import Bundle
 from trainer.errors import ConfigError, RegistryError
+from trainer.versions import Promotion, Version, served
+
+__all__ = ["CHAMPION", "Promotion", "Registry", "Version"]
 
 CHAMPION = "champion"
 _BUNDLE_TAG = "bundle"
 _PROMOTION_TAG = "promotion."
 _PARAM_LIMIT = 6000  # what MLflow keeps of one parameter
-
-
-@dataclass(frozen=True)
-class Version:
-    """One registered model version.
-
-    number: MLflow's, rising from 1 within the key. bundle: the bundle's version (its content
-    hash). path: the bundle's folder. created: UTC. champion: whether it serves.
-    """
-
-    key: str
-    number: int
-    bundle: str
-    path: Path
-    created: datetime
-    champion: bool
-    metrics: Mapping[str, float]
-    params: Mapping[str, str]
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """One change of champion. action: "promote" or "rollback"; at: UTC; reasons: sentences."""
-
-    number: int
-    action: str
-    at: datetime
-    reasons: tuple[str, ...] = ()
 
 
 class Registry:
@@ -154,10 +127,11 @@ class Registry:
 
         Rolling back twice goes back two. Raises RegistryError when there is no earlier one.
         """
-        served = self._served(key)
-        if len(served) < 2:
+        champion = self.champion(key)
+        stack = served(self.history(key), None if champion is None else champion.number)
+        if len(stack) < 2:
             raise RegistryError(key, "there is no earlier champion to go back to")
-        return self._serve(key, self.show(key, served[-2]), "rollback", reasons)
+        return self._serve(key, self.show(key, stack[-2]), "rollback", reasons)
 
     def history(self, key: str) -> list[Promotion]:
         """Return every change of champion, oldest first."""
@@ -166,22 +140,6 @@ class Registry:
         tags = {} if model is None else model.tags
         events = sorted((k, v) for k, v in tags.items() if k.startswith(_PROMOTION_TAG))
         return [_promotion(json.loads(value)) for _, value in events]
-
-    def _served(self, key: str) -> list[int]:
-        """Return the stack of champions: promotions push, rollbacks pop."""
-        stack: list[int] = []
-        for event in self.history(key):
-            if event.action == "rollback":
-                stack.pop()
-            if not stack or stack[-1] != event.number:
-                stack.append(event.number)
-        champion = self.champion(key)
-        # The alias is the truth: it may have been moved in MLflow's own pages.
-        if champion is not None and champion.number in stack:
-            stack = stack[: len(stack) - stack[::-1].index(champion.number)]
-        elif champion is not None:
-            stack.append(champion.number)
-        return stack
 
     def _serve(self, key: str, version: Version, action: str, reasons: tuple[str, ...]) -> Version:
         if version.champion:

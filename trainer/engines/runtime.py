@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ def open_session(path: Path, *, threads: int | None = None) -> Any:
 
     threads: of one call, None for one a core.
     """
+    # It is read at import: without it the runtime writes a device id into the user's home and
+    # sends telemetry.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
