@@ -102,7 +102,7 @@ def _account(call: Call) -> Row | None:
 
 
 def sign_in(call: Call) -> None:
-    """Set the caller's account; ApiError 401 without one, 403 for a write with a read-only token."""
+    """Set the caller's account; ApiError 401 without one, 403 for a read-only token's write."""
     call.account = _account(call)
     if call.account is None:
         raise _refused("Authentication credentials were not provided.")

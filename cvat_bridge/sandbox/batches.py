@@ -19,7 +19,7 @@ from cvat_bridge.sandbox import (
     permissions,
     regions,
 )
-from cvat_bridge.sandbox.annotations import Objects
+from cvat_bridge.sandbox.annotation_store import Objects
 from cvat_bridge.sandbox.call import Answer, Call, Route
 from cvat_bridge.sandbox.errors import ApiError, forbidden, invalid
 from cvat_bridge.sandbox.functions import Function
@@ -132,7 +132,7 @@ def _run(call: Call, batch: Batch, function: Function) -> None:
     try:
         _annotate(call, batch, function)
         batch.status, batch.exc_info = "finished", None
-    except Exception:  # the edge of a worker: CVAT shows the traceback in exc_info
+    except Exception:  # noqa: BLE001  the edge of a worker: CVAT shows the traceback in exc_info
         batch.status, batch.exc_info = "failed", traceback.format_exc()
     batch.ended = now()
     steps, call.after = list(call.after), []

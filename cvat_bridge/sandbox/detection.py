@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cvat_bridge.sandbox import shapes
-from cvat_bridge.sandbox.annotations import Objects
+from cvat_bridge.sandbox.annotation_store import Objects
 from cvat_bridge.sandbox.mapping import Target, attribute_fits
 from cvat_bridge.sandbox.state import Row
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cvat_bridge.sandbox import (
-    annotations,
+    annotation_store,
     detection,
     functions,
     jobs,
@@ -20,7 +20,7 @@ from cvat_bridge.sandbox import (
     permissions,
     regions,
 )
-from cvat_bridge.sandbox.annotations import Objects
+from cvat_bridge.sandbox.annotation_store import Objects
 from cvat_bridge.sandbox.call import Answer, Call, Route
 from cvat_bridge.sandbox.errors import invalid, refused
 from cvat_bridge.sandbox.functions import Function
@@ -123,7 +123,7 @@ def _unsigned(function: Function, signed: str | None) -> Any:
 
 def _track(state: State, function: Function, task: Row, body: Mapping[str, Any]) -> Any:
     old = body.get("states") or []
-    given = body.get("shapes") if body.get("shapes") is not None else [None] * len(old)
+    given = body["shapes"] if body.get("shapes") is not None else [None] * len(old)
     legacy = function.shape_types is None
     payload = {
         "image": _encoded(_frame(state, task, _need(function, body, "frame"))),
@@ -143,12 +143,13 @@ def _track(state: State, function: Function, task: Row, body: Mapping[str, Any])
 def _unsaved(found: Objects) -> dict[str, Any]:
     """Give a detector's findings as CVAT answers them: stored nowhere, ids null."""
     shown = {
-        kind: [annotations.normal(kind, item) for item in items] for kind, items in found.items()
+        kind: [annotation_store.normal(kind, item) for item in items]
+        for kind, items in found.items()
     }
     for shape in shown["shapes"]:
         if not shape["elements"]:
             shape.pop("elements")
-    return annotations.whole(shown)
+    return annotation_store.whole(shown)
 
 
 def _scope(call: Call, function_id: str, body: Mapping[str, Any]) -> tuple[Row | None, Row]:

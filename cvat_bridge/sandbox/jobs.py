@@ -160,7 +160,7 @@ def _patch(call: Call, job_id: int) -> Answer:
 
 
 def _set_task_status(call: Call, task: Row) -> None:
-    """A task is as far as the least of its jobs."""
+    """Let the task be as far as the least of its jobs."""
     found = call.db.all(
         "SELECT DISTINCT status FROM job WHERE task_id = ? AND type = 'annotation'", task["id"]
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cvat_bridge.sandbox import annotations, merging, permissions, records, shapes
-from cvat_bridge.sandbox.annotations import LabelBook, Objects
+from cvat_bridge.sandbox import annotation_store, merging, permissions, records, shapes
+from cvat_bridge.sandbox.annotation_store import Objects
+from cvat_bridge.sandbox.label_book import LabelBook
 from cvat_bridge.sandbox.call import Answer, Call, Route
 from cvat_bridge.sandbox.errors import invalid
 from cvat_bridge.sandbox.state import Row
@@ -16,7 +17,7 @@ _IDS = {"create": False, "update": None, "delete": True}
 def _get_job(call: Call, job_id: int) -> Answer:
     job, task = permissions.job(call, job_id)
     book = LabelBook.of(call.db, task)
-    return Answer(200, annotations.whole(annotations.read(call.db, job["id"], book)))
+    return Answer(200, annotation_store.whole(annotation_store.read(call.db, job["id"], book)))
 
 
 def _action(call: Call) -> str:
@@ -29,10 +30,10 @@ def _action(call: Call) -> str:
 def apply(call: Call, job: Row, task: Row, action: str, given: Objects) -> Objects:
     """Create, update, delete or put (wipe, then create) objects of one job."""
     book = LabelBook.of(call.db, task)
-    wiped = action == "put" and annotations.clear(call.db, job["id"])
+    wiped = action == "put" and annotation_store.clear(call.db, job["id"])
     if action in {"update", "delete"}:
-        annotations.delete(call.db, job["id"], given)
-    made = given if action == "delete" else annotations.create(call.db, job["id"], book, given)
+        annotation_store.delete(call.db, job["id"], given)
+    made = given if action == "delete" else annotation_store.create(call.db, job["id"], book, given)
     if wiped or any(given.values()):
         records.touch_job(call, job, task)
     return made
@@ -40,7 +41,7 @@ def apply(call: Call, job: Row, task: Row, action: str, given: Objects) -> Objec
 
 def _echo(given: Objects) -> Objects:
     """Give deleted objects in the form they would have been created in."""
-    echo = {kind: [annotations.normal(kind, item) for item in given[kind]] for kind in given}
+    echo = {kind: [annotation_store.normal(kind, item) for item in given[kind]] for kind in given}
     for item, shape in zip(given["shapes"], echo["shapes"], strict=True):
         if "elements" not in item:
             shape.pop("elements")
@@ -53,25 +54,25 @@ def _patch_job(call: Call, job_id: int) -> Answer:
     action = _action(call)
     given = shapes.parse(body, ids=_IDS[action])
     made = apply(call, job, task, action, given)
-    return Answer(200, annotations.whole(_echo(given) if action == "delete" else made))
+    return Answer(200, annotation_store.whole(_echo(given) if action == "delete" else made))
 
 
 def _put_job(call: Call, job_id: int) -> Answer:
     job, task = permissions.job(call, job_id)
     given = shapes.parse(call.only_json(), ids=False)
-    return Answer(200, annotations.whole(apply(call, job, task, "put", given)))
+    return Answer(200, annotation_store.whole(apply(call, job, task, "put", given)))
 
 
 def _delete_job(call: Call, job_id: int) -> Answer:
     job, task = permissions.job(call, job_id)
-    if annotations.clear(call.db, job["id"]):
+    if annotation_store.clear(call.db, job["id"]):
         records.touch_job(call, job, task)
     return Answer(204)
 
 
 def _get_task(call: Call, task_id: int) -> Answer:
     task = permissions.task(call, task_id)
-    return Answer(200, annotations.whole(merging.read_task(call.db, task)))
+    return Answer(200, annotation_store.whole(merging.read_task(call.db, task)))
 
 
 def apply_task(call: Call, task: Row, action: str, given: Objects) -> Objects:
@@ -90,19 +91,19 @@ def _patch_task(call: Call, task_id: int) -> Answer:
     action = _action(call)
     given = shapes.parse(body, ids=_IDS[action])
     made = apply_task(call, task, action, given)
-    return Answer(200, annotations.whole(_echo(given) if action == "delete" else made))
+    return Answer(200, annotation_store.whole(_echo(given) if action == "delete" else made))
 
 
 def _put_task(call: Call, task_id: int) -> Answer:
     task = permissions.task(call, task_id)
     given = shapes.parse(call.only_json(), ids=False)
-    return Answer(200, annotations.whole(apply_task(call, task, "put", given)))
+    return Answer(200, annotation_store.whole(apply_task(call, task, "put", given)))
 
 
 def clear_task(call: Call, task: Row) -> None:
     """Remove every annotation of a task's annotation jobs."""
     for job in merging.task_jobs(call.db, task):
-        if annotations.clear(call.db, job["id"]):
+        if annotation_store.clear(call.db, job["id"]):
             records.touch_job(call, job, task)
 
 

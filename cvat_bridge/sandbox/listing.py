@@ -96,19 +96,15 @@ def holds(rule: Any, row: Row, index: Index) -> bool:
         name = _var(middle, index)
         value = row.get(name or "")
         compare = _COMPARE[operation]
-        return (
-            name is not None
-            and value is not None
-            and compare(low, value)
-            and (compare(value, high))
-        )
+        known = name is not None and value is not None
+        return known and compare(low, value) and compare(value, high)
     if len(arguments) != 2:
         raise refused
     left, right = arguments
     name = _var(left, index)
     if operation == "in":
         if name is not None:
-            return row.get(name) in right
+            return bool(row.get(name) in right)
         name = _var(right, index)
         return str(left).lower() in str(row.get(name or "") or "").lower()
     if name is None or operation not in {"==", *_COMPARE}:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from cvat_bridge.sandbox.state import Row, State
@@ -88,7 +89,8 @@ def _decode(state: State, data: Row, number: int) -> Path:
                     break
                 if position in wanted:
                     target = folder / f"{wanted[position]:06d}.png"
-                    frame.to_image().save(target, compress_level=1)
+                    picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
+                    picture.save(target, compress_level=1)
     return path
 
 
@@ -104,9 +106,9 @@ def original(state: State, data: Row, number: int) -> tuple[bytes, str]:
 def _jpeg(content: bytes, quality: int, *, limit: tuple[int, int] | None = None) -> bytes:
     with Image.open(io.BytesIO(content)) as image:
         if image.mode in {"I", "I;16", "F"}:
-            low, high = image.getextrema()
-            scale = 255 / ((high - low) or 1)  # type: ignore[operator]
-            plain = image.convert("F").point(lambda v: (v - low) * scale).convert("L")  # type: ignore[operator,arg-type,return-value]
+            deep = np.asarray(image, dtype=np.float64)
+            spread = (deep.max() - deep.min()) or 1.0
+            plain = Image.fromarray(((deep - deep.min()) * 255 / spread).astype(np.uint8))
         else:
             plain = image
         plain = plain.convert("RGB")
@@ -152,7 +154,8 @@ def _mp4(state: State, data: Row, numbers: Sequence[int], path: Path) -> None:
                     stream.pix_fmt = "yuv420p"
                     stream.options = {"crf": "10", "preset": "ultrafast"}
                 even = image.crop((0, 0, stream.width, stream.height))
-                container.mux(stream.encode(av.VideoFrame.from_image(even)))
+                pixels = np.asarray(even.convert("RGB"))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         if stream is not None:
             container.mux(stream.encode())
 

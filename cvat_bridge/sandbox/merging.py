@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cvat_bridge.sandbox import annotations, tracks
-from cvat_bridge.sandbox.annotations import LabelBook, Objects
+from cvat_bridge.sandbox import annotation_store, tracks
+from cvat_bridge.sandbox.annotation_store import Objects
+from cvat_bridge.sandbox.label_book import LabelBook
 from cvat_bridge.sandbox.shapes import KINDS
 from cvat_bridge.sandbox.state import Db, Row
 
@@ -93,4 +94,4 @@ def read_task(db: Db, task: Row) -> Objects:
     """Give a task's annotations."""
     book = LabelBook.of(db, task)
     jobs = task_jobs(db, task)
-    return merged([(job, annotations.read(db, job["id"], book)) for job in jobs])
+    return merged([(job, annotation_store.read(db, job["id"], book)) for job in jobs])

@@ -30,7 +30,7 @@ class Place:
     def holds(self, organization_id: int | None) -> bool:
         """Say whether an object of that organization (None: personal) is in this place."""
         if self.organization is not None:
-            return organization_id == self.organization["id"]
+            return bool(organization_id == self.organization["id"])
         return organization_id is None or not self.personal
 
     @property

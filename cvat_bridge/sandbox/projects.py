@@ -117,7 +117,8 @@ def _patch(call: Call, project_id: int) -> Answer:
     project = permissions.project(call, project_id)
     taken = fields.take(call.fields(), _CHECKS)
     labels.save(call, taken.get("labels", ()), project_id=project_id)
-    columns = {name: taken[name] for name in ("name", "bug_tracker", "owner_id") if name in taken}
+    plain = ("name", "bug_tracker", "owner_id")
+    columns: dict[str, Any] = {name: taken[name] for name in plain if name in taken}
     if "assignee_id" in taken and taken["assignee_id"] != project["assignee_id"]:
         columns["assignee_id"] = account(call, taken["assignee_id"])
         columns["assignee_updated_date"] = now()

@@ -71,7 +71,11 @@ def start(
         progress=0.0,
         created_date=now(),
     )
-    call.after.append(lambda: _workers.submit(_run, call, request_id, work) and None)
+
+    def begin() -> None:
+        _workers.submit(_run, call, request_id, work)
+
+    call.after.append(begin)
     return request_id
 
 

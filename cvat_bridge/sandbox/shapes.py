@@ -94,7 +94,8 @@ def _listed(check: fields.Check) -> fields.Check:
     def each(value: Any) -> list[Row]:
         if not isinstance(value, list):
             raise fields.FieldError({"non_field_errors": ["Expected a list of items."]})
-        taken, faults = [], []
+        taken: list[Row] = []
+        faults: list[Any] = []
         for item in value:
             try:
                 taken.append(check(item))

@@ -7,60 +7,16 @@ under the same id, so that it also brings back what is gone; PUT wipes first.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cvat_bridge.sandbox import labels
-from cvat_bridge.sandbox.errors import ApiError, invalid
+from cvat_bridge.sandbox.errors import ApiError
+from cvat_bridge.sandbox.label_book import LabelBook
 from cvat_bridge.sandbox.shapes import KINDS
 from cvat_bridge.sandbox.state import Db, Row
 
 Objects = dict[str, list[Row]]
 _TABLES = {"tags": "tag", "shapes": "shape", "tracks": "track"}
-
-
-@dataclass(frozen=True)
-class LabelBook:
-    """The labels of a task with their attributes; sublabels too."""
-
-    attributes: Mapping[int, Sequence[Row]]
-
-    @staticmethod
-    def of(db: Db, task: Row) -> LabelBook:
-        """Read the labels that apply to a task."""
-        found: dict[int, Sequence[Row]] = {}
-        for row in labels.of_task(db, task):
-            parts = db.all("SELECT * FROM label WHERE parent_id = ?", row["id"])
-            for label in (row, *parts):
-                found[label["id"]] = labels.attributes(db, label["id"])
-        return LabelBook(found)
-
-    def check(self, item: Row, *, mutable: bool | None = None) -> None:
-        """Raise ApiError 400 for a label or attribute that is not of this task."""
-        label_id = item["label_id"]
-        if label_id not in self.attributes:
-            raise invalid(f"label_id `{label_id}` is invalid")
-        known = {
-            row["id"]
-            for row in self.attributes[label_id]
-            if mutable is None or bool(row["mutable"]) == mutable
-        }
-        for attribute in item.get("attributes", ()):
-            if "value" not in attribute:
-                raise ValueError("an attribute without a value: CVAT fails here too")
-            if attribute["spec_id"] not in known:
-                raise invalid(f"spec_id `{attribute['spec_id']}` is invalid")
-
-    def filled(self, item: Row, *, mutable: bool | None = None) -> list[Row]:
-        """Give an item's attributes, with the default of each one that it lacks."""
-        given = list(item.get("attributes", ()))
-        present = {attribute["spec_id"] for attribute in given}
-        return given + [
-            {"spec_id": row["id"], "value": row["default_value"]}
-            for row in self.attributes.get(item["label_id"], ())
-            if row["id"] not in present and (mutable is None or bool(row["mutable"]) == mutable)
-        ]
 
 
 def _tag(item: Row) -> Row:
@@ -207,12 +163,11 @@ def delete(db: Db, job_id: int, given: Objects) -> None:
 
 def clear(db: Db, job_id: int) -> bool:
     """Remove everything of a job; say whether there was anything."""
-    return any(
-        [
-            db.run(f"DELETE FROM {table} WHERE job_id = ?", job_id).rowcount  # noqa: S608
-            for table in _TABLES.values()
-        ]
-    )
+    removed = [
+        db.run(f"DELETE FROM {table} WHERE job_id = ?", job_id).rowcount  # noqa: S608
+        for table in _TABLES.values()
+    ]
+    return any(removed)
 
 
 def stored(db: Db, job_id: int, kind: str) -> list[Row]:
@@ -240,7 +195,8 @@ def _shown(book: LabelBook, kind: str, item: Row) -> Row:
         return shown
     # immutable attributes stand on the track, mutable ones hold from one keyframe to the next
     ordered = sorted(item["shapes"], key=lambda shape: shape["frame"])
-    keyframes, before = [], []
+    keyframes: list[Row] = []
+    before: list[Row] = []
     for shape in ordered:
         given = {attribute["spec_id"] for attribute in shape["attributes"]}
         carried = [one for one in before if one["spec_id"] not in given]
