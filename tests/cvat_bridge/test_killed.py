@@ -109,7 +109,7 @@ def write_config(folder: Path, sandbox: Sandbox, prepared: Prepared) -> Path:
         "home": "home",
         "cvat": {"url": sandbox.url, "project": prepared.project_id},
         "active_learning": {"budget": BUDGET},
-        "trainer": {"epochs": 20, "image_size": [48, 64], "min_frames": 4},
+        "trainer": {"extra": {"steps": 40}, "image_size": [48, 64], "min_frames": 4},
         "promotion": {"min_first": 0.0, "min_frames": 2},
         "rounds": {"job_size": 3, "mark_source_deleted": True},
         "pre_annotation": {"min_score": 0.05},
