@@ -6,9 +6,9 @@ from typing import Any
 
 from cvat_bridge.sandbox import annotation_store, merging, permissions, records, shapes
 from cvat_bridge.sandbox.annotation_store import Objects
-from cvat_bridge.sandbox.label_book import LabelBook
 from cvat_bridge.sandbox.call import Answer, Call, Route
 from cvat_bridge.sandbox.errors import invalid
+from cvat_bridge.sandbox.label_book import LabelBook
 from cvat_bridge.sandbox.state import Row
 
 _IDS = {"create": False, "update": None, "delete": True}

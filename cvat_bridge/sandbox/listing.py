@@ -79,13 +79,14 @@ def holds(rule: Any, row: Row, index: Index) -> bool:
         results = [holds(argument, row, index) for argument in arguments]
         return all(results) if operation == "and" else any(results)
     if operation in {"!", "!!"}:
+        positive = bool(operation == "!!")
         inner = arguments[0] if isinstance(arguments, list) else arguments
         name = _var(inner, index)
         if name and isinstance(arguments, list):
             raise FilterFaultError
         if name:
-            return bool(row.get(name)) == (operation == "!!")
-        return holds(inner, row, index) == (operation == "!!")
+            return bool(row.get(name)) == positive
+        return holds(inner, row, index) == positive
     refused = invalid(
         f"filter: operation '{operation}' with arguments '{arguments}' is not supported"
     )

@@ -51,7 +51,8 @@ def differences(recorded: Any, actual: Any, path: str = "") -> Iterator[str]:
         for index, (left, right) in enumerate(zip(recorded, actual, strict=False)):
             yield from differences(left, right, f"{path}[{index}]")
     elif _type(recorded) != _type(actual):
-        yield f"{path} is {_type(actual)} {actual!r:.80}, recorded {_type(recorded)} {recorded!r:.80}"
+        here, there = f"{_type(actual)} {actual!r:.80}", f"{_type(recorded)} {recorded!r:.80}"
+        yield f"{path} is {here}, recorded {there}"
 
 
 def _entry(key: str, recorded: Any, actual: Any, path: str) -> Iterator[str]:

@@ -51,7 +51,8 @@ SCHEMA = "descriptions of the server itself that no client of ours reads"
 LEFT_OUT = (
     LeftOut("errors|cli-auto-annotate", r"/dataset/(export|download)", EXPORT),
     LeftOut("errors|cli-auto-annotate", r"action%3D(export|import)", EXPORT),
-    LeftOut("errors|cli-auto-annotate", r"(POST|PATCH) /api/tasks/\d+/annotations/?(\?format|\S* \[cvat-cli task import|\S* \[import)", EXPORT),
+    LeftOut("errors|cli-auto-annotate", r"/annotations/?\S* \[(cvat-cli task )?import", EXPORT),
+    LeftOut("errors", r"/annotations/?\?format", EXPORT),
     LeftOut("cli-auto-annotate", r"#79 ", EXPORT),
     LeftOut("errors", r"/api/auth/register", ACCOUNT),
     LeftOut("tokens", r"/api/auth/password", ACCOUNT),
