@@ -82,6 +82,11 @@ def evaluate_answers(
     images = dataset.split(split)
     if len(answers) != len(images):
         raise ValueError(f"answers: expected {len(images)}, one a frame, found {len(answers)}")
+    unmasked = [i.file_name for i in images if any(o.segmentation is None for o in i.objects)]
+    if task == "masks" and unmasked:
+        raise DatasetError(
+            dataset.path, f"image {unmasked[0]}", "an object has no mask; evaluate boxes"
+        )
     place = {name: n for n, name in enumerate(dataset.labels)}
     classes = np.array([place.get(name, -1) for name in names] or [-1], np.int64)
     frames = tuple(
@@ -114,7 +119,7 @@ def _match_frame(
         if not len(order):
             continue
         crowd = np.array([o.crowd for o in truth], np.bool_)
-        iou = _iou(dataset, image, answer, order, truth, task=task)
+        iou = _iou(image, answer, order, truth, task=task)
         matched, ignored = match(iou, crowd)
         rows.append((np.full(len(order), class_id), answer.scores[order], matched, ignored))
     counted = [o.class_id for o in image.objects if not o.crowd]
@@ -159,7 +164,6 @@ def match(
 
 
 def _iou(
-    dataset: Dataset,
     image: AnnotatedImage,
     answer: Detections,
     order: NDArray[np.int64],
@@ -175,7 +179,7 @@ def _iou(
     found: Sequence[Any] | NDArray[Any]
     marked: Sequence[Any] | NDArray[Any]
     if task == "masks":
-        marked = [_truth_mask(dataset, image, o) for o in truth]
+        marked = [_truth_mask(image, o) for o in truth]
         found = [_answer_mask(answer, int(n), image) for n in order]
     else:
         found = _with_sizes(answer.boxes[order].astype(np.float64))
@@ -199,14 +203,8 @@ def _answer_mask(answer: Detections, row: int, image: AnnotatedImage) -> Mapping
     return dict(coco.encode(full))
 
 
-def _truth_mask(
-    dataset: Dataset, image: AnnotatedImage, item: AnnotatedObject
-) -> Mapping[str, Any]:
+def _truth_mask(image: AnnotatedImage, item: AnnotatedObject) -> Mapping[str, Any]:
     from pycocotools import mask as coco
 
-    if item.segmentation is None:
-        raise DatasetError(
-            dataset.path, f"image {image.file_name}", "an object has no mask; evaluate boxes"
-        )
     bitmap = item.bitmap(image.height, image.width)
     return dict(coco.encode(np.asfortranarray(bitmap.astype(np.uint8))))
