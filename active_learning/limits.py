@@ -67,19 +67,19 @@ class Limits:
         return good
 
     @property
-    def selective(self) -> bool:
-        """Whether taking one frame may refuse another."""
-        return self._groups is not None or self.radius is not None
+    def mark(self) -> int:
+        """A moment in the choice, for `still_admissible`."""
+        return self._anchor_count
 
-    def still_admissible(self, rows: IntArray) -> NDArray[np.bool_]:
-        """Return (K,) whether rows that were admissible before the last `take` still are."""
-        good = np.ones(len(rows), bool)
-        if self._groups is not None:
-            good &= self._counts[self._groups[rows]] < (self.cap or 0)
-        if self.radius is not None and self._space is not None and self._anchor_count:
-            last = self._anchors[self._anchor_count - 1 : self._anchor_count]
-            good &= squared_distances(self._space.rows(rows), last)[:, 0] > self.floor
-        return good
+    def still_admissible(self, row: int, since: int) -> bool:
+        """Whether a row that was admissible at the mark `since` still is."""
+        if self._groups is not None and self._counts[self._groups[row]] >= (self.cap or 0):
+            return False
+        if self.radius is None or self._space is None or since == self._anchor_count:
+            return True
+        newer = self._anchors[since : self._anchor_count]
+        gaps = squared_distances(self._space.rows(np.array([row])), newer)
+        return bool(gaps.min() > self.floor)
 
     def take(self, row: int, why: str = "") -> None:
         """Take a frame: it closes, its group fills up, its near-duplicates will be refused.

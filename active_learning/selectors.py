@@ -103,11 +103,10 @@ def _take(rows: IntArray, limits: Limits, taken: list[int], budget: int) -> None
     """Take from rows, in order. Refusals are found a block at a time, so that they cost little."""
     while len(rows) and len(taken) < budget:
         block, rows = rows[:_WALK], rows[_WALK:]
-        block = block[limits.admissible(block)]
-        while len(block) and len(taken) < budget:
-            limits.take(int(block[0]))
-            taken.append(int(block[0]))
-            block = block[1:]
-            # With neither caps nor a veto the rest of the block stays admissible.
-            if limits.selective and len(block):
-                block = block[limits.still_admissible(block)]
+        since = limits.mark
+        for row in block[limits.admissible(block)]:
+            if len(taken) == budget:
+                return
+            if limits.still_admissible(int(row), since):
+                limits.take(int(row))
+                taken.append(int(row))
