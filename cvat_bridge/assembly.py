@@ -15,11 +15,11 @@ from cvat_bridge.facts import gather
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.progress import Report, quiet
-from cvat_bridge.rounds import NextStep, next_step, waiting_frames
+from cvat_bridge.round.rounds import NextStep, next_step, waiting_frames
+from cvat_bridge.round.steps import RoundSteps
+from cvat_bridge.round.workflow import Ended, Rounds
 from cvat_bridge.service import Outcome
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.steps import RoundSteps
-from cvat_bridge.workflow import Ended, Rounds
 from trainer.registry import Registry
 
 

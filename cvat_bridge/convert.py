@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cvat_bridge import outlines, rle
-from cvat_bridge.detection_shapes import shape_from_detection
 from cvat_bridge.gateway import Frame, JobAnnotations, Label, Media, RawShape
-from cvat_bridge.tracks import UnknownTrackError, shapes_of_track
+from cvat_bridge.shapes import outlines, rle
+from cvat_bridge.shapes.detection_shapes import shape_from_detection
+from cvat_bridge.shapes.tracks import UnknownTrackError, shapes_of_track
 from trainer.detections import Mask
 
 LEARNABLE_KINDS = frozenset({"rectangle", "polygon", "mask", "ellipse", "tag"})

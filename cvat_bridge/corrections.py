@@ -6,14 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from cvat_bridge.comparing import compare
 from cvat_bridge.facts import Facts
+from cvat_bridge.frames.job_cache import JobCache
+from cvat_bridge.frames.labelled_frames import media_of_job
 from cvat_bridge.gateway import Gateway
 from cvat_bridge.home import Home
-from cvat_bridge.job_cache import JobCache
-from cvat_bridge.labelled_frames import media_of_job
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.records import Correction
+from cvat_bridge.ledger.records import Correction
+from cvat_bridge.round.comparing import compare
 from cvat_bridge.settings import RoundSettings
 
 

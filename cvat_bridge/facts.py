@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cvat_bridge.availability import finished_jobs, is_free, job_frames
 from cvat_bridge.gateway import Gateway, Job, Label, Media, Project, Task
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.markers import is_round_task
-from cvat_bridge.reading import Reading, read_project
-from cvat_bridge.records import Provenance, UsedJob, frame_key
+from cvat_bridge.ledger.records import Provenance, UsedJob, frame_key
+from cvat_bridge.round.availability import finished_jobs, is_free, job_frames
+from cvat_bridge.round.markers import is_round_task
+from cvat_bridge.round.reading import Reading, read_project
 from cvat_bridge.settings import STAGES, RoundSettings
 
 HoldoutRule = Literal["ground_truth", "subset", "share", "none"]

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cvat_bridge.availability import is_touched, job_frames
+from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.gateway import Gateway, Job, JobAnnotations, Label, RawShape
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.predictions import PredictionStore
+from cvat_bridge.ledger.records import FrameFacts, PreAnnotatedJob, Proposal, RankedJob, frame_key
 from cvat_bridge.progress import Report, quiet
-from cvat_bridge.proposing import FrameDetections, Matching, match_labels, propose
-from cvat_bridge.records import FrameFacts, PreAnnotatedJob, Proposal, RankedJob, frame_key
-from cvat_bridge.sameness import shape_key
+from cvat_bridge.round.availability import is_touched, job_frames
+from cvat_bridge.round.proposing import FrameDetections, Matching, match_labels, propose
 from cvat_bridge.settings import RoundSettings
+from cvat_bridge.shapes.sameness import shape_key
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from itertools import islice
 import numpy as np
 
 from cvat_bridge.facts import Facts, PoolFrame
+from cvat_bridge.frames.originals import ImageStore, Original, ahead, read_originals
+from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.gateway import Gateway
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.originals import ImageStore, Original, ahead, read_originals
-from cvat_bridge.predictions import PredictionStore
+from cvat_bridge.ledger.records import FrameFacts, frame_key, split_key
 from cvat_bridge.progress import Report, quiet
-from cvat_bridge.records import FrameFacts, frame_key, split_key
 from cvat_bridge.settings import RoundSettings
 from trainer.descriptor import describe
 from trainer.detections import Detections

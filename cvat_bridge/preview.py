@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from cvat_bridge.gateway import Gateway
-from cvat_bridge.steps import RoundSteps
+from cvat_bridge.round.steps import RoundSteps
 from trainer.errors import ImageError
 from trainer.images import RGBImage, decode
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from cvat_bridge.errors import GatewayError, LedgerError, NothingToDoError, NotReadyError
 from cvat_bridge.facts import Facts
+from cvat_bridge.frames.originals import ImageStore, read_originals
 from cvat_bridge.gateway import Gateway, LocalFile, Media, NewTask
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.markers import round_marker
-from cvat_bridge.originals import ImageStore, read_originals
+from cvat_bridge.ledger.records import Provenance, RankedJob, SelectedFrame
 from cvat_bridge.progress import Report, quiet
-from cvat_bridge.ranking import (
+from cvat_bridge.round.markers import round_marker
+from cvat_bridge.round.ranking import (
     cut,
     file_name,
     rank_existing,
@@ -21,7 +22,6 @@ from cvat_bridge.ranking import (
     source_name,
     task_name,
 )
-from cvat_bridge.records import Provenance, RankedJob, SelectedFrame
 from cvat_bridge.settings import RoundSettings
 
 

@@ -7,25 +7,25 @@ from dataclasses import asdict, dataclass
 
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.facts import Facts, LabelledJob
-from cvat_bridge.gateway import Gateway
-from cvat_bridge.home import Home
-from cvat_bridge.job_cache import JobCache
-from cvat_bridge.label_changes import changes, learnable
-from cvat_bridge.labelled_frames import (
+from cvat_bridge.frames.job_cache import JobCache
+from cvat_bridge.frames.label_changes import changes, learnable
+from cvat_bridge.frames.labelled_frames import (
     LabelledFrame,
     Skipped,
     fetch_images,
     one_an_image,
     read_objects,
 )
-from cvat_bridge.learned_objects import annotated_image
+from cvat_bridge.frames.learned_objects import annotated_image
+from cvat_bridge.frames.originals import ImageStore
+from cvat_bridge.frames.origins import image_groups, origins
+from cvat_bridge.gateway import Gateway
+from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.originals import ImageStore
-from cvat_bridge.origins import image_groups, origins
+from cvat_bridge.ledger.records import KnownLabel, UsedJob, frame_key
 from cvat_bridge.progress import Report, quiet
-from cvat_bridge.records import KnownLabel, UsedJob, frame_key
+from cvat_bridge.round.sides import freeze_sides, sides_of
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.sides import freeze_sides, sides_of
 from trainer.annotations import AnnotatedImage
 from trainer.dataset import Dataset
 from trainer.errors import DatasetError

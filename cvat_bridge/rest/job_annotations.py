@@ -9,7 +9,7 @@ from cvat_bridge.errors import GatewayError, UnreachableError
 from cvat_bridge.gateway import JobAnnotations, RawShape, Written
 from cvat_bridge.rest.connection import Connection
 from cvat_bridge.rest.retries import bounded
-from cvat_bridge.sameness import missing_shapes, missing_tags, written
+from cvat_bridge.shapes.sameness import missing_shapes, missing_tags, written
 
 PIECE_OBJECTS = 1000  # about half a second of CVAT's time
 PIECE_NUMBERS = 400_000  # masks are long: a few MB of JSON at most

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from cvat_bridge.availability import unused_jobs
 from cvat_bridge.errors import NotFoundError
 from cvat_bridge.facts import gather
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.markers import round_marker
-from cvat_bridge.records import Provenance, UsedJob
+from cvat_bridge.ledger.records import Provenance, UsedJob
+from cvat_bridge.round.availability import unused_jobs
+from cvat_bridge.round.markers import round_marker
 from cvat_bridge.settings import RoundSettings
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture

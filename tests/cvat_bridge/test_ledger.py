@@ -7,7 +7,7 @@ import pytest
 
 from cvat_bridge.errors import LedgerError
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.records import (
+from cvat_bridge.ledger.records import (
     Correction,
     Decision,
     FrameFacts,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cvat_bridge.errors import LedgerError
-from cvat_bridge.predictions import PredictionStore, prune
+from cvat_bridge.frames.predictions import PredictionStore, prune
 from trainer.detections import Detections, Mask
 
 

@@ -5,9 +5,9 @@ import pytest
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.facts import PoolFrame
 from cvat_bridge.gateway import Job
-from cvat_bridge.markers import is_round_task, round_marker
-from cvat_bridge.ranking import cut, rank_existing, task_name
-from cvat_bridge.records import SelectedFrame
+from cvat_bridge.ledger.records import SelectedFrame
+from cvat_bridge.round.markers import is_round_task, round_marker
+from cvat_bridge.round.ranking import cut, rank_existing, task_name
 from cvat_bridge.settings import RoundSettings
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cvat_bridge import rle
+from cvat_bridge.shapes import rle
 from trainer.detections import Mask
 
 bitmaps = arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvat_bridge.tracks import UnknownTrackError, shapes_of_track
-from cvat_bridge.tween import polygon_between
+from cvat_bridge.shapes.tracks import UnknownTrackError, shapes_of_track
+from cvat_bridge.shapes.tween import polygon_between
 
 RECORDED = json.loads(
     (Path(__file__).parents[1] / "recordings" / "polygon_tracks.json").read_text()

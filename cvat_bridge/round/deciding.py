@@ -10,8 +10,8 @@ import numpy as np
 
 from cvat_bridge.config import PromotionSection
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.records import Decision
 from cvat_bridge.progress import Report, quiet
-from cvat_bridge.records import Decision
 from trainer.bundle import read_bundle
 from trainer.dataset import Dataset, load_dataset
 from trainer.detector import Progress

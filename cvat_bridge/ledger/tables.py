@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
-from cvat_bridge.schema import LedgerFile
+from cvat_bridge.ledger.schema import LedgerFile
 
 T = TypeVar("T")
 

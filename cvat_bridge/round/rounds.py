@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cvat_bridge.facts import Facts
-from cvat_bridge.records import Provenance, Round, SelectedFrame, frame_key
+from cvat_bridge.ledger.records import Provenance, Round, SelectedFrame, frame_key
 
 
 @dataclass(frozen=True)

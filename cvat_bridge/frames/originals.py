@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from cvat_bridge.errors import AuthenticationError, GatewayError
+from cvat_bridge.frames.likeness import difference_hash
 from cvat_bridge.gateway import Gateway, Media
-from cvat_bridge.likeness import difference_hash
-from cvat_bridge.records import FrameFacts, frame_key
+from cvat_bridge.ledger.records import FrameFacts, frame_key
 from trainer.errors import ImageError
 from trainer.images import RGBImage, decode
 

@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from cvat_bridge.facts import PoolFrame
+from cvat_bridge.frames.originals import SUFFIXES
 from cvat_bridge.gateway import Job, Media
-from cvat_bridge.originals import SUFFIXES
-from cvat_bridge.records import RankedJob, SelectedFrame
+from cvat_bridge.ledger.records import RankedJob, SelectedFrame
 
 _LONGEST_NAME = 256  # characters that CVAT keeps
 

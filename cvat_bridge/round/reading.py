@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cvat_bridge.availability import is_free, is_touched, job_frames
 from cvat_bridge.errors import NotFoundError
 from cvat_bridge.gateway import Gateway, Job, Label, Media, Project, Task
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.records import JobLook
+from cvat_bridge.ledger.records import JobLook
+from cvat_bridge.round.availability import is_free, is_touched, job_frames
 
 
 @dataclass(frozen=True)

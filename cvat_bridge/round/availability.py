@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cvat_bridge.gateway import Job, JobAnnotations
-from cvat_bridge.records import JobLook, UsedJob
+from cvat_bridge.ledger.records import JobLook, UsedJob
 from cvat_bridge.settings import STAGES, RoundSettings
 
 

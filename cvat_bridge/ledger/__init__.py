@@ -15,7 +15,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from cvat_bridge.records import (
+from cvat_bridge.ledger.records import (
     Correction,
     Decision,
     FrameFacts,
@@ -31,8 +31,8 @@ from cvat_bridge.records import (
     UsedJob,
     frame_key,
 )
-from cvat_bridge.schema import LedgerFile
-from cvat_bridge.tables import Table
+from cvat_bridge.ledger.schema import LedgerFile
+from cvat_bridge.ledger.tables import Table
 
 
 class Ledger:

@@ -12,14 +12,10 @@ from typing import Any
 import numpy as np
 
 from active_learning.pool import ProjectState
-from cvat_bridge.assignment import assign, write_guide
-from cvat_bridge.choosing import Chosen, choose_frames
 from cvat_bridge.config import Config
 from cvat_bridge.corrections import collect_corrections
-from cvat_bridge.deciding import settle
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.facts import Facts, gather
-from cvat_bridge.fitting import FitFailedError, run_fit
 from cvat_bridge.gateway import Gateway, Label
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
@@ -27,11 +23,15 @@ from cvat_bridge.preannotate import preannotate
 from cvat_bridge.predict import DESCRIPTOR, Predicted, predict
 from cvat_bridge.prioritise import prioritise, ranked_jobs
 from cvat_bridge.progress import Report, quiet
-from cvat_bridge.publishing import LABEL_IDS, publish_champion
 from cvat_bridge.pull import pull
-from cvat_bridge.rounds import waiting_frames
+from cvat_bridge.round.assignment import assign, write_guide
+from cvat_bridge.round.choosing import Chosen, choose_frames
+from cvat_bridge.round.deciding import settle
+from cvat_bridge.round.fitting import FitFailedError, run_fit
+from cvat_bridge.round.publishing import LABEL_IDS, publish_champion
+from cvat_bridge.round.rounds import waiting_frames
+from cvat_bridge.round.workflow import Answer, Answers, Step
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.workflow import Answer, Answers, Step
 from trainer.bundle import read_bundle
 from trainer.dataset import load_dataset
 from trainer.detector import Detector

@@ -13,12 +13,12 @@ from active_learning.choose import choose
 from active_learning.pool import FloatArray, Objects, Pool, ProjectState, Selection
 from cvat_bridge.errors import LabelMismatchError, NothingToDoError
 from cvat_bridge.facts import Facts, PoolFrame
+from cvat_bridge.frames.origins import image_groups, origins
+from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.origins import image_groups, origins
+from cvat_bridge.ledger.records import FrameFacts, SelectedFrame, frame_key, split_key
 from cvat_bridge.predict import DESCRIPTOR, Predicted
-from cvat_bridge.predictions import PredictionStore
-from cvat_bridge.records import FrameFacts, SelectedFrame, frame_key, split_key
 from cvat_bridge.settings import RoundSettings
 from trainer.detections import Detections
 

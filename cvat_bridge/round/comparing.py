@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from cvat_bridge.convert import LabelledObject, shapes_of_job
 from cvat_bridge.gateway import JobAnnotations, Label, Media, RawShape
-from cvat_bridge.outlines import Box
-from cvat_bridge.records import Correction, Outcome, Proposal
-from cvat_bridge.sameness import shape_key
+from cvat_bridge.ledger.records import Correction, Outcome, Proposal
+from cvat_bridge.shapes.outlines import Box
+from cvat_bridge.shapes.sameness import shape_key
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cvat_bridge.likeness import near_duplicates
-from cvat_bridge.records import Membership, Role
+from cvat_bridge.frames.likeness import near_duplicates
+from cvat_bridge.ledger.records import Membership, Role
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.gateway import Gateway
-from cvat_bridge.records import RankedJob
+from cvat_bridge.ledger.records import RankedJob
 from cvat_bridge.settings import RoundSettings
 
 BEGIN = "<!-- ranked jobs: begin (this part is written anew each round) -->"

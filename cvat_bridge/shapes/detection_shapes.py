@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvat_bridge import outlines, rle
 from cvat_bridge.gateway import Attribute, Label, RawShape
+from cvat_bridge.shapes import outlines, rle
 from trainer.detections import Mask
 
 LEARNABLE_LABELS = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cvat_bridge.convert import LabelledObject
-from cvat_bridge.records import FrameFacts
+from cvat_bridge.ledger.records import FrameFacts
 from trainer.annotations import AnnotatedImage, AnnotatedObject
 from trainer.detections import Mask
 from trainer.labels import LabelMap

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cvat_bridge.facts import Facts
-from cvat_bridge.holdout import LabelledImage, assign
-from cvat_bridge.labelled_frames import LabelledFrame, Skipped
+from cvat_bridge.frames.labelled_frames import LabelledFrame, Skipped
+from cvat_bridge.frames.origins import origins, video_part
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.origins import origins, video_part
-from cvat_bridge.records import Role
+from cvat_bridge.ledger.records import Role
+from cvat_bridge.round.holdout import LabelledImage, assign
 from cvat_bridge.settings import RoundSettings
 
 

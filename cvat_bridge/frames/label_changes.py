@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cvat_bridge.detection_shapes import LEARNABLE_LABELS
 from cvat_bridge.errors import LabelMismatchError
 from cvat_bridge.gateway import Label
-from cvat_bridge.records import KnownLabel
+from cvat_bridge.ledger.records import KnownLabel
+from cvat_bridge.shapes.detection_shapes import LEARNABLE_LABELS
 
 
 def learnable(labels: Sequence[Label]) -> tuple[Label, ...]:

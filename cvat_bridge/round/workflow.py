@@ -17,7 +17,7 @@ from dbos import DBOSConfig as DurableConfig
 
 from cvat_bridge.errors import BridgeError, NotReadyError, UnreachableError
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.records import Round
+from cvat_bridge.ledger.records import Round
 
 Answer = dict[str, Any]  # JSON: what a step leaves for the later ones
 Answers = Mapping[str, Answer]

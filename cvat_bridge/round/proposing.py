@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cvat_bridge.detection_shapes import LEARNABLE_LABELS, shape_from_detection
 from cvat_bridge.gateway import Label, RawShape
-from cvat_bridge.sameness import shape_key
 from cvat_bridge.settings import RoundSettings
+from cvat_bridge.shapes.detection_shapes import LEARNABLE_LABELS, shape_from_detection
+from cvat_bridge.shapes.sameness import shape_key
 from trainer.detections import Detections
 
 

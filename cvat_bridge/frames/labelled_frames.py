@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from cvat_bridge.convert import LabelledObject, shapes_of_job
 from cvat_bridge.facts import Facts, LabelledJob
+from cvat_bridge.frames.job_cache import JobCache
+from cvat_bridge.frames.originals import ImageStore, ahead, read_originals
 from cvat_bridge.gateway import Gateway, Media
-from cvat_bridge.job_cache import JobCache
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.originals import ImageStore, ahead, read_originals
+from cvat_bridge.ledger.records import FrameFacts, frame_key
 from cvat_bridge.progress import Report
-from cvat_bridge.records import FrameFacts, frame_key
 
 _PIECE = 64  # images whose facts are recorded at a time
 

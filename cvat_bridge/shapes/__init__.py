@@ -1,0 +1,1 @@
+"""CVAT's shapes: how they are written, drawn, interpolated and compared. Pure."""
