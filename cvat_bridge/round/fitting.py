@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import deque
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cvat_bridge.config import TrainerSection
+from cvat_bridge.config import ENVIRONMENT, TrainerSection
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.progress import Report, quiet
 
@@ -60,6 +61,7 @@ def run_fit(
             stderr=errors,
             stdin=subprocess.DEVNULL,
             text=True,
+            env=fit_environment(),
         ) as process,
     ):
         if process.stdout is None:
@@ -78,6 +80,17 @@ def run_fit(
         words = str(fault.get("message") or " / ".join(last) or f"exit code {process.returncode}")
         raise FitFailedError(str(fault.get("kind", "crash")), words, log)
     return Fitted(Path(answer["bundle"]), float(answer.get("seconds", 0.0)))
+
+
+def fit_environment() -> dict[str, str]:
+    """Give the fit's environment: ours, without our secrets and with threads that do not spin.
+
+    On a busy machine spinning OpenMP threads make a step many times slower; the setting must be
+    there before torch is loaded.
+    """
+    secret = set(ENVIRONMENT.values())
+    kept = {name: value for name, value in os.environ.items() if name not in secret}
+    return {"OMP_WAIT_POLICY": "PASSIVE", **kept}
 
 
 def fit_command(
