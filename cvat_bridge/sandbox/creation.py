@@ -3,98 +3,14 @@
 from __future__ import annotations
 
 import json
-import random
-import re
-import shutil
-import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cvat_bridge.sandbox import events, media, records, validation
 from cvat_bridge.sandbox.call import Call
 from cvat_bridge.sandbox.requests import RequestError
+from cvat_bridge.sandbox.sources import Source, from_client, from_server, ordered
 from cvat_bridge.sandbox.state import Row, now
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file a task is made of: the name CVAT will show, and where it lies."""
-
-    name: str
-    path: Path
-
-
-def _listed(folder: Path) -> list[Source]:
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [
-        Source(path.relative_to(folder).as_posix(), path)
-        for path in files
-        if not path.name.startswith(".")
-    ]
-
-
-def _from_client(call: Call, task_id: int, data_id: int) -> list[Source]:
-    """Move the uploads into the task's own folder, unpacking archives."""
-    inbox = call.state.path("uploads", f"task-{task_id}")
-    raw = call.state.path("data", str(data_id), "raw")
-    for source in _listed(inbox):
-        target = raw / source.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.path.suffix.lower() == ".zip":
-            _unpack(source.path, raw)
-        else:
-            shutil.move(source.path, target)
-    shutil.rmtree(inbox, ignore_errors=True)
-    return _listed(raw)
-
-
-def _unpack(archive: Path, target: Path) -> None:
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            opened.extractall(target)
-    except zipfile.BadZipFile as error:
-        raise RequestError(f"{archive.name} is not a zip file") from error
-
-
-def _from_server(root: Path, names: Sequence[str], *, what: str) -> list[Source]:
-    found: list[Source] = []
-    for name in names:
-        path = root / name
-        if path.is_dir():
-            found += [Source(f"{name.rstrip('/')}/{s.name}", s.path) for s in _listed(path)]
-        elif path.is_file():
-            found.append(Source(name, path))
-        else:
-            raise RequestError(f"No such file or directory in the {what}: {name}")
-    return found
-
-
-def _natural(name: str) -> list[Any]:
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
-
-
-def _ordered(sources: list[Source], settings: dict[str, Any]) -> list[Source]:
-    mapping = settings.get("job_file_mapping")
-    order = [name for job in mapping for name in job] if mapping else None
-    method = settings.get("sorting_method", "lexicographical")
-    if order is None and method == "predefined":
-        order = settings.get("upload_file_order") or settings.get("arrival")
-    if order:
-        by_name = {source.name: source for source in sources}
-        missing = [name for name in order if name not in by_name]
-        if missing:
-            raise RequestError(f"Files in the mapping but not in the task: {', '.join(missing)}")
-        return [by_name[name] for name in order]
-    if method == "random":
-        shuffled = list(sources)
-        random.shuffle(shuffled)
-        return shuffled
-    if method == "predefined":
-        return list(sources)
-    key = _natural if method == "natural" else str
-    return sorted(sources, key=lambda source: key(source.name))
 
 
 def _chosen(count: int, settings: dict[str, Any]) -> range:
@@ -171,7 +87,7 @@ def attach(call: Call, task_id: int, data_id: int, settings: dict[str, Any]) -> 
     server = settings.get("server_files") or []
     if server:
         root, what = Path(settings["root"]), settings["storage"]
-        sources = _from_server(root, server, what="share" if what == "share" else "bucket")
+        sources = from_server(root, server, what="share" if what == "share" else "bucket")
         excluded = tuple(settings.get("server_files_exclude") or ())
         folders = tuple(name for name in excluded if name.endswith("/"))
         sources = [
@@ -180,7 +96,7 @@ def attach(call: Call, task_id: int, data_id: int, settings: dict[str, Any]) -> 
             if source.name not in excluded and not source.name.startswith(folders)
         ]
     else:
-        sources = _from_client(call, task_id, data_id)
+        sources = from_client(call, task_id, data_id)
     videos = [source for source in sources if source.path.suffix.lower() in media.VIDEOS]
     images = [source for source in sources if source.path.suffix.lower() in media.IMAGES]
     if not videos and not images:
@@ -190,7 +106,7 @@ def attach(call: Call, task_id: int, data_id: int, settings: dict[str, Any]) -> 
     columns = _video(videos[0], settings) if videos else None
     rows: list[tuple[Any, ...]] = []
     if columns is None:
-        rows, columns = _images(_ordered(images, settings), data_id, settings)
+        rows, columns = _images(ordered(images, settings), data_id, settings)
     with call.db.transaction():
         call.db.many("INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?)", rows)
         call.db.update("data", data_id, chunks_updated_date=now(), **columns)

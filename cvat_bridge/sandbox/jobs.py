@@ -10,8 +10,8 @@ from cvat_bridge.sandbox.call import Answer, Call, Route
 from cvat_bridge.sandbox.errors import invalid
 from cvat_bridge.sandbox.listing import Index, listed
 from cvat_bridge.sandbox.projects import STATUSES, account, names, storage
+from cvat_bridge.sandbox.removal import remove_job
 from cvat_bridge.sandbox.state import Row, now
-from cvat_bridge.sandbox.tasks import remove_job
 
 STATES = ("new", "in progress", "completed", "rejected")
 STAGES = ("annotation", "validation", "acceptance")

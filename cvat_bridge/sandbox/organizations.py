@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,6 @@ ROLES = ("worker", "supervisor", "maintainer", "owner")
 _INDEX = Index(
     equal=("name", "slug"), logic=("name", "slug", "id", "owner"), search=("name", "owner", "slug")
 )
-_MEMBER_INDEX = Index(equal=("role", "user"), logic=("user", "role", "id"), search=("user", "role"))
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,8 @@ _CHECKS: dict[str, fields.Check] = {
 }
 
 
-def _join(call: Call, organization_id: int, user_id: int, as_role: str) -> int:
+def join(call: Call, organization_id: int, user_id: int, as_role: str) -> int:
+    """Make an account a member and give the membership's id."""
     return call.db.insert(
         "membership",
         user_id=user_id,
@@ -146,18 +145,19 @@ def _create(call: Call) -> Answer:
         created_date=time,
         updated_date=time,
     )
-    _join(call, new, call.user["id"], "owner")
+    join(call, new, call.user["id"], "owner")
     return Answer(201, _view(call, _found(call, new)))
 
 
-def _manages(call: Call, organization_id: int) -> None:
+def check_manages(call: Call, organization_id: int) -> None:
+    """Check that the caller is an owner or maintainer of the organization."""
     if not call.is_admin and role(call, organization_id) not in {"owner", "maintainer"}:
         raise forbidden()
 
 
 def _patch(call: Call, organization_id: int) -> Answer:
     _found(call, organization_id)
-    _manages(call, organization_id)
+    check_manages(call, organization_id)
     taken = fields.take(call.fields(), _CHECKS)
     if "contact" in taken:
         taken["contact"] = json.dumps(taken["contact"])
@@ -176,95 +176,6 @@ def _delete(call: Call, organization_id: int) -> Answer:
     return Answer(204)
 
 
-def _member(call: Call, row: Row) -> dict[str, Any]:
-    key = call.db.scalar("SELECT key FROM invitation WHERE membership_id = ?", row["id"])
-    return {
-        "id": row["id"],
-        "user": users.basic(call, row["user_id"]),
-        "organization": row["organization_id"],
-        "is_active": bool(row["is_active"]),
-        "joined_date": row["joined_date"],
-        "role": row["role"],
-        "invitation": key,
-    }
-
-
-def _members(call: Call) -> Answer:
-    place = context(call)
-    names = {row["id"]: row["username"] for row in call.db.all("SELECT * FROM user")}
-    rows = [
-        {**row, "user": names.get(row["user_id"])}
-        for row in call.db.all("SELECT * FROM membership")
-        if place.holds(row["organization_id"])
-        and (call.is_admin or role(call, row["organization_id"]))
-    ]
-    if place.personal:
-        rows = []
-    return listed(call, rows, _MEMBER_INDEX, lambda row: _member(call, row))
-
-
-def _membership(call: Call, membership_id: int) -> Row:
-    row = call.db.get("membership", membership_id)
-    if row is None:
-        raise not_found("Membership")
-    return row
-
-
-def _change_role(call: Call, membership_id: int) -> Answer:
-    row = _membership(call, membership_id)
-    _manages(call, row["organization_id"])
-    taken = fields.take(call.fields(), {"role": fields.choice(*ROLES)}, required=("role",))
-    call.db.update("membership", membership_id, role=taken["role"])
-    return Answer(200, _member(call, _membership(call, membership_id)))
-
-
-def _leave(call: Call, membership_id: int) -> Answer:
-    row = _membership(call, membership_id)
-    if row["user_id"] != call.user["id"]:
-        _manages(call, row["organization_id"])
-    call.db.run("DELETE FROM membership WHERE id = ?", membership_id)
-    return Answer(204)
-
-
-def _invite(call: Call) -> Answer:
-    place = context(call)
-    checks = {"email": fields.text(blank=False), "role": fields.choice(*ROLES[:3])}
-    taken = fields.take(call.fields(), checks, required=("role", "email"))
-    if place.organization is None:
-        raise forbidden()
-    _manages(call, place.organization["id"])
-    if "@" not in taken["email"]:
-        raise invalid({"email": ["Enter a valid email address."]})
-    user = call.db.one("SELECT * FROM user WHERE email = ?", taken["email"])
-    if user is None:
-        raise ApiError(500, "No account has this e-mail, and no mail can be sent")
-    members = "SELECT id FROM membership WHERE organization_id = ? AND user_id = ?"
-    if call.db.one(members, place.organization["id"], user["id"]):
-        raise invalid("The user is a member of the organization already.")
-    member = _join(call, place.organization["id"], user["id"], taken["role"])
-    key, time = secrets.token_hex(32), now()
-    call.db.insert(
-        "invitation", key=key, membership_id=member, owner_id=call.user["id"], created_date=time
-    )
-    return Answer(
-        201,
-        {
-            "key": key,
-            "created_date": time,
-            "owner": users.basic(call, call.user["id"]),
-            "role": taken["role"],
-            "user": users.basic(call, user["id"]),
-            "organization": place.organization["id"],
-            "expired": None,
-            "accepted": True,
-            "organization_info": {
-                "id": place.organization["id"],
-                "slug": place.organization["slug"],
-            },
-        },
-    )
-
-
 ROUTES = (
     Route("GET", "/api/organizations", _list),
     Route("POST", "/api/organizations", _create),
@@ -275,8 +186,4 @@ ROUTES = (
     ),
     Route("PATCH", "/api/organizations/{organization_id:int}", _patch),
     Route("DELETE", "/api/organizations/{organization_id:int}", _delete),
-    Route("GET", "/api/memberships", _members),
-    Route("PATCH", "/api/memberships/{membership_id:int}", _change_role),
-    Route("DELETE", "/api/memberships/{membership_id:int}", _leave),
-    Route("POST", "/api/invitations", _invite),
 )

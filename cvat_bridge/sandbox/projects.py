@@ -127,12 +127,12 @@ def _patch(call: Call, project_id: int) -> Answer:
 
 
 def _delete(call: Call, project_id: int) -> Answer:
-    from cvat_bridge.sandbox import tasks
+    from cvat_bridge.sandbox import removal
 
     permissions.project(call, project_id, owner=True)
     events.deleted(call, "project", project_id)
     for row in call.db.all("SELECT id FROM task WHERE project_id = ?", project_id):
-        tasks.remove(call, row["id"])
+        removal.remove_task(call, row["id"])
     for row in labels.of_project(call.db, project_id):
         labels.remove(call, row["id"])
     call.db.run("DELETE FROM webhook WHERE project_id = ?", project_id)

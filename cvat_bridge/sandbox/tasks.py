@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from typing import Any
 
-from cvat_bridge.sandbox import events, fields, labels, organizations, permissions, records, users
+from cvat_bridge.sandbox import (
+    events,
+    fields,
+    labels,
+    organizations,
+    permissions,
+    records,
+    removal,
+    users,
+)
 from cvat_bridge.sandbox.call import Answer, Call, Route
 from cvat_bridge.sandbox.errors import forbidden, invalid
 from cvat_bridge.sandbox.listing import Index, listed
@@ -230,46 +237,12 @@ def _patch(call: Call, task_id: int) -> Answer:
     return Answer(200, {**view(call, permissions.task(call, task_id)), **seen})
 
 
-def remove(call: Call, task_id: int) -> None:
-    """Delete a task with its jobs, annotations, labels and files."""
-    task = call.db.get("task", task_id) or {}
-    for job in call.db.all("SELECT id FROM job WHERE task_id = ?", task_id):
-        remove_job(call, job["id"])
-    for row in call.db.all("SELECT id FROM label WHERE task_id = ? AND parent_id IS NULL", task_id):
-        labels.remove(call, row["id"])
-    data_id = task.get("data_id")
-    if data_id is not None:
-        call.db.run("DELETE FROM frame WHERE data_id = ?", data_id)
-        call.db.run("DELETE FROM data WHERE id = ?", data_id)
-        folder = call.state.folder
-        for part in ("data", "chunks"):
-            call.after.append(
-                lambda path=folder / part / str(data_id): shutil.rmtree(  # type: ignore[misc]
-                    path, ignore_errors=True
-                )
-            )
-    call.db.run("DELETE FROM guide WHERE task_id = ?", task_id)
-    call.db.run("DELETE FROM request WHERE id LIKE ?", f"%target=task&target_id={task_id}")
-    call.db.run("DELETE FROM task WHERE id = ?", task_id)
-
-
-def remove_job(call: Call, job_id: int) -> None:
-    """Delete a job with its annotations and issues."""
-    for table in ("tag", "shape", "track"):
-        call.db.run(f"DELETE FROM {table} WHERE job_id = ?", job_id)  # noqa: S608  tables are ours
-    call.db.run(
-        "DELETE FROM comment WHERE issue_id IN (SELECT id FROM issue WHERE job_id = ?)", job_id
-    )
-    call.db.run("DELETE FROM issue WHERE job_id = ?", job_id)
-    call.db.run("DELETE FROM job WHERE id = ?", job_id)
-
-
 def _delete(call: Call, task_id: int) -> Answer:
     task = permissions.task(call, task_id)
     if task["project_id"] is not None:
         records.change(call, "project", task["project_id"], updated_date=now())
     events.deleted(call, "task", task_id)
-    remove(call, task_id)
+    removal.remove_task(call, task_id)
     return Answer(204)
 
 
@@ -287,11 +260,6 @@ def _status(call: Call, task_id: int) -> Answer:
             "progress": row["progress"],
         },
     )
-
-
-def deleted_frames(data: Row) -> list[int]:
-    """Give the deleted frames of a task's data."""
-    return list(json.loads(data["deleted_frames"]))
 
 
 ROUTES = (
