@@ -168,6 +168,9 @@ def _train(
         "data": str(data),
         "epochs": config.epochs,
         "batch": config.batch_size,
+        # A step each batch: by itself ultralytics gathers 64 images for one, which on few images
+        # leaves hardly any steps.
+        "nbs": config.batch_size,
         "imgsz": max(network_size(config)),
         "lr0": config.learning_rate,
         "seed": config.seed,
