@@ -26,7 +26,7 @@ from active_learning.strategies import (
 
 __all__ = ["SelectionSettings", "choose"]
 
-COLD_START, INFORMED = "cold start", "uncertainty and diversity"
+COLD_START, INFORMED, NAMED = "cold start", "uncertainty and diversity", "set by hand"
 
 
 def choose(
@@ -95,7 +95,7 @@ def _phase(
     phase = COLD_START if why else INFORMED
     notes = {"phase": why or "a trusted model has looked at the pool"}
     if settings.strategy != "auto":
-        return phase, settings.strategy, notes
+        return NAMED, settings.strategy, notes
     embedded = pool.embeddings is not None and pool.embeddings.shape[1] > 0
     if why:
         if embedded or settings.cold_start not in DIVERSE:
@@ -168,6 +168,7 @@ def _strategy_part(
         texts = chosen.reasons(pool, picks)
         return picks.rows, picks.values[np.concatenate([picks.rows, control])], list(texts)
     # A strategy of the team's own does not know the control arm: ask for more and drop those.
+    # Caps, veto and class need are its own business.
     if budget < 1:
         return np.zeros(0, np.int64), np.full(len(control), np.nan), []
     answer = chosen(pool, budget=min(len(pool), budget + len(control)), rng=rng)

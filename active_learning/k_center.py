@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from active_learning.distances import Space, squared_distances
 from active_learning.limits import Limits
@@ -43,7 +44,7 @@ def k_center(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     refused = np.zeros(len(weights), bool)
     while len(taken) < budget:
         refused |= nearest <= limits.floor
-        left = np.flatnonzero(limits.open & ~refused)
+        left = np.flatnonzero(limits.room() & ~refused)
         if not len(left):
             break
         keys = weights[left] * np.sqrt(nearest[left])
@@ -74,7 +75,7 @@ def _race(
     limits: Limits,
     left: IntArray,
     keys: FloatArray,
-    refused: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    refused: NDArray[np.bool_],
     budget: int,
 ) -> list[int]:
     """Take frames for as long as one of the farthest provably stays the farthest of all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from active_learning.distances import Float32Array, Space, squared_distances
 from active_learning.limits import Limits
@@ -44,10 +45,9 @@ def k_means_pp(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
         space.shrink(nearest, space.rows(np.array([first])))
     while len(taken) < budget:
         chances = weights * nearest
-        chances[~limits.open | refused | (nearest <= limits.floor)] = 0
+        chances[~limits.room() | refused | (nearest <= limits.floor)] = 0
         if not chances.any():
             break
-        # One frame's chance stays finite beside the sum of all.
         fresh = _draw(choice, space, limits, chances, nearest, order, refused, budget - len(taken))
         taken += fresh
         if fresh and len(taken) < budget:
@@ -61,10 +61,10 @@ def _draw_first(
     limits: Limits,
     weights: FloatArray,
     order: IntArray,
-    refused: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    refused: NDArray[np.bool_],
 ) -> int | None:
     while True:
-        sums = np.cumsum(np.where(limits.open & ~refused, weights, 0)[order])
+        sums = np.cumsum(np.where(limits.room() & ~refused, weights, 0)[order])
         if not len(sums) or sums[-1] <= 0:
             return None
         row = int(order[_place(sums, choice.rng.random())])
@@ -81,7 +81,7 @@ def _draw(
     chances: FloatArray,
     nearest: Float32Array,
     order: IntArray,
-    refused: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    refused: NDArray[np.bool_],
     budget: int,
 ) -> list[int]:
     sums = np.cumsum(chances[order])
@@ -126,11 +126,13 @@ def _take_rest(
     limits: Limits,
     taken: list[int],
     nearest: Float32Array,
-    refused: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    refused: NDArray[np.bool_],
     budget: int,
 ) -> None:
     """Frames without a chance of their own (value 0, or no distance at all) come last, by rank."""
-    left = np.flatnonzero(limits.open & ~refused & (nearest > limits.floor))
+    if len(taken) == budget:
+        return
+    left = np.flatnonzero(limits.room() & ~refused & (nearest > limits.floor))
     left = left[np.argsort(choice.rank[left])]
     for start in range(0, len(left), _DRAWS):
         block = left[start : start + _DRAWS]

@@ -51,6 +51,12 @@ class Limits:
         """Squared distance at or below which a frame is a near-duplicate; -1 when none is."""
         return -1.0 if self.radius is None else self.radius**2
 
+    def room(self) -> NDArray[np.bool_]:
+        """Return (N,) whether each frame is open and of a group with room, whatever it is near."""
+        if self._groups is None:
+            return self.open
+        return np.asarray(self.open & (self._counts < (self.cap or 0))[self._groups])
+
     def admissible(self, rows: IntArray) -> NDArray[np.bool_]:
         """Return (K,) whether each row is open, of a group with room, and no near-duplicate."""
         good = self.open[rows].copy()

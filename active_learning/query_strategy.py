@@ -100,9 +100,10 @@ class QueryStrategy:
         barred: IntArray | None = None,
         rank: IntArray | None = None,
     ) -> Picks:
-        """Choose rows of the pool, best first, leaving the rows of `barred` alone.
+        """Choose rows of the pool, best first.
 
-        rank: the pool's content_rank, where the caller has it already.
+        barred: rows that the batch has already; they count as labelled. rank: the pool's
+        content_rank, where the caller has it already.
         """
         values = self.values(pool)
         rank = content_rank(pool) if rank is None else rank
@@ -110,8 +111,9 @@ class QueryStrategy:
         known = self.context.known
         placed = space.place(known) if space is not None and known is not None else None
         open_rows = np.ones(len(pool), bool)
-        if barred is not None:
+        if barred is not None and len(barred):
             open_rows[barred] = False
+            placed = _joined(placed, space, barred)
         limits = Limits(
             open_rows,
             groups=pool.groups,
@@ -182,9 +184,8 @@ class QueryStrategy:
         if budget < 1:
             return []
         select = SELECTORS[self.selector]
-        if choice.space is not None and taken:
-            done = choice.space.rows(np.array(taken))
-            known = done if choice.known is None else np.concatenate([choice.known, done])
+        if taken:
+            known = _joined(choice.known, choice.space, np.array(taken))
             choice = replace(choice, known=known)
         if self.candidates is None or choice.space is None:
             return [int(row) for row in select(choice, limits, budget=budget)]
@@ -220,6 +221,14 @@ class QueryStrategy:
         for row in chosen:
             limits.take(row)
         return chosen
+
+
+def _joined(known: Float32Array | None, space: Space | None, rows: IntArray) -> Float32Array | None:
+    """Return what is known with these rows of the pool added to it."""
+    if space is None:
+        return known
+    own = space.rows(rows)
+    return own if known is None else np.concatenate([known, own])
 
 
 def _gaps(taken: Float32Array, known: Float32Array | None) -> FloatArray:

@@ -68,6 +68,7 @@ def test_a_named_strategy_is_used_as_named():
     )
 
     assert list(found.ids) == list(alone.ids)
+    assert found.phase == "set by hand"
 
 
 @pytest.mark.parametrize(
@@ -164,6 +165,20 @@ def test_copies_of_labelled_frames_come_last():
     found = batch(pool, 12, state=state, settings=SelectionSettings(control_share=0))
 
     assert {int(i.split("-")[1]) for i in found.ids[:6]} == set(range(6, 12))
+
+
+def test_copies_of_control_frames_come_last():
+    """Every frame stands in the pool twice: no chosen frame is the twin of a control frame."""
+    half = make_pool(0, 20, width=6)
+    pool = replace(make_pool(1, 40, width=6), embeddings=np.tile(half.embeddings, (2, 1)))
+
+    found = batch(pool, 20, settings=SelectionSettings(strategy="entropy_max", control_share=0.2))
+
+    scene = [int(i.split("-")[1]) % 20 for i in found.ids]
+    control = {s for s, arm in zip(scene, found.arms, strict=True) if arm == "control"}
+    chosen = [s for s, arm in zip(scene, found.arms, strict=True) if arm == "strategy"]
+    assert len(set(chosen)) == len(chosen) == 16
+    assert not control & set(chosen)
 
 
 def test_quotas_come_first_and_are_met():
