@@ -5,6 +5,7 @@ TrainerError
 ├── DatasetError   a dataset that cannot be read (file, row, reason)
 ├── BundleError    a bundle that is not what its card says (path, expected, found)
 ├── ImageError     bytes that are not an image we can decode
+├── PromptError    clicks of an annotator that mean nothing
 ├── ComparisonError  two evaluations that do not speak of the same frames
 ├── RegistryError  a model version that is not there, or a registry that cannot be asked
 └── TrainingError  a fit that failed (backend, log path)
@@ -46,6 +47,10 @@ class BundleError(TrainerError):
 
 class ImageError(TrainerError, ValueError):
     """Bytes that are not an image we can decode."""
+
+
+class PromptError(TrainerError, ValueError):
+    """Clicks of an annotator that mean nothing."""
 
 
 class TrainingError(TrainerError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,15 +14,27 @@ from trainer.backends import BACKENDS, backend
 from trainer.bundle import read_bundle
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig
-from trainer.errors import ConfigError, DatasetError
+from trainer.errors import BundleError, ConfigError, DatasetError
 
 # The least that each backend does in a few seconds; a backend without a line here fails.
 TINY = {
     "centernet": FitConfig(
         "centernet", batch_size=4, image_size=(64, 96), extra={"steps": 6, "width": 8}
     ),
+    "extreme_points": FitConfig(
+        "extreme_points",
+        batch_size=4,
+        image_size=(64, 64),
+        extra={"steps": 6, "width": 4, "first_size": 32},
+    ),
     "yolo": FitConfig("yolo", epochs=1, batch_size=6, image_size=(64, 64)),
 }
+
+INTERACTORS = ("extreme_points",)
+DETECTORS = tuple(sorted(set(BACKENDS) - set(INTERACTORS)))
+
+detectors_only = pytest.mark.parametrize("name", DETECTORS, indirect=True)
+interactors_only = pytest.mark.parametrize("name", INTERACTORS, indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +80,7 @@ def test_its_name_is_its_key_and_its_tasks_are_known(name):
     assert backend(name).name == name
     assert backend(name).tasks
     assert backend(name).tasks <= {"boxes", "masks", "interactor"}
+    assert ("interactor" in backend(name).tasks) == (name in INTERACTORS)
 
 
 def test_checkpoint_lies_in_the_run_folder(fitted):
@@ -94,6 +108,7 @@ def test_bundle_is_whole_and_carries_the_callers_words(bundle, name, dataset):
     assert bundle.card.task in backend(name).tasks
 
 
+@detectors_only
 def test_answers_keep_the_law_of_detect(detector):
     """In order, inside the image, best first, distinct sizes in one batch, all classes named."""
     rng = np.random.default_rng(2)
@@ -115,6 +130,7 @@ def test_answers_keep_the_law_of_detect(detector):
         assert np.allclose(answer.probabilities[rows, answer.class_ids], answer.scores, atol=1e-5)
 
 
+@detectors_only
 def test_a_batch_answers_as_its_images_do_alone(detector):
     rng = np.random.default_rng(3)
     images = [picture(rng)[0] for _ in range(3)]
@@ -127,6 +143,7 @@ def test_a_batch_answers_as_its_images_do_alone(detector):
         assert np.allclose(a.scores, b.scores, atol=1e-3)
 
 
+@detectors_only
 def test_min_score_takes_the_tail_and_nothing_else(detector):
     image = picture(np.random.default_rng(4), most=8)[0]
 
@@ -140,8 +157,40 @@ def test_min_score_takes_the_tail_and_nothing_else(detector):
     assert len(some) < len(every) or every.scores.min() == middle
 
 
+@detectors_only
 def test_no_image_no_answer(detector):
     assert detector.detect([], min_score=0.1) == []
+
+
+@interactors_only
+def test_an_interactor_keeps_the_law_of_segment(bundle):
+    """The clicks hold on an image of any size, and the confidence is a share."""
+    interactor = engines.load_interactor(bundle, threads=1)
+    pixels = picture(np.random.default_rng(5), height=70, width=130)[0]
+    data = cv2.imencode(".png", pixels)[1].tobytes()
+    positive = np.array([[40.5, 30.5], [60.5, 10.5], [90.5, 40.5], [55.5, 60.5], [50.5, 40.5]])
+    negative = np.array([[80.5, 20.5]])
+
+    (found, *others), size = interactor.segment(
+        data, positive=positive, negative=negative, box=None
+    )
+
+    frame = np.zeros(size, bool)
+    height, width = found.mask.bitmap.shape
+    frame[found.mask.top :, found.mask.left :][:height, :width] = found.mask.bitmap
+    assert (size, others) == ((70, 130), [])
+    assert all(frame[int(y), int(x)] for x, y in positive)
+    assert not frame[20, 80]
+    assert 0 <= found.confidence <= 1
+    ys, xs = np.nonzero(frame)
+    assert (xs.min(), ys.min(), xs.max(), ys.max()) == (40, 10, 90, 60)
+
+
+def test_a_bundle_is_loaded_as_what_it_is_for(bundle, name):
+    wrong = engines.load if name in INTERACTORS else engines.load_interactor
+
+    with pytest.raises(BundleError, match="interactor"):
+        wrong(bundle)
 
 
 def test_a_finished_run_is_not_learnt_again(name, config, fitted, dataset):

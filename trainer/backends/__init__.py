@@ -14,6 +14,7 @@ from trainer.errors import ConfigError
 
 BACKENDS: dict[str, str] = {
     "centernet": "trainer.backends.centernet:BACKEND",
+    "extreme_points": "trainer.backends.extreme_points:BACKEND",
     "yolo": "trainer.backends.yolo:BACKEND",
 }
 

@@ -1,7 +1,8 @@
 """Engines run a bundle without torch: name in card.engine → the function that loads it.
 
-An engine is `load(bundle, *, threads) -> Detector`; it is imported on first use. It reads the
-weights and card.extra, decodes with numpy, and keeps no state between calls.
+An engine is `load(bundle, *, threads) -> Detector`, or `-> Interactor` where the bundle's task is
+"interactor"; it is imported on first use. It reads the weights and card.extra, and decodes with
+numpy.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import cast
 from trainer.bundle import Bundle
 from trainer.detector import Detector
 from trainer.errors import BundleError
+from trainer.interactor import Interactor
 
 ENGINES: dict[str, str] = {
     "centernet": "trainer.engines.centernet:load",
+    "extreme_points": "trainer.engines.extreme_points:load",
     "yolo": "trainer.engines.yolo:load",
 }
 
@@ -24,11 +27,24 @@ def load(bundle: Bundle, *, threads: int | None = None) -> Detector:
     """Load a bundle with the engine its card names.
 
     threads: of one call, None for the runtime's own choice. Raises BundleError for an engine
-    that is not in ENGINES or weights that the engine cannot read.
+    that is not in ENGINES, weights that the engine cannot read, and an interactor's bundle.
     """
+    if bundle.card.task == "interactor":
+        raise BundleError(bundle.path, "a detector's bundle", "an interactor's")
+    return cast("Detector", _load(bundle, threads))
+
+
+def load_interactor(bundle: Bundle, *, threads: int | None = None) -> Interactor:
+    """Load a bundle whose task is "interactor"; errors as for load."""
+    if bundle.card.task != "interactor":
+        raise BundleError(bundle.path, "an interactor's bundle", f"one for {bundle.card.task}")
+    return cast("Interactor", _load(bundle, threads))
+
+
+def _load(bundle: Bundle, threads: int | None) -> object:
     target = ENGINES.get(bundle.card.engine)
     if target is None:
         raise BundleError(bundle.path, f"an engine of {', '.join(ENGINES)}", bundle.card.engine)
     module, _, attribute = target.partition(":")
-    loader = cast("Callable[..., Detector]", getattr(importlib.import_module(module), attribute))
+    loader = cast("Callable[..., object]", getattr(importlib.import_module(module), attribute))
     return loader(bundle, threads=threads)

@@ -1,0 +1,180 @@
+"""Annotators that never tire: varied objects, four points by a trembling hand, corrections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.backends.extreme_points.cutouts import Cutout
+from trainer.engines.clicks import Box, Points, Prompt, channels, region_of
+from trainer.images import RGBImage
+
+_NEAR = 0.02  # of a side: border pixels so near the outermost one are as good an extreme point
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How objects and clicks are varied.
+
+    jitter: of the points, the most, of the object's mean side. steady: share of the samples whose
+    points are exact. boxes, blind: share with a box instead of points, and with one click only.
+    corrected: share with corrective clicks. turn: degrees. stretch: of the aspect, a factor.
+    colour: strength of brightness, contrast and tint.
+    """
+
+    jitter: float = 0.1
+    steady: float = 0.4
+    boxes: float = 0.06
+    blind: float = 0.04
+    corrected: float = 0.3
+    turn: float = 25.0
+    stretch: float = 1.25
+    colour: float = 0.3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One thing to learn: the crop (S, S, 3), the mask in it (S, S), the clicks in its pixels."""
+
+    pixels: RGBImage
+    mask: NDArray[np.bool_]
+    prompt: Prompt
+
+    def seen(self) -> NDArray[np.float32]:
+        """Return what the network sees of it."""
+        return channels(self.pixels, self.prompt)
+
+
+def sample(thing: Cutout, size: int, how: Variation, rng: np.random.Generator) -> Sample:
+    """Draw one sample of an object at the network's size."""
+    turn = _turn(how, rng)
+    prompt = _prompt(thing.rim @ turn.T, how, rng)
+    region = region_of(prompt, (512, 512), room=float(rng.uniform(0.6, 1.6)))
+    scale = size / (region[2:] - region[:2])
+    linear = turn * scale[:, None]
+    shift = -region[:2] * scale
+    # Pixel centres lie at halves.
+    matrix = np.concatenate([linear, (linear @ [0.5, 0.5] + shift - 0.5)[:, None]], axis=1)
+    pixels = cv2.warpAffine(
+        thing.pixels,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    soft = cv2.warpAffine(
+        thing.mask.astype(np.uint8) * 255, matrix, (size, size), flags=cv2.INTER_LINEAR
+    )
+    mask = np.asarray(soft) >= 128
+    moved = prompt.moved(region, (size, size))
+    if rng.random() < how.corrected:
+        moved = _corrected(moved, mask, rng)
+    return Sample(_tinted(np.asarray(pixels, np.uint8), how.colour, rng), mask, moved)
+
+
+def next_click(
+    wanted: NDArray[np.bool_], found: NDArray[np.bool_]
+) -> tuple[tuple[float, float], bool] | None:
+    """Return the middle of the largest error, x y, and whether it is a positive click.
+
+    wanted, found: (H, W) masks. None where there is no error.
+    """
+    best: tuple[tuple[float, float], bool] | None = None
+    deepest = 0.0
+    for positive, wrong in ((True, wanted & ~found), (False, found & ~wanted)):
+        if not wrong.any():
+            continue
+        depth = _depth(wrong)
+        if (value := float(depth.max())) > deepest:
+            y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+            best, deepest = ((float(x) + 0.5, float(y) + 0.5), positive), value
+    return best
+
+
+def _turn(how: Variation, rng: np.random.Generator) -> NDArray[np.float64]:
+    angle = np.deg2rad(rng.uniform(-how.turn, how.turn)) if rng.random() < 0.5 else 0.0
+    if rng.random() < 0.1:
+        angle += np.pi / 2
+    cos, sin = np.cos(angle), np.sin(angle)
+    aspect = np.exp(rng.uniform(-1, 1) * np.log(how.stretch) / 2)
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    turn: NDArray[np.float64] = np.array([[cos, -sin], [sin, cos]]) @ np.diag(
+        [flip * aspect, 1 / aspect]
+    )
+    return turn
+
+
+def _prompt(rim: Points, how: Variation, rng: np.random.Generator) -> Prompt:
+    low, high = rim.min(axis=0), rim.max(axis=0)
+    sides = np.maximum(high - low, 1.0)
+    jitter = 0.0
+    if rng.random() >= how.steady:
+        jitter = float(rng.uniform() ** 1.5 * how.jitter * sides.mean())
+    none = np.zeros((0, 2))
+    kind = rng.random()
+    if kind < how.blind:
+        inner = rim[rng.integers(len(rim))] * 0.5 + rim.mean(axis=0) * 0.5
+        return Prompt(none, inner[None], none, None)
+    if kind < how.blind + how.boxes:
+        box = np.concatenate([low - 0.5, high + 0.5]) + rng.uniform(-jitter, jitter, 4)
+        return Prompt(none, none, none, _ordered(box))
+    extremes = []
+    for axis, side in ((0, low), (1, low), (0, high), (1, high)):
+        near = np.abs(rim[:, axis] - side[axis]) <= _NEAR * sides[axis] + 0.01
+        extremes.append(rim[rng.choice(np.flatnonzero(near))])
+    angle, reach = rng.uniform(0, 2 * np.pi, 4), jitter * np.sqrt(rng.uniform(size=4))
+    points = np.stack(extremes) + reach[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    order = [int(n) for n in (*points.argmin(axis=0), *points.argmax(axis=0))]
+    inside = np.delete(points, sorted(set(order)), axis=0)
+    box = np.concatenate([points.min(axis=0), points.max(axis=0)])
+    return Prompt(points[order], inside, none, box)
+
+
+def _corrected(prompt: Prompt, mask: NDArray[np.bool_], rng: np.random.Generator) -> Prompt:
+    """Add clicks where a naive guess errs: the quadrilateral, the box or nothing at all."""
+    guess: NDArray[np.uint8] = np.zeros(mask.shape, np.uint8)
+    if len(prompt.extremes) and rng.random() < 0.6:
+        cv2.fillConvexPoly(guess, np.round(prompt.extremes).astype(np.int32), 1)
+    elif prompt.box is not None:
+        x1, y1, x2, y2 = (int(v) for v in np.clip(prompt.box, 0, len(mask)))
+        guess[y1:y2, x1:x2] = 1
+    inside, outside = list(prompt.inside), list(prompt.outside)
+    for _ in range(int(rng.integers(1, 4))):
+        positive = bool(rng.random() < 0.5)
+        wrong = mask & (guess == 0) if positive else (guess > 0) & ~mask
+        if not wrong.any():
+            wrong = mask if positive else ~mask
+            if not wrong.any():
+                continue
+        depth = _depth(wrong)
+        ys, xs = np.nonzero(depth >= rng.uniform(0.3, 1.0) * depth.max())
+        pick = int(rng.integers(len(ys)))
+        (inside if positive else outside).append(np.array([xs[pick] + 0.5, ys[pick] + 0.5]))
+    return Prompt(
+        prompt.extremes, np.reshape(inside, (-1, 2)), np.reshape(outside, (-1, 2)), prompt.box
+    )
+
+
+def _depth(wrong: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return how deep each pixel lies in a region; the frame's rim counts as its border."""
+    padded = np.pad(wrong.astype(np.uint8), 1)
+    found = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
+    return np.asarray(found, np.float32)[1:-1, 1:-1]
+
+
+def _ordered(box: Box) -> Box:
+    return np.concatenate([np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])])
+
+
+def _tinted(pixels: RGBImage, strength: float, rng: np.random.Generator) -> RGBImage:
+    gain = np.exp(rng.uniform(-strength, strength) + rng.uniform(-0.3, 0.3, 3) * strength)
+    shift = rng.uniform(-strength, strength) * 50
+    table = np.arange(256, dtype=np.float32)[:, None]
+    table = np.clip((table - 118) * gain + 118 + shift, 0, 255).astype(np.uint8)
+    tinted = np.stack([table[:, n][pixels[..., n]] for n in range(3)], axis=-1)
+    if rng.random() < 0.1:
+        tinted = np.repeat(tinted.mean(axis=-1, keepdims=True).astype(np.uint8), 3, axis=-1)
+    return tinted

@@ -1,0 +1,111 @@
+"""The objects to learn from, cut out once with what surrounds them and kept in memory as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.annotations import AnnotatedImage
+from trainer.dataset import Dataset
+from trainer.images import RGBImage
+
+LEAST_AREA = 40  # pixels; below, a mask has no shape to speak of
+_ROOM = 0.75  # of a side, around the object, on each side
+_SIDE = 120  # pixels, of the longer side of an object as it is kept
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """One object: pixels (H, W, 3), mask (H, W), rim (K, 2) x y of the mask's border pixels.
+
+    source: the set it came from.
+    """
+
+    pixels: RGBImage
+    mask: NDArray[np.bool_]
+    rim: NDArray[np.float64]
+    source: str = ""
+
+
+def cut_out(
+    dataset: Dataset,
+    images: tuple[AnnotatedImage, ...],
+    *,
+    most: int | None,
+    seed: int,
+    told: Callable[[int], None],
+) -> list[Cutout]:
+    """Cut the objects of these images out; told(n) after each image.
+
+    Objects without a mask, crowds and specks are left out. most: of one source, at random.
+    """
+    drawn = _drawn(images, most, seed)
+    found: list[Cutout] = []
+    for done, image in enumerate(images, start=1):
+        rows = drawn.get(image.file_name)
+        if rows:
+            pixels = dataset.read(image)
+            for row in rows:
+                mask = image.objects[row].bitmap(image.height, image.width)
+                if (cutout := make(pixels, mask, source_of(image))) is not None:
+                    found.append(cutout)
+        told(done)
+    return found
+
+
+def make(pixels: RGBImage, mask: NDArray[np.bool_], source: str = "") -> Cutout | None:
+    """Cut one object out of an image; None for a speck."""
+    if int(mask.sum()) < LEAST_AREA:
+        return None
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    height, width = int(ys[-1] - ys[0]) + 1, int(xs[-1] - xs[0]) + 1
+    reach = round(_ROOM * (0.6 * max(height, width) + 0.4 * min(height, width))) + 6
+    top, left = max(0, int(ys[0]) - reach), max(0, int(xs[0]) - reach)
+    rows, columns = slice(top, int(ys[-1]) + 1 + reach), slice(left, int(xs[-1]) + 1 + reach)
+    part, inner = pixels[rows, columns], mask[rows, columns]
+    scale = _SIDE / max(height, width)
+    if scale < 1:
+        size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
+        part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+        shares = cv2.resize(inner.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        inner = np.asarray(shares) >= 0.5
+    kept = np.asarray(inner, np.bool_)
+    return Cutout(part.copy(), kept, rim_of(kept), source) if kept.sum() >= 16 else None
+
+
+def rim_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the middles of the mask's border pixels, (K, 2) x y."""
+    inner = cv2.erode(
+        mask.astype(np.uint8),
+        np.ones((3, 3), np.uint8),
+        borderType=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
+    ys, xs = np.nonzero(mask & (inner == 0))
+    return np.stack([xs, ys], axis=1).astype(np.float64) + 0.5
+
+
+def source_of(image: AnnotatedImage) -> str:
+    """Return the set that an image came from, "" where the dataset does not say."""
+    return str(image.extra.get("source", ""))
+
+
+def _drawn(images: tuple[AnnotatedImage, ...], most: int | None, seed: int) -> dict[str, list[int]]:
+    by_source: dict[str, list[tuple[str, int]]] = {}
+    for image in images:
+        for row, found in enumerate(image.objects):
+            if not found.crowd and found.segmentation is not None:
+                by_source.setdefault(source_of(image), []).append((image.file_name, row))
+    rng = np.random.default_rng([seed, 11])
+    drawn: dict[str, list[int]] = {}
+    for _, rows in sorted(by_source.items()):
+        kept = rows
+        if most is not None and len(rows) > most:
+            kept = [rows[i] for i in sorted(rng.choice(len(rows), most, replace=False))]
+        for name, row in kept:
+            drawn.setdefault(name, []).append(row)
+    return drawn

@@ -1,0 +1,70 @@
+"""Checkpoint → bundle: the network in ONNX for serving, its weights for the next fit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer.backends.extreme_points.architecture import Network, build
+from trainer.backends.extreme_points.checkpoint import WEIGHTS, read_checkpoint, save_checkpoint
+from trainer.bundle import Bundle, write_bundle
+from trainer.engines.clicks import CHANNELS
+
+MODEL = "model.onnx"
+
+
+class _Served(nn.Module):
+    """The network with both answers as shares in 0..1."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        found = self.network(seen)
+        return torch.sigmoid(found.logits[:, 0]), torch.sigmoid(found.quality)
+
+
+def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
+    """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
+    weights, meta = read_checkpoint(checkpoint)
+    network = _Served(build(weights, meta)).eval()
+    height, width = meta["image_size"]
+    settings = meta["settings"]
+    known = {
+        "name": "extreme_points",
+        "engine": "extreme_points",
+        "task": "interactor",
+        "labels": meta["labels"],
+        "input_size": (height, width),
+        "dataset": meta["fingerprint"],
+        "base": Path(settings["base"]).name if settings["base"] else "",
+        "settings": settings,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        model, kept = Path(folder) / MODEL, Path(folder) / WEIGHTS
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, CHANNELS, height, width),),
+            str(model),
+            input_names=["seen"],
+            output_names=["mask", "quality"],
+            dynamic_axes={n: {0: "batch"} for n in ("seen", "mask", "quality")},
+            dynamo=False,
+        )
+        # 16 bits are enough to begin a fit with, and half the size.
+        save_checkpoint(kept, weights, meta, half=True)
+        return write_bundle(
+            destination,
+            files={MODEL: model, WEIGHTS: kept},
+            **{
+                **known,
+                **card,
+                "extra": {"steps": meta["step"], **card.get("extra", {})},
+            },
+        )

@@ -1,0 +1,147 @@
+"""This backend's own settings, read from FitConfig.extra and checked together."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trainer.backends.extreme_points.clicking import Variation
+from trainer.backends.extreme_points.network import STRIDE
+from trainer.detector import FitConfig
+from trainer.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Keys of FitConfig.extra; each has a default that works.
+
+    steps: batches to learn from, or None for epochs over the objects, at least min_steps.
+    width: channels of the finest level of the small network. backbone: "" for it, or
+    "resnet18" or "mobilenet_v3_large" of torchvision; pretrained: begin with its published
+    weights. weight_decay: of AdamW. ema: decay of the averaged weights that are kept. warmup:
+    share of the fit in which the learning rate rises. save_every: seconds between saved states.
+    first_size, grow: side of the crops in the first part of the fit (0: the same), and how large
+    that part is. most: objects of one source kept in memory. shares: how often a source
+    (images[].source) is drawn, all alike where it is empty. composed: share of samples that are
+    composed scenes. others: see Variation.
+    """
+
+    steps: int | None = None
+    min_steps: int = 200
+    width: int = 16
+    backbone: str = ""
+    pretrained: bool = False
+    weight_decay: float = 0.01
+    ema: float = 0.995
+    warmup: float = 0.05
+    save_every: float = 60.0
+    first_size: int = 0
+    grow: float = 0.5
+    most: int = 4000
+    shares: Mapping[str, float] = field(default_factory=dict)
+    composed: float = 0.25
+    jitter: float = Variation.jitter
+    steady: float = Variation.steady
+    boxes: float = Variation.boxes
+    blind: float = Variation.blind
+    corrected: float = Variation.corrected
+    turn: float = Variation.turn
+    stretch: float = Variation.stretch
+    colour: float = Variation.colour
+
+    @property
+    def variation(self) -> Variation:
+        """How objects and clicks are varied."""
+        names = [f.name for f in dataclasses.fields(Variation)]
+        return Variation(**{name: getattr(self, name) for name in names})
+
+    def total_steps(self, config: FitConfig, objects: int) -> int:
+        """Return the batches that a fit of so many objects learns from."""
+        if self.steps is not None:
+            return self.steps
+        return max(config.epochs * math.ceil(objects / config.batch_size), self.min_steps)
+
+
+_WHOLE = ("min_steps", "width", "first_size", "most")
+
+
+def read_settings(config: FitConfig) -> Settings:
+    """Check a config and return the settings in its extra; ConfigError lists every fault."""
+    fields = {f.name: f for f in dataclasses.fields(Settings)}
+    faults = [
+        f"extra.{name} is no setting of extreme_points; there are {', '.join(fields)}"
+        for name in config.extra
+        if name not in fields
+    ]
+    values = {name: value for name, value in config.extra.items() if name in fields}
+    faults += [fault for name, value in values.items() if (fault := _fault(name, value))]
+    if not faults:
+        faults += _ranges(config, Settings(**values))
+    if faults:
+        raise ConfigError(faults)
+    return Settings(**values)
+
+
+def _fault(name: str, value: object) -> str:
+    if name == "backbone":
+        known = ("", "resnet18", "mobilenet_v3_large")
+        return "" if value in known else f"extra.backbone must be one of {known}: {value!r}"
+    if name == "pretrained":
+        return (
+            "" if isinstance(value, bool) else f"extra.pretrained must be true or false: {value!r}"
+        )
+    if name == "shares":
+        fine = isinstance(value, Mapping) and all(
+            isinstance(v, (int, float)) and v >= 0 for v in value.values()
+        )
+        return "" if fine else f"extra.shares must be numbers by source: {value!r}"
+    if name == "steps" and value is None:
+        return ""
+    whole = name in (*_WHOLE, "steps")
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        return f"extra.{name} must be a {'whole ' if whole else ''}number: {value!r}"
+    return ""
+
+
+def _ranges(config: FitConfig, settings: Settings) -> list[str]:
+    height, width = config.image_size
+    shares = ("ema", "warmup", "grow", "composed", "steady", "boxes", "blind", "corrected")
+    checks = [
+        (config.epochs >= 1, f"epochs must be 1 or more: {config.epochs}"),
+        (config.batch_size >= 2, f"batch_size must be 2 or more: {config.batch_size}"),
+        (config.learning_rate > 0, f"learning_rate must be above 0: {config.learning_rate}"),
+        (
+            height == width and height >= 32 and height % STRIDE == 0,
+            f"image_size must be square, a multiple of {STRIDE} from 32 on: {config.image_size}",
+        ),
+        (
+            config.time_limit is None or config.time_limit > 0,
+            f"time_limit must be above 0: {config.time_limit}",
+        ),
+        (
+            settings.steps is None or settings.steps >= 1,
+            f"extra.steps must be 1 or more: {settings.steps}",
+        ),
+        (
+            settings.first_size == 0
+            or (settings.first_size >= 32 and settings.first_size % STRIDE == 0),
+            f"extra.first_size must be 0 or a multiple of {STRIDE}: {settings.first_size}",
+        ),
+        (settings.width >= 4, f"extra.width must be 4 or more: {settings.width}"),
+        (settings.most >= 1, f"extra.most must be 1 or more: {settings.most}"),
+        (settings.ema < 1, f"extra.ema must be below 1: {settings.ema}"),
+        (settings.stretch >= 1, f"extra.stretch must be 1 or more: {settings.stretch}"),
+        (
+            min(settings.jitter, settings.turn, settings.colour) >= 0,
+            "extra.jitter, turn and colour must not be negative",
+        ),
+        (
+            not settings.pretrained or bool(settings.backbone),
+            "extra.pretrained needs extra.backbone: the small network has no published weights",
+        ),
+        *((0 <= getattr(settings, name) <= 1, f"extra.{name} must lie in 0..1") for name in shares),
+    ]
+    return [fault for passed, fault in checks if not passed]

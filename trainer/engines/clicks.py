@@ -1,0 +1,236 @@
+"""What an annotator's clicks say of an object, and how they are shown to a network.
+
+Coordinates are CVAT's: pixel (row r, column c) is the square from (c, r) to (c + 1, r + 1). Clicks
+carry no role and come in any order. From four on (without a box) the leftmost, topmost, rightmost
+and bottommost of the positive ones are extreme points, as in DEXTR (Maninis et al., Deep Extreme
+Cut, CVPR 2018); the others lie inside. So a click beyond the box of the first four pushes it out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.images import RGBImage
+
+Points = NDArray[np.float64]  # (N, 2), x y
+Box = NDArray[np.float64]  # (4,), x1 y1 x2 y2
+
+CHANNELS = 10
+EXTREME = 4  # from so many positive clicks on, the outermost are extreme points
+
+_MARGIN = 0.16  # of a side, around the points, on each side
+_MARGIN_LONG = 0.05  # of the longer side, besides
+_LEAST_ASPECT = 0.3  # of the shorter side of a region to the longer: thin crops show no context
+_LEAST_SIDE = 2.0  # pixels: points nearer to one line than this enclose nothing
+_SIGMA = 0.022  # of the network's input: how wide a click is drawn
+_BINS = 8  # a colour channel, of the colour model
+_COLOUR_LIMIT = 4.0  # of the log ratio of two colour models
+# Each bin shares with its neighbours, a quarter each way; what would leave the rim stays.
+_SMOOTH = (0.5 * np.eye(_BINS) + 0.25 * np.eye(_BINS, k=1) + 0.25 * np.eye(_BINS, k=-1)).astype(
+    np.float32
+)
+_SMOOTH[0, 0] = _SMOOTH[-1, -1] = 0.75
+_PATH = np.einsum_path(
+    "abc,ia,jb,kc->ijk", np.zeros((_BINS,) * 3), _SMOOTH, _SMOOTH, _SMOOTH, optimize="optimal"
+)[0]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Clicks with their roles.
+
+    extremes: (4, 2) left, top, right, bottom, of which some may be the same click; (0, 2) where
+    there are none. inside, outside: (N, 2) further positive clicks, and the negative ones.
+    box: (4,) of the object as far as the clicks tell, None where they don't.
+    """
+
+    extremes: Points
+    inside: Points
+    outside: Points
+    box: Box | None
+
+    def moved(self, region: Box, size: tuple[int, int]) -> Prompt:
+        """Return the clicks in the coordinates of a crop: region of the image, (height, width)."""
+        scale = np.array([size[1], size[0]]) / (region[2:] - region[:2])
+        box = None if self.box is None else _scaled(self.box.reshape(2, 2), region, scale).ravel()
+        return Prompt(
+            _scaled(self.extremes, region, scale),
+            _scaled(self.inside, region, scale),
+            _scaled(self.outside, region, scale),
+            box,
+        )
+
+
+def understand(positive: Points, negative: Points, box: Box | None) -> Prompt:
+    """Sort the clicks out; see the module. Doubled clicks count once."""
+    clicks = np.unique(positive, axis=0) if len(positive) else positive.reshape(0, 2)
+    none = np.zeros((0, 2))
+    if len(clicks) >= EXTREME and box is None and (np.ptp(clicks, axis=0) >= _LEAST_SIDE).all():
+        order = [
+            int(clicks[:, 0].argmin()),
+            int(clicks[:, 1].argmin()),
+            int(clicks[:, 0].argmax()),
+            int(clicks[:, 1].argmax()),
+        ]
+        inner = np.delete(clicks, sorted(set(order)), axis=0)
+        return Prompt(clicks[order], inner, negative, _bounds(clicks))
+    if box is not None:
+        grown = np.concatenate([box.reshape(2, 2), clicks]) if len(clicks) else box.reshape(2, 2)
+        return Prompt(none, clicks, negative, _bounds(grown))
+    return Prompt(none, clicks, negative, None)
+
+
+def region_of(prompt: Prompt, size: tuple[int, int], *, room: float = 1.0) -> Box:
+    """Return what to look at, x1 y1 x2 y2, which may leave the image of (height, width) somewhat.
+
+    room: factor on the margin around the points.
+    """
+    box = prompt.box
+    if box is None:
+        box = _guessed(prompt.inside, size)
+    sides = np.maximum(box[2:] - box[:2], 2.0)
+    sides = np.maximum(sides, _LEAST_ASPECT * sides.max())
+    reach = sides / 2 + room * (_MARGIN * sides + _MARGIN_LONG * sides.max()) + 1.0
+    centre = (box[:2] + box[2:]) / 2
+    return np.concatenate([centre - reach, centre + reach])
+
+
+def channels(crop: RGBImage, prompt: Prompt) -> NDArray[np.float32]:
+    """Return what the network sees, (CHANNELS, H, W) float32.
+
+    crop: (H, W, 3). prompt: in its coordinates. Red, green, blue; the extreme points, positive
+    and negative clicks as Gaussians; how far inside the box, the quadrilateral through the
+    extreme points and the ellipse in the box a pixel lies (0 everywhere where there is none); the
+    log ratio of two colour models, of the inside and of the outside.
+    """
+    height, width = crop.shape[:2]
+    out = np.zeros((CHANNELS, height, width), np.float32)
+    out[:3] = (crop.transpose(2, 0, 1).astype(np.float32) - 115.0) / 64.0
+    x = np.arange(width, dtype=np.float32) + 0.5
+    y = np.arange(height, dtype=np.float32)[:, None] + 0.5
+    spread = float(2 * (_SIGMA * np.sqrt(height * width)) ** 2)
+    for place, clicks in enumerate((prompt.extremes, prompt.inside, prompt.outside), start=3):
+        for cx, cy in clicks.tolist():
+            gx, gy = np.exp((x - cx) ** 2 / -spread), np.exp((y - cy) ** 2 / -spread)
+            np.maximum(out[place], gx * gy, out=out[place])
+    likely, unlikely = _priors(out, prompt, x, y)
+    out[9] = colour_ratio(crop, likely, unlikely)
+    return out
+
+
+def colour_ratio(
+    crop: RGBImage, likely: NDArray[np.float32], unlikely: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return log P(colour | object) / P(colour | background) of each pixel, scaled to -1..1.
+
+    Two smoothed histograms, as GrabCut's colour models are (Rother et al., 2004) but cheaper, with
+    one round in which pixels of background colour leave the object's model. likely, unlikely:
+    (H, W) weights of each pixel for being of the object and of the background.
+    """
+    # Dark and flat pictures would fall into a few bins.
+    low, high = np.percentile(crop[::4, ::4], (1, 99))
+    table = np.clip((np.arange(256) - low) * (_BINS / max(high - low, 8.0)), 0, _BINS - 1)
+    levels = table.astype(np.int32)[crop]
+    bins = ((levels[..., 0] * _BINS + levels[..., 1]) * _BINS + levels[..., 2]).ravel()
+    back = _histogram(bins, unlikely)
+    weights = likely
+    ratio = np.zeros(_BINS**3, np.float32)
+    for _ in range(2):
+        ratio = np.log((_histogram(bins, weights) + 2e-4) / (back + 2e-4)).astype(np.float32)
+        weights = likely * (1 / (1 + np.exp(-2 * ratio)))[bins].reshape(likely.shape)
+    clipped = np.clip(ratio, -_COLOUR_LIMIT, _COLOUR_LIMIT) / _COLOUR_LIMIT
+    found: NDArray[np.float32] = clipped[bins].reshape(likely.shape).astype(np.float32)
+    return found
+
+
+def _priors(
+    out: NDArray[np.float32], prompt: Prompt, x: NDArray[np.float32], y: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fill channels 6 to 8; return how likely each pixel is the object's and the background's."""
+    clicked = np.maximum(out[3] * 0.3, out[4])
+    if prompt.box is None:
+        return clicked + np.float32(1e-3), out[5] + np.float32(0.05) * (clicked < 0.1)
+    cx, cy = (float(v) for v in (prompt.box[:2] + prompt.box[2:]) / 2)
+    rx, ry = (max(float(v), 1.0) for v in (prompt.box[2:] - prompt.box[:2]) / 2)
+    dx, dy = np.abs(x - cx) / rx, np.abs(y - cy) / ry
+    out[6] = np.clip(1 - np.maximum(dx, dy), -1, 1)
+    out[8] = np.clip(1 - np.sqrt(dx * dx + dy * dy), -1, 1)
+    out[7] = out[8]
+    if len(prompt.extremes):
+        inner = np.full(out[7].shape, np.inf, np.float32)
+        corners = prompt.extremes.tolist()
+        for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+            if length := math.hypot(bx - ax, by - ay):
+                dx, dy = (bx - ax) / length, (by - ay) / length
+                np.minimum(inner, dx * (y - ay) - dy * (x - ax), out=inner)
+        out[7] = np.clip(inner / min(rx, ry), -1, 1)
+    likely = np.clip(0.5 * (out[7] + out[8]), 0, 1) + clicked + np.float32(1e-4)
+    unlikely = (out[6] < 0).astype(np.float32) + 4 * out[5] + np.float32(1e-4)
+    return likely * (out[6] > -0.02), unlikely
+
+
+def _histogram(bins: NDArray[np.int32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    counts = np.bincount(bins, weights.ravel(), minlength=_BINS**3).reshape((_BINS,) * 3)
+    counts = (counts / max(float(counts.sum()), 1e-9)).astype(np.float32)
+    smooth: NDArray[np.float32] = np.einsum(
+        "abc,ia,jb,kc->ijk", counts, _SMOOTH, _SMOOTH, _SMOOTH, optimize=_PATH
+    )
+    return np.asarray(smooth.ravel(), np.float32)
+
+
+def crop_of(image: RGBImage, region: Box, size: tuple[int, int]) -> RGBImage:
+    """Return the region scaled to (height, width); what lies outside the image repeats its rim."""
+    height, width = image.shape[:2]
+    x1, y1 = (int(np.floor(v)) for v in region[:2])
+    x2, y2 = (int(np.ceil(v)) for v in region[2:])
+    left, top = max(0, min(x1, width - 1)), max(0, min(y1, height - 1))
+    part = image[top : max(top + 1, min(y2, height)), left : max(left + 1, min(x2, width))]
+    scale = np.array([size[1], size[0]]) / (region[2:] - region[:2])
+    # Averages first where many pixels become one: a plain warp would skip them.
+    shrink = [min(1.0, 2 * float(s)) for s in scale]
+    if min(shrink) < 1:
+        wide = max(1, round(part.shape[1] * shrink[0])), max(1, round(part.shape[0] * shrink[1]))
+        small = cv2.resize(part, wide, interpolation=cv2.INTER_AREA)
+        step = np.array([part.shape[1] / wide[0], part.shape[0] / wide[1]])
+        part = np.asarray(small, np.uint8)
+    else:
+        step = np.ones(2)
+    factor = scale * step
+    shift = (np.array([left, top]) - region[:2]) * scale
+    matrix = np.array(
+        [
+            [factor[0], 0, shift[0] + (factor[0] - 1) / 2],
+            [0, factor[1], shift[1] + (factor[1] - 1) / 2],
+        ]
+    )
+    warped = cv2.warpAffine(
+        part,
+        matrix,
+        (size[1], size[0]),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(warped, np.uint8)
+
+
+def _guessed(clicks: Points, size: tuple[int, int]) -> Box:
+    """Return a box to look at where no extent is known: around the clicks, a third of the image."""
+    height, width = size
+    centre = _bounds(clicks) if len(clicks) else np.array([0.0, 0.0, width, height])
+    reach = np.maximum((centre[2:] - centre[:2]) * 0.75, min(height, width) / 6)
+    middle = (centre[:2] + centre[2:]) / 2
+    return np.concatenate([middle - reach, middle + reach])
+
+
+def _bounds(points: Points) -> Box:
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def _scaled(points: Points, region: Box, scale: Points) -> Points:
+    moved: Points = (points - region[:2]) * scale
+    return moved

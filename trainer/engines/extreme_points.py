@@ -1,0 +1,133 @@
+"""Run a bundle of the extreme_points backend: clicks in, a mask with the image's edges out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.bundle import Bundle
+from trainer.detections import Mask
+from trainer.engines.click_laws import obey
+from trainer.engines.clicks import (
+    CHANNELS,
+    Box,
+    Points,
+    Prompt,
+    channels,
+    crop_of,
+    region_of,
+    understand,
+)
+from trainer.engines.image_cache import DEFAULT_BYTES, ImageCache
+from trainer.engines.runtime import open_session
+from trainer.engines.upsample import upsample
+from trainer.errors import BundleError, PromptError
+from trainer.images import RGBImage
+from trainer.interactor import Candidate
+
+MODEL = "model.onnx"
+
+
+def load(
+    bundle: Bundle, *, threads: int | None = None, cache_bytes: int = DEFAULT_BYTES
+) -> ExtremePoints:
+    """Load the bundle; BundleError when its network is another one's.
+
+    cache_bytes: bound on the decoded images kept between clicks.
+    """
+    session = open_session(bundle.file(MODEL), threads=threads)
+    found = [(i.name, tuple(i.shape[1:])) for i in session.get_inputs()]
+    height, width = bundle.card.input_size
+    if found != [("seen", (CHANNELS, height, width))]:
+        raise BundleError(
+            bundle.path / MODEL, f"an input seen (batch, {CHANNELS}, {height}, {width})", str(found)
+        )
+    return ExtremePoints(bundle, session, ImageCache(cache_bytes))
+
+
+class ExtremePoints:
+    """The Interactor of one bundle; see trainer.interactor.Interactor."""
+
+    def __init__(self, bundle: Bundle, session: Any, cache: ImageCache) -> None:
+        self.size = bundle.card.input_size
+        self.cache = cache
+        self._session = session
+
+    def segment(
+        self,
+        image: bytes,
+        *,
+        positive: Points,
+        negative: Points,
+        box: Box | None,
+    ) -> tuple[list[Candidate], tuple[int, int]]:
+        """Answer the clicks so far; see Interactor.segment."""
+        pixels = self.cache.decode(image)
+        size = (pixels.shape[0], pixels.shape[1])
+        return [self.candidate(pixels, positive, negative, box)], size
+
+    def candidate(
+        self, pixels: RGBImage, positive: Points, negative: Points, box: Box | None
+    ) -> Candidate:
+        """Answer clicks on decoded pixels (H, W, 3)."""
+        height, width = pixels.shape[:2]
+        prompt = understand(*check_clicks(positive, negative, box, (height, width)))
+        region = region_of(prompt, (height, width))
+        crop = crop_of(pixels, region, self.size)
+        share, quality = self._answer(channels(crop, prompt.moved(region, self.size)))
+        window = _window(region, (height, width))
+        found = upsample(share, crop, pixels, region, window)
+        left, top = window[:2]
+        kept = obey(found > min(0.5, 0.5 * float(found.max())), _moved(prompt, left, top))
+        return Candidate(Mask(kept, left, top), quality)
+
+    def _answer(self, seen: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        share, quality = self._session.run(None, {"seen": seen[None]})
+        return share[0], float(np.clip(quality[0], 0, 1))
+
+
+def check_clicks(
+    positive: Points, negative: Points, box: Box | None, size: tuple[int, int]
+) -> tuple[Points, Points, Box | None]:
+    """Return the clicks that count in an image of (height, width), positive ones moved onto it.
+
+    Raises PromptError for clicks that mean nothing: none at all, all of them outside of the
+    image, or one that is both positive and negative.
+    """
+    height, width = size
+    if not len(positive) and box is None:
+        raise PromptError("click on the object at least once, or draw a box around it")
+    place = f"the image of {width} x {height} pixels"
+    far = _outside(positive, size)
+    if box is not None:
+        box = np.clip(box, 0, [width, height, width, height])
+        if (box[2:] - box[:2]).min() < 1:
+            raise PromptError(f"the box has less than a pixel inside {place}")
+    elif far.all():
+        raise PromptError(f"all positive clicks lie outside of {place}: {positive.tolist()}")
+    # A little less than the side: the rim itself belongs to the last pixel.
+    positive = np.clip(positive, 0, [width - 1e-3, height - 1e-3])
+    negative = negative[~_outside(negative, size)]
+    both = {tuple(p) for p in np.floor(positive)} & {tuple(p) for p in np.floor(negative)}
+    if both:
+        x, y = min(both)
+        raise PromptError(f"pixel ({x:g}, {y:g}) is clicked as inside and as outside; undo one")
+    return positive, negative, box
+
+
+def _outside(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
+    return np.asarray(((points < 0) | (points > [size[1], size[0]])).any(axis=1), np.bool_)
+
+
+def _window(region: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    left, top = (int(v) for v in np.clip(np.floor(region[:2]), 0, [size[1] - 1, size[0] - 1]))
+    right, bottom = (int(v) for v in np.clip(np.ceil(region[2:]), 1, [size[1], size[0]]))
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+def _moved(prompt: Prompt, left: int, top: int) -> Prompt:
+    shift = np.array([left, top], np.float64)
+    box = None if prompt.box is None else prompt.box - np.tile(shift, 2)
+    return Prompt(prompt.extremes - shift, prompt.inside - shift, prompt.outside - shift, box)

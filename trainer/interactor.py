@@ -1,0 +1,42 @@
+"""The protocol of a model that turns clicks into masks; an engine implements it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.detections import Mask
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One answer of an interactor: a mask, and the model's own estimate of its IoU in 0..1."""
+
+    mask: Mask
+    confidence: float
+
+
+class Interactor(Protocol):
+    """A loaded model that turns clicks into masks. Safe to call from several threads."""
+
+    def segment(
+        self,
+        image: bytes,
+        *,
+        positive: NDArray[np.float64],
+        negative: NDArray[np.float64],
+        box: NDArray[np.float64] | None,
+    ) -> tuple[Sequence[Candidate], tuple[int, int]]:
+        """Answer the clicks so far; returns masks and the image's (height, width).
+
+        image: encoded bytes, so that decoding can be kept by content between the clicks on one
+        image. positive, negative: (N, 2) x y in pixels of any numbers and order. box: (4,)
+        x1 y1 x2 y2 with x1 <= x2 and y1 <= y2, or None. Every mask lies inside the image, holds
+        the positive clicks and none of the negative ones. Raises PromptError for clicks that mean
+        nothing and ImageError for bytes that are no image.
+        """
+        ...
