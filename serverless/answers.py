@@ -8,7 +8,6 @@ a word. So everything is clipped and checked here, before it leaves.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,18 +19,11 @@ from serverless.store import FunctionLabel
 from serverless.wire import cvat_version
 from trainer.detections import Detections, Mask
 from trainer.errors import ConfigError
+from trainer.interactor import Candidate as Candidate  # noqa: PLC0414 part of what answers take
 from trainer.labels import LabelMap
 
 # The first CVAT that reads {"shapes": …} from an interactor and keeps its confidence.
 _SHAPES_SINCE = (2, 60)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One answer of an interactor: a mask, and the model's own estimate of its IoU in 0..1."""
-
-    mask: Mask
-    confidence: float
 
 
 def detector_answer(

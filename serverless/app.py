@@ -40,7 +40,8 @@ class HostSettings:
     port: shown in CVAT's list. upstream: URL of a Nuclio dashboard behind this one, or None.
     memory_bytes: bound on the weights held. call_seconds: limit of one call. max_batch: images
     of one run of a model. max_waiting: calls that may wait for one model. max_body_bytes: of one
-    request; base64 adds a third to an image.
+    request; base64 adds a third to an image. builtin: functions offered besides the store's,
+    unless it holds one of the same id.
     """
 
     port: int = 8070
@@ -51,6 +52,7 @@ class HostSettings:
     max_waiting: int = 64
     max_body_bytes: int = 512 << 20
     threads: int = 8
+    builtin: tuple[Entry, ...] = ()
     ready: Callable[[], None] = lambda: None
 
 
@@ -82,7 +84,7 @@ def create_app(
         ran=lambda function_id, size: figures.batch.labels(function_id).observe(size),
     )
 
-    directory = Directory(Catalogue(store), pool, upstream, settings.port)
+    directory = Directory(Catalogue(store, settings.builtin), pool, upstream, settings.port)
 
     async def list_functions(request: Request) -> Response:
         shown = await directory.functions(request.headers)

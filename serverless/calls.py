@@ -75,7 +75,9 @@ class Calls:
 
         def work() -> bytes:
             request = interactor_request(parse(body))
-            return _json(answer_interactor(served.model, request, user_agent=user_agent))
+            return _json(
+                answer_interactor(served.entry, served.model, request, user_agent=user_agent)
+            )
 
         return await self._thread(work)
 

@@ -17,9 +17,13 @@ Signature = tuple[tuple[str, int, int, int], ...]
 
 @dataclass
 class Catalogue:
-    """The functions of a store. Files are read again only when one of them has changed."""
+    """The functions of a store. Files are read again only when one of them has changed.
+
+    builtin: offered besides, unless the store holds an entry of the same id.
+    """
 
     store: Path
+    builtin: tuple[Entry, ...] = ()
     _signature: Signature | None = None
     _listing: Listing = field(default_factory=lambda: Listing((), ()))
     _cards: dict[tuple[str, str], Card] = field(default_factory=dict)
@@ -28,7 +32,7 @@ class Catalogue:
         """Return the store as it is now; raises StoreError when the folder cannot be read."""
         signature = self._signature_now()
         if signature is None or signature != self._signature:
-            self._listing = listing(self.store)
+            self._listing = _with(listing(self.store), self.builtin)
             self._signature = signature
             wanted = {(str(entry.bundle), entry.version) for entry in self._listing.entries}
             self._cards = {key: card for key, card in self._cards.items() if key in wanted}
@@ -67,3 +71,10 @@ class Catalogue:
         except OSError:
             return None
         return tuple(sorted((n, s.st_mtime_ns, s.st_ino, s.st_size) for n, s in found))
+
+
+def _with(found: Listing, builtin: tuple[Entry, ...]) -> Listing:
+    # A file that cannot be read may be the entry that was to replace a built-in one.
+    taken = {entry.id for entry in found.entries} | {fault.path.stem for fault in found.faults}
+    added = [entry for entry in builtin if entry.id not in taken]
+    return Listing(tuple(sorted([*found.entries, *added], key=lambda e: e.id)), found.faults)

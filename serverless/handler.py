@@ -17,16 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from serverless.catalogue import Catalogue
-from serverless.describe import labels_of
 from serverless.errors import FunctionError, ModelError
+from serverless.folders import entry_of
 from serverless.models import Model, answer_detector, answer_interactor, load
-from serverless.store import Entry, FunctionLabel
+from serverless.store import Entry
 from serverless.wire import detector_request, interactor_request, parse
-from trainer.bundle import read_bundle
-from trainer.errors import TrainerError
 
 InitContext = Callable[[Any], None]
 Handler = Callable[[Any, Any], Any]
@@ -98,7 +94,7 @@ def _answer(entry: Entry, model: Model, event: Any) -> object:
     body = parse(event.body)
     if entry.kind == "interactor":
         agent = _header(event.headers, "user-agent")
-        return answer_interactor(model, interactor_request(body), user_agent=agent)
+        return answer_interactor(entry, model, interactor_request(body), user_agent=agent)
     return answer_detector(entry, model, detector_request(body))
 
 
@@ -121,34 +117,8 @@ def _worker(
         return Worker(entry, load(entry), catalogue, load)
     if not environment.get("BUNDLE"):
         raise ModelError("set BUNDLE, or STORE and FUNCTION_ID, in spec.env of function.yaml")
-    entry = _entry(function_yaml, Path(environment["BUNDLE"]))
+    entry = entry_of(function_yaml, Path(environment["BUNDLE"]))
     return Worker(entry, load(entry), None, load)
-
-
-def _entry(function_yaml: Path, folder: Path) -> Entry:
-    try:
-        metadata = yaml.safe_load(function_yaml.read_text(encoding="utf-8"))["metadata"]
-        annotations = metadata["annotations"]
-        spec = json.loads(annotations["spec"] or "[]")
-        bundle = read_bundle(folder, verify=False)
-        entry = Entry(
-            id=metadata["name"],
-            kind=annotations["type"],
-            name=annotations["name"],
-            description=bundle.card.name,
-            bundle=folder,
-            version=bundle.version,
-            labels=tuple(
-                FunctionLabel(label["name"], label["name"], label.get("type", "any"))
-                for label in spec
-            ),
-        )
-        labels_of(entry, bundle.card)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{function_yaml}: not a function.yaml we can serve: {error}") from error
-    except TrainerError as error:
-        raise ModelError(str(error)) from error
-    return entry
 
 
 def _header(headers: Mapping[Any, Any] | None, wanted: str) -> str | None:

@@ -29,6 +29,7 @@ import uvicorn
 
 from serverless.app import HostSettings, create_app
 from serverless.errors import HostError
+from serverless.folders import shipped
 
 _DEFAULTS = HostSettings()
 
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         memory_bytes=options.memory_bytes,
         call_seconds=options.call_timeout,
         max_batch=options.max_batch,
+        builtin=() if options.no_builtin else shipped(),
         ready=lambda: print(
             json.dumps({"event": "listening", "url": f"http://{name}:{port}"}), flush=True
         ),
@@ -86,12 +88,14 @@ def running(
     port: int = 0,
     upstream: str | None = None,
     memory_bytes: int = _DEFAULTS.memory_bytes,
+    builtin: bool = True,
     call_timeout: float = _DEFAULTS.call_seconds,
     log: Path | None = None,
     seconds: float = 60.0,
 ) -> Iterator[str]:
     """Run a host as a process of its own; gives its URL and ends it afterwards.
 
+    builtin: whether it offers the functions that ship besides the store's.
     log: file for its log, else it goes to this process's stderr. seconds: how long to wait for
     the line that it listens. Raises HostError when it doesn't come.
     """
@@ -99,6 +103,7 @@ def running(
     command += ["--port", str(port), "--memory-bytes", str(memory_bytes)]
     command += ["--call-timeout", str(call_timeout)]
     command += ["--upstream", upstream] if upstream else []
+    command += [] if builtin else ["--no-builtin"]
     with (log or Path(os.devnull)).open("ab") as file:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=file if log else None, text=True
@@ -151,6 +156,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--max-batch", type=int, default=_DEFAULTS.max_batch, help="images of one run of a model"
+    )
+    parser.add_argument(
+        "--no-builtin", action="store_true", help="offer the store's functions only"
     )
     parser.add_argument(
         "--listen-anyway", action="store_true", help="listen on every address of the machine"

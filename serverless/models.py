@@ -4,42 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from serverless.answers import Candidate, detector_answer, interactor_answer
+from serverless.answers import detector_answer, interactor_answer
 from serverless.describe import labels_of
-from serverless.errors import FunctionError, ModelError
+from serverless.errors import BadRequestError, FunctionError, ModelError
+from serverless.outline import SETTING, outlined
 from serverless.store import Entry
-from serverless.wire import DetectorRequest, InteractorRequest, Points, pixels
+from serverless.wire import DetectorRequest, InteractorRequest, pixels
 from trainer.bundle import Bundle, read_bundle
 from trainer.detections import Detections
 from trainer.detector import Detector
 from trainer.engines import load as load_engine
-from trainer.errors import TrainerError
+from trainer.engines import load_interactor
+from trainer.errors import ImageError, PromptError, TrainerError
 from trainer.images import RGBImage
-
-
-class Interactor(Protocol):
-    """A loaded model that turns clicks into masks. Safe to call from several threads."""
-
-    def segment(
-        self,
-        image: bytes,
-        *,
-        positive: Points,
-        negative: Points,
-        box: NDArray[np.float64] | None,
-    ) -> tuple[Sequence[Candidate], tuple[int, int]]:
-        """Answer the clicks so far; returns masks and the image's (height, width).
-
-        image: encoded bytes, so that decoding can be kept by content between the clicks on one
-        image. positive, negative: (N, 2) x y in pixels. box: (4,) x1 y1 x2 y2, or None.
-        Raises BadRequestError for clicks that mean nothing.
-        """
-        ...
+from trainer.interactor import Candidate, Interactor
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +40,8 @@ def load(entry: Entry) -> Model:
     """Load what an entry names; ModelError when it is not there, not whole or another version."""
     try:
         bundle = read_bundle(entry.bundle)
-        engine = load_engine(bundle)
+        interactor = bundle.card.task == "interactor"
+        engine = load_interactor(bundle) if interactor else load_engine(bundle)
     except (TrainerError, OSError, ImportError) as error:
         raise ModelError(f"model {entry.id!r} cannot be loaded: {error}") from error
     if bundle.version != entry.version:
@@ -68,13 +49,13 @@ def load(entry: Entry) -> Model:
             f"model {entry.id!r}: the entry names version {entry.version}, the bundle at"
             f" {entry.bundle} is {bundle.version}; publish it again"
         )
-    if (bundle.card.task == "interactor") != (entry.kind == "interactor"):
+    if interactor != (entry.kind == "interactor"):
         raise ModelError(
             f"model {entry.id!r} is published as {entry.kind}, its bundle is for {bundle.card.task}"
         )
     labels_of(entry, bundle.card)
     weight = sum((bundle.path / name).stat().st_size for name in bundle.card.files)
-    return Model(bundle, cast("Detector | Interactor", engine), weight)
+    return Model(bundle, engine, weight)
 
 
 def detect(model: Model, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
@@ -121,16 +102,26 @@ def answer_detector(entry: Entry, model: Model, request: DetectorRequest) -> lis
 
 
 def answer_interactor(
-    model: Model, request: InteractorRequest, *, user_agent: str | None
+    entry: Entry, model: Model, request: InteractorRequest, *, user_agent: str | None
 ) -> dict[str, Any]:
-    """Answer one call to an interactor, in the form that the caller's version reads."""
+    """Answer one call to an interactor, in the form that the caller's version reads.
+
+    A mask leaves as its polygon draws it, or raw where the entry's annotation `mask` says so.
+    """
     engine = cast("Interactor", model.engine)
     try:
         candidates, size = engine.segment(
             request.image, positive=request.positive, negative=request.negative, box=request.box
         )
+        if entry.annotations.get(SETTING) == "polygon":
+            candidates = [
+                Candidate(outlined(found.mask, request, size), found.confidence)
+                for found in candidates
+            ]
     except FunctionError:
         raise
+    except (PromptError, ImageError) as error:
+        raise BadRequestError(str(error)) from error
     except Exception as error:
         raise ModelError(f"{model.bundle.card.name}: {type(error).__name__}: {error}") from error
     return interactor_answer(candidates, size=size, user_agent=user_agent)

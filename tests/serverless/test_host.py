@@ -197,7 +197,9 @@ def test_a_nuclio_behind_is_merged_its_broken_functions_are_held_back(served):
     threading.Thread(target=nuclio.serve_forever, daemon=True).start()
     upstream = f"http://127.0.0.1:{nuclio.server_port}"
 
-    with running(folder / "store", upstream=upstream, log=folder / "merged.log") as url:
+    with running(
+        folder / "store", upstream=upstream, builtin=False, log=folder / "merged.log"
+    ) as url:
         listed = requests.get(f"{url}/api/functions", headers=RECORDED, timeout=60).json()
         single = requests.get(f"{url}/api/functions/retinanet", headers=RECORDED, timeout=60)
         held = requests.get(f"{url}/api/functions/no-description", headers=RECORDED, timeout=60)

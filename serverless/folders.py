@@ -1,0 +1,55 @@
+"""A function's folder: its function.yaml says what CVAT is told, its weights folder may ship."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from serverless.describe import labels_of
+from serverless.errors import ModelError
+from serverless.store import Entry, FunctionLabel
+from trainer.bundle import read_bundle
+from trainer.errors import TrainerError
+
+WEIGHTS = "weights"
+_OWN = ("name", "type", "version", "spec", "framework")  # told from the entry's other fields
+
+
+def entry_of(function_yaml: Path, folder: Path) -> Entry:
+    """Return the entry for a function.yaml answered by the bundle in a folder.
+
+    Raises ModelError when either cannot be read or the bundle doesn't know the labels.
+    """
+    try:
+        content = yaml.safe_load(function_yaml.read_text(encoding="utf-8"))
+        metadata, annotations = content["metadata"], content["metadata"]["annotations"]
+        spec = json.loads(annotations["spec"] or "[]")
+        bundle = read_bundle(folder, verify=False)
+        entry = Entry(
+            id=metadata["name"],
+            kind=annotations["type"],
+            name=annotations["name"],
+            description=bundle.card.name,
+            bundle=folder,
+            version=bundle.version,
+            labels=tuple(
+                FunctionLabel(label["name"], label["name"], label.get("type", "any"))
+                for label in spec
+            ),
+            annotations={k: v for k, v in annotations.items() if k not in _OWN},
+        )
+        labels_of(entry, bundle.card)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{function_yaml}: not a function.yaml we can serve: {error}") from error
+    except TrainerError as error:
+        raise ModelError(str(error)) from error
+    return entry
+
+
+def shipped(root: Path = Path(__file__).parent) -> tuple[Entry, ...]:
+    """Return the functions whose weights lie beside their function.yaml, in order of id."""
+    folders = sorted(path.parent for path in root.glob(f"*/{WEIGHTS}/card.json"))
+    found = [entry_of(folder.parent / "function.yaml", folder) for folder in folders]
+    return tuple(sorted(found, key=lambda entry: entry.id))

@@ -1,0 +1,51 @@
+"""A mask redrawn by its own polygon, so that the editor's trace of it has few vertices.
+
+CVAT's editor traces an interactor's mask itself and keeps every wiggle. What it gets is the
+rasterised form of our polygon, on which the clicks hold as they did on the mask.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serverless.answers import clip
+from serverless.polygon import Polygon, polygons_from_mask, rasterize
+from serverless.wire import InteractorRequest
+from trainer.detections import Mask
+from trainer.engines.click_laws import obey
+from trainer.engines.clicks import Prompt, understand
+from trainer.engines.extreme_points import check_clicks
+
+# Set to "raw" among a function's annotations, the mask leaves as the model gave it.
+SETTING = "mask"
+
+
+def outlined(mask: Mask, request: InteractorRequest, size: tuple[int, int]) -> Mask:
+    """Return the mask of the polygons of a mask; size: (height, width) of the image."""
+    inside = clip(mask, size)
+    if inside is None:
+        return mask
+    prompt = understand(*check_clicks(request.positive, request.negative, request.box, size))
+    polygons = polygons_from_mask(inside.bitmap, left=inside.left, top=inside.top, size=size)
+    left, top, right, bottom = _window(polygons, inside, size)
+    shift = np.array([left, top], np.float64)
+    drawn = rasterize(
+        [Polygon(p.exterior - shift, tuple(h - shift for h in p.holes)) for p in polygons],
+        (bottom - top, right - left),
+    )
+    box = None if prompt.box is None else prompt.box - np.tile(shift, 2)
+    moved = Prompt(prompt.extremes - shift, prompt.inside - shift, prompt.outside - shift, box)
+    return Mask(obey(drawn, moved), left, top)
+
+
+def _window(
+    polygons: tuple[Polygon, ...], mask: Mask, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of what holds both the mask and its polygons."""
+    height, width = mask.bitmap.shape
+    corners = [np.array([[mask.left, mask.top], [mask.left + width, mask.top + height]])]
+    points: NDArray[np.float64] = np.concatenate([*corners, *(p.exterior for p in polygons)])
+    left, top = np.maximum(np.floor(points.min(axis=0)), 0).astype(int).tolist()
+    right, bottom = np.minimum(np.ceil(points.max(axis=0)), size[::-1]).astype(int).tolist()
+    return left, top, right, bottom
