@@ -166,7 +166,13 @@ def _strategy_part(
     if isinstance(chosen, QueryStrategy):
         picks = chosen.pick(pool, budget=budget, rng=rng, barred=control, rank=rank)
         texts = chosen.reasons(pool, picks)
-        return picks.rows, picks.values[np.concatenate([picks.rows, control])], list(texts)
+        # A diverse batch is one choice, in no order of worth: people get what is worth most first,
+        # and near-duplicates that filled it up last.
+        firm = len(picks.rows) - picks.duplicates
+        order = np.argsort(-picks.values[picks.rows[:firm]], kind="stable")
+        order = np.concatenate([order, np.arange(firm, len(picks.rows))])
+        rows = picks.rows[order]
+        return rows, picks.values[np.concatenate([rows, control])], [texts[n] for n in order]
     # A strategy of the team's own does not know the control arm: ask for more and drop those.
     # Caps, veto and class need are its own business.
     if budget < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -12,20 +13,27 @@ from numpy.typing import NDArray
 LABELS = ("disc", "bar", "ring")
 SHARES = (0.62, 0.28, 0.10)  # the ring is rare, so that choosing the frames can matter
 SIZE = (96, 128)  # height, width in pixels
+EMPTY = 0.33  # share of the stream's stills that show nothing
+STILL = 8  # longest still, in frames
 
 Image = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
+Thing = tuple[int, Box]  # kind, place
 
 
 def write_scenes(folder: Path, *, pool: int = 200, holdout: int = 60, seed: int = 5) -> Path:
-    """Write pool + holdout images in COCO form (split "train" and "test"); return the folder."""
+    """Write pool + holdout images in COCO form (split "train" and "test"); return the folder.
+
+    As in a camera's stream, much of the pool is worth little: a scene may stand still for some
+    frames, and some frames show nothing. The frames that judge are all scenes of their own.
+    """
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     images: list[dict[str, object]] = []
     annotations: list[dict[str, object]] = []
-    for number in range(pool + holdout):
+    frames = [*_stream(rng, pool), *(_scene(rng, _things(rng)) for _ in range(holdout))]
+    for number, (picture, objects) in enumerate(frames):
         name = f"scene_{number:04d}.png"
-        picture, objects = _scene(rng)
         cv2.imwrite(str(folder / "images" / name), picture[..., ::-1])
         images.append(
             {
@@ -54,25 +62,41 @@ def write_scenes(folder: Path, *, pool: int = 200, holdout: int = 60, seed: int 
     return folder
 
 
-def _scene(rng: np.random.Generator) -> tuple[Image, list[tuple[int, Box]]]:
+def _stream(rng: np.random.Generator, count: int) -> Iterator[tuple[Image, list[Thing]]]:
+    """Give the frames of a stream: stills of one to eight frames, a third of them of nothing."""
+    left = count
+    while left:
+        things = [] if rng.random() < EMPTY else _things(rng)
+        picture, objects = _scene(rng, things)
+        for _ in range(min(left, int(rng.integers(1, STILL + 1)))):
+            left -= 1
+            grain = rng.normal(0, 2, picture.shape)
+            yield np.clip(picture + grain, 0, 255).astype(np.uint8), objects
+
+
+def _things(rng: np.random.Generator) -> list[Thing]:
+    """Draw the kinds and places of the objects of one scene."""
     height, width = SIZE
-    ground = rng.uniform(60, 170, 3)
-    shade = np.linspace(-25, 25, width)[None, :, None] * rng.uniform(-1, 1)
-    picture = np.clip(
-        ground + shade + rng.normal(0, rng.uniform(6, 16), (height, width, 3)), 0, 255
-    ).astype(np.uint8)
-    picture = np.ascontiguousarray(picture)
-    objects: list[tuple[int, Box]] = []
+    things: list[Thing] = []
     for _ in range(int(rng.integers(1, 7))):
         kind = int(rng.choice(len(LABELS), p=SHARES))
         half = rng.uniform(6, 13, 2) if kind == 1 else np.repeat(rng.uniform(6, 12), 2)
         centre = rng.uniform(half + 1, np.array([width, height]) - half - 1)
         box: Box = (*(centre - half), *(centre + half))
-        if any(_overlap(box, other) > 0.15 for _, other in objects):
-            continue
+        if all(_overlap(box, other) <= 0.15 for _, other in things):
+            things.append((kind, box))
+    return things
+
+
+def _scene(rng: np.random.Generator, things: list[Thing]) -> tuple[Image, list[Thing]]:
+    height, width = SIZE
+    ground = rng.uniform(60, 170, 3)
+    shade = np.linspace(-25, 25, width)[None, :, None] * rng.uniform(-1, 1)
+    grain = rng.normal(0, rng.uniform(6, 16), (height, width, 3))
+    picture = np.ascontiguousarray(np.clip(ground + shade + grain, 0, 255).astype(np.uint8))
+    for kind, box in things:
         _draw(picture, kind, box, rng)
-        objects.append((kind, box))
-    return picture, objects
+    return picture, things
 
 
 def _draw(picture: Image, kind: int, box: Box, rng: np.random.Generator) -> None:
