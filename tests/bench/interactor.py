@@ -1,0 +1,184 @@
+"""Clicks to masks: how good at four points, how many clicks, how many vertices, how quick.
+
+    python -m tests.bench.interactor --data <folder in COCO form> [--split test] [--tuned BUNDLE]
+        [--sam WEIGHTS] [--latency]
+
+Without --data only the latency is measured, on a picture made here. The masks are those that the
+function returns: redrawn by their polygon.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from serverless.polygon import polygons_from_mask, rasterize
+from tests.bench.figures import Figure, write
+from tests.bench.interacting import latency
+from tests.bench.interacting.objects import Target, four_points, iou, jittered, targets
+from tests.bench.interacting.peers import (
+    Method,
+    ellipse,
+    grabcut,
+    ours,
+    quadrilateral,
+    sam,
+)
+from tests.bench.interacting.people import POLYGON_SECONDS, work
+from tests.bench.polygon import approxpolydp, largest_part
+from trainer.dataset import load_dataset
+from trainer.engines.clicks import EXTREME
+
+SHIPPED = Path(__file__).parents[2] / "serverless" / "extreme_points" / "weights"
+JITTER = 5.0  # pixels
+NONE = np.zeros((0, 2))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and write tests/bench/results/interactor.json."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.interactor", description=__doc__)
+    parser.add_argument("--data", type=Path, help="a folder in COCO form with masks")
+    parser.add_argument("--split", default="test", help="the part that is measured")
+    parser.add_argument("--objects", type=int, default=150, help="drawn at random")
+    parser.add_argument("--clicked", type=int, default=40, help="of them, corrected by clicks")
+    parser.add_argument("--tuned", type=Path, help="a bundle fine-tuned on the set's train part")
+    parser.add_argument("--sam", type=Path, help="SAM weights that ultralytics reads")
+    parser.add_argument("--latency", action="store_true", help="measure it, with --data too")
+    given = parser.parse_args(arguments)
+    if given.data:
+        methods: dict[str, Method] = {
+            "shipped": ours(SHIPPED),
+            "quadrilateral": quadrilateral,
+            "ellipse": ellipse,
+            "grabcut": grabcut,
+        }
+        if given.tuned:
+            methods["tuned"] = ours(given.tuned)
+        if given.sam:
+            methods["sam"] = sam(given.sam)
+        found = list(targets(load_dataset(given.data), given.split, given.objects))
+        name = given.data.name
+        figures = quality(name, found, methods)
+        figures += effort(name, found[:: max(1, len(found) // given.clicked)], methods)
+        figures += vertices(name, found[:: max(1, len(found) // given.clicked)])
+        write("interactor", figures)
+    if given.latency or not given.data:
+        write("interactor", latency.figures(SHIPPED))
+
+
+def quality(name: str, found: Sequence[Target], methods: dict[str, Method]) -> list[Figure]:
+    """Return the IoU at four points, exact and jittered, of every method."""
+    figures = []
+    ious: dict[str, list[float]] = {}
+    shaken: dict[str, list[float]] = {}
+    for place, target in enumerate(found):
+        points = four_points(target.mask)
+        moved = jittered(points, JITTER, np.random.default_rng(place), target.mask)
+        for method, answer in methods.items():
+            ious.setdefault(method, []).append(iou(answer(target, points, NONE), target.mask))
+            shaken.setdefault(method, []).append(iou(answer(target, moved, NONE), target.mask))
+    best = max((m for m in methods if m in _SIMPLE), key=lambda m: np.mean(ious[m]))
+    peer = float(np.mean(ious[best]))
+    for method in methods:
+        values, value = ious[method], float(np.mean(ious[method]))
+        good = [float(np.mean([v >= least for v in values])) for least in (0.85, 0.90)]
+        against = (best, peer, value / peer) if method not in _SIMPLE else (None, None, None)
+        figures.append(
+            Figure(
+                f"iou4/{name}/{method}",
+                value,
+                "IoU",
+                *against,
+                note=f"{len(values)} objects, {good[0]:.2f} above 0.85, {good[1]:.2f} above 0.90",
+            )
+        )
+        jitter = float(np.mean(shaken[method]))
+        note = f"each point {JITTER:g} px away; lost {value - jitter:.3f}"
+        figures.append(Figure(f"iou4_jitter/{name}/{method}", jitter, "IoU", note=note))
+    return figures
+
+
+def effort(name: str, found: Sequence[Target], methods: dict[str, Method]) -> list[Figure]:
+    """Return clicks and seconds to a finished object, of the methods that can be corrected."""
+    figures = []
+    for method, answer in methods.items():
+        if method in ("quadrilateral", "ellipse"):
+            continue
+        done = [work(answer, target) for target in found]
+        for label, wanted in (("clicks85", 0.85), ("clicks90", 0.90)):
+            never = sum(max(one.ious) < wanted for one in done)
+            value = float(np.mean([one.clicks(wanted) for one in done]))
+            note = f"{len(done)} objects, {never} never; the first {EXTREME} are extreme"
+            figures.append(Figure(f"{label}/{name}/{method}", value, "clicks", note=note))
+        seconds = float(np.mean([one.to_finish(0.9) for one in done]))
+        figures.append(
+            Figure(
+                f"seconds90/{name}/{method}",
+                seconds,
+                "s",
+                "polygon by hand",
+                POLYGON_SECONDS,
+                seconds / POLYGON_SECONDS,
+                "by the cost model of tests/bench/interacting/people.py",
+            )
+        )
+    return figures
+
+
+def vertices(name: str, found: Sequence[Target]) -> list[Figure]:
+    """Return our polygons' vertices on the model's masks, and the editor's trace of both masks."""
+    raw, drawn = ours(SHIPPED, raw=True), ours(SHIPPED)
+    mine, theirs, traced, wiggly = [], [], [], []
+    for target in found:
+        points = four_points(target.mask)
+        answer = raw(target, points, NONE)
+        mask = np.pad(largest_part(answer), 30)
+        polygons = polygons_from_mask(mask)
+        reached = iou(rasterize(polygons, mask.shape), mask)
+        mine.append(sum(p.vertices for p in polygons))
+        theirs.append(min(count for other, count in approxpolydp(mask) if other >= reached))
+        wiggly.append(editor_vertices(answer))
+        traced.append(editor_vertices(drawn(target, points, NONE)))
+    value, peer = float(np.mean(mine)), float(np.mean(theirs))
+    median = f"{len(mine)} masks of the model, median {np.median(mine):g}"
+    before, after = float(np.mean(wiggly)), float(np.mean(traced))
+    return [
+        Figure(
+            f"vertices_ratio/{name}",
+            value / peer,
+            "ratio",
+            "approxPolyDP at equal IoU",
+            peer,
+            value / peer,
+            median,
+        ),
+        Figure(
+            f"editor_vertices/{name}",
+            after,
+            "vertices",
+            "the editor's trace of the raw mask",
+            before,
+            after / before,
+            f"the editor's trace of what we return, median {np.median(traced):g}",
+        ),
+    ]
+
+
+def editor_vertices(mask: np.ndarray) -> int:
+    """Count what CVAT's editor traces: a dilated mask, its longest contour, its usual accuracy."""
+    grown = cv2.dilate(np.pad(mask, 1).astype(np.uint8), np.ones((2, 2), np.uint8))
+    contours, _ = cv2.findContours(grown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
+        return 0
+    longest = max(contours, key=len)
+    return len(cv2.approxPolyDP(longest, (2.75 * 4 - 1) / 7, closed=True))
+
+
+_SIMPLE = ("quadrilateral", "ellipse", "grabcut")
+
+if __name__ == "__main__":
+    main()
