@@ -24,9 +24,10 @@ from trainer.backends import backend
 from trainer.bundle import Bundle, read_bundle, with_metrics
 from trainer.dataset import Dataset, load_dataset
 from trainer.detector import FitConfig, Progress
-from trainer.engines import load
+from trainer.engines import load, load_interactor
 from trainer.errors import BundleError, ConfigError, TrainingError
 from trainer.evaluate import evaluate
+from trainer.interactor_gate import measure
 from trainer.scores import Evaluation
 
 STOP = "stop"  # a file of this name in the backend's folder ends the fit after the step at work
@@ -38,7 +39,8 @@ _FREE = ("device", "workers", "time_limit")  # these may differ when a fit is go
 class Outcome:
     """What a fit left.
 
-    evaluation: None when the dataset has no part to evaluate on. seconds: wall clock of the last
+    evaluation: None when the dataset has no part to evaluate on, and for an interactor, whose
+    figures are on the card. seconds: wall clock of the last
     go, 0 when it was finished before.
     """
 
@@ -89,7 +91,11 @@ def run_fit(
         report(Progress("export", 0, 1))
         bundle = _export(learner.export, checkpoint, out / "bundle", name)
         report(Progress("export", 1, 1))
-        evaluation = _evaluate(bundle, dataset, split, report)
+        evaluation = None
+        if bundle.card.task == "interactor":
+            bundle = _clicked(bundle, dataset, split, report)
+        else:
+            evaluation = _evaluate(bundle, dataset, split, report)
         if evaluation is not None:
             _write(out / "evaluation.json", evaluation.to_json())
             bundle = with_metrics(bundle, figures_of(evaluation))
@@ -162,6 +168,25 @@ def _evaluate(
         task="masks" if bundle.card.task == "masks" else "boxes",
         report=report,
     )
+
+
+def _clicked(
+    bundle: Bundle, dataset: Dataset, split: str, report: Callable[[Progress], None]
+) -> Bundle:
+    """Add an interactor's IoU at four points to its card."""
+    present = [s for s in _EVALUATED if dataset.split(s)]
+    if split == "none" or (split == "auto" and not present):
+        return bundle
+    wanted = present[0] if split == "auto" else split
+    found = measure(
+        load_interactor(bundle),
+        dataset,
+        split=wanted,
+        told=lambda done, total: report(Progress("evaluate", done, total)),
+    )
+    if not len(found.ious):
+        return bundle
+    return with_metrics(bundle, {"iou4": found.mean, "objects": len(found.ious), "split": wanted})
 
 
 def _finished(out: Path) -> Outcome | None:

@@ -19,7 +19,7 @@ import numpy as np
 from serverless.polygon import polygons_from_mask, rasterize
 from tests.bench.figures import Figure, write
 from tests.bench.interacting import latency
-from tests.bench.interacting.objects import Target, four_points, iou, jittered, targets
+from tests.bench.interacting.objects import Target, jittered, targets
 from tests.bench.interacting.peers import (
     Method,
     ellipse,
@@ -30,6 +30,7 @@ from tests.bench.interacting.peers import (
 )
 from tests.bench.interacting.people import POLYGON_SECONDS, work
 from tests.bench.polygon import approxpolydp, largest_part
+from trainer.annotator import four_points, iou
 from trainer.dataset import load_dataset
 from trainer.engines.clicks import EXTREME
 

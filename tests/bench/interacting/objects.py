@@ -51,25 +51,8 @@ def targets(dataset: Dataset, split: str, count: int, seed: int = 5) -> Iterator
         yield Target(pixels, dataset.file(image).read_bytes(), mask)
 
 
-def four_points(mask: Bitmap) -> Points:
-    """Return the middles of the leftmost, topmost, rightmost and bottommost pixels, (4, 2)."""
-    ys, xs = np.nonzero(mask)
-    found = []
-    for values, edge in ((xs, xs.min()), (ys, ys.min()), (xs, xs.max()), (ys, ys.max())):
-        on = np.flatnonzero(values == edge)
-        middle = on[len(on) // 2]
-        found.append((xs[middle] + 0.5, ys[middle] + 0.5))
-    return np.array(found, np.float64)
-
-
 def jittered(points: Points, reach: float, rng: np.random.Generator, mask: Bitmap) -> Points:
     """Return points each moved so many pixels in a direction of its own, inside the image."""
     angle = rng.uniform(0, 2 * np.pi, len(points))
     moved = points + reach * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return np.clip(moved, 0.5, [mask.shape[1] - 0.5, mask.shape[0] - 0.5])
-
-
-def iou(one: Bitmap, other: Bitmap) -> float:
-    """Return the intersection over the union of two masks of one size."""
-    union = int((one | other).sum())
-    return int((one & other).sum()) / union if union else 1.0

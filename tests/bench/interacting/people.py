@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.bench.interacting.objects import Target, four_points, iou
+from tests.bench.interacting.objects import Target
 from tests.bench.interacting.peers import Method
-from trainer.backends.extreme_points.clicking import next_click
+from trainer.annotator import four_points, iou, next_click
 
 EXTREME_SECONDS = 7.2
 CORRECTION_SECONDS = 3.0

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.annotator import depth
 from trainer.backends.extreme_points.cutouts import Cutout
 from trainer.engines.clicks import Box, Points, Prompt, channels, region_of
 from trainer.images import RGBImage
@@ -75,25 +76,6 @@ def sample(thing: Cutout, size: int, how: Variation, rng: np.random.Generator) -
     return Sample(_tinted(np.asarray(pixels, np.uint8), how.colour, rng), mask, moved)
 
 
-def next_click(
-    wanted: NDArray[np.bool_], found: NDArray[np.bool_]
-) -> tuple[tuple[float, float], bool] | None:
-    """Return the middle of the largest error, x y, and whether it is a positive click.
-
-    wanted, found: (H, W) masks. None where there is no error.
-    """
-    best: tuple[tuple[float, float], bool] | None = None
-    deepest = 0.0
-    for positive, wrong in ((True, wanted & ~found), (False, found & ~wanted)):
-        if not wrong.any():
-            continue
-        depth = _depth(wrong)
-        if (value := float(depth.max())) > deepest:
-            y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-            best, deepest = ((float(x) + 0.5, float(y) + 0.5), positive), value
-    return best
-
-
 def _turn(how: Variation, rng: np.random.Generator) -> NDArray[np.float64]:
     angle = np.deg2rad(rng.uniform(-how.turn, how.turn)) if rng.random() < 0.5 else 0.0
     if rng.random() < 0.1:
@@ -149,20 +131,13 @@ def _corrected(prompt: Prompt, mask: NDArray[np.bool_], rng: np.random.Generator
             wrong = mask if positive else ~mask
             if not wrong.any():
                 continue
-        depth = _depth(wrong)
-        ys, xs = np.nonzero(depth >= rng.uniform(0.3, 1.0) * depth.max())
+        deep = depth(wrong)
+        ys, xs = np.nonzero(deep >= rng.uniform(0.3, 1.0) * deep.max())
         pick = int(rng.integers(len(ys)))
         (inside if positive else outside).append(np.array([xs[pick] + 0.5, ys[pick] + 0.5]))
     return Prompt(
         prompt.extremes, np.reshape(inside, (-1, 2)), np.reshape(outside, (-1, 2)), prompt.box
     )
-
-
-def _depth(wrong: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return how deep each pixel lies in a region; the frame's rim counts as its border."""
-    padded = np.pad(wrong.astype(np.uint8), 1)
-    found = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
-    return np.asarray(found, np.float32)[1:-1, 1:-1]
 
 
 def _ordered(box: Box) -> Box:

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainer.annotator import next_click
 from trainer.backends.extreme_points.architecture import Network, build, new_network
 from trainer.backends.extreme_points.checkpoint import read_checkpoint, save_checkpoint
-from trainer.backends.extreme_points.clicking import Sample, next_click, sample
+from trainer.backends.extreme_points.clicking import Sample, sample
 from trainer.backends.extreme_points.cutouts import Cutout, cut_out
 from trainer.backends.extreme_points.loss import loss
 from trainer.backends.extreme_points.scenes import pasted, shape
@@ -31,6 +32,7 @@ CHECKPOINT = "checkpoint.npz"
 STATE = "state.pt"
 STOP = "stop"  # a file of this name in run_dir ends the fit after the step at work
 _CLIP = 5.0
+_LONGEST_STEP = 20.0  # seconds
 _CORRECT_EVERY = 4  # steps: each such batch is answered once and corrected before it is learnt
 
 
@@ -120,7 +122,7 @@ class _Run:
     def learn(self, things: Things, report: Callable[[Progress], None]) -> None:
         """Take the steps that are left, or as many as the time limit and the stop file allow."""
         self.network.train()
-        before, began, saved = self.seconds, time.monotonic(), time.monotonic()
+        told = saved = time.monotonic()
         limit = self.config.time_limit
         with ThreadPoolExecutor(1) as ahead:
             drawn = self._draw(ahead, things, self.step)
@@ -132,7 +134,9 @@ class _Run:
                 rate = self._rate(self._done())
                 figures = self._take_step(batch, rate)
                 self.step += 1
-                self.seconds = before + time.monotonic() - began
+                # A process that was put to sleep has not learnt meanwhile.
+                self.seconds += min(time.monotonic() - told, _LONGEST_STEP)
+                told = time.monotonic()
                 left = self.seconds / self.step * (self.total - self.step)
                 if limit is not None:
                     left = min(left, max(0.0, limit - self.seconds))
@@ -318,5 +322,8 @@ def _plain_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _key(dataset: Dataset, config: FitConfig) -> dict[str, str]:
-    text = json.dumps(_plain(config), sort_keys=True, default=str)
+    # A fit may go on with more time, or on another machine.
+    free = ("device", "workers", "time_limit")
+    fixed = {name: value for name, value in _plain(config).items() if name not in free}
+    text = json.dumps(fixed, sort_keys=True, default=str)
     return {"dataset": dataset.fingerprint, "config": hashlib.sha256(text.encode()).hexdigest()}
