@@ -143,6 +143,17 @@ class Space:
             yield slice(start, stop), np.asarray(self._array[start:stop])
 
 
+def squared_distances_to(
+    row: Float32Array, vectors: Float32Array, norms: Float32Array
+) -> Float32Array:
+    """Return (K,) squared distances of one (D,) row to (K, D) vectors of known squared norms."""
+    gaps: Float32Array = vectors @ (row * np.float32(-2))
+    gaps += norms
+    gaps += row @ row
+    gaps[gaps <= _ROUNDING * norms] = 0
+    return gaps
+
+
 def squared_distances(left: Float32Array, right: Float32Array) -> Float32Array:
     """Return (K, m) squared distances between (K, D) and (m, D) rows of one space."""
     own = np.einsum("ij,ij->i", left, left)

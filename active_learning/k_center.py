@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from active_learning.distances import Space, squared_distances
+from active_learning.distances import Space, squared_distances_to
 from active_learning.limits import Limits
 from active_learning.ordering import top_rows
 from active_learning.pool import FloatArray, IntArray
@@ -79,12 +79,12 @@ def _race(
     budget: int,
 ) -> list[int]:
     """Take frames for as long as one of the farthest provably stays the farthest of all."""
-    count = min(len(left), max(_LEAST_CANDIDATES, 4 * budget, len(left) // _SHARE))
+    count = min(len(left), max(_LEAST_CANDIDATES, 2 * budget, len(left) // _SHARE))
     part = top_rows(keys, count, choice.rank[left])
     rows, keys = left[part], keys[part]
     everyone = count == len(left)
     bar = float(keys[-1])
-    vectors = space.rows(rows)
+    vectors, norms = space.rows(rows), space.norms[rows]
     weights = choice.weights()[rows]
     fresh: list[int] = []
     settled = False
@@ -101,10 +101,10 @@ def _race(
             continue
         limits.take(row)
         fresh.append(row)
-        gaps = squared_distances(vectors, vectors[best : best + 1])[:, 0]
+        gaps = squared_distances_to(vectors[best], vectors, norms)
         np.minimum(keys, weights * np.sqrt(gaps), out=keys)
         hopeful = keys > (-1 if everyone else bar)
         if 2 * int(hopeful.sum()) < len(keys) and hopeful.any():
             rows, keys, vectors = rows[hopeful], keys[hopeful], vectors[hopeful]
-            weights = weights[hopeful]
+            norms, weights = norms[hopeful], weights[hopeful]
     return fresh
