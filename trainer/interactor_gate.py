@@ -53,25 +53,32 @@ def measure(
     most: int = 400,
     told: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> FourClicks:
-    """Return the IoU at four points on the objects with masks of a split, at most so many.
+    """Return the IoU at four points on the objects with masks of a split.
 
-    Objects in several parts are left out: no four points tell their extent. told(done, total)
-    after each frame.
+    most: objects, drawn at random but always the same. Objects said to have several parts
+    (n_components) are left out: no four points tell their extent. told(done, total) after each.
     """
     images = dataset.split(split)
+    rows = [
+        (place, found)
+        for place, image in enumerate(images)
+        for found in image.objects
+        if not found.crowd
+        and found.segmentation is not None
+        and int(found.extra.get("n_components", 1)) == 1
+    ]
     ious: list[float] = []
     frames: list[int] = []
-    for place, image in enumerate(images):
-        wanted = [o for o in image.objects if not o.crowd and o.segmentation is not None]
-        if wanted and len(ious) < most:
-            data = dataset.file(image).read_bytes()
-            for found in wanted:
-                mask = found.bitmap(image.height, image.width)
-                if int(mask.sum()) >= LEAST_AREA:
-                    ious.append(_one(interactor, data, mask))
-                    frames.append(place)
-        told(place + 1, len(images))
-    return FourClicks(np.array(ious[:most]), np.array(frames[:most], np.int64))
+    drawn = sorted(np.random.default_rng(5).permutation(len(rows))[:most])
+    for done, row in enumerate(drawn, start=1):
+        place, found = rows[row]
+        image = images[place]
+        mask = found.bitmap(image.height, image.width)
+        if int(mask.sum()) >= LEAST_AREA:
+            ious.append(_one(interactor, dataset.file(image).read_bytes(), mask))
+            frames.append(place)
+        told(done, len(drawn))
+    return FourClicks(np.array(ious), np.array(frames, np.int64))
 
 
 def judge(

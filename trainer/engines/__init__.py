@@ -19,6 +19,7 @@ from trainer.interactor import Interactor
 ENGINES: dict[str, str] = {
     "centernet": "trainer.engines.centernet:load",
     "extreme_points": "trainer.engines.extreme_points:load",
+    "sam": "trainer.backends.sam.engine:load",
     "yolo": "trainer.engines.yolo:load",
 }
 

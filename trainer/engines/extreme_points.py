@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ from trainer.images import RGBImage
 from trainer.interactor import Candidate
 
 MODEL = "model.onnx"
+_PULL = 0.35  # of the share, at a corrective click: people click where the network errs
+_PULL_WIDTH = 0.1  # of the input's side, to where it fades
 
 
 def load(
@@ -76,7 +79,9 @@ class ExtremePoints:
         prompt = understand(*check_clicks(positive, negative, box, (height, width)))
         region = region_of(prompt, (height, width))
         crop = crop_of(pixels, region, self.size)
-        share, quality = self._answer(channels(crop, prompt.moved(region, self.size)))
+        near = prompt.moved(region, self.size)
+        share, quality = self._answer(channels(crop, near))
+        share = np.clip(share + _pull(near, self.size), 0, 1)
         window = _window(region, (height, width))
         found = upsample(share, crop, pixels, region, window)
         left, top = window[:2]
@@ -115,6 +120,19 @@ def check_clicks(
         x, y = min(both)
         raise PromptError(f"pixel ({x:g}, {y:g}) is clicked as inside and as outside; undo one")
     return positive, negative, box
+
+
+def _pull(prompt: Prompt, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return what corrective clicks add to the share around them, (height, width)."""
+    height, width = size
+    x = np.arange(width, dtype=np.float32) + np.float32(0.5)
+    y = (np.arange(height, dtype=np.float32) + np.float32(0.5))[:, None]
+    spread = 2 * (_PULL_WIDTH * math.sqrt(height * width)) ** 2
+    added = np.zeros(size, np.float32)
+    for clicks, sign in ((prompt.inside, 1.0), (prompt.outside, -1.0)):
+        for cx, cy in clicks.tolist():
+            added += sign * _PULL * np.exp(((x - cx) ** 2 + (y - cy) ** 2) / -spread)
+    return added
 
 
 def _outside(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
