@@ -1,6 +1,6 @@
 """Clicks to masks: how good at four points, how many clicks, how many vertices, how quick.
 
-    python -m tests.bench.interactor --data <folder in COCO form> [--split test] [--tuned BUNDLE]
+    python -m tests.bench.interactor --data <folder in COCO form> [--split test] [--tune 100]
         [--sam WEIGHTS] [--latency]
 
 Without --data only the latency is measured, on a picture made here. The masks are those that the
@@ -10,6 +10,7 @@ function returns: redrawn by their polygon.
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,10 @@ from tests.bench.interacting.peers import (
 from tests.bench.interacting.people import POLYGON_SECONDS, work
 from tests.bench.polygon import approxpolydp, largest_part
 from trainer.annotator import four_points, iou
+from trainer.backends import backend
+from trainer.bundle import read_bundle
 from trainer.dataset import load_dataset
+from trainer.detector import FitConfig
 from trainer.engines.clicks import EXTREME
 
 SHIPPED = Path(__file__).parents[2] / "serverless" / "extreme_points" / "weights"
@@ -46,7 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", default="test", help="the part that is measured")
     parser.add_argument("--objects", type=int, default=150, help="drawn at random")
     parser.add_argument("--clicked", type=int, default=40, help="of them, corrected by clicks")
-    parser.add_argument("--tuned", type=Path, help="a bundle fine-tuned on the set's train part")
+    parser.add_argument(
+        "--tune", type=int, default=0, help="also fine-tune on so many objects of the train part"
+    )
+    parser.add_argument("--steps", type=int, default=150, help="batches of that fit")
     parser.add_argument("--sam", type=Path, help="SAM weights that ultralytics reads")
     parser.add_argument("--latency", action="store_true", help="measure it, with --data too")
     given = parser.parse_args(arguments)
@@ -57,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "ellipse": ellipse,
             "grabcut": grabcut,
         }
-        if given.tuned:
-            methods["tuned"] = ours(given.tuned)
+        if given.tune:
+            methods["tuned"] = tuned(given.data, given.tune, given.steps)
         if given.sam:
             methods["sam"] = sam(given.sam)
         found = list(targets(load_dataset(given.data), given.split, given.objects))
@@ -69,6 +76,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write("interactor", figures)
     if given.latency or not given.data:
         write("interactor", latency.figures(SHIPPED))
+
+
+def tuned(data: Path, objects: int, steps: int) -> Method:
+    """Return ours after a fit on so many objects of the set's train part."""
+    general = read_bundle(SHIPPED)
+    network = general.card.settings["extra"]
+    extra = {"steps": steps, "most": objects, "composed": 0.1, "ema": 0.98}
+    config = FitConfig(
+        "extreme_points",
+        batch_size=16,
+        learning_rate=5e-4,
+        image_size=general.card.input_size,
+        base=SHIPPED,
+        extra=extra | {"width": network["width"], "backbone": network["backbone"]},
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        learner = backend("extreme_points")
+        where = Path(folder)
+        checkpoint = learner.fit(
+            load_dataset(data), config, run_dir=where / "run", report=lambda _: None
+        )
+        return ours(learner.export(checkpoint, where / "bundle", card={}).path)
 
 
 def quality(name: str, found: Sequence[Target], methods: dict[str, Method]) -> list[Figure]:

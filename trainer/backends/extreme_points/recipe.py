@@ -49,23 +49,31 @@ EXTRA: dict[str, Any] = {
     "shares": {"coco_seg200": 0.45, "ccp_seg": 0.35, "nuclei_seg": 0.2},
     "composed": 0.3,
     "most": 4000,
-    "first_size": 64,
-    "grow": 0.5,
     "ema": 0.995,
     "width": 16,
-    "steps": 20000,
 }
 
 
-def config(seconds: float) -> FitConfig:
-    """Return how the shipped weights are learnt, in so many seconds."""
+def coarse(steps: int) -> FitConfig:
+    """Return how it begins: on small crops, where a step costs a quarter."""
     return FitConfig(
         "extreme_points",
         batch_size=16,
         learning_rate=3e-3,
+        image_size=(64, 64),
+        extra=EXTRA | {"steps": steps},
+    )
+
+
+def fine(steps: int, base: Path) -> FitConfig:
+    """Return how it goes on, at the size that serves."""
+    return FitConfig(
+        "extreme_points",
+        batch_size=16,
+        learning_rate=2e-3,
         image_size=(128, 128),
-        time_limit=seconds,
-        extra=EXTRA,
+        base=base,
+        extra=EXTRA | {"steps": steps},
     )
 
 
@@ -134,11 +142,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for the run and the bundle")
-    parser.add_argument("--seconds", type=float, default=2400.0, help="how long to learn")
+    parser.add_argument("--coarse", type=int, default=2000, help="batches of 64 pixels")
+    parser.add_argument("--fine", type=int, default=1300, help="batches of 128 pixels")
     given = parser.parse_args(arguments)
     dataset = load_dataset(gather(given.data, given.out / "data"))
+    base = BACKEND.fit(dataset, coarse(given.coarse), run_dir=given.out / "coarse", report=_tell)
     checkpoint = BACKEND.fit(
-        dataset, config(given.seconds), run_dir=given.out / "run", report=_tell
+        dataset, fine(given.fine, base), run_dir=given.out / "fine", report=_tell
     )
     bundle = BACKEND.export(checkpoint, given.out / "weights", card=CARD)
     bundle = with_metrics(bundle, figures(bundle, given.data))
