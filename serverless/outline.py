@@ -6,6 +6,7 @@ rasterised form of our polygon, on which the clicks hold as they did on the mask
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +20,7 @@ from trainer.engines.extreme_points import check_clicks
 
 # Set to "raw" among a function's annotations, the mask leaves as the model gave it.
 SETTING = "mask"
+_WORK = 640  # pixels, of the side up to which a mask is traced as it is
 
 
 def outlined(mask: Mask, request: InteractorRequest, size: tuple[int, int]) -> Mask:
@@ -27,7 +29,7 @@ def outlined(mask: Mask, request: InteractorRequest, size: tuple[int, int]) -> M
     if inside is None:
         return mask
     prompt = understand(*check_clicks(request.positive, request.negative, request.box, size))
-    polygons = polygons_from_mask(inside.bitmap, left=inside.left, top=inside.top, size=size)
+    polygons = _polygons(inside, size)
     left, top, right, bottom = _window(polygons, inside, size)
     shift = np.array([left, top], np.float64)
     drawn = rasterize(
@@ -36,7 +38,23 @@ def outlined(mask: Mask, request: InteractorRequest, size: tuple[int, int]) -> M
     )
     box = None if prompt.box is None else prompt.box - np.tile(shift, 2)
     moved = Prompt(prompt.extremes - shift, prompt.inside - shift, prompt.outside - shift, box)
-    return Mask(obey(drawn, moved), left, top)
+    return Mask(obey(drawn, moved, parts=False), left, top)
+
+
+def _polygons(mask: Mask, size: tuple[int, int]) -> tuple[Polygon, ...]:
+    """Return the polygons of a mask, of a large one those of a smaller picture of it."""
+    height, width = mask.bitmap.shape
+    factor = min(1.0, _WORK / max(height, width))
+    if factor == 1:
+        return polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top, size=size)
+    small = max(1, round(width * factor)), max(1, round(height * factor))
+    shrunk = cv2.resize(mask.bitmap.astype(np.uint8) * 255, small, interpolation=cv2.INTER_AREA)
+    grow = np.array([width / small[0], height / small[1]])
+    place = np.array([mask.left, mask.top], np.float64)
+    return tuple(
+        Polygon(p.exterior * grow + place, tuple(hole * grow + place for hole in p.holes))
+        for p in polygons_from_mask(np.asarray(shrunk) > 127)
+    )
 
 
 def _window(

@@ -19,15 +19,19 @@ _NEAR = 0.15  # of the object's longer side: how far a click is tied to the mask
 Bitmap = NDArray[np.bool_]
 
 
-def obey(mask: Bitmap, prompt: Prompt) -> Bitmap:
-    """Return the mask (H, W) changed as little as the clicks demand; clicks in its pixels."""
+def obey(mask: Bitmap, prompt: Prompt, *, parts: bool = True) -> Bitmap:
+    """Return the mask (H, W) changed as little as the clicks demand; clicks in its pixels.
+
+    parts: whether small parts that nobody clicked on go, which costs the most.
+    """
     height, width = mask.shape
     kept = mask & _within(prompt, (height, width))
     wanted = pixels_of(np.concatenate([prompt.extremes, prompt.inside]), mask.shape)
     unwanted = pixels_of(prompt.outside, mask.shape)
     for x, y in unwanted:
         _disc(kept, x, y, _radius(prompt, mask.shape), value=False)
-    kept = _without_noise(kept, wanted)
+    if parts:
+        kept = _without_noise(kept, wanted)
     for x, y in wanted:
         _tie(kept, x, y, _reach(prompt, mask.shape))
     kept &= _within(prompt, (height, width))

@@ -23,7 +23,7 @@ from trainer.engines.clicks import (
 )
 from trainer.engines.image_cache import DEFAULT_BYTES, ImageCache
 from trainer.engines.runtime import open_session
-from trainer.engines.upsample import upsample
+from trainer.engines.upsample import enlarge, upsample
 from trainer.errors import BundleError, PromptError
 from trainer.images import RGBImage
 from trainer.interactor import Candidate
@@ -82,10 +82,14 @@ class ExtremePoints:
         near = prompt.moved(region, self.size)
         share, quality = self._answer(channels(crop, near))
         share = np.clip(share + _pull(near, self.size), 0, 1)
-        window = _window(region, (height, width))
-        found = upsample(share, crop, pixels, region, window)
-        left, top = window[:2]
-        kept = obey(found > min(0.5, 0.5 * float(found.max())), _moved(prompt, left, top))
+        left, top, right, bottom = _window(prompt, region, (height, width))
+        found = upsample(share, crop, pixels, region, (left, top, right, bottom))
+        shown = found > min(0.5, 0.5 * float(found.max()))
+        whole = bottom - top, right - left
+        place = np.array([left, top, right, bottom], np.float64)
+        kept = obey(shown, prompt.moved(place, (shown.shape[0], shown.shape[1])))
+        if shown.shape != whole:
+            kept = obey(enlarge(kept, whole), prompt.moved(place, whole), parts=False)
         return Candidate(Mask(kept, left, top), quality)
 
     def _answer(self, seen: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
@@ -139,13 +143,10 @@ def _outside(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(((points < 0) | (points > [size[1], size[0]])).any(axis=1), np.bool_)
 
 
-def _window(region: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def _window(prompt: Prompt, region: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of the pixels that the answer may hold."""
+    if len(prompt.extremes) and prompt.box is not None:
+        region = np.concatenate([np.floor(prompt.box[:2]), np.floor(prompt.box[2:]) + 1])
     left, top = (int(v) for v in np.clip(np.floor(region[:2]), 0, [size[1] - 1, size[0] - 1]))
     right, bottom = (int(v) for v in np.clip(np.ceil(region[2:]), 1, [size[1], size[0]]))
     return left, top, max(right, left + 1), max(bottom, top + 1)
-
-
-def _moved(prompt: Prompt, left: int, top: int) -> Prompt:
-    shift = np.array([left, top], np.float64)
-    box = None if prompt.box is None else prompt.box - np.tile(shift, 2)
-    return Prompt(prompt.extremes - shift, prompt.inside - shift, prompt.outside - shift, box)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.engines.clicks import Box
+from trainer.engines.clicks import Box, thinned
 from trainer.images import RGBImage
 
 _RADIUS = 3  # pixels of the network's size, of the windows in which image and mask are compared
@@ -21,24 +21,34 @@ def upsample(
     region: Box,
     window: tuple[int, int, int, int],
 ) -> NDArray[np.float32]:
-    """Return the share of a window of the image, (bottom - top, right - left).
+    """Return the share of a window of the image, (h, w): its own pixels, or fewer of a large one.
 
     share: (S, S) 0..1 of the region, crop: (S, S, 3) what it was found on. window: left, top,
-    right, bottom in pixels of the image. The mask becomes a local linear function of the image
-    (He and Sun, Fast Guided Filter, 2015), worked out small and applied large.
+    right, bottom in pixels of the image; h and w keep its aspect. The mask becomes a local linear
+    function of the image (He and Sun, Fast Guided Filter, 2015), worked out small, applied large.
     """
     left, top, right, bottom = window
     part = image[top:bottom, left:right]
     height, width = part.shape[:2]
     factor = min(1.0, _WORK / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    small = part if factor == 1 else cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    small = (
+        part if factor == 1 else cv2.resize(thinned(part, size), size, interpolation=cv2.INTER_AREA)
+    )
     guide = _gray(np.asarray(small, np.uint8))
     slope, offset = _linear(share, _gray(crop))
     found = _placed(slope, region, window, size) * guide + _placed(offset, region, window, size)
-    if factor < 1:
-        found = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR))
     return np.asarray(found, np.float32)
+
+
+def enlarge(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return a mask at a larger (height, width), its border between the old pixels' middles."""
+    if mask.shape == size:
+        return mask
+    grown = cv2.resize(
+        mask.astype(np.uint8) * 255, (size[1], size[0]), interpolation=cv2.INTER_LINEAR
+    )
+    return np.asarray(grown, np.uint8) > 127
 
 
 def _linear(
