@@ -42,8 +42,7 @@ def test_a_teams_weights_become_a_bundle_on_which_the_clicks_hold(weights, tmp_p
 def test_weights_of_another_network_are_told_when_the_bundle_is_made(tmp_path):
     torch.save({"layer": torch.zeros(3)}, tmp_path / "other.pt")
 
+    asked = ["--weights", str(tmp_path / "other.pt"), "--licence", "MIT"]
+
     with pytest.raises(BundleError, match="the weights of mobile_sam"):
-        main(
-            ["--weights", str(tmp_path / "other.pt"), "--licence", "MIT"]
-            + ["--out", str(tmp_path / "b")]
-        )
+        main([*asked, "--out", str(tmp_path / "b")])

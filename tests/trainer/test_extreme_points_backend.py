@@ -1,0 +1,155 @@
+"""The extreme_points backend: networks, simulated annotators, composed scenes, bases."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import trainer
+from serverless.folders import shipped
+from tests.trainer.shapes import picture, shapes_dataset
+from trainer.backends import backend
+from trainer.backends.extreme_points.architecture import new_network
+from trainer.backends.extreme_points.backbone import PUBLISHED, published
+from trainer.backends.extreme_points.clicking import Variation, sample
+from trainer.backends.extreme_points.cutouts import make, rim_of
+from trainer.backends.extreme_points.scenes import pasted, shape
+from trainer.detector import FitConfig
+from trainer.engines.clicks import CHANNELS
+from trainer.errors import ConfigError, TrainingError
+
+TINY = FitConfig("extreme_points", batch_size=4, image_size=(32, 32), extra={"steps": 2})
+
+
+def cutout(seed=0, *, side=60):
+    pixels = picture(np.random.default_rng(seed), height=120, width=160)[0]
+    mask = np.zeros((120, 160), bool)
+    mask[30 : 30 + side, 50 : 50 + side // 2] = True
+    return make(pixels, mask)
+
+
+@pytest.mark.parametrize("name", ["", "resnet18", "mobilenet_v3_large"])
+def test_every_network_answers_a_mask_of_its_input_and_judges_it(name):
+    network = new_network(name, width=8).eval()
+
+    with torch.no_grad():
+        found = network(torch.randn(2, CHANNELS, 64, 64))
+
+    assert found.logits.shape == (2, 1, 64, 64)
+    assert found.quality.shape == (2,)
+
+
+def test_the_judge_does_not_bend_the_features():
+    network = new_network("", width=8)
+
+    network(torch.randn(2, CHANNELS, 32, 32)).quality.sum().backward()
+
+    bent = [name for name, p in network.named_parameters() if p.grad is not None]
+    assert bent
+    assert all(name.startswith("judge.") for name in bent)
+
+
+def test_published_weights_that_are_not_the_pinned_ones_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"something else")
+
+    with pytest.raises(TrainingError, match="expected sha256 f37072fd"):
+        published("resnet18")
+
+
+def test_the_lock_file_holds_what_the_code_pins():
+    lock = Path(trainer.__file__).parents[1] / "deploy" / "weights.lock"
+    rows = [line.split() for line in lock.read_text().splitlines() if line[:1] not in ("#", "")]
+
+    pinned = {row[0].split("-")[0]: row[1] for row in rows}
+    assert {name: pinned[name] for name in PUBLISHED} == PUBLISHED
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_simulated_annotator_clicks_what_the_mask_says(seed):
+    """Without jitter the extreme points lie on the mask's border, corrections on their side."""
+    how = Variation(steady=1.0, boxes=0.0, blind=0.0, corrected=1.0)
+
+    found = sample(cutout(), 96, how, np.random.default_rng(seed))
+
+    assert found.mask.any()
+    near = np.pad(found.mask, 3)
+    for x, y in found.prompt.extremes:
+        around = near[int(y) : int(y) + 7, int(x) : int(x) + 7]
+        assert around.any()
+        assert not around.all()
+    inside = [tuple(p) for p in found.prompt.inside]
+    extremes = [tuple(p) for p in found.prompt.extremes]
+    assert all(found.mask[int(y), int(x)] for x, y in inside if (x, y) not in extremes)
+    assert not any(found.mask[int(y), int(x)] for x, y in found.prompt.outside)
+    assert found.seen().shape == (CHANNELS, 96, 96)
+    assert np.isfinite(found.seen()).all()
+
+
+def test_the_same_draw_gives_the_same_sample():
+    one, other = (sample(cutout(), 64, Variation(), np.random.default_rng(3)) for _ in range(2))
+
+    assert np.array_equal(one.seen(), other.seen())
+    assert np.array_equal(one.mask, other.mask)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_composed_scenes_keep_their_mask_exact(seed):
+    rng = np.random.default_rng(seed)
+    thing, behind = cutout(seed), cutout(seed + 50, side=40)
+
+    on_another, made = pasted(thing, behind, rng), shape(thing, behind, rng)
+
+    assert np.array_equal(on_another.mask, thing.mask)
+    assert made.mask.sum() >= 200
+    assert np.array_equal(made.rim, rim_of(made.mask))
+
+
+def test_a_base_of_another_width_is_refused(tmp_path):
+    dataset = shapes_dataset(tmp_path / "d", train=8, holdout=0)
+    (entry,) = [found for found in shipped() if found.id == "extreme-points"]
+    config = dataclasses.replace(TINY, base=entry.bundle, extra={"steps": 2, "width": 4})
+
+    with pytest.raises(ConfigError, match=r"set extra\.backbone and extra\.width"):
+        backend("extreme_points").fit(
+            dataset, config, run_dir=tmp_path / "run", report=lambda _: None
+        )
+
+
+def test_every_fault_of_the_settings_is_told_at_once(tmp_path):
+    dataset = shapes_dataset(tmp_path / "d", train=2, holdout=0)
+    extra = {"width": "wide", "backbone": "vgg", "boxes": True, "size": 3}
+    config = dataclasses.replace(TINY, extra=extra)
+
+    with pytest.raises(ConfigError) as found:
+        backend("extreme_points").fit(
+            dataset, config, run_dir=tmp_path / "run", report=lambda _: None
+        )
+
+    assert len(found.value.faults) == 4
+
+
+def test_a_stopped_fit_goes_on_and_ends_as_one_that_was_not(tmp_path):
+    """Batches are a function of seed and step, so a stop changes nothing."""
+    dataset = shapes_dataset(tmp_path / "d", train=8, holdout=0)
+    config = dataclasses.replace(TINY, extra={"steps": 4, "width": 4})
+    learner = backend("extreme_points")
+
+    def stop(progress):
+        if progress.stage == "fit" and progress.done == 2:
+            (tmp_path / "two" / "stop").touch()
+
+    whole = learner.fit(dataset, config, run_dir=tmp_path / "one", report=lambda _: None)
+    learner.fit(dataset, config, run_dir=tmp_path / "two", report=stop)
+    (tmp_path / "two" / "stop").unlink()
+    parts = learner.fit(dataset, config, run_dir=tmp_path / "two", report=lambda _: None)
+
+    with np.load(whole) as one, np.load(parts) as other:
+        names = [name for name in one.files if name != "__meta__"]
+        assert names
+        for name in names:
+            assert np.allclose(one[name], other[name], atol=1e-5), name
