@@ -35,7 +35,9 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
     weights, meta = read_checkpoint(checkpoint)
     network = _Served(build(weights, meta)).eval()
     height, width = meta["image_size"]
-    settings = meta["settings"]
+    # Where the base lay on the machine that learnt is nobody's business.
+    base = Path(meta["settings"]["base"]).name if meta["settings"]["base"] else ""
+    settings = {**meta["settings"], "base": base}
     known = {
         "name": "extreme_points",
         "engine": "extreme_points",
@@ -43,7 +45,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
         "labels": meta["labels"],
         "input_size": (height, width),
         "dataset": meta["fingerprint"],
-        "base": Path(settings["base"]).name if settings["base"] else "",
+        "base": base,
         "settings": settings,
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +60,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
             dynamo=False,
         )
         # 16 bits are enough to begin a fit with, and half the size.
-        save_checkpoint(kept, weights, meta, half=True)
+        save_checkpoint(kept, weights, {**meta, "settings": settings}, half=True)
         return write_bundle(
             destination,
             files={MODEL: model, WEIGHTS: kept},
