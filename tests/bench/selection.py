@@ -52,12 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=Path("build/bench/selection"))
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--sizes", type=float, nargs="+", default=[1e4, 1e5, 1e6])
+    parser.add_argument("--selectors", nargs="+", default=list(OURS), choices=OURS)
     parser.add_argument("--choose", type=int, default=1000, help="budget of the speed runs")
     given = parser.parse_args(arguments)
     if given.data is not None:
         _replay(given)
     if given.speed or given.data is None:
-        _speed([int(size) for size in given.sizes], given.choose)
+        _speed(given.selectors, [int(size) for size in given.sizes], given.choose)
 
 
 def _replay(given: argparse.Namespace) -> None:
@@ -151,8 +152,8 @@ def _report(
     write("selection", figures(curves, rare=rare))
 
 
-def _speed(sizes: list[int], budget: int) -> None:
-    for selector in OURS:
+def _speed(selectors: Sequence[str], sizes: list[int], budget: int) -> None:
+    for selector in selectors:
         found: list[Figure] = []
         seconds = {}
         for size in sizes:
