@@ -9,8 +9,6 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.exceptions import ConvergenceWarning
 
 from active_learning.distances import Float32Array, Space, squared_distances
 from active_learning.k_means_pp import k_means_pp
@@ -133,6 +131,10 @@ def _clusters(vectors: Float32Array, count: int, rng: np.random.Generator) -> In
         space=Space.of(vectors),
     )
     seeds = vectors[k_means_pp(start, Limits(np.ones(len(vectors), bool)), budget=count)]
+    # Imported here: scikit-learn takes seconds to load, and only a cold start needs it.
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     kind = MiniBatchKMeans if len(vectors) > _FULL_BATCH else KMeans
     settings = {"batch_size": _FULL_BATCH} if kind is MiniBatchKMeans else {}
     model = kind(count, init=seeds, n_init=1, random_state=int(rng.integers(2**31)), **settings)

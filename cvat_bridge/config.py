@@ -86,7 +86,7 @@ class PromotionSection(Section):
     """When a challenger may serve."""
 
     metric: Literal["ap", "ap50"] = "ap"
-    min_gain: float = 0.0
+    min_gain: Score = 0.0
     max_class_drop: Score = 0.10
     min_class_objects: int = Field(20, ge=1)
     min_frames: int = Field(10, ge=2)

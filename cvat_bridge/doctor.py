@@ -11,9 +11,11 @@ from typing import Literal
 
 import requests
 
+from cvat_bridge.assembly import round_settings
 from cvat_bridge.config import Config
-from cvat_bridge.errors import AuthenticationError, BridgeError, GatewayError
+from cvat_bridge.errors import AuthenticationError, BridgeError, ConfigError, GatewayError
 from cvat_bridge.gateway import Gateway
+from cvat_bridge.round.assignment import check_assignees
 
 State = Literal["good", "warning", "bad", "unknown"]
 LEARNABLE = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})
@@ -54,6 +56,7 @@ def examine(config: Config, connect: Callable[[], Gateway]) -> Iterator[Check]:
     checks: tuple[Callable[[Config, Gateway], Iterator[Check]], ...] = (
         _rights,
         _project,
+        _assignees,
         _webhook,
         _functions,
     )
@@ -100,6 +103,20 @@ def _project(config: Config, gateway: Gateway) -> Iterator[Check]:
         yield Check("labels", "warning", f"learnt: {len(able)}; left out: {', '.join(rest)}")
     else:
         yield Check("labels", "good", ", ".join(label.name for label in able))
+
+
+def _assignees(config: Config, gateway: Gateway) -> Iterator[Check]:
+    if not config.rounds.assignees:
+        yield Check("assignees", "good", "none: people take the ranked jobs themselves")
+        return
+    try:
+        check_assignees(
+            gateway, settings=round_settings(config), organization=config.cvat.organization
+        )
+    except ConfigError as error:
+        yield Check("assignees", "bad", str(error), "correct rounds.assignees")
+    else:
+        yield Check("assignees", "good", ", ".join(config.rounds.assignees))
 
 
 def _webhook(config: Config, gateway: Gateway) -> Iterator[Check]:

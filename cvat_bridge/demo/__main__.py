@@ -62,7 +62,7 @@ def main(
     learning = QUICK if data is None else {**REAL, "image_size": list(seen_size(truth.pool))}
     plan = Plan(
         rounds=rounds,
-        budget=budget or min(40, max(10, len(truth.pool) // 6)),
+        budget=budget or min(40, max(10, len(truth.pool) // (12 if data is None else 6))),
         trainer={"backend": backend, **(learning if backend == "centernet" else {})},
     )
     console.print(

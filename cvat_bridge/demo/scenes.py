@@ -14,14 +14,14 @@ LABELS = ("disc", "bar", "ring")
 SHARES = (0.62, 0.28, 0.10)  # the ring is rare, so that choosing the frames can matter
 SIZE = (96, 128)  # height, width in pixels
 EMPTY = 0.33  # share of the stream's stills that show nothing
-STILL = 8  # longest still, in frames
+STILL = 4  # longest still, in frames
 
 Image = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 Thing = tuple[int, Box]  # kind, place
 
 
-def write_scenes(folder: Path, *, pool: int = 200, holdout: int = 60, seed: int = 5) -> Path:
+def write_scenes(folder: Path, *, pool: int = 300, holdout: int = 60, seed: int = 5) -> Path:
     """Write pool + holdout images in COCO form (split "train" and "test"); return the folder.
 
     As in a camera's stream, much of the pool is worth little: a scene may stand still for some
@@ -63,7 +63,7 @@ def write_scenes(folder: Path, *, pool: int = 200, holdout: int = 60, seed: int 
 
 
 def _stream(rng: np.random.Generator, count: int) -> Iterator[tuple[Image, list[Thing]]]:
-    """Give the frames of a stream: stills of one to eight frames, a third of them of nothing."""
+    """Give the frames of a stream: stills of one to four frames, a third of them of nothing."""
     left = count
     while left:
         things = [] if rng.random() < EMPTY else _things(rng)

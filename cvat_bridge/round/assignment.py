@@ -34,6 +34,26 @@ def assign(
     return given
 
 
+def check_assignees(gateway: Gateway, *, settings: RoundSettings, organization: str | None) -> None:
+    """Say before a round what `assign` would meet after it. Raises ConfigError.
+
+    Outside an organization CVAT lets only administrators give a job to somebody else (403).
+    """
+    if not settings.assignees:
+        return
+    identity, people = gateway.identity(), _ids(gateway, settings.assignees)
+    if organization is None and not identity.is_admin and set(people) != {identity.user.id}:
+        raise ConfigError(
+            [
+                (
+                    f"assignees: outside an organization CVAT lets {identity.user.username} give jobs "
+                    "to nobody else. Move the project into an organization and set cvat.organization, "
+                    "use an administrator's token, or leave rounds.assignees empty"
+                )
+            ]
+        )
+
+
 def write_guide(
     gateway: Gateway, project_id: int, jobs: Sequence[RankedJob], *, number: int
 ) -> None:

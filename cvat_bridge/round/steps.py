@@ -24,7 +24,7 @@ from cvat_bridge.predict import DESCRIPTOR, Predicted, predict
 from cvat_bridge.prioritise import prioritise, ranked_jobs
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.pull import pull
-from cvat_bridge.round.assignment import assign, write_guide
+from cvat_bridge.round.assignment import assign, check_assignees, write_guide
 from cvat_bridge.round.choosing import Chosen, choose_frames
 from cvat_bridge.round.deciding import settle
 from cvat_bridge.round.fitting import FitFailedError, run_fit
@@ -75,6 +75,8 @@ class RoundSteps:
 
     def facts(self, number: int, _: Answers) -> Answer:
         """1. What is the case, and what people did to the last pre-annotations."""
+        organization = self.config.cvat.organization
+        check_assignees(self.gateway, settings=self.settings, organization=organization)
         facts = self._gather()
         corrected = collect_corrections(
             self.gateway, self.ledger, facts, home=self.home, settings=self.settings

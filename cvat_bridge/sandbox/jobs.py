@@ -146,6 +146,7 @@ def _patch(call: Call, job_id: int) -> Answer:
         if assignee is not None and not isinstance(assignee, int):
             raise ValueError(f"assignee must be the id of a user, got {assignee!r}")
         if assignee != job["assignee_id"]:
+            permissions.give_job(call, task, assignee)
             columns["assignee_id"] = account(call, assignee)
             columns["assignee_updated_date"] = now()
     stage, state = columns.get("stage", job["stage"]), columns.get("state", job["state"])

@@ -37,6 +37,13 @@ def sees_job(call: Call, job: Row, task: Row) -> bool:
     return job["assignee_id"] == call.user["id"] or staff_of_task(call, task)
 
 
+def give_job(call: Call, task: Row, assignee: int | None) -> None:
+    """Refuse what a real server refuses: outside an organization, work for somebody else."""
+    own = assignee in {None, call.user["id"]}
+    if not own and not call.is_admin and task["organization_id"] is None:
+        raise forbidden()
+
+
 def project(call: Call, project_id: int, *, owner: bool = False) -> Row:
     """Give a project the caller may see (owner: may delete); ApiError 404 or 403."""
     row = call.db.get("project", project_id)
