@@ -115,6 +115,13 @@ class PreAnnotationSection(Section):
     min_scores: dict[str, Score] = Field(default_factory=dict)
 
 
+class InteractorSection(Section):
+    """The extreme-points tool learns the project's own masks and polygons."""
+
+    learn: bool = True
+    time_limit: float = Field(600.0, gt=0)
+
+
 class ServiceSection(Section):
     """The bridge's own process."""
 
@@ -144,6 +151,7 @@ class Config(Section):
     promotion: PromotionSection = PromotionSection()
     rounds: RoundSection = RoundSection()
     pre_annotation: PreAnnotationSection = PreAnnotationSection()
+    interactor: InteractorSection = InteractorSection()
     service: ServiceSection = ServiceSection()
     function_host: FunctionHostSection = FunctionHostSection()
     database_url: str | None = None  # DBOS; SQLite in home unless set

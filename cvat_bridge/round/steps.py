@@ -28,6 +28,7 @@ from cvat_bridge.round.assignment import assign, check_assignees, write_guide
 from cvat_bridge.round.choosing import Chosen, choose_frames
 from cvat_bridge.round.deciding import settle
 from cvat_bridge.round.fitting import FitFailedError, run_fit
+from cvat_bridge.round.micro_model import learn_interactor
 from cvat_bridge.round.publishing import LABEL_IDS, publish_champion
 from cvat_bridge.round.rounds import waiting_frames
 from cvat_bridge.round.workflow import Answer, Answers, Step
@@ -188,8 +189,28 @@ class RoundSteps:
             promoted=promoted,
             reasons=list(reasons),
             serves=champion.bundle if champion else None,
+            interactor=self._learn_interactor(number, pulled["dataset"]),
             **figures,
         )
+
+    def _learn_interactor(self, number: int, dataset: str | None) -> Answer | None:
+        """Let the extreme-points tool learn from the same snapshot, behind a gate of its own."""
+        if dataset is None or not self.config.interactor.learn:
+            return None
+        learnt = learn_interactor(
+            Path(dataset),
+            number=number,
+            project_key=self.key,
+            project_name=self.gateway.project(self.config.project_id).name,
+            registry=self.registry,
+            home=self.home,
+            store=self.config.function_host.store or self.home.functions,
+            time_limit=self.config.interactor.time_limit,
+            seed=self.config.trainer.seed,
+            device=self.config.trainer.device,
+            report=self.report,
+        )
+        return learnt.to_json()
 
     def predict(self, number: int, answers: Answers) -> Answer:
         """5. The serving model reads the pool; without one, an embedding is all there is."""
