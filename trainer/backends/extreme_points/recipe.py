@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for the run and the bundle")
     parser.add_argument("--coarse", type=int, default=2000, help="batches of 64 pixels")
-    parser.add_argument("--fine", type=int, default=1300, help="batches of 128 pixels")
+    parser.add_argument("--fine", type=int, default=930, help="batches of 128 pixels")
     given = parser.parse_args(arguments)
     dataset = load_dataset(gather(given.data, given.out / "data"))
     base = BACKEND.fit(dataset, coarse(given.coarse), run_dir=given.out / "coarse", report=_tell)
