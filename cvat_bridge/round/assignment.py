@@ -43,15 +43,12 @@ def check_assignees(gateway: Gateway, *, settings: RoundSettings, organization: 
         return
     identity, people = gateway.identity(), _ids(gateway, settings.assignees)
     if organization is None and not identity.is_admin and set(people) != {identity.user.id}:
-        raise ConfigError(
-            [
-                (
-                    f"assignees: outside an organization CVAT lets {identity.user.username} give jobs "
-                    "to nobody else. Move the project into an organization and set cvat.organization, "
-                    "use an administrator's token, or leave rounds.assignees empty"
-                )
-            ]
+        fault = (
+            f"assignees: outside an organization CVAT lets {identity.user.username} give jobs to "
+            "nobody else. Move the project into an organization and set cvat.organization, use "
+            "an administrator's token, or leave rounds.assignees empty"
         )
+        raise ConfigError([fault])
 
 
 def write_guide(

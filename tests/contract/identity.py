@@ -62,7 +62,7 @@ _UNKNOWN = 50_000_000  # an id nobody has, so that a stranger's id stays a stran
 
 def kind_of(path: str) -> str | None:
     """Give the kind of object that a path answers with."""
-    for part in reversed(path.split("?")[0].strip("/").split("/")):
+    for part in reversed(path.split("?", maxsplit=1)[0].strip("/").split("/")):
         if part == "ping":
             return "delivery"
         if part in {"annotations", "meta", "data", "preview", "status"}:

@@ -38,7 +38,7 @@ from cvat_bridge.gateway import (
     Webhook,
     Written,
 )
-from cvat_bridge.sameness import missing_shapes, missing_tags, written
+from cvat_bridge.shapes.sameness import missing_shapes, missing_tags, written
 from tests.fakes.server import FakeServer, Stored
 
 EVENTS = ("create:job", "delete:job", "update:job")
