@@ -88,7 +88,8 @@ def _replay(given: argparse.Namespace) -> None:
         if ends is None or time.monotonic() < ends:
             blind = Learner(dataset, config, given.cache / name, blind=True)
             whole.append(blind.learn(tuple(ids))[2]["ap"])
-        _report(dataset, name, arms, whole)
+        told = f"centernet from scratch, {given.steps} batches of 8 at {given.height} pixels"
+        _report(dataset, name, arms, whole, told)
     if ends is not None and time.monotonic() >= ends:
         print(f"the {given.minutes} minutes are over; run again to go on")
 
@@ -136,6 +137,7 @@ def _report(
     name: str,
     arms: dict[str, dict[int, list[ReplayedRound]]],
     whole: list[float],
+    told: str,
 ) -> None:
     """Write what the seeds that every arm has finished say so far."""
     common = set.intersection(*(set(seeds) for seeds in arms.values()))
@@ -147,7 +149,7 @@ def _report(
             counts[dataset.labels.name_of(item.class_id)] += 1
     rare = min(counts, key=lambda label: counts[label])
     finished = {arm: {seed: seeds[seed] for seed in common} for arm, seeds in arms.items()}
-    curves = Curves(name, finished, whole)
+    curves = Curves(name, finished, whole, told)
     picture(curves, RESULTS / f"selection_{name}.png", rare=rare)
     write("selection", figures(curves, rare=rare))
 

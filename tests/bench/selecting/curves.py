@@ -18,12 +18,14 @@ Arms = Mapping[str, Mapping[int, Sequence[ReplayedRound]]]  # strategy → seed 
 class Curves:
     """All replays of one set that have played as many rounds, and the AP with all labels.
 
-    arms: strategy → seed → rounds. whole: AP of the fits on every label, one a seed.
+    arms: strategy → seed → rounds. whole: AP of the fits on every label, one a seed. learner: how
+    the fits were made, in words.
     """
 
     name: str
     arms: Arms
     whole: Sequence[float]
+    learner: str = ""
 
     def values(self, strategy: str, figure: str) -> np.ndarray:
         """Return (seeds, rounds) of a figure."""
@@ -51,7 +53,8 @@ def figures(curves: Curves, *, rare: str) -> list[Figure]:
             f"ap_with_all_labels/{curves.name}",
             whole,
             "AP",
-            note=f"{len(curves.whole)} fits, {min(curves.whole):.3f} to {max(curves.whole):.3f}",
+            note=f"{len(curves.whole)} fits, {min(curves.whole):.3f} to {max(curves.whole):.3f}; "
+            + curves.learner,
         )
     )
     return found
