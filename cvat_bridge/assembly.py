@@ -118,6 +118,7 @@ def round_settings(config: Config) -> RoundSettings:
         selection = SelectionSettings(
             strategy=chosen.strategy,
             cold_start=chosen.cold_start,
+            min_labelled=chosen.min_labelled,
             control_share=chosen.control_share,
             cap_per_group=chosen.cap_per_group,
             class_need=chosen.class_need,
