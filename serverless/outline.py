@@ -20,7 +20,7 @@ from trainer.engines.extreme_points import check_clicks
 
 # Set to "raw" among a function's annotations, the mask leaves as the model gave it.
 SETTING = "mask"
-_WORK = 640  # pixels, of the side up to which a mask is traced as it is
+_WORK = 400  # pixels, of the side up to which a mask is traced as it is
 
 
 def outlined(mask: Mask, request: InteractorRequest, size: tuple[int, int]) -> Mask:
