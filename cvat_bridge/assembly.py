@@ -15,8 +15,9 @@ from cvat_bridge.facts import gather
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.progress import Report, quiet
+from cvat_bridge.round.parts import Parts
 from cvat_bridge.round.rounds import NextStep, next_step, waiting_frames
-from cvat_bridge.round.steps import RoundSteps
+from cvat_bridge.round.steps import steps_of
 from cvat_bridge.round.workflow import Ended, Rounds
 from cvat_bridge.service import Outcome
 from cvat_bridge.settings import RoundSettings
@@ -28,17 +29,17 @@ class Bridge:
     """Everything joined. One a process, since rounds are durable process-wide."""
 
     config: Config
-    steps: RoundSteps
+    parts: Parts
     rounds: Rounds
 
     def next(self) -> NextStep:
         """Say what the loop would do now, and why; writes nothing to CVAT."""
-        steps = self.steps
-        facts = gather(steps.gateway, steps.ledger, self.config.project_id, steps.settings)
-        past = steps.ledger.rounds(self.config.project_id)
+        parts = self.parts
+        facts = gather(parts.gateway, parts.ledger, self.config.project_id, parts.settings)
+        past = parts.ledger.rounds(self.config.project_id)
         last = max(past, key=lambda row: row.number, default=None)
-        selection = steps.ledger.selection(last.number) if last else ()
-        waiting = waiting_frames(facts, steps.ledger.provenance(), selection)
+        selection = parts.ledger.selection(last.number) if last else ()
+        waiting = waiting_frames(facts, parts.ledger.provenance(), selection)
         return next_step(
             facts, last, waiting=len(waiting), retrain_after=self.config.rounds.retrain_after
         )
@@ -74,7 +75,7 @@ def assembled(config: Config, secrets: Secrets, *, report: Report = quiet) -> It
         connected(config, secrets) as gateway,
         Ledger(home.ledger) as ledger,
     ):
-        steps = RoundSteps(
+        parts = Parts(
             config=config,
             settings=settings,
             gateway=gateway,
@@ -84,14 +85,14 @@ def assembled(config: Config, secrets: Secrets, *, report: Report = quiet) -> It
             report=report,
         )
         rounds = Rounds(
-            steps.table(),
+            steps_of(parts),
             ledger,
             project_id=config.project_id,
             database_url=config.database_url or home.rounds_url,
         )
         try:
             rounds.launch()
-            yield Bridge(config, steps, rounds)
+            yield Bridge(config, parts, rounds)
         finally:
             rounds.close()
 

@@ -180,7 +180,7 @@ def run(
             loop,
             project_id=loaded.project_id,
             secret=secret.get_secret_value() if secret else Home(loaded.home).webhook_secret(),
-            status=lambda: describe(bridge.steps.ledger, loaded.project_id),
+            status=lambda: describe(bridge.parts.ledger, loaded.project_id),
         )
         thread = threading.Thread(target=loop.run, name="loop", daemon=True)
         thread.start()
@@ -207,7 +207,7 @@ def select(
     _log_to_stderr(json_lines=as_json)
     loaded, secrets = load_config(config), load_secrets()
     with _progress(quiet=as_json) as report, assembled(loaded, secrets, report=report) as bridge:
-        rows = preview(bridge.steps, sheet=sheet)
+        rows = preview(bridge.parts, sheet=sheet)
     if as_json:
         out.print_json(json.dumps(rows))
         return

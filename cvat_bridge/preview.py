@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from cvat_bridge.gateway import Gateway
-from cvat_bridge.round.steps import RoundSteps
+from cvat_bridge.round.parts import Parts
+from cvat_bridge.round.queueing import look
 from trainer.errors import ImageError
 from trainer.images import RGBImage, decode
 
@@ -19,13 +20,13 @@ TILE = (180, 240)  # height, width in pixels
 COLUMNS = 5
 
 
-def preview(steps: RoundSteps, *, sheet: Path | None = None) -> list[dict[str, Any]]:
+def preview(parts: Parts, *, sheet: Path | None = None) -> list[dict[str, Any]]:
     """Choose as the next round would with the model that serves, without recording anything.
 
     Returns a row a frame in rank order: rank, frame ("task/number"), score, arm, reason. Raises
     NothingToDoError on an empty pool.
     """
-    chosen = steps.look()
+    chosen = look(parts)
     rows = [
         {
             "rank": frame.rank,
@@ -39,7 +40,7 @@ def preview(steps: RoundSteps, *, sheet: Path | None = None) -> list[dict[str, A
     if sheet is not None:
         keys = [(frame.task_id, frame.frame) for frame in chosen.frames]
         captions = [f"{frame.rank}. {frame.reason}" for frame in chosen.frames]
-        write_sheet(sheet, _pictures(steps.gateway, keys), captions)
+        write_sheet(sheet, _pictures(parts.gateway, keys), captions)
     return rows
 
 

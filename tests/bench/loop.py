@@ -90,7 +90,7 @@ def _round_share(sandbox: Sandbox, prepared: Prepared, folder: Path, data: Path)
     secrets = load_secrets({"CVAT_ACCESS_TOKEN": sandbox.admin_token})
     with assembled(load_config(path), secrets) as bridge:
         made = bridge.run_round().answers["prioritise"]["task_id"]
-        for job in bridge.steps.gateway.jobs(task_id=made):
+        for job in bridge.parts.gateway.jobs(task_id=made):
             person.finish(vars(job), prepared.labels)
         ended = bridge.run_round()
     seconds = {name: float(answer["seconds"]) for name, answer in ended.answers.items()}
