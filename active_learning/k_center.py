@@ -30,7 +30,7 @@ def k_center(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     one matrix product brings every distance up to date.
     """
     space = choice.needed_space("k_center")
-    weights = choice.weights()
+    weights = choice.spread_weights()
     taken: list[int] = []
     if choice.known is not None and len(choice.known):
         nearest = space.nearest(choice.known)
@@ -85,7 +85,7 @@ def _race(
     everyone = count == len(left)
     bar = float(keys[-1])
     vectors, norms = space.rows(rows), space.norms[rows]
-    weights = choice.weights()[rows]
+    weights = choice.spread_weights()[rows]
     fresh: list[int] = []
     settled = False
     while len(fresh) < budget:

@@ -29,7 +29,7 @@ def k_means_pp(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     """
     space = choice.needed_space("k_means_pp")
     order = np.argsort(choice.rank)
-    weights = choice.weights()
+    weights = choice.spread_weights()
     if not weights[limits.open].any():
         weights = np.ones(len(weights))
     taken: list[int] = []

@@ -39,6 +39,15 @@ class Choice:
         least = float(self.values.min(initial=0))
         return self.values - least if least < 0 else self.values
 
+    def spread_weights(self) -> FloatArray:
+        """Return the weights with a floor: a far cluster is seen though its frames are worth 0.
+
+        The floor is a thousandth of the greatest weight; where all are 0 all weigh the same.
+        """
+        weights = self.weights()
+        most = float(weights.max(initial=0))
+        return np.maximum(weights, 1e-3 * most) if most > 0 else np.ones(len(weights))
+
     def draws(self) -> FloatArray:
         """Return (N,) uniform numbers in 0..1 that belong to the frames, whatever their order."""
         return self.rng.random(len(self.values))[self.rank]
