@@ -28,7 +28,7 @@ demo: $(STAMP) ## three rounds on made images, or on DATA=<folder in COCO form>
 	$(RUN) -m cvat_bridge.demo --out $(OUT) $(if $(DATA),--data $(DATA))
 
 test: $(STAMP) ## everything that needs no other server
-	$(RUN) -m pytest -n $(JOBS) --dist loadfile -m 'not live' tests
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not live' tests
 
 check: $(STAMP) ## lint, format and types
 	$(VENV)/bin/ruff check .
