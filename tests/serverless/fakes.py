@@ -41,8 +41,10 @@ class Scripted:
     batches: list[int] = field(default_factory=list)
     thresholds: list[float] = field(default_factory=list)
     gate: threading.Event | None = None
+    begun: threading.Event = field(default_factory=threading.Event)
 
     def detect(self, images: Sequence[np.ndarray], *, min_score: float) -> list[Detections]:
+        self.begun.set()
         if self.gate is not None:
             self.gate.wait(30)
         self.batches.append(len(images))

@@ -395,8 +395,13 @@ def test_too_many_waiting_calls_are_told_to_come_again(tmp_path, store, engines)
 
     async def run():
         async with host(store, engines, max_waiting=2, max_batch=1) as client:
-            calls = [asyncio.create_task(call(client)) for _ in range(6)]
-            await asyncio.sleep(0.5)
+            calls = [asyncio.create_task(call(client))]
+            assert await asyncio.to_thread(engine.begun.wait, 30)
+            calls += [asyncio.create_task(call(client)) for _ in range(5)]
+            refused, left = set(), set(calls[1:])
+            while len(refused) < 3:
+                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+                refused |= done
             engine.gate.set()
             return sorted(reply.status_code for reply in await asyncio.gather(*calls))
 
