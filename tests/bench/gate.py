@@ -16,8 +16,8 @@ from tests.bench.figures import Figure, write
 from tests.trainer.drawn_models import draw_holdout, draw_model
 from trainer.promote import GateSettings, decide
 
-FRAMES = (20, 50, 100)
-TWO_POINTS = 0.08  # of skill; `points` below says what it truly is
+FRAMES = (20, 50, 100, 200, 400)
+TWO_POINTS = 0.06  # of skill; `points` below says what it truly is
 CASES = {"equal": 0.0, "worse": -TWO_POINTS, "better": TWO_POINTS}
 
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     """Draw pairs of models, let the gate judge them, and count its errors."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.gate", description=__doc__)
     parser.add_argument("--data", help="not read: the models are drawn")
-    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--resamples", type=int, default=150)
     given = parser.parse_args(arguments)
     settings = GateSettings(resamples=given.resamples)

@@ -26,7 +26,7 @@ def draw_holdout(rng: np.random.Generator, frames: int) -> Holdout:
 
 
 def draw_model(rng: np.random.Generator, holdout: Holdout, *, skill: float) -> Evaluation:
-    """Draw a model's answers; 0.1 of skill is worth about two and a half points of AP."""
+    """Draw a model's answers; 0.06 of skill is worth about two points of AP."""
     frames = []
     for number, (objects, hardness) in enumerate(holdout):
         classes = np.repeat(np.arange(3), objects)
