@@ -38,7 +38,7 @@ class Progress:
     """One step of a fit, as told to whoever watches.
 
     done, total: steps (of epochs or batches). seconds_left: estimate, or None.
-    figures: loss, ap, lr, … at this step.
+    figures: loss, ap, lr, … at this step. picture: sample predictions of this moment, a PNG file.
     """
 
     stage: str
@@ -46,6 +46,11 @@ class Progress:
     total: int
     seconds_left: float | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
+    picture: Path | None = None
+
+
+SCHEDULES = ("cosine", "step", "constant")
+PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,12 @@ class FitConfig:
 
     image_size: (height, width) the network sees. time_limit: seconds of wall clock, or None.
     base: weights to start from (a bundle folder or a checkpoint), or None for from scratch.
+    schedule: of the learning rate, one of SCHEDULES; "step" multiplies it by gamma after each of
+    the epochs in milestones (two thirds and eight ninths of the way where there are none).
+    regions_per_image: regions that a two-stage detector learns from in an image, None for its
+    own. evaluation_period: epochs between two looks at the val part, 0 for never, None for about
+    ten looks a fit. early_stopping: looks without gain before the fit ends, 0 for never; the best
+    is kept. precision: one of PRECISIONS. device: cpu, cuda:0, or several: cuda:0,1.
     """
 
     backend: str
@@ -66,6 +77,13 @@ class FitConfig:
     base: Path | None = None
     device: str = "cpu"
     workers: int = 0
+    schedule: str = "cosine"
+    gamma: float = 0.1
+    milestones: tuple[int, ...] = ()
+    regions_per_image: int | None = None
+    evaluation_period: int | None = None
+    early_stopping: int = 0
+    precision: str = "fp32"
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -80,6 +98,13 @@ class Backend(Protocol):
     @property
     def tasks(self) -> frozenset[str]:
         """What it can learn, of "boxes", "masks", "interactor"."""
+        ...
+
+    def check(self, config: FitConfig) -> None:
+        """Refuse settings that cannot be used, all faults at once, before anything is loaded.
+
+        Raises ConfigError. Reads nothing but the config: no dataset, no weights, no torch.
+        """
         ...
 
     def fit(

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.backends.centernet.export import export
-from trainer.backends.centernet.fit import fit
 from trainer.bundle import Bundle
 from trainer.dataset import Dataset
 from trainer.detector import Backend, FitConfig, Progress
@@ -21,6 +19,12 @@ class CenterNetBackend:
     name: str = "centernet"
     tasks: frozenset[str] = frozenset({"boxes"})
 
+    def check(self, config: FitConfig) -> None:
+        """Refuse settings that cannot be used; see trainer.detector.Backend."""
+        from trainer.backends.centernet.settings import read_settings
+
+        read_settings(config)
+
     def fit(
         self,
         dataset: Dataset,
@@ -30,10 +34,14 @@ class CenterNetBackend:
         report: Callable[[Progress], None],
     ) -> Path:
         """Learn; a file named "stop" in run_dir ends the fit early with a usable checkpoint."""
+        from trainer.backends.centernet.fit import fit
+
         return fit(dataset, config, run_dir=run_dir, report=report)
 
     def export(self, checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
         """Write the bundle that trainer.engines.centernet runs."""
+        from trainer.backends.centernet.export import export
+
         return export(checkpoint, destination, card=card)
 
 

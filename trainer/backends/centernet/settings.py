@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from trainer.backends.centernet.frames import Augmentation
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
+from trainer.fit_checks import shared_faults
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def read_settings(config: FitConfig) -> Settings:
     ]
     if not faults:
         faults += _ranges(config, Settings(**values))
+    faults += shared_faults(config)
     if faults:
         raise ConfigError(faults)
     return Settings(**values)
@@ -80,16 +82,9 @@ def read_settings(config: FitConfig) -> Settings:
 def _ranges(config: FitConfig, settings: Settings) -> list[str]:
     height, width = config.image_size
     checks = [
-        (config.epochs >= 1, f"epochs must be 1 or more: {config.epochs}"),
-        (config.batch_size >= 1, f"batch_size must be 1 or more: {config.batch_size}"),
-        (config.learning_rate > 0, f"learning_rate must be above 0: {config.learning_rate}"),
         (
             min(height, width) >= 32,
             f"image_size must be (height, width) of 32 or more: {config.image_size}",
-        ),
-        (
-            config.time_limit is None or config.time_limit > 0,
-            f"time_limit must be above 0: {config.time_limit}",
         ),
         (
             settings.steps is None or settings.steps >= 1,

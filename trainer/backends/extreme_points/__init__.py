@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.backends.extreme_points.export import export
-from trainer.backends.extreme_points.fit import fit
 from trainer.bundle import Bundle
 from trainer.dataset import Dataset
 from trainer.detector import Backend, FitConfig, Progress
@@ -21,6 +19,12 @@ class ExtremePointsBackend:
     name: str = "extreme_points"
     tasks: frozenset[str] = frozenset({"interactor"})
 
+    def check(self, config: FitConfig) -> None:
+        """Refuse settings that cannot be used; see trainer.detector.Backend."""
+        from trainer.backends.extreme_points.settings import read_settings
+
+        read_settings(config)
+
     def fit(
         self,
         dataset: Dataset,
@@ -30,10 +34,14 @@ class ExtremePointsBackend:
         report: Callable[[Progress], None],
     ) -> Path:
         """Learn; a file named "stop" in run_dir ends the fit early with a usable checkpoint."""
+        from trainer.backends.extreme_points.fit import fit
+
         return fit(dataset, config, run_dir=run_dir, report=report)
 
     def export(self, checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
         """Write the bundle that trainer.engines.extreme_points runs."""
+        from trainer.backends.extreme_points.export import export
+
         return export(checkpoint, destination, card=card)
 
 

@@ -19,6 +19,12 @@ class YoloBackend:
     name: str = "yolo"
     tasks: frozenset[str] = frozenset({"boxes", "masks"})
 
+    def check(self, config: FitConfig) -> None:
+        """Refuse settings that cannot be used; see trainer.detector.Backend."""
+        from trainer.backends.yolo.settings import read_settings
+
+        read_settings(config)
+
     def fit(
         self,
         dataset: Dataset,

@@ -1,0 +1,23 @@
+"""Drawing batches: a function of seed and step, so that a fit gone on with is alike."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def drawn(
+    count: int, *, seed: int, step: int, batch_size: int
+) -> list[tuple[int, np.random.Generator]]:
+    """Return for each sample of a step its row (0..count-1) and the draws of its variation.
+
+    Every row comes once an epoch, in an order of that epoch.
+    """
+    orders: dict[int, NDArray[np.int64]] = {}
+    found = []
+    for place in range(step * batch_size, (step + 1) * batch_size):
+        epoch, row = divmod(place, count)
+        if epoch not in orders:
+            orders[epoch] = np.random.default_rng([seed, epoch]).permutation(count)
+        found.append((int(orders[epoch][row]), np.random.default_rng([seed, epoch, row, 1])))
+    return found

@@ -1,0 +1,58 @@
+"""Looking at the val part while a fit learns: the exported model is what is measured."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from trainer.backends.learning.loop import Judge
+from trainer.bundle import Bundle
+from trainer.dataset import Dataset
+from trainer.detector import Progress
+from trainer.engines import load
+from trainer.evaluate import evaluate
+from trainer.samples import write_samples
+
+_FOLDER = "look"
+
+
+def judge(
+    dataset: Dataset,
+    *,
+    run_dir: Path,
+    save: Callable[[Path, Mapping[str, Tensor]], None],
+    export: Callable[..., Bundle],
+    report: Callable[[Progress], None],
+    task: str = "boxes",
+) -> Judge | None:
+    """Return what looks at val, or None where there is no val part.
+
+    save: writes a checkpoint of some weights. export: Backend.export. Each look leaves a picture
+    of predictions in run_dir/samples and is told as a step of stage "val".
+    """
+    if not dataset.split("val"):
+        return None
+
+    def look(weights: Mapping[str, Tensor], number: int, of: int) -> Mapping[str, float]:
+        folder = run_dir / _FOLDER
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            checkpoint = folder / "checkpoint"
+            save(checkpoint, weights)
+            detector = load(export(checkpoint, folder / "bundle", card={}))
+            found = evaluate(detector, dataset, split="val", task=task)
+            picture = write_samples(
+                detector, dataset, run_dir / "samples" / f"{number:04d}.png", split="val"
+            )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        figures: dict[str, Any] = {"ap": found.overall.ap or 0.0, "ap50": found.overall.ap50 or 0.0}
+        report(Progress("val", number, max(number, of), None, figures, picture))
+        return figures
+
+    return look

@@ -1,0 +1,259 @@
+"""The loop: steps of AdamW on a schedule, averaged weights, looks at val, a state to resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from trainer.backends.learning.average import Average
+from trainer.backends.learning.memory import free_bytes, need_of, recorded
+from trainer.backends.learning.schedule import rate
+from trainer.backends.learning.state import STOP, key_of, read_state, save_state
+from trainer.dataset import Dataset
+from trainer.detector import FitConfig, Progress
+from trainer.errors import TrainingError
+
+Sample = TypeVar("Sample")
+Report = Callable[[Progress], None]
+# Looks at val: averaged weights, the look's number and of how many → figures, "ap" among them.
+Judge = Callable[[Mapping[str, Tensor], int, int], Mapping[str, float]]
+_LONGEST_STEP = 20.0  # seconds; a process that was put to sleep has not learnt meanwhile
+_LOOKS = 10  # at val in a fit, where nobody says how many
+_MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How it is learnt.
+
+    weight_decay: of AdamW. ema: decay of the average. warmup: share of the fit in which
+    the rate rises. clip: of the gradient's norm. save_every: seconds between saved states.
+    """
+
+    weight_decay: float = 0.01
+    ema: float = 0.99
+    warmup: float = 0.05
+    clip: float = 10.0
+    save_every: float = 15.0
+
+
+@dataclass(frozen=True)
+class Lesson(Generic[Sample]):
+    """What is learnt.
+
+    batch: the samples of a step, a pure function of its number, called in a
+    thread one step ahead. loss: of a network on some samples, with the parts it is made of.
+    """
+
+    batch: Callable[[int], Sequence[Sample]]
+    loss: Callable[[nn.Module, Sequence[Sample]], tuple[Tensor, Mapping[str, Tensor]]]
+
+
+class Loop:
+    """A fit under way: the network, its average, the optimiser, and how far it is.
+
+    total: steps. per_epoch: steps of an epoch. A state of the same fit in run_dir is gone on
+    with; one of another raises TrainingError.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: FitConfig,
+        network: nn.Module,
+        *,
+        run_dir: Path,
+        total: int,
+        per_epoch: int,
+        tuning: Tuning,
+    ) -> None:
+        self.config, self.network, self.run_dir = config, network, run_dir
+        self.total, self.tuning, self.name = total, tuning, config.backend
+        self.key = key_of(dataset, config)
+        self.device = torch.device(config.device)
+        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = Average(network, tuning.ema)
+        self.optimizer = torch.optim.AdamW(_groups(network, tuning.weight_decay))
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
+        self.period = _period(config, total, per_epoch)
+        self.step, self.seconds, self.at_once = 0, 0.0, config.batch_size
+        self.best: dict[str, Tensor] | None = None
+        self._best_ap, self._worse = -1.0, 0
+        self._figures: dict[str, float] = {}
+        self._resume()
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to learn: all steps, a stop, the time, or no gain."""
+        limit, patience = self.config.time_limit, self.config.early_stopping
+        return (
+            self.step >= self.total
+            or (self.run_dir / STOP).exists()
+            or (limit is not None and self.seconds >= limit)
+            or bool(patience and self._worse >= patience)
+        )
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """What is kept: the best on val where the fit stops by it, else the average."""
+        return self.average.weights if self.best is None else self.best
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """How far it came, for the checkpoint."""
+        return {"step": self.step, "total": self.total, "seconds": round(self.seconds, 2)}
+
+    def learn(self, lesson: Lesson[Any], report: Report, judge: Judge | None = None) -> None:
+        """Take the steps that are left, or as many as time, stop file and patience allow."""
+        self.network.train()
+        self._fit_batch(lesson, report)
+        told = saved = time.monotonic()
+        with ThreadPoolExecutor(1) as ahead:
+            drawn = ahead.submit(lesson.batch, self.step)
+            while not self.ended:
+                samples, drawn = drawn.result(), ahead.submit(lesson.batch, self.step + 1)
+                lr = rate(self.config, self._done(), warmup=self.tuning.warmup)
+                figures = self._take_step(lesson, samples, lr)
+                self.step += 1
+                self.seconds += min(time.monotonic() - told, _LONGEST_STEP)
+                told = time.monotonic()
+                report(self._progress({**figures, "lr": lr}))
+                if judge and self.period and self.step % self.period == 0:
+                    self._look(judge)
+                    told = time.monotonic()  # looking is not learning
+                if time.monotonic() - saved >= self.tuning.save_every:
+                    self._save()
+                    saved = time.monotonic()
+        self._save()
+
+    def _look(self, judge: Judge) -> None:
+        found = judge(self.average.weights, self.step // self.period, self.total // self.period)
+        self._figures = dict(found)
+        if self.config.early_stopping:
+            if found["ap"] > self._best_ap:
+                self._best_ap, self._worse, self.best = found["ap"], 0, self.average.copy()
+            else:
+                self._worse += 1
+
+    def _progress(self, figures: Mapping[str, float]) -> Progress:
+        left = self.seconds / self.step * (self.total - self.step)
+        if self.config.time_limit is not None:
+            left = min(left, max(0.0, self.config.time_limit - self.seconds))
+        return Progress("fit", self.step, self.total, left, {**figures, **self._figures})
+
+    def _done(self) -> float:
+        # The schedule ends where the fit ends, by steps or by time, whichever is nearer.
+        done, limit = self.step / self.total, self.config.time_limit
+        return done if limit is None else max(done, min(1.0, self.seconds / limit))
+
+    def _fit_batch(self, lesson: Lesson[Any], report: Report) -> None:
+        """Choose how many samples are learnt at once; the others of the batch follow them."""
+        before = {name: value.clone() for name, value in self.network.state_dict().items()}
+        few = (list(lesson.batch(self.step)) * 2)[:2]
+        with self._guarded():
+            need = need_of(self.network, lambda: self._loss(lesson, few)[0], len(few))
+        self.network.load_state_dict(before)  # the norms have counted these samples
+        free = free_bytes(self.device)
+        most = need.most(free)
+        if most < 1:
+            raise TrainingError(
+                self.name,
+                f"a single image of {self.config.image_size} needs about "
+                f"{need.of(1) // _MEBIBYTE} MiB to learn from, {free // _MEBIBYTE} MiB are free: "
+                "choose a smaller image_size or precision=bf16",
+            )
+        self.at_once = min(self.config.batch_size, most)
+        figures = {
+            "needs_mib": need.of(self.at_once) / _MEBIBYTE,
+            "free_mib": free / _MEBIBYTE,
+            "at_once": float(self.at_once),
+        }
+        report(Progress("memory", 1, 1, None, figures))
+
+    def _take_step(
+        self, lesson: Lesson[Any], samples: Sequence[Any], lr: float
+    ) -> dict[str, float]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad(set_to_none=True)
+        figures: dict[str, float] = {}
+        # Draws inside the network (dropout) are those of the step, also after a restart.
+        with torch.random.fork_rng(devices=[]), self._guarded():
+            torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+            for start in range(0, len(samples), self.at_once):
+                part = samples[start : start + self.at_once]
+                total, parts = self._loss(lesson, part)
+                share = len(part) / len(samples)
+                for name, value in {"loss": total, **parts}.items():
+                    figures[name] = figures.get(name, 0.0) + share * float(value.detach())
+                self._scaler.scale(total * share).backward()  # type: ignore[no-untyped-call]
+            self._scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.tuning.clip)
+            self._scaler.step(self.optimizer)
+            self._scaler.update()
+        self.average.update(self.network, self.step)
+        return figures
+
+    def _loss(
+        self, lesson: Lesson[Any], samples: Sequence[Any]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.precision)
+        with torch.autocast(self.device.type, dtype=kind, enabled=kind is not None):
+            total, parts = lesson.loss(self.network, samples)
+        if not torch.isfinite(total):
+            raise TrainingError(
+                self.name,
+                f"the loss is {float(total.detach())} at step {self.step}; lower the learning rate "
+                f"({self.config.learning_rate})",
+            )
+        return total, parts
+
+    def _guarded(self) -> Any:
+        return recorded(self.name, batch=self.at_once, image_size=self.config.image_size)
+
+    def _save(self) -> None:
+        values = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "network": self.network.state_dict(),
+            "average": self.average.weights,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "best": self.best,
+            "looks": [self._best_ap, self._worse, self._figures],
+        }
+        save_state(self.run_dir, self.key, values, self.name)
+
+    def _resume(self) -> None:
+        state = read_state(self.run_dir, self.key, self.device, self.name)
+        if state is None:
+            return
+        self.network.load_state_dict(state["network"])
+        self.average.weights = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+        self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+        self._best_ap, self._worse, self._figures = state["looks"]
+
+
+def _period(config: FitConfig, total: int, per_epoch: int) -> int:
+    """Return the steps between two looks at val; 0 for never."""
+    if config.evaluation_period is None:
+        return max(1, total // _LOOKS)
+    return config.evaluation_period * per_epoch
+
+
+def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Decay kernels only; norms and biases are left alone, and what is frozen is left out."""
+    learnt = [p for p in network.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in learnt if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0},
+    ]

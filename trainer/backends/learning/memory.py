@@ -1,0 +1,103 @@
+"""How much memory a step needs, how much there is, and the part of a batch that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from trainer.errors import TrainingError
+
+_SHARE = 0.8  # of the free memory: the rest is for what lasts a moment, and for others
+_SCRATCH = 1.5  # what a step needs over what it keeps for its way back: gradients of activations
+_STATES = 5  # weights, gradients, two moments of Adam, the average
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes. fixed: whatever the batch. a_sample: for each sample learnt at once."""
+
+    fixed: int
+    a_sample: int
+
+    def of(self, samples: int) -> int:
+        """Return the bytes of a step on so many samples at once."""
+        return self.fixed + self.a_sample * samples
+
+    def most(self, free: int) -> int:
+        """Return how many samples fit into the free bytes at once; 0 when not even one."""
+        return max(0, int(free * _SHARE) - self.fixed) // max(1, self.a_sample)
+
+
+def need_of(network: nn.Module, forward: Callable[[], Tensor], samples: int) -> Need:
+    """Measure by one forward pass over `samples` samples what its way back keeps in memory.
+
+    The tensors that autograd keeps are counted once each, parameters not among them; so the
+    figure is the same on every device.
+    """
+    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        forward()
+    weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    return Need(_STATES * weights, int(_SCRATCH * sum(kept.values()) / samples))
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return the memory that this process may still take on the device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    lines = Path("/proc/meminfo")
+    if not lines.exists():
+        return 1 << 40  # no figure to be had: then the allocator is the judge
+    rows = dict(line.split(":") for line in lines.read_text().splitlines())
+    return min(int(rows["MemAvailable"].split()[0]) * 1024, _left_to_us())
+
+
+def _left_to_us() -> int:
+    """Return what a container's limit leaves."""
+    try:
+        limit = (_CGROUP / "memory.max").read_text().strip()
+        used = int((_CGROUP / "memory.current").read_text())
+    except OSError:
+        return 1 << 62
+    return 1 << 62 if limit == "max" else max(0, int(limit) - used)
+
+
+@contextmanager
+def recorded(who: str, *, batch: int, image_size: tuple[int, int]) -> Iterator[None]:
+    """Turn running out of memory into TrainingError with what to change."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = str(error)
+        if not (
+            isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
+            or "can't allocate memory" in text
+            or "out of memory" in text.lower()
+            or "not enough memory" in text
+        ):
+            raise
+        raise TrainingError(who, out_of_memory(batch, image_size, text)) from error
+
+
+def out_of_memory(batch: int, image_size: tuple[int, int], text: str) -> str:
+    """Return the sentence that tells of it."""
+    height, width = image_size
+    lines = text.strip().splitlines()
+    return (
+        f"out of memory with {batch} images of {height}x{width} at once: choose a smaller "
+        "batch_size or image_size, or precision=bf16" + (f" ({lines[0][:200]})" if lines else "")
+    )

@@ -1,0 +1,33 @@
+"""The learning rate over a fit."""
+
+from __future__ import annotations
+
+import math
+
+from trainer.detector import FitConfig
+
+_LEAST = 0.01  # of the highest rate, where a cosine ends
+
+
+def rate(config: FitConfig, done: float, *, warmup: float) -> float:
+    """Return the learning rate when the share `done` (0..1) of the fit is behind.
+
+    warmup: share in which it rises from a twentieth to the full rate. cosine: Loshchilov and
+    Hutter, SGDR, 2017, without restarts. step: times gamma from each milestone (an epoch) on.
+    """
+    if done < warmup:
+        return config.learning_rate * (0.05 + 0.95 * done / warmup)
+    if config.schedule == "constant":
+        return config.learning_rate
+    if config.schedule == "step":
+        epoch = done * config.epochs
+        return config.learning_rate * config.gamma ** sum(
+            epoch >= milestone for milestone in milestones(config)
+        )
+    past = min(1.0, (done - warmup) / (1 - warmup))
+    return config.learning_rate * max(_LEAST, (1 + math.cos(math.pi * past)) / 2)
+
+
+def milestones(config: FitConfig) -> tuple[float, ...]:
+    """Return the epochs after which a step schedule falls."""
+    return config.milestones or (config.epochs * 2 / 3, config.epochs * 8 / 9)

@@ -1,0 +1,82 @@
+"""The state of a fit on disk: written whole or not at all, refused when it is of another fit."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.dataset import Dataset
+from trainer.detector import FitConfig
+from trainer.errors import TrainingError
+
+STATE = "state.pt"
+STOP = "stop"  # a file of this name in run_dir ends the fit after the step at work
+FREE = ("device", "workers", "time_limit")  # these may differ when a fit is gone on with
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def plain(config: FitConfig) -> dict[str, Any]:
+    """Return the settings as JSON values."""
+    return dataclasses.asdict(config) | {
+        "base": None if config.base is None else str(config.base),
+        "image_size": list(config.image_size),
+        "milestones": list(config.milestones),
+        "extra": dict(config.extra),
+    }
+
+
+def key_of(dataset: Dataset, config: FitConfig) -> dict[str, str]:
+    """Return what a state must agree with to be gone on with: the dataset and the settings."""
+    fixed = {name: value for name, value in plain(config).items() if name not in FREE}
+    text = json.dumps(fixed, sort_keys=True, default=str)
+    return {"dataset": dataset.fingerprint, "config": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def save_state(run_dir: Path, key: Mapping[str, str], values: Mapping[str, Any], who: str) -> None:
+    """Write the state of a fit. Raises TrainingError when the disk is full."""
+    part = run_dir / f"{STATE}.part"
+    with room_for(part, who):
+        torch.save({"key": dict(key), **values}, part)
+        part.replace(run_dir / STATE)
+
+
+def read_state(
+    run_dir: Path, key: Mapping[str, str], device: torch.device, who: str
+) -> dict[str, Any] | None:
+    """Return what save_state wrote, or None; TrainingError for the state of another fit."""
+    path = run_dir / STATE
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    if state["key"] != dict(key):
+        differ = [k for k in key if state["key"].get(k) != key[k]]
+        raise TrainingError(
+            who, f"{run_dir} holds a fit of another {' and '.join(differ)}; use a new folder"
+        )
+    return state
+
+
+@contextmanager
+def room_for(part: Path, who: str) -> Iterator[None]:
+    """Turn a full disk into TrainingError, and take the unfinished file away."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        # torch's own writer says only that writing failed.
+        full = getattr(error, "errno", None) in _FULL or "failed writing file" in str(error)
+        part.unlink(missing_ok=True)
+        if not full:
+            raise
+        raise TrainingError(
+            who,
+            f"the disk is full: {part.name} cannot be written to {part.parent}. What was saved "
+            "before is whole; free some space and `trainer resume` goes on from it",
+        ) from error
