@@ -20,12 +20,14 @@ def rate(config: FitConfig, done: float, *, warmup: float) -> float:
     if config.schedule == "constant":
         return config.learning_rate
     if config.schedule == "step":
-        epoch = done * config.epochs
-        return config.learning_rate * config.gamma ** sum(
-            epoch >= milestone for milestone in milestones(config)
-        )
+        return config.learning_rate * stepped(config, done * config.epochs)
     past = min(1.0, (done - warmup) / (1 - warmup))
     return config.learning_rate * max(_LEAST, (1 + math.cos(math.pi * past)) / 2)
+
+
+def stepped(config: FitConfig, epoch: float) -> float:
+    """Return what a step schedule multiplies the rate by at an epoch (from 0)."""
+    return config.gamma ** sum(epoch >= milestone for milestone in milestones(config))
 
 
 def milestones(config: FitConfig) -> tuple[float, ...]:

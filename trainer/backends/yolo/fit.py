@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trainer.backends.learning.memory import recorded
+from trainer.backends.learning.schedule import stepped
+from trainer.backends.learning.state import STATE, STOP
+from trainer.backends.yolo.capacity import fitting_batch
 from trainer.backends.yolo.checkpoint import base_weights, save_checkpoint
 from trainer.backends.yolo.layout import lay_out
 from trainer.backends.yolo.offline import quiet
 from trainer.backends.yolo.settings import Settings, network_size, read_settings
+from trainer.backends.yolo.watch import Watch
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
+from trainer.fit_checks import devices_of
 
 CHECKPOINT = "checkpoint.pt"
-STATE = "state.pt"  # ultralytics' last.pt, kept before it is stripped at the end
 KEY = "key.json"
-STOP = "stop"  # a file of this name in run_dir ends the fit after the batch at work
 LOG = "yolo.log"
-
-_FIGURES = {"metrics/mAP50-95(B)": "ap", "metrics/mAP50(B)": "ap50"}
-_MASK_FIGURES = {"metrics/mAP50-95(M)": "ap", "metrics/mAP50(M)": "ap50"}
 
 
 def fit(
@@ -45,8 +44,9 @@ def fit(
             masks=settings.task == "masks",
             told=lambda n, of: report(Progress("read", n, of)),
         )
-        watch = _Watch(config, settings, run_dir, report, figures=has_val)
-        trained = _train(model, data, config, settings, run_dir, watch, val=has_val)
+        watch = Watch(config, settings, run_dir, report, dataset)
+        batch = fitting_batch(model, config, report)
+        trained = _train(model, data, config, settings, run_dir, watch, batch=batch, val=has_val)
         meta = {
             "task": settings.task,
             "image_size": list(network_size(config)),
@@ -58,77 +58,6 @@ def fit(
         }
         save_checkpoint(run_dir / CHECKPOINT, trained, meta)
     return run_dir / CHECKPOINT
-
-
-class _Watch:
-    """Listens to ultralytics' trainer: tells of progress, stops it, keeps its state."""
-
-    def __init__(
-        self,
-        config: FitConfig,
-        settings: Settings,
-        run_dir: Path,
-        report: Callable[[Progress], None],
-        *,
-        figures: bool,
-    ) -> None:
-        self._config, self._run_dir, self._report = config, run_dir, report
-        names = _MASK_FIGURES if settings.task == "masks" else _FIGURES
-        self._names = names if figures else {}
-        self._batch = self.epochs = 0
-        self._begun: float | None = None
-        clock = run_dir / "seconds.json"
-        self._before = float(json.loads(clock.read_text())) if clock.exists() else 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of learning, those before a restart included."""
-        return self._before + (0.0 if self._begun is None else time.monotonic() - self._begun)
-
-    def callbacks(self) -> dict[str, Callable[[Any], None]]:
-        """Return what to add to the trainer, by event."""
-        return {
-            "on_train_start": self._start,
-            "on_train_epoch_start": self._start_epoch,
-            "on_train_batch_end": self._end_batch,
-            "on_model_save": self._keep_state,
-        }
-
-    def _start(self, _trainer: Any) -> None:
-        self._begun = time.monotonic()
-
-    def _start_epoch(self, _trainer: Any) -> None:
-        self._batch = 0
-
-    def _end_batch(self, trainer: Any) -> None:
-        self._batch += 1
-        batches = len(trainer.train_loader)
-        done, total = trainer.epoch * batches + self._batch, trainer.epochs * batches
-        begun_at = trainer.start_epoch * batches
-        here = time.monotonic() - (self._begun or time.monotonic())
-        left = here / max(1, done - begun_at) * (total - done)
-        limit = self._config.time_limit
-        if limit is not None:
-            left = min(left, max(0.0, limit - self.seconds))
-        figures = {
-            "loss": float(sum(float(v) for v in trainer.tloss.values())),
-            "lr": float(trainer.optimizer.param_groups[0]["lr"]),
-        }
-        figures |= {
-            ours: float(trainer.metrics[theirs])
-            for theirs, ours in self._names.items()
-            if trainer.epoch > trainer.start_epoch and theirs in trainer.metrics
-        }
-        self._report(Progress("fit", done, total, left, figures))
-        if (self._run_dir / STOP).exists() or (limit is not None and self.seconds >= limit):
-            trainer.stop = True
-
-    def _keep_state(self, trainer: Any) -> None:
-        self.epochs = trainer.epoch + 1
-        part = self._run_dir / f"{STATE}.part"
-        shutil.copyfile(trainer.last, part)
-        part.replace(self._run_dir / STATE)
-        (self._run_dir / "seconds.json").write_text(json.dumps(self.seconds))
 
 
 def _beginning(
@@ -153,8 +82,9 @@ def _train(
     config: FitConfig,
     settings: Settings,
     run_dir: Path,
-    watch: _Watch,
+    watch: Watch,
     *,
+    batch: int,
     val: bool,
 ) -> Path:
     """Run ultralytics' trainer and return its best weights."""
@@ -163,18 +93,18 @@ def _train(
 
     state = run_dir / STATE
     overrides = {
-        **settings.overrides(),
+        **settings.overrides(config),
         "model": model,
         "data": str(data),
         "epochs": config.epochs,
-        "batch": config.batch_size,
-        # A step each batch: by itself ultralytics gathers 64 images for one, which on few images
-        # leaves hardly any steps.
+        "batch": batch,
+        # A step each batch_size images, gathered from smaller batches where memory is short: by
+        # itself ultralytics gathers 64 for one, which on few images leaves hardly any steps.
         "nbs": config.batch_size,
         "imgsz": max(network_size(config)),
         "lr0": config.learning_rate,
         "seed": config.seed,
-        "device": config.device,
+        "device": ",".join(d.removeprefix("cuda:") for d in devices_of(config)),
         "workers": config.workers,
         "val": val,
         "plots": False,  # they need a font from the network
@@ -189,14 +119,31 @@ def _train(
             return weights / "best.pt"
         overrides |= {"resume": str(state), "save_dir": str(run_dir / "ultralytics")}
     kind = SegmentationTrainer if settings.task == "masks" else DetectionTrainer
+    if config.schedule == "step":
+        kind = stepping(kind, config)
     try:
-        trainer: Any = kind(overrides=overrides)
-        for event, callback in watch.callbacks().items():
-            trainer.add_callback(event, callback)
-        trainer.train()
+        with recorded("yolo", batch=batch, image_size=config.image_size):
+            trainer: Any = kind(overrides=overrides)
+            for event, callback in watch.callbacks().items():
+                trainer.add_callback(event, callback)
+            trainer.train()
     except (RuntimeError, ValueError, AssertionError, OSError, TypeError) as error:
         raise TrainingError("yolo", str(error), run_dir / LOG) from error
     return Path(trainer.best if trainer.best.exists() else trainer.last)
+
+
+def stepping(kind: Any, config: FitConfig) -> Any:
+    """Return ultralytics' trainer with the rate falling by gamma, which it lacks."""
+
+    class Stepping(kind):  # type: ignore[misc]
+        def _setup_scheduler(self) -> None:
+            super()._setup_scheduler()
+            from torch.optim.lr_scheduler import LambdaLR
+
+            self.lf = lambda epoch: stepped(config, epoch)
+            self.scheduler = LambdaLR(self.optimizer, lr_lambda=self.lf)
+
+    return Stepping
 
 
 def _finished(state: Path, epochs: int) -> bool:
@@ -223,6 +170,7 @@ def _plain(config: FitConfig, settings: Settings) -> dict[str, Any]:
     """Return the settings that decide what is learnt, as JSON values."""
     values = dataclasses.asdict(config) | {
         "image_size": list(config.image_size),
+        "milestones": list(config.milestones),
         "base": None if config.base is None else str(config.base),
         "extra": dataclasses.asdict(settings),
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
+from trainer.fit_checks import devices_of, shared_faults
 
 STRIDE = 32  # the coarsest map of every network of the family; sides are multiples of it
 OPTIMIZERS = ("AdamW", "Adam", "SGD", "MuSGD", "auto")
@@ -47,11 +48,20 @@ class Settings:
     cls_pw: float = 0.0
     amp: bool = False
 
-    def overrides(self) -> dict[str, Any]:
-        """Return what ultralytics calls by the same name."""
+    def overrides(self, config: FitConfig) -> dict[str, Any]:
+        """Return what ultralytics calls by the same name; a step schedule is set by stepping."""
         values = dataclasses.asdict(self)
         del values["model"], values["task"]
-        return values | {"freeze": self.freeze or None}
+        values["freeze"] = self.freeze or None
+        if config.schedule != "cosine":
+            values["cos_lr"] = False
+        if config.schedule == "constant":
+            values["lrf"] = 1.0
+        if config.early_stopping:  # counted in epochs there
+            values["patience"] = config.early_stopping * (config.evaluation_period or 1)
+        if config.precision != "fp32":
+            values["amp"] = config.precision
+        return values
 
 
 _RANGES = {
@@ -85,20 +95,30 @@ def read_settings(config: FitConfig) -> Settings:
     values = {name: value for name, value in config.extra.items() if name in fields}
     faults += [fault for name, value in values.items() if (fault := _fault(name, value))]
     checks = [
-        (config.epochs >= 1, f"epochs must be 1 or more: {config.epochs}"),
-        (config.batch_size >= 1, f"batch_size must be 1 or more: {config.batch_size}"),
-        (config.learning_rate > 0, f"learning_rate must be above 0: {config.learning_rate}"),
         (min(config.image_size) >= STRIDE, f"image_size must be {STRIDE} or more a side"),
-        (
-            config.time_limit is None or config.time_limit > 0,
-            f"time_limit must be above 0: {config.time_limit}",
-        ),
         (
             config.base is None or "model" not in values,
             "extra.model and base contradict each other: the network is that of the base weights",
         ),
+        (
+            not (values.get("cos_lr") is not None and config.schedule != "cosine"),
+            f"extra.cos_lr and schedule={config.schedule} contradict each other; use schedule",
+        ),
+        (
+            not (values.get("patience") is not None and config.early_stopping),
+            "extra.patience and early_stopping contradict each other; use early_stopping",
+        ),
+        (
+            not (values.get("amp") and config.precision != "fp32"),
+            f"extra.amp and precision={config.precision} contradict each other; use precision",
+        ),
+        (
+            len(devices_of(config)) == 1 or config.batch_size % len(devices_of(config)) == 0,
+            f"batch_size {config.batch_size} must be a multiple of the devices in {config.device}",
+        ),
     ]
     faults += [fault for passed, fault in checks if not passed]
+    faults += shared_faults(config, several=True)
     if faults:
         raise ConfigError(faults)
     return Settings(**values)

@@ -1,0 +1,73 @@
+"""How many images ultralytics may learn at once on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from trainer.backends.learning.memory import free_bytes, need_of
+from trainer.backends.yolo.settings import network_size
+from trainer.detector import FitConfig, Progress
+from trainer.errors import TrainingError
+from trainer.fit_checks import devices_of
+
+_MEBIBYTE = 1 << 20
+_LOSS = 1.3  # what matching anchors with objects takes, over the network's own; an estimate
+
+
+def fitting_batch(model: str, config: FitConfig, report: Callable[[Progress], None]) -> int:
+    """Return batch_size, or the largest half of a half of it that the memory holds.
+
+    model: as ultralytics takes it, a network's .yaml or weights. Raises TrainingError when not
+    even one image fits.
+    """
+    height, width = network_size(config)
+    network = _network(model)
+    network.train()
+    images = torch.zeros(2, 3, height, width)
+
+    def forward() -> torch.Tensor:
+        return _sum(network(images))
+
+    need = need_of(network, forward, len(images))
+    devices = devices_of(config)
+    free = free_bytes(torch.device(devices[0]))
+    batch = config.batch_size
+    while batch > len(devices) and need.of(int(_LOSS * batch / len(devices))) > 0.8 * free:
+        batch = max(len(devices), batch // 2 // len(devices) * len(devices))
+    if need.of(1) > free:
+        raise TrainingError(
+            "yolo",
+            f"a single image of {height}x{width} needs about {need.of(1) // _MEBIBYTE} MiB to "
+            f"learn from, {free // _MEBIBYTE} MiB are free: choose a smaller image_size or network",
+        )
+    figures = {
+        "needs_mib": need.of(int(_LOSS * batch / len(devices))) / _MEBIBYTE,
+        "free_mib": free / _MEBIBYTE,
+        "at_once": float(batch),
+    }
+    report(Progress("memory", 1, 1, None, figures))
+    return batch
+
+
+def _network(model: str) -> Any:
+    from ultralytics.nn.tasks import DetectionModel, SegmentationModel, load_checkpoint
+
+    if model.endswith(".yaml"):
+        kind: Any = SegmentationModel if "-seg" in model else DetectionModel
+        return kind(model, verbose=False)
+    read: Any = load_checkpoint
+    network = read(model)[0].float()
+    for parameter in network.parameters():
+        parameter.requires_grad_(True)
+    return network
+
+
+def _sum(answer: Any) -> torch.Tensor:
+    """Join every tensor of an answer, so that all of it would be learnt."""
+    if isinstance(answer, torch.Tensor):
+        return answer.float().sum()
+    parts = answer.values() if isinstance(answer, dict) else answer
+    return sum((_sum(part) for part in parts), torch.zeros(()))

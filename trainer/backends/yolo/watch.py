@@ -1,0 +1,130 @@
+"""Listening to ultralytics' trainer: progress, looks at val, the stop file, the state."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trainer.backends.learning.state import STATE, STOP, room_for
+from trainer.backends.yolo.live import Live
+from trainer.backends.yolo.settings import Settings, network_size
+from trainer.dataset import Dataset
+from trainer.detector import FitConfig, Progress
+from trainer.samples import write_samples
+
+_FIGURES = {"metrics/mAP50-95(B)": "ap", "metrics/mAP50(B)": "ap50"}
+_MASK_FIGURES = {"metrics/mAP50-95(M)": "ap", "metrics/mAP50(M)": "ap50"}
+_PICTURES = 10  # of sample predictions in a fit, at most about
+
+
+class Watch:
+    """Listens to ultralytics' trainer: tells of progress, stops it, keeps its state."""
+
+    def __init__(
+        self,
+        config: FitConfig,
+        settings: Settings,
+        run_dir: Path,
+        report: Callable[[Progress], None],
+        dataset: Dataset,
+    ) -> None:
+        self._config, self._run_dir, self._report = config, run_dir, report
+        self._dataset = dataset
+        names = _MASK_FIGURES if settings.task == "masks" else _FIGURES
+        self._names = names if dataset.split("val") else {}
+        self._batch = self.epochs = 0
+        self._begun: float | None = None
+        clock = run_dir / "seconds.json"
+        self._before = float(json.loads(clock.read_text())) if clock.exists() else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of learning, those before a restart included."""
+        return self._before + (0.0 if self._begun is None else time.monotonic() - self._begun)
+
+    def callbacks(self) -> dict[str, Callable[[Any], None]]:
+        """Return what to add to the trainer, by event."""
+        return {
+            "on_train_start": self._start,
+            "on_train_epoch_start": self._start_epoch,
+            "on_train_batch_end": self._end_batch,
+            "on_train_epoch_end": self._end_epoch,
+            "on_fit_epoch_end": self._look,
+            "on_model_save": self._keep_state,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        # With several devices ultralytics learns in processes of its own: they keep the state and
+        # heed the stop file, but cannot tell ours of each batch.
+        return {**self.__dict__, "_report": _unheard}
+
+    def _start(self, _trainer: Any) -> None:
+        self._begun = time.monotonic()
+
+    def _start_epoch(self, _trainer: Any) -> None:
+        self._batch = 0
+
+    def _end_batch(self, trainer: Any) -> None:
+        self._batch += 1
+        batches = len(trainer.train_loader)
+        done, total = trainer.epoch * batches + self._batch, trainer.epochs * batches
+        begun_at = trainer.start_epoch * batches
+        here = time.monotonic() - (self._begun or time.monotonic())
+        left = here / max(1, done - begun_at) * (total - done)
+        limit = self._config.time_limit
+        if limit is not None:
+            left = min(left, max(0.0, limit - self.seconds))
+        figures = {
+            "loss": float(sum(float(v) for v in trainer.tloss.values())),
+            "lr": float(trainer.optimizer.param_groups[0]["lr"]),
+        }
+        figures |= {
+            ours: float(trainer.metrics[theirs])
+            for theirs, ours in self._names.items()
+            if trainer.epoch > trainer.start_epoch and theirs in trainer.metrics
+        }
+        self._report(Progress("fit", done, total, left, figures))
+        if (self._run_dir / STOP).exists() or (limit is not None and self.seconds >= limit):
+            trainer.stop = True
+
+    def _end_epoch(self, trainer: Any) -> None:
+        period = self._config.evaluation_period
+        if not self._names or period is None:
+            return
+        number = trainer.epoch + 1
+        trainer.args.val = bool(period) and number % period == 0
+        if not trainer.args.val and number < trainer.epochs:
+            trainer.fitness = None  # or this epoch would pass for as good as the last look
+
+    def _look(self, trainer: Any) -> None:
+        """Tell what val said, with a picture now and then."""
+        if not self._names or trainer.fitness is None or trainer.epoch < trainer.start_epoch:
+            return
+        number = trainer.epoch + 1
+        picture = None
+        if number % max(1, trainer.epochs // _PICTURES) == 0 and trainer.ema is not None:
+            live = Live(trainer.ema.ema, self._dataset.labels, network_size(self._config))
+            path = self._run_dir / "samples" / f"{number:04d}.png"
+            picture = write_samples(live, self._dataset, path, split="val")
+        figures = {
+            ours: float(trainer.metrics[theirs])
+            for theirs, ours in self._names.items()
+            if theirs in trainer.metrics
+        }
+        self._report(Progress("val", number, trainer.epochs, None, figures, picture))
+
+    def _keep_state(self, trainer: Any) -> None:
+        self.epochs = trainer.epoch + 1
+        part = self._run_dir / f"{STATE}.part"
+        with room_for(part, self._config.backend):
+            shutil.copyfile(trainer.last, part)
+            part.replace(self._run_dir / STATE)
+        (self._run_dir / "seconds.json").write_text(json.dumps(self.seconds))
+
+
+def _unheard(_step: Progress) -> None:
+    return
