@@ -92,7 +92,9 @@ class PromotionSection(Section):
     min_class_objects: int = Field(20, ge=1)
     min_frames: int = Field(10, ge=2)
     min_first: Score = 0.05
-    confidence: float = Field(0.90, gt=0.5, lt=1.0)
+    confidence: float = Field(0.95, gt=0.5, lt=1.0)
+    max_leak_share: Score = 0.1
+    max_calibration_error: Score = 0.2
 
 
 class RoundSection(Section):

@@ -30,7 +30,7 @@ def annotated_image(
     """
     placed = [one for one in objects if one.box is not None and one.label in labels.names]
     return AnnotatedImage(
-        file_name=f"{frame.sha256[:24]}{frame.suffix}",
+        file_name=file_name_of(frame),
         width=frame.width,
         height=frame.height,
         split=split,
@@ -43,6 +43,11 @@ def annotated_image(
             "object_sources": dict(sorted(Counter(one.source for one in placed).items())),
         },
     )
+
+
+def file_name_of(frame: FrameFacts) -> str:
+    """Name a frame's file in a dataset, by its content."""
+    return f"{frame.sha256[:24]}{frame.suffix}"
 
 
 def _object(one: LabelledObject, frame: FrameFacts, labels: LabelMap) -> AnnotatedObject:

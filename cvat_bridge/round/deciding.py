@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cvat_bridge.config import PromotionSection
+from cvat_bridge.frames.learned_objects import file_name_of
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Decision
 from cvat_bridge.progress import Report, quiet
@@ -17,7 +18,8 @@ from trainer.dataset import Dataset, load_dataset
 from trainer.detector import Progress
 from trainer.engines import load
 from trainer.evaluate import evaluate
-from trainer.promote import GateSettings, decide
+from trainer.leakage import find_leaks
+from trainer.promote import GateSettings, decide, groups_of
 from trainer.registry import Version
 from trainer.scores import Evaluation
 
@@ -43,20 +45,25 @@ def settle(
         if row.round == number and row.challenger == challenger.bundle:
             return row
     data = load_dataset(dataset)
-    ours = _evaluate(challenger.path, data, report)
+    leakage = find_leaks(data, known=_fingerprints(ledger, data))
+    task = _task(data, challenger.path, *([champion.path] if champion else []))
+    ours = _evaluate(challenger.path, data, task, report)
+    verdict: Mapping[str, Any] = {"leakage": leakage.to_json()}
     if champion is not None and champion.bundle == challenger.bundle:
         theirs: Evaluation | None = ours
         promoted = False
         reasons: tuple[str, ...] = ("the same data and settings gave the model that serves",)
     else:
-        theirs = _evaluate(champion.path, data, report) if champion else None
-        verdict = decide(
+        theirs = _evaluate(champion.path, data, task, report) if champion else None
+        judged = decide(
             theirs,
             ours,
             GateSettings(**settings.model_dump()),
             rng=np.random.default_rng(seed),
+            groups=groups_of(data, "holdout"),
+            leakage=leakage,
         )
-        promoted, reasons = verdict.promoted, tuple(verdict.reasons)
+        promoted, reasons, verdict = judged.promoted, tuple(judged.reasons), judged.figures
     best = ours if promoted else theirs
     decision = Decision(
         round=number,
@@ -68,6 +75,7 @@ def settle(
             "champion": _figures(theirs),
             "challenger": _figures(ours),
             "class_ap": dict(best.overall.class_ap) if best else None,
+            "gate": dict(verdict),
         },
         decided=now(),
     )
@@ -75,11 +83,26 @@ def settle(
     return decision
 
 
-def _evaluate(bundle: Path, dataset: Dataset, report: Report) -> Evaluation:
+def _fingerprints(ledger: Ledger, data: Dataset) -> dict[str, str]:
+    """Give file name → difference hash of the frames the ledger knows; none is read again."""
+    named = {
+        file_name_of(row): row.perceptual for row in ledger.frames().values() if not row.problem
+    }
+    return {i.file_name: named[i.file_name] for i in data.images if i.file_name in named}
+
+
+def _task(dataset: Dataset, *paths: Path) -> str:
+    """By what both are judged: by masks only where both give them and all of the truth has them."""
+    drawn = all(o.segmentation is not None for i in dataset.split("holdout") for o in i.objects)
+    tasks = {read_bundle(path, verify=False).card.task for path in paths}
+    return "masks" if drawn and tasks == {"masks"} else "boxes"
+
+
+def _evaluate(bundle: Path, dataset: Dataset, task: str, report: Report) -> Evaluation:
     def told(progress: Progress) -> None:
         report(progress.stage, progress.done, progress.total)
 
-    return evaluate(load(read_bundle(bundle)), dataset, split="holdout", report=told)
+    return evaluate(load(read_bundle(bundle)), dataset, split="holdout", task=task, report=told)
 
 
 def _figures(evaluation: Evaluation | None) -> dict[str, Any] | None:
