@@ -5,20 +5,18 @@ Exit codes: 0 done, 1 failed with a named error, 2 wrong use, 3 nothing to do.
 
 from __future__ import annotations
 
-import json
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
 
-from trainer.bundle import Bundle, read_bundle
+from trainer.compare_commands import Data, add_compare_commands
 from trainer.console import Lines, bars, evaluation_table, explain
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError, TrainerError
@@ -29,7 +27,6 @@ app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False
 )
 
-Data = Annotated[Path, typer.Option(help="Folder in COCO form: annotations.json and images/.")]
 _Request = tuple[Path, FitConfig, str]  # data, settings, name
 
 
@@ -98,7 +95,7 @@ def resume(
     json_: Json = False,
 ) -> None:
     """Go on with a fit that was stopped or killed, with the settings it was begun with."""
-    from trainer.run import read_request, reopen
+    from trainer.run_folder import read_request, reopen
 
     def request() -> _Request:
         data, config, name = read_request(out)
@@ -111,7 +108,7 @@ def resume(
 @app.command()
 def stop(out: Path) -> None:
     """End a running fit after the step at work; what it learnt becomes the model."""
-    from trainer.run import stop_fit
+    from trainer.run_folder import stop_fit
 
     if not stop_fit(out):
         typer.echo(f"{out}: nothing to stop", err=True)
@@ -119,49 +116,7 @@ def stop(out: Path) -> None:
     typer.echo(f"{out}: told to stop")
 
 
-@app.command()
-def evaluate(bundle: Path, data: Data, *, split: str = "test", json_: Json = False) -> None:
-    """Measure a bundle on a part of a dataset."""
-    found = _evaluate(read_bundle(bundle), data, split)
-    if json_:
-        from trainer.run import figures_of
-
-        typer.echo(json.dumps(figures_of(found)))
-        return
-    console = Console()
-    console.print(evaluation_table(found, f"{bundle} on {len(found.frames)} {split} frames"))
-    for note in found.notes:
-        console.print(note)
-
-
-@app.command()
-def compare(
-    champion: Path,
-    challenger: Path,
-    data: Data,
-    *,
-    split: str = "test",
-    min_gain: float = 0.0,
-    confidence: float = 0.95,
-    seed: int = 7,
-    json_: Json = False,
-) -> None:
-    """Hold two bundles against each other on the same frames, as the gate does."""
-    from trainer.promote import GateSettings, decide
-
-    settings = GateSettings(min_gain=min_gain, confidence=confidence)
-    found = [_evaluate(read_bundle(p), data, split) for p in (champion, challenger)]
-    decision = decide(found[0], found[1], settings, rng=np.random.default_rng(seed))
-    if json_:
-        typer.echo(json.dumps(asdict(decision), default=str))
-        return
-    console = Console()
-    for path, evaluation in zip((champion, challenger), found, strict=True):
-        console.print(evaluation_table(evaluation, str(path)))
-    for reason in decision.reasons:
-        console.print(reason, highlight=False)
-
-
+add_compare_commands(app)
 add_model_commands(app)
 
 
@@ -196,13 +151,3 @@ def _learn(request: Callable[[], _Request], out: Path, split: str, *, as_lines: 
     if outcome.evaluation is not None:
         console.print(evaluation_table(outcome.evaluation, outcome.evaluation.split))
     console.print(f"bundle {outcome.bundle.path} (version {outcome.bundle.version})")
-
-
-def _evaluate(bundle: Bundle, data: Path, split: str) -> Any:
-    from trainer.dataset import load_dataset
-    from trainer.engines import load
-    from trainer.evaluate import evaluate as measure
-
-    task = "masks" if bundle.card.task == "masks" else "boxes"
-    with bars() as report:
-        return measure(load(bundle), load_dataset(data), split=split, task=task, report=report)
