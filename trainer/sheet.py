@@ -39,7 +39,7 @@ def write_sheet(
     DatasetError for an image that cannot be read and OSError where the file cannot be written.
     """
     images = {image.file_name: (n, image) for n, image in enumerate(dataset.split(split))}
-    lines = [_header(["marked by people", f"A  {first.path}", f"B  {second.path}"])]
+    lines = [_header(["marked by people", f"A  {_short(first.path)}", f"B  {_short(second.path)}"])]
     for row in rows:
         place, image = images[row.file_name]
         pixels = dataset.read(image)
@@ -119,13 +119,17 @@ def _tile(pixels: RGBImage, marks: Sequence[_Mark]) -> RGBImage:
     return np.asarray(picture, np.uint8)
 
 
+def _short(path: Path) -> str:
+    return "/".join(path.parts[-2:])
+
+
 def _header(texts: Sequence[str]) -> RGBImage:
     picture = Image.new("RGB", (_WIDTH * len(texts), _LINE), _PAPER)
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
     for n, text in enumerate(texts):
         shown = text
         while draw.textlength(shown, font=font) > _WIDTH - 8:
-            shown = f"…{shown[2:]}"  # the end of a path tells more than its beginning
+            shown = f"{shown[:-2]}…"
         draw.text((_WIDTH * n + 4, 3), shown, fill=_INK, font=font)
     return np.asarray(picture, np.uint8)
 
