@@ -18,6 +18,7 @@ from rich.table import Table
 
 from trainer.detector import Progress
 from trainer.errors import TrainerError
+from trainer.events import as_json, error_json, step_json
 from trainer.scores import Evaluation
 
 Report = Callable[[Progress], None]
@@ -39,31 +40,23 @@ class Lines:
 
     def write(self, event: str, values: Mapping[str, Any]) -> None:
         """Write {"event": event, …} on a line of its own, at once."""
-        self._out.write(json.dumps({"event": event, **_plain(values)}) + "\n")
+        self._out.write(json.dumps({"event": event, **as_json(values)}) + "\n")
         self._out.flush()
 
     def progress(self, step: Progress) -> None:
         """Write a step; those that follow too soon are left out, the last of a stage never."""
+        if step.note:
+            self.write("note", {"text": step.note})
+            return
         now = time.monotonic()
         if step.done < step.total and now - self._told.get(step.stage, -math.inf) < _PERIOD:
             return
         self._told[step.stage] = now
-        self.write(
-            "progress",
-            {
-                "stage": step.stage,
-                "done": step.done,
-                "total": step.total,
-                "seconds_left": step.seconds_left,
-                "figures": dict(step.figures),
-            },
-        )
+        self.write("progress", step_json(step))
 
     def error(self, error: BaseException) -> None:
         """Write what went wrong: kind is the error's class."""
-        values: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
-        faults = getattr(error, "faults", None)
-        self.write("error", values | ({"faults": list(faults)} if faults else {}))
+        self.write("error", error_json(error))
 
 
 @contextmanager
@@ -80,6 +73,9 @@ def bars() -> Iterator[Report]:
         tasks: dict[str, Any] = {}
 
         def told(step: Progress) -> None:
+            if step.note:
+                drawn.console.print(f"note: {step.note}", markup=False, highlight=False)
+                return
             if step.stage not in tasks:
                 tasks[step.stage] = drawn.add_task(step.stage, total=step.total, figures="")
             figures = "  ".join(f"{k} {v:.4g}" for k, v in step.figures.items())
@@ -110,14 +106,3 @@ def explain(error: TrainerError) -> None:
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _plain(value: Any) -> Any:
-    """Make JSON of it: NaN and infinity are no JSON, and a figure may be either."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value if value is None or isinstance(value, (str, int, bool)) else str(value)

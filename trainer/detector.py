@@ -39,6 +39,7 @@ class Progress:
 
     done, total: steps (of epochs or batches). seconds_left: estimate, or None.
     figures: loss, ap, lr, … at this step. picture: sample predictions of this moment, a PNG file.
+    note: a sentence that people should read (stage "note").
     """
 
     stage: str
@@ -47,6 +48,7 @@ class Progress:
     seconds_left: float | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
     picture: Path | None = None
+    note: str = ""
 
 
 SCHEDULES = ("cosine", "step", "constant")

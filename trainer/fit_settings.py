@@ -30,6 +30,13 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
         "base": Path,
         "device": str,
         "workers": int,
+        "schedule": str,
+        "gamma": float,
+        "milestones": _epochs,
+        "regions_per_image": int,
+        "evaluation_period": int,
+        "early_stopping": int,
+        "precision": str,
         "extra": dict,
     }
     read = {"backend": "centernet"}
@@ -48,6 +55,11 @@ def _size(text: Any) -> tuple[int, int]:
     if len(parts) != 2:
         raise ValueError("expected HEIGHTxWIDTH, such as 384x512")
     return int(parts[0]), int(parts[1])
+
+
+def _epochs(text: Any) -> tuple[int, ...]:
+    parts = text.split(",") if isinstance(text, str) else list(text)
+    return tuple(int(part) for part in parts if str(part).strip())
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:

@@ -256,10 +256,10 @@ class Registry:
     @cached_property
     def _client(self) -> Any:
         self.artifact_root.mkdir(parents=True, exist_ok=True)
-        return _mlflow().MlflowClient(self.tracking_uri, self.tracking_uri)
+        return quiet_mlflow().MlflowClient(self.tracking_uri, self.tracking_uri)
 
 
-def _mlflow() -> Any:
+def quiet_mlflow() -> Any:
     """Import MLflow: quiet, and telling nobody that it is used."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -299,5 +299,5 @@ def _translated(key: str) -> Iterator[None]:
     """Turn what MLflow raises into RegistryError with its reason."""
     try:
         yield
-    except (_mlflow().MlflowException, OSError) as error:
+    except (quiet_mlflow().MlflowException, OSError) as error:
         raise RegistryError(key, f"the model registry did not answer: {error}") from error

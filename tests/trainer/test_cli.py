@@ -18,7 +18,7 @@ from trainer.bundle import read_bundle
 from trainer.cli import main
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = ("--image-size", "48x64", "--batch-size", "4", "--set", "width=8")
+SETTINGS = ("--mlflow", "none", "--image-size", "48x64", "--batch-size", "4", "--set", "width=8")
 
 
 @pytest.fixture(scope="module")
