@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from active_learning.class_need import class_need, presence
-from active_learning.control import control_rows, control_size, interleave
+from active_learning.control import control_rows, control_size, early_share, interleave
 from active_learning.cost import expected_seconds
 from active_learning.errors import InvalidPoolError
 from active_learning.ordering import content_rank
@@ -45,7 +45,15 @@ def choose(
     streams = np.random.default_rng(seed).spawn(2)
     size = min(len(pool), budget)
     rank = content_rank(pool)
-    control = control_rows(rank, control_size(size, settings.control_share), streams[0])
+    share = settings.control_share
+    if settings.strategy == "auto":
+        share = early_share(share, labelled=state.labelled, warm_up=settings.warm_up)
+    if share > settings.control_share:
+        notes["control_share"] = (
+            f"{share:.2f} at random, more than later: {state.labelled} labelled frames, fewer "
+            f"than {settings.warm_up}"
+        )
+    control = control_rows(rank, control_size(size, share), streams[0])
     if isinstance(chosen, QueryStrategy):
         chosen = _fitted(chosen, pool, state, settings)
     rows, scores, texts = _strategy_part(

@@ -20,6 +20,8 @@ class SelectionSettings:
     cold_start: the strategy of the first rounds. min_labelled: with fewer labelled frames than
         this, "auto" stays with the cold start even if the model is trusted.
     control_share: part of the batch drawn at random, at least one frame from a budget of 5.
+    warm_up: while "auto" has fewer labelled frames than this, control_share rises, to a half with
+        none: a weak model's doubts mislead (0: never; control_share 0 stays 0).
     cap_per_group: most frames of one video or scene in the strategy's part, or None. It is
         never lifted, so a pool of few groups may give less than the budget.
     class_need: 0 ignores classes, 1 weighs objects by rarity and low AP, 2 doubly so.
@@ -36,6 +38,7 @@ class SelectionSettings:
     cold_start: str = "typiclust"
     min_labelled: int = 0
     control_share: float = 0.10
+    warm_up: int = 30
     cap_per_group: int | None = None
     class_need: float = 1.0
     class_quotas: Mapping[str, int] = field(default_factory=dict)
@@ -52,6 +55,8 @@ class SelectionSettings:
         faults = []
         if not 0 <= self.control_share <= 1:
             faults.append(f"control_share must lie in 0..1, found {self.control_share}")
+        if self.warm_up < 0:
+            faults.append(f"warm_up must be 0 or more, found {self.warm_up}")
         if self.cap_per_group is not None and self.cap_per_group < 1:
             faults.append(f"cap_per_group must be 1 or more, found {self.cap_per_group}")
         if self.near_duplicate is not None and not 0 <= self.near_duplicate < np.inf:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from active_learning.choose import SelectionSettings
+from active_learning.cost import CostModel
 from active_learning.errors import ActiveLearningError
 from cvat_bridge.client import CvatClient, connect
 from cvat_bridge.config import Config, Secrets
@@ -121,11 +122,17 @@ def round_settings(config: Config) -> RoundSettings:
             cold_start=chosen.cold_start,
             min_labelled=chosen.min_labelled,
             control_share=chosen.control_share,
+            warm_up=chosen.warm_up,
             cap_per_group=chosen.cap_per_group,
             class_need=chosen.class_need,
             class_quotas=chosen.class_quotas,
             near_duplicate=chosen.near_duplicate,
+            candidates=chosen.candidates,
+            k=chosen.k,
+            empty_place=chosen.empty_place,
             gain_per_second=chosen.gain_per_second,
+            cost=CostModel(**chosen.cost.model_dump()),
+            stop_gain=chosen.stop_gain,
         )
     except ActiveLearningError as error:
         raise ConfigError([f"active_learning: {error}"]) from error

@@ -40,6 +40,17 @@ class CvatSection(Section):
         return self
 
 
+class CostSection(Section):
+    """Seconds of a person: to open a frame, and per object to verify, fix, add or delete."""
+
+    frame: float = Field(2.0, gt=0)
+    verify: float = Field(1.5, ge=0)
+    fix: float = Field(6.0, ge=0)
+    add: float = Field(10.0, ge=0)
+    delete: float = Field(1.5, ge=0)
+    shown_from: Score = 0.5
+
+
 class SelectionSection(Section):
     """What a round takes from the pool."""
 
@@ -47,13 +58,19 @@ class SelectionSection(Section):
     budget: int = Field(50, ge=1)
     seed: int = 7
     control_share: Share = 0.10
+    warm_up: int = Field(30, ge=0)
     cap_per_group: int | None = Field(None, ge=1)
     cold_start: str = "typiclust"
     min_labelled: int = Field(20, ge=0)
     class_need: float = Field(1.0, ge=0)
     class_quotas: dict[str, int] = Field(default_factory=dict)
     near_duplicate: float | None = Field(0.05, ge=0)
+    candidates: float | None = Field(4.0, ge=1)
+    k: int = Field(3, ge=1)
+    empty_place: Score = 0.0
     gain_per_second: bool = False
+    cost: CostSection = CostSection()
+    stop_gain: float = Field(0.002, ge=0)
     candidate_score: Score = 0.05
 
 

@@ -91,6 +91,38 @@ def test_control_frames_are_spread_and_weighted():
     }
 
 
+@pytest.mark.parametrize(
+    ("labelled", "share", "control"),
+    [(0, 0.1, 10), (6, 0.1, 8), (24, 0.1, 2), (99, 0.1, 2), (0, 0.0, 0)],
+)
+def test_a_weak_model_leaves_more_to_chance(labelled, share, control):
+    """From a half at none down to the share, along a line that ends at warm_up; 0 stays 0."""
+    settings = SelectionSettings(control_share=share, warm_up=30)
+    state = replace(TRUSTED, labelled=labelled)
+
+    found = batch(make_pool(0, 200), 20, state=state, settings=settings)
+
+    assert (found.arms == "control").sum() == control
+    assert ("control_share" in found.notes) == (control > 2)
+    named = replace(settings, strategy="entropy_sum")
+    by_hand = batch(make_pool(0, 200), 20, state=state, settings=named)
+    assert (by_hand.arms == "control").sum() == (2 if share else 0)
+
+
+def test_the_default_prefers_many_doubtful_objects_to_one():
+    """Sixty frames with one object in doubt, sixty with six: the six teach more a frame."""
+    counts = np.array([1, 6] * 60)
+    pool = Pool(
+        np.array([f"frame-{i}" for i in range(120)]),
+        embeddings=np.random.default_rng(0).normal(size=(120, 8)),
+        objects=Objects(np.concatenate([[0], counts.cumsum()]), np.full((counts.sum(), 1), 0.5)),
+    )
+
+    found = batch(pool, 10)
+
+    assert all(int(i.split("-")[1]) % 2 for i in found.ids)
+
+
 def test_every_frame_is_equally_likely_to_be_control():
     """Over many seeds the control arm takes each frame as often, however the strategy likes it."""
     pool = make_pool(0, 20)

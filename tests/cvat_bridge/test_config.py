@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
+from active_learning.choose import SelectionSettings
+from cvat_bridge.assembly import round_settings
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.errors import ConfigError
 
@@ -75,3 +79,53 @@ def test_secrets_hide_themselves_when_printed() -> None:
 def test_no_way_to_log_in_is_a_fault_that_names_the_variables() -> None:
     with pytest.raises(ConfigError, match="CVAT_ACCESS_TOKEN"):
         load_secrets({"CVAT_USERNAME": "anna"})
+
+
+SELECTION = {
+    "strategy": "entropy_sum",
+    "cold_start": "probcover",
+    "min_labelled": 3,
+    "control_share": 0.2,
+    "warm_up": 9,
+    "cap_per_group": 2,
+    "class_need": 0.5,
+    "class_quotas": {"cell": 2},
+    "near_duplicate": 0.2,
+    "candidates": 2.5,
+    "k": 5,
+    "empty_place": 0.5,
+    "gain_per_second": True,
+    "cost": {"frame": 9.0, "verify": 2.0, "fix": 7.0, "add": 12.0, "delete": 3.0},
+    "stop_gain": 0.01,
+}
+
+
+def test_without_a_word_the_loop_chooses_as_the_library_does(tmp_path: Path) -> None:
+    chosen = round_settings(load_config(write(tmp_path, ""))).selection
+
+    assert chosen == SelectionSettings(min_labelled=20)
+
+
+def test_every_setting_of_the_library_is_set_by_name(tmp_path: Path) -> None:
+    """A setting that the file cannot reach, or that gets lost on the way, is found here."""
+    assert set(SELECTION) == {field.name for field in dataclasses.fields(SelectionSettings)}
+    for name, value in SELECTION.items():
+        config = load_config(write(tmp_path, json.dumps({"active_learning": {name: value}})))
+
+        found = getattr(round_settings(config).selection, name)
+        found = dataclasses.asdict(found) if name == "cost" else found
+
+        assert found == (
+            {**value, "shown_from": 0.5} if isinstance(value, dict) and name == "cost" else value
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("candidates", 0.5), ("k", 0), ("empty_place", 2), ("warm_up", -1), ("cost", {"fix": -1})],
+)
+def test_a_setting_out_of_range_is_named(tmp_path: Path, name: str, value: object) -> None:
+    path = write(tmp_path, json.dumps({"active_learning": {name: value}}))
+
+    with pytest.raises(ConfigError, match=f"active_learning.{name}"):
+        load_config(path)
