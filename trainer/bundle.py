@@ -3,9 +3,9 @@
 <bundle>/card.json says what it is (see Card); <bundle>/model.onnx and any other file hold the
 weights and are named in card.files with their sha256.
 
-The version of a bundle is the hash of all that decides its answers: the card without `created`
-and `metrics`, and so the hashes of its files. Equal bundles have equal versions, what was
-evaluated is what serves, and figures may be added to a card later.
+The version of a bundle is the hash of all that decides its answers: the card without `created`,
+`metrics` and `provenance`, and so the hashes of its files. Equal bundles have equal versions, what
+was evaluated is what serves, and figures may be added to a card later.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from trainer.labels import LabelMap
 
 CARD = "card.json"
 FORMAT = 1
+_UNVERSIONED = ("created", "metrics", "provenance")
 TASKS = frozenset({"boxes", "masks", "interactor"})
 
 
@@ -40,6 +41,7 @@ class Card:
     evaluation. dataset: fingerprint of what it learnt from, base: version or file name of the
     weights it began with ("" where there is none). settings: of the fit. licence: SPDX id of the
     weights. created: UTC, ISO 8601. extra: what the engine needs to read the outputs.
+    provenance: where it comes from, see trainer.provenance.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Card:
     licence: str = ""
     created: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         faults = [f"card.{n} is empty" for n in ("name", "engine") if not getattr(self, n)]
@@ -198,14 +201,21 @@ def read_bundle(path: Path, *, verify: bool = True, version: str | None = None) 
 
 def with_metrics(bundle: Bundle, metrics: Mapping[str, Any]) -> Bundle:
     """Add figures to the card on disk; the version stays, since nothing it answers changes."""
-    card = dataclasses.replace(bundle.card, metrics={**bundle.card.metrics, **metrics})
+    return with_card(bundle, metrics={**bundle.card.metrics, **metrics})
+
+
+def with_card(bundle: Bundle, **changes: Any) -> Bundle:
+    """Change fields of the card on disk that are no part of the version; BundleError for others."""
+    card = dataclasses.replace(bundle.card, **changes)
+    if version_of(card) != bundle.version:
+        raise BundleError(bundle.path, f"version {bundle.version}", f"version {version_of(card)}")
     _write_card(bundle.path, card)
     return read_bundle(bundle.path, verify=False, version=bundle.version)
 
 
 def version_of(card: Card) -> str:
     """Return the 16 hex digits that name what the card describes."""
-    values = {k: v for k, v in card.to_json().items() if k not in ("created", "metrics")}
+    values = {k: v for k, v in card.to_json().items() if k not in _UNVERSIONED}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from trainer.bundle import read_bundle
+from trainer.model_page import model_json, model_page
 from trainer.registry import Registry
 from trainer.versions import Version
 
@@ -33,21 +34,24 @@ def show(
     mlflow: Server = None,
     json_: Json = False,
 ) -> None:
-    """Print a bundle's card, or what the registry knows of a key."""
-    if (Path(model) / "card.json").exists():
-        bundle = read_bundle(Path(model))
-        typer.echo(json.dumps({"version": bundle.version, **bundle.card.to_json()}, indent=1))
+    """Print all that is known of a model: data, jobs, strategy, base, settings, code, figures.
+
+    With a key alone, its versions, a line each.
+    """
+    registry = None if (Path(model) / "card.json").exists() else Registry(mlflow, home)
+    if registry is None or version is not None:
+        found = None if registry is None or version is None else registry.show(model, version)
+        bundle = read_bundle(Path(model) if found is None else found.path)
+        history = [] if registry is None else registry.history(model)
+        values = model_json(bundle, found, history)
+        typer.echo(json.dumps(values, indent=1) if json_ else model_page(values))
         return
-    registry = Registry(mlflow, home)
-    found = registry.versions(model) if version is None else [registry.show(model, version)]
+    versions = registry.versions(model)
     if json_:
-        typer.echo(json.dumps([_version_json(v) for v in found], indent=1))
-    for v in found if not json_ else ():
+        typer.echo(json.dumps([_version_json(v) for v in versions], indent=1))
+    for v in versions if not json_ else ():
         typer.echo(_line(v))
-        if version is not None:
-            card = read_bundle(v.path).card.to_json()
-            typer.echo(json.dumps({**card, "tags": dict(v.tags)}, indent=1))
-    if not found:
+    if not versions:
         typer.echo(f"{model}: no version is registered in {registry.tracking_uri}", err=True)
         raise typer.Exit(3)
 

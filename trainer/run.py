@@ -19,6 +19,7 @@ from trainer.errors import BundleError, DatasetError
 from trainer.evaluate import evaluate
 from trainer.events import Events
 from trainer.interactor_gate import measure
+from trainer.provenance import provenance_of, with_provenance
 from trainer.run_folder import (
     Report,
     alone,
@@ -118,6 +119,7 @@ def _run(
     checkpoint = learner.fit(dataset, config, run_dir=out / "fit", report=told)
     told(Progress("export", 0, 1))
     bundle = _export(learner.export, checkpoint, out / "bundle", name)
+    bundle = with_provenance(bundle, provenance_of(dataset, config))
     told(Progress("export", 1, 1))
     evaluation, judge = None, judge_of(dataset, split)
     if judge is not None and bundle.card.task == "interactor":

@@ -17,6 +17,8 @@ from cvat_bridge.round.parts import Parts
 from cvat_bridge.round.publishing import LABEL_IDS, publish_champion
 from cvat_bridge.round.workflow import Answer, Answers
 from trainer.bundle import read_bundle
+from trainer.dataset import load_dataset
+from trainer.provenance import source_of, with_provenance
 
 # What the trainer says of data it cannot learn from: the round goes on without a challenger.
 NOT_ENOUGH = frozenset({"DatasetError"})
@@ -68,7 +70,16 @@ def fit_step(parts: Parts, number: int, answers: Answers) -> Answer:
         if failure.kind not in NOT_ENOUGH:
             raise
         return {"bundle": None, "reason": failure.message}
-    bundle = read_bundle(fitted.bundle)
+    bundle = with_provenance(
+        read_bundle(fitted.bundle),
+        {
+            "project": parts.config.project_id,
+            "round": number,
+            "strategy": parts.settings.selection.strategy,
+            "jobs": _jobs(Path(pulled["dataset"])),
+            "config": parts.config.hash,
+        },
+    )
     labels = {label.name: label.id for label in parts.labels()}
     version = parts.registry.register(
         parts.key,
@@ -81,6 +92,11 @@ def fit_step(parts: Parts, number: int, answers: Answers) -> Answer:
         },
     )
     return {"bundle": str(version.path), "version": version.bundle, "reason": ""}
+
+
+def _jobs(dataset: Path) -> list[dict[str, Any]]:
+    """Give the jobs of the snapshot: number, task, and the date of what was read in CVAT."""
+    return list(source_of(load_dataset(dataset)).get("jobs", ()))
 
 
 def decide_step(parts: Parts, number: int, answers: Answers) -> Answer:
