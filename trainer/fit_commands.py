@@ -103,6 +103,9 @@ def fit(
         int | None, _asked("Epochs between looks at val, 0 for none; about ten a fit.", LOOKING)
     ] = None,
     split: Split = "auto",
+    against_scratch: Annotated[
+        bool, _asked("Learn again without the base, to tell what it was worth.", LOOKING)
+    ] = False,
     mlflow: Mlflow = None,
     device: Annotated[
         str | None, _asked("cpu, cuda:0, or several: cuda:0,1 (yolo).", MACHINE)
@@ -146,7 +149,7 @@ def fit(
         from trainer.parent import end_with_parent
 
         end_with_parent(parent)
-    _learn(request, out, split, mlflow, as_lines=json_)
+    _learn(request, out, split, mlflow, as_lines=json_, against_scratch=against_scratch)
 
 
 def resume(
@@ -222,7 +225,13 @@ def _step(event: Mapping[str, Any]) -> Progress:
 
 
 def _learn(
-    request: Callable[[], _Request], out: Path, split: str, mlflow: str | None, *, as_lines: bool
+    request: Callable[[], _Request],
+    out: Path,
+    split: str,
+    mlflow: str | None,
+    *,
+    as_lines: bool,
+    against_scratch: bool = False,
 ) -> None:
     lines = Lines() if as_lines else None
     try:
@@ -237,6 +246,7 @@ def _learn(
                 out,
                 name=name,
                 split=split,
+                against_scratch=against_scratch,
                 report=report,
                 tracker=tracker_of(mlflow, out, config, name),
             )
@@ -253,4 +263,6 @@ def _learn(
     console = Console()
     if outcome.evaluation is not None:
         console.print(evaluation_table(outcome.evaluation, outcome.evaluation.split))
+    for gain in outcome.gains:
+        console.print(str(gain), markup=False, highlight=False)
     console.print(f"bundle {outcome.bundle.path} (version {outcome.bundle.version})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from trainer.engines import load, load_interactor
 from trainer.errors import BundleError, DatasetError
 from trainer.evaluate import evaluate
 from trainer.events import Events
+from trainer.gain import Gain, check_scratch, over_base, over_scratch
 from trainer.interactor_gate import measure
 from trainer.provenance import provenance_of, with_provenance
 from trainer.run_folder import (
@@ -40,13 +41,14 @@ class Outcome:
 
     evaluation: None when the dataset has no part to evaluate on, and for an interactor, whose
     figures are on the card. seconds: wall clock of the last
-    go, 0 when it was finished before.
+    go, 0 when it was finished before. gains: of a fit with a base, see trainer.gain.
     """
 
     checkpoint: Path
     bundle: Bundle
     evaluation: Evaluation | None
     seconds: float
+    gains: tuple[Gain, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, without the frames of the evaluation."""
@@ -56,6 +58,7 @@ class Outcome:
             "bundle": str(self.bundle.path),
             "version": self.bundle.version,
             "evaluation": figures,
+            "gains": [gain.to_json() for gain in self.gains],
             "seconds": round(self.seconds, 2),
         }
 
@@ -67,6 +70,7 @@ def run_fit(
     *,
     name: str = "",
     split: str = "auto",
+    against_scratch: bool = False,
     report: Report,
     tracker: Callable[[], Tracker] | None = None,
 ) -> Outcome:
@@ -74,13 +78,16 @@ def run_fit(
 
     data: a folder in COCO form. name: of the bundle's card. split: what to evaluate on; "auto"
     takes the first of holdout, test and val that has frames, "none" leaves it out. A finished
-    out is returned at once. tracker: begins to send figures to MLflow. Raises ConfigError before
+    out is returned at once. against_scratch: learn a second time without the base, and tell what
+    the base was worth. tracker: begins to send figures to MLflow. Raises ConfigError before
     anything is read when settings cannot be used, and when out holds another request,
     TrainingError when another process works in it, and whatever reading and learning raise: a
     failure is recorded in out.
     """
     learner = backend(config.backend)
     learner.check(config)
+    if against_scratch:
+        check_scratch(config.base)
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with alone(out, config.backend):
@@ -101,6 +108,12 @@ def run_fit(
             for note in notes:
                 told(Progress("note", 0, 0, note=note))
             outcome = _run(learner, dataset, config, out, name=name, split=split, told=told)
+            if config.base is not None and outcome.evaluation is not None:
+                gains = _gains(learner, dataset, config, outcome, out, told, against_scratch)
+                outcome = replace(outcome, gains=gains)
+            write_json(
+                out / "result.json", {"checkpoint": str(outcome.checkpoint.relative_to(out))}
+            )
             events.write("done", outcome.to_json())
     return outcome
 
@@ -129,9 +142,33 @@ def _run(
         evaluation = evaluate(load(bundle), dataset, split=judge, task=task, report=told)
         write_json(out / "evaluation.json", evaluation.to_json())
         bundle = with_metrics(bundle, figures_of(evaluation))
-    outcome = Outcome(checkpoint, bundle, evaluation, time.monotonic() - began)
-    write_json(out / "result.json", {"checkpoint": str(checkpoint.relative_to(out))})
-    return outcome
+    return Outcome(checkpoint, bundle, evaluation, time.monotonic() - began)
+
+
+def _gains(
+    learner: Backend,
+    dataset: Dataset,
+    config: FitConfig,
+    outcome: Outcome,
+    out: Path,
+    told: Report,
+    against_scratch: bool,
+) -> tuple[Gain, ...]:
+    """Say what the fit gained over its base and, when asked, over a fit from scratch."""
+    if config.base is None or outcome.evaluation is None:
+        return ()
+    ours = outcome.evaluation
+    folder = out / "base-bundle"
+    gains = [over_base(learner, config.base, ours, dataset, folder=folder, report=told)]
+    if against_scratch:
+        bare = replace(config, base=None)
+        checkpoint = learner.fit(dataset, bare, run_dir=out / "scratch" / "fit", report=told)
+        bundle = _export(learner.export, checkpoint, out / "scratch" / "bundle", "from scratch")
+        gains.append(over_scratch(bundle, ours, dataset, report=told))
+    values = [gain.to_json() for gain in gains]
+    write_json(out / "gains.json", {"gains": values})
+    with_metrics(outcome.bundle, {"gains": values})
+    return tuple(gains)
 
 
 def figures_of(evaluation: Evaluation) -> dict[str, Any]:
@@ -174,4 +211,6 @@ def _finished(out: Path) -> Outcome | None:
         return None
     known = read_json(out / "evaluation.json")
     evaluation = None if known is None else Evaluation.from_json(known)
-    return Outcome(out / result["checkpoint"], read_bundle(out / "bundle"), evaluation, 0.0)
+    gained = read_json(out / "gains.json") or {"gains": []}
+    gains = tuple(Gain.from_json(values) for values in gained["gains"])
+    return Outcome(out / result["checkpoint"], read_bundle(out / "bundle"), evaluation, 0.0, gains)
