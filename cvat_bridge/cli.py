@@ -23,6 +23,7 @@ from rich.table import Table
 from active_learning.errors import ActiveLearningError
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.errors import BridgeError, NothingToDoError
+from cvat_bridge.train_cli import train
 from serverless.errors import FunctionError
 from trainer.errors import TrainerError
 
@@ -159,6 +160,7 @@ def run(
 
     from cvat_bridge.assembly import assembled
     from cvat_bridge.home import Home
+    from cvat_bridge.run_events import add_run_routes
     from cvat_bridge.service import Loop, make_app
     from cvat_bridge.status import describe
 
@@ -182,6 +184,7 @@ def run(
             secret=secret.get_secret_value() if secret else Home(loaded.home).webhook_secret(),
             status=lambda: describe(bridge.parts.ledger, loaded.project_id),
         )
+        add_run_routes(web, Home(loaded.home).runs)
         thread = threading.Thread(target=loop.run, name="loop", daemon=True)
         thread.start()
         log.info("serving", host=loaded.service.host, port=loaded.service.port)
@@ -247,6 +250,9 @@ def sandbox(
     from cvat_bridge.sandbox import serve
 
     serve(data_dir=data, host=host, port=port, users=None, function_host=function_host, share=share)
+
+
+app.command()(train)
 
 
 def _answer(content: dict[str, Any], as_json: bool, text: str) -> None:

@@ -66,6 +66,7 @@ class SelectionSection(Section):
     class_quotas: dict[str, int] = Field(default_factory=dict)
     near_duplicate: float | None = Field(0.05, ge=0)
     candidates: float | None = Field(4.0, ge=1)
+    crowding: float = Field(0.5, ge=0)
     k: int = Field(3, ge=1)
     empty_place: Score = 0.0
     gain_per_second: bool = False
@@ -96,6 +97,13 @@ class TrainerSection(Section):
     base: Path | None = None
     warm_start: bool = False
     device: str = "cpu"
+    schedule: str = "cosine"
+    gamma: float = 0.1
+    milestones: tuple[int, ...] = ()
+    regions_per_image: int | None = None
+    evaluation_period: int | None = None
+    early_stopping: int = 0
+    precision: str = "fp32"
     min_frames: int = Field(8, ge=2)
     extra: dict[str, Any] = Field(default_factory=dict)
 

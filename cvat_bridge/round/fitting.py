@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import deque
@@ -15,6 +16,8 @@ from typing import Any
 from cvat_bridge.config import ENVIRONMENT, TrainerSection
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.progress import Report, quiet
+from trainer.detector import FitConfig
+from trainer.fit_settings import fit_config
 
 LOG_NAME = "fit.log"
 
@@ -29,10 +32,11 @@ class FitFailedError(BridgeError):
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit left. bundle: the folder of the challenger."""
+    """What a fit left. bundle: the folder of the challenger. evaluation: None if not asked for."""
 
     bundle: Path
     seconds: float
+    evaluation: Mapping[str, Any] | None = None
 
 
 def run_fit(
@@ -43,9 +47,12 @@ def run_fit(
     name: str,
     base: Path | None = None,
     report: Report = quiet,
+    split: str = "none",
+    mlflow: str = "none",
 ) -> Fitted:
     """Fit in run_dir, going on with what a killed try left there.
 
+    split: part to evaluate on, see `trainer fit`. mlflow: where live figures go, or "none".
     Raises FitFailedError with the trainer's own words, or its last lines when it crashed.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -56,7 +63,10 @@ def run_fit(
     with (
         log.open("a", encoding="utf-8") as errors,
         subprocess.Popen(
-            fit_command(dataset, settings, run_dir=run_dir, name=name, base=base),
+            [
+                *fit_command(dataset, settings, run_dir=run_dir, name=name, base=base),
+                *("--split", split, "--mlflow", mlflow),
+            ],
             stdout=subprocess.PIPE,
             stderr=errors,
             stdin=subprocess.DEVNULL,
@@ -77,9 +87,22 @@ def run_fit(
             elif event.get("event") == "error":
                 fault = event
     if process.returncode != 0 or not answer:
+        if process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
+            last.append(
+                "it was killed from outside, most likely by the system for want of memory: choose "
+                "a smaller batch_size or image_size"
+            )
         words = str(fault.get("message") or " / ".join(last) or f"exit code {process.returncode}")
         raise FitFailedError(str(fault.get("kind", "crash")), words, log)
-    return Fitted(Path(answer["bundle"]), float(answer.get("seconds", 0.0)))
+    return Fitted(
+        Path(answer["bundle"]), float(answer.get("seconds", 0.0)), answer.get("evaluation")
+    )
+
+
+def fit_settings_of(settings: TrainerSection) -> FitConfig:
+    """Give the section as the trainer reads it; trainer's ConfigError lists every fault."""
+    values = settings.model_dump(exclude_none=True, exclude={"warm_start", "min_frames"})
+    return fit_config(values)
 
 
 def fit_environment() -> dict[str, str]:
@@ -97,7 +120,7 @@ def fit_command(
     dataset: Path, settings: TrainerSection, *, run_dir: Path, name: str, base: Path | None
 ) -> list[str]:
     """Give the command line; what is not set is left to the backend."""
-    command = [sys.executable, "-m", "trainer", "fit", "--json", "--split", "none"]
+    command = [sys.executable, "-m", "trainer", "fit", "--json"]
     given = {
         "--data": dataset,
         "--out": run_dir,
@@ -110,6 +133,13 @@ def fit_command(
         "--time-limit": settings.time_limit,
         "--base": base,
         "--device": settings.device,
+        "--schedule": settings.schedule,
+        "--gamma": settings.gamma,
+        "--milestones": ",".join(map(str, settings.milestones)) or None,
+        "--regions-per-image": settings.regions_per_image,
+        "--evaluation-period": settings.evaluation_period,
+        "--early-stopping": settings.early_stopping,
+        "--precision": settings.precision,
     }
     for option, value in given.items():
         if value is not None:

@@ -65,6 +65,7 @@ def fit_step(parts: Parts, number: int, answers: Answers) -> Answer:
             name=f"{parts.key} round {number}",
             base=champion.path if warm and champion else parts.config.trainer.base,
             report=parts.report,
+            mlflow=parts.registry.tracking_uri,
         )
     except FitFailedError as failure:
         if failure.kind not in NOT_ENOUGH:
