@@ -9,6 +9,7 @@ import numpy as np
 from active_learning.aggregate import frame_values
 from active_learning.class_need import object_weights
 from active_learning.cold_start import probcover, typiclust
+from active_learning.crowding import crowd_factor
 from active_learning.distances import Float32Array, Space, squared_distances
 from active_learning.errors import EmptyPoolError, InvalidPoolError
 from active_learning.k_center import k_center
@@ -17,7 +18,7 @@ from active_learning.limits import Limits
 from active_learning.measures import MEASURES
 from active_learning.ordering import content_rank, top_rows
 from active_learning.picks import Context, Picks
-from active_learning.pool import FloatArray, IntArray, Pool, Selection
+from active_learning.pool import FloatArray, IntArray, Objects, Pool, Selection
 from active_learning.reasons import reasons
 from active_learning.selectors import (
     Choice,
@@ -48,7 +49,8 @@ class QueryStrategy:
     measure: a name of MEASURES; "scores" reads Pool.scores; None makes all frames equal.
     aggregation, k, empty_place: see `aggregate.frame_values`.
     candidates: a diverse selector sees only the best candidates * budget frames (at least 50),
-        or all of them when None. cap_per_group, near_duplicate: see `limits.Limits`.
+        or all of them when None. crowding: see `crowding.crowd_factor`.
+    cap_per_group, near_duplicate: see `limits.Limits`.
     """
 
     name: str
@@ -58,6 +60,7 @@ class QueryStrategy:
     k: int = 3
     empty_place: float = 0.0
     candidates: float | None = None
+    crowding: float | None = None
     cap_per_group: int | None = None
     near_duplicate: float | None = None
     context: Context = field(default_factory=Context)
@@ -150,15 +153,24 @@ class QueryStrategy:
                 f"{self.name} reads candidate objects and the pool has none: predict the pool "
                 "first, or choose a cold-start strategy such as typiclust"
             )
-        need = self.context.class_need
         return frame_values(
             MEASURES[self.measure](pool.objects),
             pool.objects.offsets,
             aggregation=self.aggregation,
             k=self.k,
             empty_place=self.empty_place,
-            weights=None if need is None else object_weights(pool.objects, need),
+            weights=self._weights(pool.objects),
         )
+
+    def _weights(self, objects: Objects) -> FloatArray | None:
+        """Return (M,) factor of each object: the need of its class, the crowd it stands in."""
+        need = self.context.class_need
+        weights = None if need is None else object_weights(objects, need)
+        if self.crowding is None:
+            return weights
+        factor = crowd_factor(objects, strength=self.crowding)
+        crowd = np.repeat(factor, np.diff(objects.offsets))
+        return crowd if weights is None else weights * crowd
 
     def _space(self, pool: Pool) -> Space | None:
         wanted = self.selector in DIVERSE or self.near_duplicate is not None

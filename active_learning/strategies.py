@@ -21,9 +21,9 @@ def _table() -> dict[str, Strategy]:
         QueryStrategy("weighted_random", "weighted_random", "entropy"),
         QueryStrategy("uncertainty_k_center", "k_center", "entropy"),
         QueryStrategy("badge", "k_means_pp", "entropy"),
-        # Summed, as PPAL does: a frame that teaches ten doubtful objects saves more frames than one
-        # that teaches three. Its cost is for `gain_per_second` to weigh.
-        QueryStrategy("uncertainty_diversity", "k_means_pp", "entropy", "sum", candidates=4.0),
+        QueryStrategy(
+            "uncertainty_diversity", "k_means_pp", "entropy", candidates=4.0, crowding=0.5
+        ),
         QueryStrategy("disagreement", "top_k", "disagreement"),
         QueryStrategy("disagreement_diversity", "k_means_pp", "disagreement", candidates=4.0),
         QueryStrategy("likely_misses", "top_k", "likely_miss", "sum"),

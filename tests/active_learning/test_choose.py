@@ -12,6 +12,7 @@ from active_learning import strategies
 from active_learning.choose import SelectionSettings, choose
 from active_learning.control import control_size, estimate
 from active_learning.cost import CostModel
+from active_learning.crowding import crowd_factor
 from active_learning.errors import EmptyPoolError, InvalidPoolError, UnknownStrategyError
 from active_learning.pool import Objects, Pool, ProjectState, Selection
 from tests.contract.test_strategies import make_pool
@@ -119,8 +120,21 @@ def test_the_default_prefers_many_doubtful_objects_to_one():
     )
 
     found = batch(pool, 10)
+    flat = batch(pool, 10, settings=replace(NO_CONTROL, crowding=0.0))
 
     assert all(int(i.split("-")[1]) % 2 for i in found.ids)
+    assert not all(int(i.split("-")[1]) % 2 for i in flat.ids)
+
+
+def test_faint_candidates_are_no_crowd():
+    """By hand: (1 + objects from 0.3) ** strength; a hundred faint ones count for nothing."""
+    rows = np.concatenate([[[0.9, 0.1], [0.1, 0.3]], np.full((100, 2), 0.29)])
+    objects = Objects(np.array([0, 2, 102, 102]), rows)
+
+    assert crowd_factor(objects, strength=0.5) == pytest.approx([3**0.5, 1, 1])
+    assert crowd_factor(objects, strength=0) == pytest.approx([1, 1, 1])
+    with pytest.raises(InvalidPoolError, match="crowding must be 0 or more"):
+        crowd_factor(objects, strength=-1)
 
 
 def test_every_frame_is_equally_likely_to_be_control():
