@@ -50,7 +50,8 @@ def interval(gains: NDArray[np.float64], confidence: float, *, units: int) -> tu
     # Student's t by Cornish-Fisher (Abramowitz and Stegun 26.7.5).
     t = z + (z**3 + z) / (4 * dof) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * dof**2)
     tail = NormalDist().cdf(-math.sqrt(units / dof) * t)
-    low, high = np.quantile(gains, [tail, 1 - tail])
+    # Weibull's positions, k / (n + 1): numpy's own are too narrow, 5.6 % for 5 % at 150 resamples.
+    low, high = np.quantile(gains, [tail, 1 - tail], method="weibull")
     return float(low), float(high)
 
 

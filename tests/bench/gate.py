@@ -27,13 +27,14 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--data", help="not read: the models are drawn")
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--resamples", type=int, default=150)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=[*CASES])
     given = parser.parse_args(arguments)
     settings = GateSettings(resamples=given.resamples)
     worth = points()
     note = "the true gap of worse and better"
     write("training", [Figure("gate_points", 100 * worth, "AP points", note=note)])
-    for frames, (case, skill) in itertools.product(FRAMES, CASES.items()):
-        ours, theirs = rates(frames, skill, settings, given.trials)
+    for frames, case in itertools.product(FRAMES, given.cases):
+        ours, theirs = rates(frames, CASES[case], settings, given.trials)
         if case == "better":
             name, ours, theirs = f"gate_false_refusal/{frames}", 1 - ours, 1 - theirs
         else:
