@@ -24,6 +24,7 @@ from active_learning.errors import ActiveLearningError
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.errors import BridgeError, NothingToDoError
 from cvat_bridge.mistakes_cli import mistakes
+from cvat_bridge.serving_cli import add_serving_commands
 from cvat_bridge.train_cli import train
 from serverless.errors import FunctionError
 from trainer.errors import TrainerError
@@ -255,6 +256,7 @@ def sandbox(
 
 app.command()(train)
 app.command()(mistakes)
+add_serving_commands(app)
 
 
 def _answer(content: dict[str, Any], as_json: bool, text: str) -> None:

@@ -14,7 +14,8 @@ from cvat_bridge.round.deciding import settle
 from cvat_bridge.round.fitting import FitFailedError, run_fit
 from cvat_bridge.round.micro_model import learn_interactor
 from cvat_bridge.round.parts import Parts
-from cvat_bridge.round.publishing import LABEL_IDS, publish_champion
+from cvat_bridge.round.publishing import LABEL_IDS
+from cvat_bridge.round.serving import serve_champion
 from cvat_bridge.round.workflow import Answer, Answers
 from trainer.bundle import read_bundle
 from trainer.dataset import load_dataset
@@ -125,14 +126,7 @@ def decide_step(parts: Parts, number: int, answers: Answers) -> Answer:
         if promoted:
             champion = parts.registry.promote(parts.key, fitted["version"], reasons=reasons)
     if champion is not None:
-        host = parts.config.function_host
-        publish_champion(
-            host.store or parts.home.functions,
-            function_id=host.function_id,
-            name=host.name or f"{parts.gateway.project(parts.config.project_id).name} champion",
-            champion=champion,
-            labels=parts.labels(),
-        )
+        serve_champion(parts.gateway, parts.config, parts.home, champion)
     return parts.note(
         number,
         promoted=promoted,

@@ -13,6 +13,7 @@ from cvat_bridge.gateway import Gateway, Label
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.progress import Report, quiet
+from cvat_bridge.round.serving import project_key
 from cvat_bridge.round.workflow import Answer
 from cvat_bridge.settings import RoundSettings
 from trainer.registry import Registry
@@ -34,7 +35,7 @@ class Parts:
     @property
     def key(self) -> str:
         """The name of this project's models in the registry."""
-        return f"project-{self.config.project_id}"
+        return project_key(self.config.project_id)
 
     def gather(self) -> Facts:
         """Read CVAT and the ledger afresh: the facts of this moment."""

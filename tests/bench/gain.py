@@ -27,7 +27,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 SETS = ("raccoon_det", "bccd_det")
 
 
-def main(arguments: Sequence[str] = ()) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Learn the bases and both models of each set, and write the gains."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.gain", description=__doc__)
     parser.add_argument("--data", type=Path, default=SHARED, help="folder of sets in COCO form")

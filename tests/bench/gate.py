@@ -21,7 +21,7 @@ TWO_POINTS = 0.06  # of skill; `points` below says what it truly is
 CASES = {"equal": 0.0, "worse": -TWO_POINTS, "better": TWO_POINTS}
 
 
-def main(arguments: Sequence[str] = ()) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Draw pairs of models, let the gate judge them, and count its errors."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.gate", description=__doc__)
     parser.add_argument("--data", help="not read: the models are drawn")
