@@ -4,6 +4,7 @@ TrainerError
 ├── ConfigError    settings that cannot be used; lists every fault
 ├── DatasetError   a dataset that cannot be read (file, row, reason)
 ├── BundleError    a bundle that is not what its card says (path, expected, found)
+├── ModelFileError  a file of weights that is not taken in (path, reason, what to do)
 ├── ImageError     bytes that are not an image we can decode
 ├── PromptError    clicks of an annotator that mean nothing
 ├── ComparisonError  two evaluations that do not speak of the same frames
@@ -43,6 +44,14 @@ class BundleError(TrainerError):
     def __init__(self, path: Path | str, expected: str, found: str) -> None:
         self.path, self.expected, self.found = Path(path), expected, found
         super().__init__(f"{path}: expected {expected}, found {found}")
+
+
+class ModelFileError(TrainerError):
+    """A file of weights that is not taken in."""
+
+    def __init__(self, path: Path | str, reason: str, advice: str = "") -> None:
+        self.path, self.reason, self.advice = Path(path), reason, advice
+        super().__init__(f"{path}: {reason}" + (f". {advice}" if advice else ""))
 
 
 class ImageError(TrainerError, ValueError):

@@ -20,6 +20,7 @@ ENGINES: dict[str, str] = {
     "centernet": "trainer.engines.centernet:load",
     "extreme_points": "trainer.engines.extreme_points:load",
     "sam": "trainer.backends.sam.engine:load",
+    "generic_onnx": "trainer.engines.generic_onnx:load",
     "yolo": "trainer.engines.yolo:load",
 }
 

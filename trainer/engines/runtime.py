@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +32,14 @@ def open_session(path: Path, *, threads: int | None = None) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except (faults.InvalidProtobuf, faults.Fail, faults.InvalidGraph, faults.NoSuchFile) as error:
         raise BundleError(path, "an ONNX file that ONNX Runtime can run", str(error)) from error
+
+
+def run(session: Any, given: Mapping[str, Any], path: Path) -> list[Any]:
+    """Run a session once to learn what it answers; BundleError when it takes no such input."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as faults
+
+    try:
+        return list(session.run(None, dict(given)))
+    except (faults.InvalidArgument, faults.Fail, faults.RuntimeException) as error:
+        wanted = ", ".join(f"{name} {v.dtype} {v.shape}" for name, v in given.items())
+        raise BundleError(path, f"a network that takes {wanted}", str(error)) from error

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainer.bundle import Bundle
 from trainer.detections import Detections, Mask
-from trainer.engines.runtime import open_session
+from trainer.engines.runtime import open_session, run
 from trainer.errors import BundleError
 from trainer.images import RGBImage
 from trainer.labels import LabelMap
@@ -44,6 +44,7 @@ class YoloDetector:
 
     one_to_one: each object has one anchor, so nothing is suppressed and corners are given.
     chosen: the network chose by itself, and knows no other class than the winner.
+    batch: the images it takes at once, no fewer and no more; None for any number.
     """
 
     labels: LabelMap
@@ -52,11 +53,23 @@ class YoloDetector:
     chosen: bool
     iou: float
     session: Any
+    batch: int | None = None
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
         """Answer every image; probabilities are the sigmoid of every class at the object."""
         if not images:
             return []
+        if self.batch is not None and len(images) != self.batch:
+            size = self.batch
+            empty = np.zeros((1, 1, 3), np.uint8)
+            parts = [[*images[n : n + size]] for n in range(0, len(images), size)]
+            return [
+                found
+                for part in parts
+                for found in self.detect(
+                    [*part, *[empty] * (size - len(part))], min_score=min_score
+                )[: len(part)]
+            ]
         fitted = [letterbox(image, self.input_size) for image in images]
         batch = np.stack([pixels for pixels, _ in fitted]).transpose(0, 3, 1, 2)
         names = [output.name for output in self.session.get_outputs()]
@@ -113,8 +126,10 @@ def load(bundle: Bundle, *, threads: int | None = None) -> YoloDetector:
     card = bundle.card
     session = open_session(bundle.file("model.onnx"), threads=threads)
     # The file does not always state its shapes; one empty frame tells them.
-    empty = np.zeros((1, 3, *card.input_size), np.float32)
-    answers = session.run(None, {session.get_inputs()[0].name: empty})
+    first = session.get_inputs()[0]
+    batch = first.shape[0] if isinstance(first.shape[0], int) else None
+    empty = np.zeros((batch or 1, 3, *card.input_size), np.float32)
+    answers = run(session, {first.name: empty}, bundle.path)
     names = [output.name for output in session.get_outputs()]
     shapes = [a.shape for name, a in zip(names, answers, strict=True) if name != "embedding"]
     extra = shapes[1][1] if len(shapes) > 1 else 0
@@ -134,6 +149,7 @@ def load(bundle: Bundle, *, threads: int | None = None) -> YoloDetector:
         chosen=not classic,
         iou=float(card.extra.get("iou", 0.7)),
         session=session,
+        batch=batch,
     )
 
 

@@ -1,0 +1,71 @@
+"""Weights that people bring → a bundle.
+
+A format is recognised by the content of the file, never by its name; IMPORTERS says who reads it.
+ONNX and zipped bundles hold no code and are read here. A pickle is scanned and then opened in a
+process of its own (see apart.py); what leaves that process is a bundle, which holds no code.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from trainer.bundle import Bundle, file_sha256
+from trainer.engines import load
+from trainer.errors import BundleError, ModelFileError
+from trainer.importing.recognise import recognise
+from trainer.importing.request import Request as Request  # noqa: PLC0414 part of this seam
+
+IMPORTERS: dict[str, str] = {
+    "bundle": "trainer.importing.bundles:from_folder",
+    "zip": "trainer.importing.bundles:from_zip",
+    "onnx": "trainer.importing.onnx_file:from_onnx",
+    "pickle": "trainer.importing.apart:from_pickle",
+}
+
+
+def import_model(request: Request, destination: Path) -> Bundle:
+    """Write the bundle of a file into the folder destination, and see it answer once.
+
+    Raises ModelFileError for a file that is not taken in, with the reason in plain words, and
+    ConfigError or BundleError for classes or a card that do not fit it.
+    """
+    path = request.path
+    form = recognise(path)
+    if request.sha256 and (path.is_dir() or file_sha256(path) != request.sha256.lower()):
+        found = "a folder, which has none" if path.is_dir() else file_sha256(path)
+        raise ModelFileError(
+            path,
+            f"expected sha256 {request.sha256.lower()}, found {found}",
+            "Fetch the file again, or ask who gave you the number",
+        )
+    module, _, attribute = IMPORTERS[form].partition(":")
+    importer = cast(
+        "Callable[[Request, Path], Bundle]", getattr(importlib.import_module(module), attribute)
+    )
+    bundle = importer(request, destination)
+    if bundle.card.task != "interactor":
+        try_out(bundle)
+    return bundle
+
+
+def try_out(bundle: Bundle) -> int:
+    """Let a detector answer one gray frame of noise and return how many objects it "saw".
+
+    Raises BundleError when it cannot be loaded or its answer makes no sense.
+    """
+    noise = np.random.default_rng(0).integers(0, 255, (*bundle.card.input_size, 3))
+    detector = load(bundle, threads=1)
+    try:
+        (found,) = detector.detect([noise.astype(np.uint8)], min_score=0.0)
+    except (ValueError, IndexError) as error:
+        raise BundleError(bundle.path, "an answer that makes sense", str(error)) from error
+    ids = {int(n) for n in found.class_ids}
+    if strange := sorted(n for n in ids if not 0 <= n < len(bundle.card.labels)):
+        there = f"class ids below {len(bundle.card.labels)}"
+        raise BundleError(bundle.path, there, ", ".join(map(str, strange[:5])))
+    return len(found)

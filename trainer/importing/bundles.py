@@ -1,0 +1,55 @@
+"""Bundles that somebody else wrote: a folder, or a zip of one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+from trainer.bundle import CARD, Bundle, read_bundle
+from trainer.engines import ENGINES
+from trainer.errors import BundleError, ConfigError, ModelFileError
+from trainer.importing.request import Request
+
+_MOST_FILES = 100
+_MOST_BYTES = 4 << 30  # of what a zip may grow to
+
+
+def from_folder(request: Request, destination: Path) -> Bundle:
+    """Copy a bundle's folder once its hashes are found right."""
+    found = read_bundle(request.path)
+    if request.labels is not None and request.labels != found.card.labels.names:
+        raise ConfigError(
+            [f"{request.path}: a bundle says its classes itself: {', '.join(found.card.labels)}"]
+        )
+    if found.card.engine not in ENGINES:
+        raise BundleError(request.path, f"an engine of {', '.join(ENGINES)}", found.card.engine)
+    destination.mkdir(parents=True)
+    for name in (CARD, *found.card.files):
+        shutil.copyfile(found.path / name, destination / name)
+    return read_bundle(destination, version=found.version)
+
+
+def from_zip(request: Request, destination: Path) -> Bundle:
+    """Unpack a zipped bundle; what lies outside of its one folder is refused."""
+    with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(request.path) as archive:
+        rows = [row for row in archive.infolist() if not row.is_dir()]
+        cards = [row.filename for row in rows if row.filename.rsplit("/", 1)[-1] == CARD]
+        if len(cards) != 1:
+            raise ModelFileError(request.path, f"expected one {CARD}, found {len(cards)}")
+        top = cards[0][: -len(CARD)]
+        size = sum(row.file_size for row in rows)
+        if size > _MOST_BYTES or len(rows) > _MOST_FILES:
+            raise ModelFileError(
+                request.path, f"unpacks to {size} bytes in {len(rows)} files, which is too much"
+            )
+        strange = [r.filename for r in rows if r.filename != top + Path(r.filename).name]
+        if strange:
+            raise ModelFileError(request.path, f"holds paths outside of the bundle: {strange[0]!r}")
+        for row in rows:
+            target = Path(scratch) / Path(row.filename).name
+            with archive.open(row) as source, target.open("wb") as file:
+                shutil.copyfileobj(source, file)
+        inner = Request(Path(scratch), request.name, request.labels)
+        return from_folder(inner, destination)

@@ -1,0 +1,37 @@
+"""The process in which a pickle is opened: `python -m trainer.importing.child REQUEST.json`.
+
+Its last line on stderr is the reason when it fails.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import sys
+from pathlib import Path
+
+from trainer.errors import TrainerError
+
+_CPU_SECONDS = 1200
+_FILE_BYTES = 4 << 30
+
+
+def main() -> int:
+    """Convert what the request names."""
+    asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    convert = importlib.import_module("trainer.backends.yolo.importing").convert
+    labels = None if asked["labels"] is None else tuple(asked["labels"])
+    try:
+        convert(Path(asked["file"]), Path(asked["out"]), name=asked["name"], labels=labels)
+    except TrainerError as error:
+        print(str(error).replace(asked["file"], asked["shown"]).replace("\n", " "), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

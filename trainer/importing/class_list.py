@@ -1,0 +1,67 @@
+"""Class names as people keep them: a text with one a line, or ultralytics' data.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import ConfigError
+from trainer.labels import LabelMap
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Return the names in order; ConfigError says what is wrong with the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read as a list of classes: {error}"]) from error
+    names = _of_yaml(path, text) if path.suffix in (".yaml", ".yml") else text.splitlines()
+    kept = tuple(name.strip() for name in names if name.strip())
+    if not kept:
+        raise ConfigError([f"{path}: names no class"])
+    try:
+        return LabelMap(kept).names
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {fault}" for fault in error.faults]) from error
+
+
+def fitting(path: Path, known: Sequence[str], given: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names given, or those known; ConfigError when there are more or fewer."""
+    if given is None:
+        return LabelMap(tuple(known)).names
+    if len(given) != len(known):
+        raise ConfigError(
+            [
+                f"{path}: the network has {len(known)} classes ({', '.join(known[:5])}"
+                f"{', …' if len(known) > 5 else ''}), the list names {len(given)}"
+            ]
+        )
+    return LabelMap(tuple(given)).names
+
+
+def of_mapping(path: Path, names: Any) -> tuple[str, ...]:
+    """Read {0: "a", 1: "b"} or ["a", "b"]; ConfigError for gaps and other forms."""
+    if isinstance(names, list):
+        return tuple(str(name) for name in names)
+    if isinstance(names, dict):
+        try:
+            by_id = {int(n): str(name) for n, name in names.items()}
+        except (TypeError, ValueError) as error:
+            raise ConfigError([f"{path}: class ids must be numbers: {error}"]) from error
+        if sorted(by_id) == list(range(len(by_id))):
+            return tuple(by_id[n] for n in range(len(by_id)))
+        raise ConfigError([f"{path}: class ids must run from 0 without gaps: {sorted(by_id)}"])
+    raise ConfigError([f"{path}: names must be a list or id: name, found {type(names).__name__}"])
+
+
+def _of_yaml(path: Path, text: str) -> Sequence[str]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path}: not YAML: {error}"]) from error
+    if not isinstance(content, dict) or "names" not in content:
+        raise ConfigError([f"{path}: expected a YAML with `names`, as ultralytics' data.yaml"])
+    return of_mapping(path, content["names"])

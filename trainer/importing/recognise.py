@@ -1,0 +1,59 @@
+"""Which kind of file it is, told by its content."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from trainer.bundle import CARD
+from trainer.errors import ModelFileError
+
+_KNOWN = (
+    "known are ultralytics .pt and .onnx, other .onnx with --card, and bundles (a folder or a zip)"
+)
+_PICKLE = b"\x80"  # protocol 2 and later begin so
+_PROTOBUF = b"\x08"  # the first field of every ONNX file: its IR version
+
+
+def recognise(path: Path) -> str:
+    """Return the key of IMPORTERS for a file; ModelFileError when it is no model we know."""
+    if path.is_dir():
+        if (path / CARD).is_file():
+            return "bundle"
+        raise ModelFileError(path, f"a folder without {CARD} is no bundle", _KNOWN.capitalize())
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except FileNotFoundError:
+        raise ModelFileError(path, "there is no such file") from None
+    except OSError as error:
+        raise ModelFileError(path, f"cannot be read: {error}") from error
+    if start.startswith(b"PK"):
+        return _zipped(path)
+    if start.startswith(_PICKLE):
+        return "pickle"
+    if start.startswith(_PROTOBUF):
+        return "onnx"
+    if start[8:9] == b"{":
+        raise ModelFileError(
+            path,
+            "safetensors hold weights alone, and no network that we know goes with them",
+            "Export it to ONNX and bring that",
+        )
+    found = "an empty file" if not start else f"a file that begins with {start[:8]!r}"
+    raise ModelFileError(path, f"not a model: {found}", _KNOWN.capitalize())
+
+
+def _zipped(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise ModelFileError(
+            path, f"truncated or broken ({error})", "Copy or fetch the file again"
+        ) from error
+    if any(name.rsplit("/", 1)[-1] == "data.pkl" for name in names):
+        return "pickle"
+    if any(name.rsplit("/", 1)[-1] == CARD for name in names):
+        return "zip"
+    raise ModelFileError(path, f"a zip with neither weights nor {CARD}", _KNOWN.capitalize())
