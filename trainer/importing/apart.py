@@ -29,10 +29,11 @@ _NAMESPACES = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--pi
 
 def from_pickle(request: Request, destination: Path) -> Bundle:
     """Scan, convert apart, and take over the bundle; see trainer.importing.import_model."""
-    scan(request.path)
     with tempfile.TemporaryDirectory(prefix="import-") as folder:
         scratch = Path(folder)
+        # What is scanned is what is opened, whoever writes to the file meanwhile.
         shutil.copyfile(request.path, scratch / "weights.pt")
+        scan(scratch / "weights.pt", shown=request.path)
         asked = {
             "file": str(scratch / "weights.pt"),
             "shown": str(request.path),

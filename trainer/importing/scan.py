@@ -12,50 +12,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trainer.errors import ModelFileError
+from trainer.importing.allowed import allowed
 
-# Packages whose classes make up networks. Of the others, single names.
-_PACKAGES = ("torch", "ultralytics", "torchvision")
-_NAMES = {
-    "builtins": {"set", "list", "dict", "int", "float", "bool", "slice", "tuple", "bytearray"},
-    "collections": {"OrderedDict", "defaultdict"},
-    "numpy": {"dtype", "ndarray"},
-    "numpy.core.multiarray": {"_reconstruct", "scalar"},
-    "numpy._core.multiarray": {"_reconstruct", "scalar"},
-    "_codecs": {"encode"},
-    "pathlib": {"Path", "PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath"},
-    "types": {"SimpleNamespace"},
-    "argparse": {"Namespace"},
-    "functools": {"partial"},
-}
-# Inside those packages too there are functions that run text, load files or start programs.
-_FORBIDDEN = (
-    "torch.hub",
-    "torch.utils.cpp_extension",
-    "torch.utils.data",
-    "torch.multiprocessing",
-    "torch.distributed",
-    "torch.jit",
-    "torch.package",
-    "torch.serialization",
-    "torch.storage._load_from_bytes",
-    "torch.load",
-    "torch.ops",
-    "torch._dynamo",
-    "torch._inductor",
-    "ultralytics.utils",
-    "ultralytics.hub",
-    "ultralytics.data",
-    "ultralytics.engine",
-    "ultralytics.cfg",
-)
-_ALLOWED_INSIDE = ("ultralytics.utils.IterableSimpleNamespace", "ultralytics.utils.loss")
+_MOST_BYTES = 256 << 20  # of one pickle inside; the tensors lie beside it
 _TEXTS = ("SHORT_BINUNICODE", "BINUNICODE", "UNICODE", "BINUNICODE8")
 
 
-def scan(path: Path) -> None:
-    """Raise ModelFileError when a pickle would run anything but the making of a network."""
+def scan(path: Path, *, shown: Path) -> None:
+    """Raise ModelFileError when a pickle would run anything but the making of a network.
+
+    shown: the file as people know it, of which path is a copy.
+    """
+    try:
+        _look(path)
+    except ModelFileError as error:
+        raise ModelFileError(shown, error.reason, error.advice) from error
+
+
+def _look(path: Path) -> None:
     _modelscan(path)
-    strange = sorted({name for name in globals_of(path) if not _allowed(name)})
+    strange = sorted({".".join(pair) for pair in globals_of(path) if not allowed(*pair)})
     if strange:
         raise ModelFileError(
             path,
@@ -64,18 +40,20 @@ def scan(path: Path) -> None:
         )
 
 
-def globals_of(path: Path) -> Iterator[str]:
-    """Give the dotted names that a file's pickles import; ModelFileError for what is no pickle."""
+def globals_of(path: Path) -> Iterator[tuple[str, str]]:
+    """Give (module, name) of all that a file's pickles fetch; ModelFileError for no pickle."""
     for place, content in _pickles(path):
         recent: list[str] = []
         try:
             for code, value, _ in pickletools.genops(content):
                 if code.name in ("GLOBAL", "INST"):
-                    yield str(value).replace(" ", ".")
+                    module, _, name = str(value).partition(" ")
+                    yield module, name
                 elif code.name == "STACK_GLOBAL":
                     # Its two names are texts put on the stack before; one that is fetched from
                     # the memo instead cannot be told apart, and so is refused.
-                    yield ".".join(recent[-2:]) if len(recent) >= 2 else "an unnamed function"
+                    yield (recent[-2], recent[-1]) if len(recent) >= 2 else ("", "an unnamed one")
+                    recent.clear()
                 elif code.name in _TEXTS:
                     recent.append(str(value))
                 elif code.name not in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
@@ -94,9 +72,17 @@ def _pickles(path: Path) -> Iterator[tuple[str, bytes]]:
             "Load and save it again with a newer torch, or export it to ONNX",
         )
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith(".pkl"):
-                yield name, archive.read(name)
+        rows = archive.infolist()
+        # torch finds a file whatever its case, and readers differ in which of two they take.
+        names = [row.filename.lower() for row in rows]
+        if len(set(names)) < len(names):
+            raise ModelFileError(path, "refused: a zip that holds two files of one name")
+        for row in rows:
+            if not row.filename.lower().endswith(".pkl"):
+                continue
+            if row.file_size > _MOST_BYTES:
+                raise ModelFileError(path, f"refused: {row.filename} unpacks to {row.file_size} B")
+            yield row.filename, archive.read(row)
 
 
 def _modelscan(path: Path) -> None:
@@ -119,14 +105,3 @@ def _modelscan(path: Path) -> None:
     if found["errors"] or not found["summary"]["scanned"]["total_scanned"]:
         reason = found["errors"][:1] or "nothing in it could be scanned"
         raise ModelFileError(path, f"refused: {reason}", "Export it to ONNX and bring that")
-
-
-def _allowed(name: str) -> bool:
-    module, _, attribute = name.rpartition(".")
-    if any(name == rule or name.startswith(rule + ".") for rule in _ALLOWED_INSIDE):
-        return True
-    if any(name == rule or name.startswith(rule + ".") for rule in _FORBIDDEN):
-        return False
-    if module.split(".")[0] in _PACKAGES:
-        return True
-    return attribute in _NAMES.get(module, set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from trainer.backends.yolo.export import export
 from trainer.backends.yolo.offline import isolate
 from trainer.bundle import Bundle, file_sha256
 from trainer.errors import ConfigError, ModelFileError
+from trainer.importing import allowed
 from trainer.importing.class_list import fitting
 
 _KINDS = {"DetectionModel": "boxes", "SegmentationModel": "masks", "YOLOEModel": ""}
@@ -28,7 +30,9 @@ def convert(file: Path, destination: Path, *, name: str, labels: tuple[str, ...]
     from ultralytics.nn import tasks
 
     try:
-        content = torch.load(file, map_location="cpu", weights_only=False)
+        content = torch.load(file, map_location="cpu", weights_only=False, pickle_module=allowed)
+    except pickle.UnpicklingError as error:
+        raise ModelFileError(file, str(error)) from error
     except (RuntimeError, EOFError, AttributeError, ImportError, KeyError, TypeError) as error:
         raise ModelFileError(file, f"cannot be loaded: {error}") from error
     if not isinstance(content, dict) or (content.get("ema") or content.get("model")) is None:
