@@ -14,6 +14,7 @@ from trainer.console import explain
 from trainer.errors import ConfigError, TrainerError
 from trainer.fit_commands import add_fit_commands
 from trainer.model_commands import add_model_commands
+from trainer.snapshot_commands import snapshots
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False
@@ -22,6 +23,7 @@ app = typer.Typer(
 add_fit_commands(app)
 add_compare_commands(app)
 add_model_commands(app)
+app.add_typer(snapshots, name="snapshot")
 
 
 def main() -> None:

@@ -31,7 +31,8 @@ def write_snapshot(
 
     images: frames with their objects. sources: file_name → image file, which is linked (copied
     where the file system cannot link). manifest: the caller's keys; added to them are the
-    fingerprint, labels, and a row an image with file_name, sha256, split, group and extra.
+    fingerprint, labels, sha256 of the annotations, and a row an image with file_name, sha256,
+    split, group and extra.
     Nothing is left behind when it fails. Raises DatasetError as load_dataset does.
     """
     parent.mkdir(parents=True, exist_ok=True)
@@ -62,9 +63,9 @@ def write_dataset(
         raise DatasetError(folder, "", "is not empty; a dataset goes into a new folder")
     (folder / "images").mkdir(parents=True)
     for image in images:
-        _link(folder, image, sources)
+        _place(folder, image, sources)
     coco = _coco(labels, images)
-    (folder / ANNOTATIONS).write_text(json.dumps(coco), encoding="utf-8")
+    write_json(folder / ANNOTATIONS, coco)
     dataset = load_dataset(folder)
     rows = [
         {
@@ -78,8 +79,13 @@ def write_dataset(
     ]
     (folder / MANIFEST).write_text(
         json.dumps(
-            {**(manifest or {}), "fingerprint": dataset.fingerprint, "labels": list(labels)}
-            | {"images": rows},
+            {
+                **(manifest or {}),
+                "fingerprint": dataset.fingerprint,
+                "labels": list(labels),
+                "annotations_sha256": file_sha256(folder / ANNOTATIONS),
+                "images": rows,
+            },
             indent=1,
         ),
         encoding="utf-8",
@@ -87,16 +93,25 @@ def write_dataset(
     return dataset
 
 
-def _link(folder: Path, image: AnnotatedImage, sources: Mapping[str, Path]) -> None:
-    source = sources.get(image.file_name)
-    if source is None or not source.is_file():
-        raise DatasetError(folder, f"image {image.file_name}", f"no file to link: {source}")
-    target = folder / "images" / image.file_name
+def link(source: Path, target: Path) -> None:
+    """Link a file (or copy it, where the file system cannot link), making its folder."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source.resolve(), target)
     except OSError:  # another file system, or one without links
         shutil.copyfile(source, target)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values as JSON."""
+    path.write_text(json.dumps(values), encoding="utf-8")
+
+
+def _place(folder: Path, image: AnnotatedImage, sources: Mapping[str, Path]) -> None:
+    source = sources.get(image.file_name)
+    if source is None or not source.is_file():
+        raise DatasetError(folder, f"image {image.file_name}", f"no file to link: {source}")
+    link(source, folder / "images" / image.file_name)
 
 
 def _coco(labels: LabelMap, images: Sequence[AnnotatedImage]) -> dict[str, Any]:
