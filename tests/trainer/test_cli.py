@@ -196,7 +196,7 @@ def test_evaluate_compare_and_show_speak_json(finished, data):
     compared = trainer(
         "compare", bundle, bundle, "--data", str(data), "--split", "holdout", "--json"
     )
-    shown = trainer("show", bundle)
+    shown = trainer("show", bundle, "--json")
 
     assert json.loads(measured.stdout)["ap"] == finished[1][-1]["evaluation"]["ap"]
     decision = json.loads(compared.stdout)

@@ -19,6 +19,7 @@ from trainer.backends.centernet.settings import Settings, read_settings
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.looking import judge
 from trainer.backends.learning.loop import Lesson, Loop, Tuning
+from trainer.backends.learning.memory import check_kept
 from trainer.backends.learning.state import plain, room_for
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig, Progress
@@ -67,6 +68,7 @@ def fit(
             save_checkpoint(path, weights, {**said, **loop.meta})
 
     if not loop.ended:
+        check_kept(config.backend, len(images), config.image_size)
         frames = read_frames(
             dataset,
             images,

@@ -11,6 +11,7 @@ from trainer.backends.extreme_points.clicking import Variation
 from trainer.backends.extreme_points.network import STRIDE
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
+from trainer.fit_checks import shared_faults
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,17 @@ def read_settings(config: FitConfig) -> Settings:
     faults += [fault for name, value in values.items() if (fault := _fault(name, value))]
     if not faults:
         faults += _ranges(config, Settings(**values))
+    faults += shared_faults(config, precisions=("fp32",))
+    faults += [
+        f"extreme_points has no {name}: leave it out"
+        for name, set_ in (
+            ("early_stopping", bool(config.early_stopping)),
+            ("evaluation_period", bool(config.evaluation_period)),
+            (f"schedule={config.schedule}", config.schedule == "step"),
+            (f"schedule={config.schedule}", config.schedule == "constant"),
+        )
+        if set_
+    ]
     if faults:
         raise ConfigError(faults)
     return Settings(**values)
@@ -110,16 +122,10 @@ def _ranges(config: FitConfig, settings: Settings) -> list[str]:
     height, width = config.image_size
     shares = ("ema", "warmup", "grow", "composed", "steady", "boxes", "blind", "corrected")
     checks = [
-        (config.epochs >= 1, f"epochs must be 1 or more: {config.epochs}"),
         (config.batch_size >= 2, f"batch_size must be 2 or more: {config.batch_size}"),
-        (config.learning_rate > 0, f"learning_rate must be above 0: {config.learning_rate}"),
         (
             height == width and height >= 32 and height % STRIDE == 0,
             f"image_size must be square, a multiple of {STRIDE} from 32 on: {config.image_size}",
-        ),
-        (
-            config.time_limit is None or config.time_limit > 0,
-            f"time_limit must be above 0: {config.time_limit}",
         ),
         (
             settings.steps is None or settings.steps >= 1,

@@ -76,6 +76,18 @@ def _left_to_us() -> int:
     return 1 << 62 if limit == "max" else max(0, int(limit) - used)
 
 
+def check_kept(who: str, count: int, image_size: tuple[int, int]) -> None:
+    """Refuse to keep more images in memory, decoded at the network's size, than it holds."""
+    height, width = image_size
+    need, free = count * height * width * 3, free_bytes(torch.device("cpu"))
+    if need > _SHARE * free:
+        raise TrainingError(
+            who,
+            f"{count} images of {height}x{width} take {need >> 20} MiB of memory, {free >> 20} MiB "
+            "are free: choose a smaller image_size",
+        )
+
+
 @contextmanager
 def recorded(who: str, *, batch: int, image_size: tuple[int, int]) -> Iterator[None]:
     """Turn running out of memory into TrainingError with what to change."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,8 +44,10 @@ def key_of(dataset: Dataset, config: FitConfig) -> dict[str, str]:
 def save_state(run_dir: Path, key: Mapping[str, str], values: Mapping[str, Any], who: str) -> None:
     """Write the state of a fit. Raises TrainingError when the disk is full."""
     part = run_dir / f"{STATE}.part"
+    written = io.BytesIO()  # torch's own writer hides that a disk is full
+    torch.save({"key": dict(key), **values}, written)
     with room_for(part, who):
-        torch.save({"key": dict(key), **values}, part)
+        part.write_bytes(written.getbuffer())
         part.replace(run_dir / STATE)
 
 
@@ -69,11 +72,9 @@ def room_for(part: Path, who: str) -> Iterator[None]:
     """Turn a full disk into TrainingError, and take the unfinished file away."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
-        # torch's own writer says only that writing failed.
-        full = getattr(error, "errno", None) in _FULL or "failed writing file" in str(error)
+    except OSError as error:
         part.unlink(missing_ok=True)
-        if not full:
+        if error.errno not in _FULL:
             raise
         raise TrainingError(
             who,

@@ -10,7 +10,7 @@ from typing import Any
 
 from trainer.backends.learning.memory import recorded
 from trainer.backends.learning.schedule import stepped
-from trainer.backends.learning.state import STATE, STOP
+from trainer.backends.learning.state import STATE, STOP, room_for
 from trainer.backends.yolo.capacity import fitting_batch
 from trainer.backends.yolo.checkpoint import base_weights, save_checkpoint
 from trainer.backends.yolo.layout import lay_out
@@ -122,7 +122,10 @@ def _train(
     if config.schedule == "step":
         kind = stepping(kind, config)
     try:
-        with recorded("yolo", batch=batch, image_size=config.image_size):
+        with (
+            room_for(state.with_suffix(".part"), "yolo"),
+            recorded("yolo", batch=batch, image_size=config.image_size),
+        ):
             trainer: Any = kind(overrides=overrides)
             for event, callback in watch.callbacks().items():
                 trainer.add_callback(event, callback)
