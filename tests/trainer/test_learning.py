@@ -119,7 +119,8 @@ def test_figures_and_pictures_are_in_mlflow_and_in_the_event_stream(data, tmp_pa
     config = dataclasses.replace(TINY, evaluation_period=5)
     tracker = tracker_of(None, out, config, "shapes")
     outcome = run_fit(data, config, out, name="shapes", report=lambda _: None, tracker=tracker)
-    client = mlflow.MlflowClient(f"sqlite:///{out.parent / 'mlflow.db'}")
+    store = f"sqlite:///{out.parent / 'mlflow.db'}"
+    client = mlflow.MlflowClient(store, store)  # or it makes one where we stand
     (run,) = client.search_runs([client.get_experiment_by_name("shapes").experiment_id])
     told = read_events(out)
 

@@ -131,7 +131,7 @@ class _Run:
                     break
                 batch = drawn.result()
                 drawn = self._draw(ahead, things, self.step + 1)
-                rate = self._rate(self._done())
+                rate = self._rate(self._done(self.step))
                 figures = self._take_step(batch, rate)
                 self.step += 1
                 # A process that was put to sleep has not learnt meanwhile.
@@ -161,16 +161,19 @@ class _Run:
         }
         save_checkpoint(self.run_dir / CHECKPOINT, self.average, meta)
 
-    def _done(self) -> float:
+    def _done(self, step: int) -> float:
         # The schedule ends where the fit ends, by steps or by time, whichever is nearer.
-        done, limit = self.step / self.total, self.config.time_limit
+        done, limit = step / self.total, self.config.time_limit
         return done if limit is None else max(done, min(1.0, self.seconds / limit))
 
     def _draw(
         self, ahead: ThreadPoolExecutor, things: Things, step: int
     ) -> Future[tuple[list[Sample], Tensor, Tensor]]:
         first = self.settings.first_size
-        size = first if first and self._done() < self.settings.grow else self.config.image_size[0]
+        # By the step that is drawn, not the one at work: a fit gone on with draws the same.
+        size = (
+            first if first and self._done(step) < self.settings.grow else self.config.image_size[0]
+        )
         count = self.config.batch_size
 
         def work() -> tuple[list[Sample], Tensor, Tensor]:
