@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,4 +111,4 @@ def _figure(
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
