@@ -60,7 +60,8 @@ def gain(
     settings = FitConfig("centernet", image_size=(144, 192), extra={"steps": given.base_steps})
     base = run_fit(broad.path, settings, folder / "base", split="none", report=lambda _: None)
     zero = evaluate(load(base.bundle), narrow, split="test").ap or 0.0
-    tuned, scratch = [], []
+    tuned: list[float] = []
+    scratch: list[float] = []
     for seed in range(given.seeds):
         for start, reached in ((base.bundle.path, tuned), (None, scratch)):
             config = replace(settings, base=start, seed=seed, extra={"steps": given.steps})
