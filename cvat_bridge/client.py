@@ -189,10 +189,21 @@ class CvatClient:
         return job_annotations.read(self._net, job_id)
 
     def create_annotations(
-        self, job_id: int, *, shapes: Sequence[RawShape] = (), tags: Sequence[RawShape] = ()
+        self,
+        job_id: int,
+        *,
+        shapes: Sequence[RawShape] = (),
+        tags: Sequence[RawShape] = (),
+        known: JobAnnotations | None = None,
     ) -> Written:
-        scores = self.capabilities().score
-        return job_annotations.create(self._net, job_id, shapes=shapes, tags=tags, scores=scores)
+        return job_annotations.create(
+            self._net,
+            job_id,
+            shapes=shapes,
+            tags=tags,
+            scores=self.capabilities().score,
+            known=known,
+        )
 
     def delete_annotations(self, job_id: int, shapes: Sequence[RawShape]) -> None:
         job_annotations.delete(self._net, job_id, shapes)

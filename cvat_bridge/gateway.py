@@ -301,13 +301,19 @@ class Gateway(Protocol):
         ...
 
     def create_annotations(
-        self, job_id: int, *, shapes: Sequence[RawShape] = (), tags: Sequence[RawShape] = ()
+        self,
+        job_id: int,
+        *,
+        shapes: Sequence[RawShape] = (),
+        tags: Sequence[RawShape] = (),
+        known: JobAnnotations | None = None,
     ) -> Written:
         """Append to a job, without doubling when repeated.
 
         Objects equal to one that the job already holds (frame, label, type, points, source) are
         not written again; theirs is what comes back, one for each object given and in that
-        order. Written in bounded pieces.
+        order. Written in bounded pieces. known: what the job holds on these frames, where the
+        caller knows it; saves reading the whole job before each of many calls.
         """
         ...
 

@@ -16,6 +16,7 @@ from typing import Any
 from typing_extensions import Self
 
 from cvat_bridge.ledger.records import (
+    AnnotatedFrame,
     Correction,
     Decision,
     FrameFacts,
@@ -54,6 +55,9 @@ class Ledger:
         self._provenance = Table(file, "provenance", Provenance)
         self._proposals = Table(file, "proposals", Proposal, lists=["points"])
         self._preannotated = Table(file, "preannotated", PreAnnotatedJob)
+        self._annotated = Table(
+            file, "annotated", AnnotatedFrame, objects=["reach"], lists=["pending"]
+        )
         self._corrections = Table(file, "corrections", Correction)
         self._rounds = Table(file, "rounds", Round, lists=["reasons"], objects=["figures"])
         self._decisions = Table(
@@ -174,6 +178,15 @@ class Ledger:
     def preannotated(self) -> dict[int, PreAnnotatedJob]:
         """Give the jobs that pre-annotation is done with, by id, each with its last round."""
         return {row.job_id: row for row in self._preannotated.rows(order="job_id")}
+
+    def save_annotated(self, rows: Iterable[AnnotatedFrame]) -> None:
+        """Record what `annotate` did, or is about to do, with frames of jobs."""
+        self._annotated.put(rows)
+
+    def annotated(self, job_id: int, model: str) -> dict[int, AnnotatedFrame]:
+        """Give what `annotate` did with a job's frames for a model, by frame."""
+        rows = self._annotated.rows(order="frame", job_id=job_id)
+        return {row.frame: row for row in rows if row.model == model}
 
     def set_corrections(self, job_id: int, rows: Sequence[Correction]) -> None:
         """Replace what people did to the pre-annotations of a job."""

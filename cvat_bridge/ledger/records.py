@@ -147,6 +147,22 @@ class PreAnnotatedJob:
 
 
 @dataclass(frozen=True)
+class AnnotatedFrame:
+    """A frame of a job that `annotate` is done with, for one model.
+
+    reach: CVAT label id (as text) → the score from which its objects were written. objects: how
+    many were. pending: shapes that are on their way; empty once CVAT is known to hold them.
+    """
+
+    job_id: int
+    frame: int
+    model: str
+    reach: Mapping[str, float]
+    objects: int
+    pending: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
 class Correction:
     """What people did to one proposal, or one object they added (proposed_label "").
 

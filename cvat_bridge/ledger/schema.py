@@ -69,6 +69,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX provenance_by_round ON provenance (round)",
         "CREATE INDEX proposals_by_job ON proposals (job_id)",
     ),
+    (
+        """CREATE TABLE annotated (
+            job_id INTEGER NOT NULL, frame INTEGER NOT NULL, model TEXT NOT NULL,
+            reach TEXT NOT NULL, objects INTEGER NOT NULL, pending TEXT NOT NULL,
+            PRIMARY KEY (job_id, frame, model))""",
+    ),
 )
 
 

@@ -32,11 +32,12 @@ def create(
     shapes: Sequence[RawShape],
     tags: Sequence[RawShape],
     scores: bool,
+    known: JobAnnotations | None = None,
 ) -> Written:
     """Append what the job does not hold yet.
 
     After a failure that leaves open whether CVAT wrote, the job is read again and only what is
-    still missing is sent. scores: whether this server keeps them.
+    still missing is sent. scores: whether this server keeps them. known: what it holds.
     """
     if not shapes and not tags:
         return Written()
@@ -45,7 +46,8 @@ def create(
     with bounded(net.patience) as deadline:
         attempt = 0
         while True:
-            held = read(net, job_id)
+            held = read(net, job_id) if known is None else known
+            known = None  # good for the first try alone
             missing = (
                 missing_shapes(sent_shapes, held.shapes),
                 missing_tags(sent_tags, held.tags),

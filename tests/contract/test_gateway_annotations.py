@@ -91,6 +91,21 @@ def test_writing_again_doubles_nothing(stage: Stage, job: Job, label_ids: dict[s
     assert after.tags[0]["id"] == before.tags[0]["id"]
 
 
+def test_what_the_caller_knows_is_not_written_again(
+    stage: Stage, job: Job, label_ids: dict[str, int]
+):
+    """With `known` the job need not be read: what is in it is not doubled, the rest is added."""
+    first, second = a_shape(label_ids), a_shape(label_ids, "ring")
+    stage.gateway.create_annotations(job.id, shapes=[first])
+    known = stage.gateway.annotations(job.id)
+
+    written = stage.gateway.create_annotations(job.id, shapes=[first, second], known=known)
+
+    held = stage.gateway.annotations(job.id).shapes
+    assert [one["id"] for one in written.shapes] == [one["id"] for one in held]
+    assert [one["type"] for one in held] == ["rectangle", "ellipse"]
+
+
 def test_a_persons_shape_in_the_same_place_is_another_one(
     stage: Stage, job: Job, label_ids: dict[str, int]
 ):

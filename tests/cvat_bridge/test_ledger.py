@@ -8,6 +8,7 @@ import pytest
 from cvat_bridge.errors import LedgerError
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import (
+    AnnotatedFrame,
     Correction,
     Decision,
     FrameFacts,
@@ -184,3 +185,17 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path):
 
     with pytest.raises(LedgerError, match=str(path)):
         Ledger(path)
+
+
+def test_frames_that_annotate_did_are_kept_by_model_and_replaced(tmp_path):
+    on_its_way = AnnotatedFrame(3, 0, "m", {"7": 0.5}, 1, ({"frame": 0, "points": [1.5]},))
+    done = AnnotatedFrame(3, 0, "m", {"7": 0.5}, 1)
+    other = AnnotatedFrame(3, 0, "n", {"7": 0.1}, 2)
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger.save_annotated([on_its_way, other])
+        first = ledger.annotated(3, "m")
+        ledger.save_annotated([done])
+
+        assert first == {0: on_its_way}
+        assert ledger.annotated(3, "m") == {0: done}
+        assert ledger.annotated(4, "m") == {}

@@ -204,16 +204,21 @@ class FakeGateway:
         return copy.deepcopy(self.server.annotations[job_id])
 
     def create_annotations(
-        self, job_id: int, *, shapes: Sequence[RawShape] = (), tags: Sequence[RawShape] = ()
+        self,
+        job_id: int,
+        *,
+        shapes: Sequence[RawShape] = (),
+        tags: Sequence[RawShape] = (),
+        known: JobAnnotations | None = None,
     ) -> Written:
         self._enter("create_annotations", writes=True)
-        known = {label.id for label in self.server.labels[self._job(job_id).project_id or 0]}
+        labels = {label.id for label in self.server.labels[self._job(job_id).project_id or 0]}
         for one in (*shapes, *tags):
-            if one["label_id"] not in known:
+            if one["label_id"] not in labels:
                 raise GatewayError(
                     "write to", f"job {job_id}", 400, f"label_id `{one['label_id']}` is invalid"
                 )
-        held = self.server.annotations[job_id]
+        held = self.server.annotations[job_id] if known is None else known
         self.server.annotate(
             job_id,
             shapes=missing_shapes(shapes, held.shapes),
