@@ -2,7 +2,7 @@
 
 A format is recognised by the content of the file, never by its name; IMPORTERS says who reads it.
 ONNX and zipped bundles hold no code and are read here. A pickle is scanned and then opened in a
-process of its own (see apart.py); what leaves that process is a bundle, which holds no code.
+process of its own (see cage.py); what leaves that process is a bundle, which holds no code.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import cast
 
 import numpy as np
 
-from trainer.bundle import Bundle, file_sha256
+from trainer.bundle import Bundle
 from trainer.engines import load
-from trainer.errors import BundleError, ModelFileError
+from trainer.errors import BundleError
 from trainer.importing.recognise import recognise
-from trainer.importing.request import Request as Request  # noqa: PLC0414 part of this seam
+from trainer.importing.request import Request as Request
 
 IMPORTERS: dict[str, str] = {
     "bundle": "trainer.importing.bundles:from_folder",
@@ -34,15 +34,8 @@ def import_model(request: Request, destination: Path) -> Bundle:
     Raises ModelFileError for a file that is not taken in, with the reason in plain words, and
     ConfigError or BundleError for classes or a card that do not fit it.
     """
-    path = request.path
-    form = recognise(path)
-    if request.sha256 and (path.is_dir() or file_sha256(path) != request.sha256.lower()):
-        found = "a folder, which has none" if path.is_dir() else file_sha256(path)
-        raise ModelFileError(
-            path,
-            f"expected sha256 {request.sha256.lower()}, found {found}",
-            "Fetch the file again, or ask who gave you the number",
-        )
+    form = recognise(request.path)
+    request.check_sha256()
     module, _, attribute = IMPORTERS[form].partition(":")
     importer = cast(
         "Callable[[Request, Path], Bundle]", getattr(importlib.import_module(module), attribute)

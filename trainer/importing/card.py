@@ -87,9 +87,9 @@ def _input(
         height, width = (int(n) for n in given["size"])
         mean = [float(n) for n in given.get("mean", (0, 0, 0))]
         std = [float(n) for n in given.get("std", (255, 255, 255))]
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or min(height, width) < 1:
-            raise ValueError("size, mean and std must be 2, 3 and 3 numbers, std above 0")
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         faults.append(f"{path}: input must hold size [height, width], mean and std: {error}")
         return (1, 1), [], []
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or min(height, width) < 1:
+        faults.append(f"{path}: input.size, mean and std must be 2, 3 and 3 numbers, std above 0")
     return (height, width), mean, std

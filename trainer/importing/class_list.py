@@ -33,8 +33,10 @@ def fitting(path: Path, known: Sequence[str], given: Sequence[str] | None) -> tu
     if len(given) != len(known):
         raise ConfigError(
             [
-                f"{path}: the network has {len(known)} classes ({', '.join(known[:5])}"
-                f"{', …' if len(known) > 5 else ''}), the list names {len(given)}"
+                (
+                    f"{path}: the network has {len(known)} classes ({', '.join(known[:5])}"
+                    f"{', …' if len(known) > 5 else ''}), the list names {len(given)}"
+                )
             ]
         )
     return LabelMap(tuple(given)).names

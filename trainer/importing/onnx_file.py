@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,10 @@ def _described(request: Request, meta: Mapping[str, str]) -> tuple[tuple[str, ..
 def _write(
     request: Request, destination: Path, labels: tuple[str, ...], card: Mapping[str, Any]
 ) -> Bundle:
-    return write_bundle(
-        destination, files={MODEL: Path(request.path)}, name=request.name, labels=labels, **card
-    )
+    with tempfile.TemporaryDirectory(prefix="import-") as folder:
+        copy = Path(folder) / MODEL
+        shutil.copyfile(request.path, copy)
+        request.check_sha256(copy)
+        return write_bundle(
+            destination, files={MODEL: copy}, name=request.name, labels=labels, **card
+        )

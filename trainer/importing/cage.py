@@ -1,0 +1,108 @@
+"""A process that has nothing worth stealing: what opens the files of strangers runs in it.
+
+It gets no variable of our environment but PATH, a home that vanishes, no network, no sight of
+other processes, and neither the folders it must not see nor where secrets are usually kept. This
+takes Linux namespaces, which a container may forbid; `available` says so.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+_OUTER = (
+    *("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork"),
+    "--mount-proc",
+)
+# What an outer namespace has mounted, an inner one cannot take away: without it the process
+# could lift every cover that is put on a folder.
+_INNER = ("unshare", "--user", "--map-root-user", "--mount")
+_SECRETS = (Path("/run/secrets"), Path("/var/run/secrets"))
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@functools.cache
+def available() -> bool:
+    """Say whether this system lets a process be cut off from network, processes and folders."""
+    if shutil.which("unshare") is None:
+        return False
+    script = f"mount -t tmpfs none /mnt && exec {shlex.join(_INNER)} true"
+    tried = subprocess.run(
+        [*_OUTER, "sh", "-c", script], capture_output=True, check=False, timeout=30
+    )
+    return tried.returncode == 0
+
+
+def run(
+    command: Sequence[str],
+    scratch: Path,
+    *,
+    hidden: Sequence[Path] = (),
+    seconds: float,
+    cut_off: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in the folder scratch, the one place where it finds what it is to read.
+
+    hidden: folders that it must not see. cut_off: False leaves it network, processes and files;
+    its environment is clean all the same. Raises subprocess.TimeoutExpired after `seconds`.
+    """
+    asked = list(command)
+    if cut_off:
+        covers = [_cover(path) for path in sorted(_hideable(hidden, scratch))]
+        script = " && ".join([*covers, f"exec {shlex.join([*_INNER, *asked])}"])
+        asked = [*_OUTER, "sh", "-c", script]
+    return subprocess.run(
+        asked,
+        env=surroundings(scratch),
+        cwd=scratch,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def surroundings(scratch: Path) -> dict[str, str]:
+    """Return the whole environment of such a process."""
+    return {
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        "LANG": "C.UTF-8",
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "PYTHONPATH": str(ROOT),
+        "YOLO_CONFIG_DIR": str(scratch),
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+
+
+def _cover(path: Path) -> str:
+    if path.is_dir():
+        return f"mount -t tmpfs -o size=4k none {shlex.quote(str(path))}"
+    return f"mount --bind /dev/null {shlex.quote(str(path))}"
+
+
+def _hideable(hidden: Sequence[Path], scratch: Path) -> set[Path]:
+    """Return what to cover: the folders, or what lies in one that Python or we ourselves need."""
+    needed = {Path(p).resolve() for p in (ROOT, sys.prefix, sys.base_prefix, sys.executable)}
+    needed |= {scratch.resolve(), Path("/usr"), Path("/proc"), Path("/dev")}
+
+    def parts(path: Path) -> Iterator[Path]:
+        path = path.resolve()
+        if not path.exists() or any(path.is_relative_to(p) for p in needed):
+            return
+        if not any(p.is_relative_to(path) for p in needed):
+            yield path
+        elif path.is_dir() and path != Path("/"):
+            for inner in path.iterdir():
+                yield from parts(inner)
+
+    found = {part for path in (*hidden, *_SECRETS, Path.home()) for part in parts(path)}
+    # A cover within a covered folder finds nothing there to be put on.
+    return {path for path in found if not any(parent in found for parent in path.parents)}
