@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from active_learning.errors import ActiveLearningError
+from cvat_bridge.annotate_cli import annotate
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.errors import BridgeError, NothingToDoError
 from cvat_bridge.mistakes_cli import mistakes
@@ -256,6 +257,7 @@ def sandbox(
 
 app.command()(train)
 app.command()(mistakes)
+app.command()(annotate)
 add_serving_commands(app)
 
 

@@ -77,7 +77,7 @@ def read_originals(
     """
     waiting: deque[tuple[int, Future[Original]]] = deque()
     with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as decoders:
-        for number, content in _fetch(gateway, media.task_id, sorted(set(numbers))):
+        for number, content in fetch_each(gateway, media.task_id, sorted(set(numbers))):
             waiting.append((number, decoders.submit(_original, media, number, content)))
             if len(waiting) > 2 * _DECODERS:
                 first, future = waiting.popleft()
@@ -128,9 +128,14 @@ def ahead(items: Iterable[T], *, depth: int) -> Iterator[T]:
         maker.join()
 
 
-def _fetch(
-    gateway: Gateway, task_id: int, numbers: list[int]
+def fetch_each(
+    gateway: Gateway, task_id: int, numbers: Sequence[int]
 ) -> Iterator[tuple[int, bytes | GatewayError]]:
+    """Fetch the file of each frame, in the order given (rising), or why CVAT cannot give it.
+
+    A frame that alone cannot be fetched while CVAT otherwise answers is a broken frame. Raises
+    GatewayError when CVAT does not answer and AuthenticationError when it refuses us.
+    """
     remaining = list(numbers)
     alone = False
     while remaining:

@@ -150,7 +150,7 @@ class PreAnnotatedJob:
 class AnnotatedFrame:
     """A frame of a job that `annotate` is done with, for one model.
 
-    reach: CVAT label id (as text) → the score from which its objects were written. objects: how
+    reach: "<label id>:<class>" → the score from which such objects were written. objects: how
     many were. pending: shapes that are on their way; empty once CVAT is known to hold them.
     """
 

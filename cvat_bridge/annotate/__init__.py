@@ -1,0 +1,1 @@
+"""A model over whole tasks: frames fetched ahead, inferred in batches, written as they are done."""

@@ -1,0 +1,69 @@
+"""What a model found in a frame, as the shapes that the frame still lacks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cvat_bridge.annotate.inference import Seen
+from cvat_bridge.annotate.plan import TaskPlan, reach_key
+from cvat_bridge.annotate.standing import Standing
+from cvat_bridge.gateway import RawShape
+from cvat_bridge.ledger.records import AnnotatedFrame
+from cvat_bridge.shapes.detection_shapes import shape_from_detection
+from serverless.errors import ModelError
+
+
+def frame_row(
+    plan: TaskPlan,
+    seen: Seen,
+    job_id: int,
+    model: str,
+    earlier: AnnotatedFrame | None,
+    standing: Standing,
+) -> AnnotatedFrame:
+    """Give what a job shall hold more on a frame. earlier: what this model brought before."""
+    reach = dict(earlier.reach) if earlier else {}
+    new = [shape for shape in shapes_of(plan, seen, reach) if not standing.has(shape)]
+    for key, score in plan.least.items():
+        reach[key] = min(score, reach.get(key, score))
+    objects = len(new) + (earlier.objects if earlier else 0)
+    return AnnotatedFrame(job_id, seen.frame, model, reach, objects, tuple(new))
+
+
+def shapes_of(plan: TaskPlan, seen: Seen, reach: Mapping[str, float]) -> list[RawShape]:
+    """Write what was found in a frame as shapes, best first.
+
+    reach: score from which "<label id>:<class>" was written before, so that it is not again, not
+    even where a person has deleted it since. What has no area inside the image is left out.
+    Raises ModelError for a class that the model does not have.
+    """
+    found = seen.found
+    shapes: list[RawShape] = []
+    for i in range(0 if found is None else len(found)):
+        assert found is not None  # noqa: S101 - for the types
+        class_id, score = int(found.class_ids[i]), float(found.scores[i])
+        if not 0 <= class_id < len(plan.classes):
+            raise ModelError(
+                f"the model answered class {class_id} on frame {seen.frame}; it has "
+                f"{len(plan.classes)}: {', '.join(plan.classes)}"
+            )
+        label = plan.labelling.label_of.get(class_id)
+        if label is None:
+            continue
+        key = reach_key(label.id, plan.classes[class_id])
+        if not plan.least[key] <= score < reach.get(key, 2.0):
+            continue
+        try:
+            shape = shape_from_detection(
+                label=label,
+                frame=seen.frame,
+                box=found.boxes[i].tolist(),
+                score=score,
+                width=seen.width,
+                height=seen.height,
+                mask=None if found.masks is None else found.masks[i],
+            )
+        except ValueError:  # no area
+            continue
+        shapes.append(shape)
+    return shapes

@@ -1,0 +1,115 @@
+"""A model over a stream of frames: batches side by side, each answer in the frames' order."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from cvat_bridge.annotate.frames import Decoded
+from serverless.errors import ModelError
+from serverless.models import Model, detect
+from trainer.bundle import Bundle
+from trainer.detections import Detections
+from trainer.engines import load
+
+GIVE_UP_AFTER = 16  # frames that fail before any succeeds: it is the model, not the frames
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the model said about a frame of width x height; found is None with the problem."""
+
+    frame: int
+    width: int
+    height: int
+    found: Detections | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """How a model is run.
+
+    streams: batches at once, each on `threads` cores. One core a batch and as many batches as
+    cores waste less than one batch over all cores, and leave no core idle between two batches.
+    batch: frames of one.
+    """
+
+    model: Model
+    streams: int
+    batch: int
+
+    def run(
+        self, frames: Iterable[Decoded], *, min_score: float, stop: threading.Event
+    ) -> Iterator[Seen]:
+        """Give what is found in each frame, in order, until the frames or `stop` end it.
+
+        A frame that the model fails on comes with its problem. Raises ModelError when it fails on
+        the first GIVE_UP_AFTER frames, one and all.
+        """
+        good = failed = 0
+        for seen in self._answers(iter(frames), min_score, stop):
+            good += seen.found is not None
+            failed += bool(seen.found is None and seen.width)
+            if not good and failed >= GIVE_UP_AFTER:
+                raise ModelError(
+                    f"the model failed on the first {failed} frames, the last time so: "
+                    f"{seen.problem}"
+                )
+            yield seen
+
+    def _answers(
+        self, source: Iterator[Decoded], min_score: float, stop: threading.Event
+    ) -> Iterator[Seen]:
+        waiting: deque[Future[list[Seen]]] = deque()
+        with ThreadPoolExecutor(self.streams, thread_name_prefix="infer") as pool:
+            try:
+                while not stop.is_set():
+                    batch = list(islice(source, self.batch))
+                    if not batch:
+                        break
+                    waiting.append(pool.submit(self._look, batch, min_score))
+                    while len(waiting) > self.streams:
+                        yield from waiting.popleft().result()
+                while waiting:
+                    yield from waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _look(self, batch: list[Decoded], min_score: float) -> list[Seen]:
+        shown = [one for one in batch if one.pixels is not None]
+        answers = dict(zip([one.frame for one in shown], self._ask(shown, min_score), strict=True))
+        return [answers.get(one.frame) or Seen(one.frame, 0, 0, None, one.problem) for one in batch]
+
+    def _ask(self, batch: list[Decoded], min_score: float) -> list[Seen]:
+        pixels = [one.pixels for one in batch if one.pixels is not None]
+        if not pixels:
+            return []
+        try:
+            found: list[Detections | None] = [*detect(self.model, pixels, min_score=min_score)]
+        except ModelError as error:
+            if len(batch) > 1:
+                # One frame may have broken the batch; the others shall not suffer for it.
+                return [seen for one in batch for seen in self._ask([one], min_score)]
+            height, width = pixels[0].shape[:2]
+            return [Seen(batch[0].frame, width, height, None, f"the model failed on it: {error}")]
+        return [
+            Seen(one.frame, image.shape[1], image.shape[0], answer)
+            for one, image, answer in zip(batch, pixels, found, strict=True)
+        ]
+
+
+def runner(bundle: Bundle, *, batch: int, cores: int | None = None) -> Runner:
+    """Load a bundle for whole tasks. cores: all of the machine's that we may use, unless given.
+
+    Raises BundleError, ImportError for an engine whose library is not installed.
+    """
+    streams = cores or len(os.sched_getaffinity(0))
+    weight = sum((bundle.path / name).stat().st_size for name in bundle.card.files)
+    return Runner(Model(bundle, load(bundle, threads=1), weight), streams, batch)

@@ -1,0 +1,97 @@
+"""Which label of a task each class of a model becomes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cvat_bridge.annotate.model import ChosenModel
+from cvat_bridge.errors import ConfigError, LabelMismatchError
+from cvat_bridge.gateway import Label
+from cvat_bridge.shapes.detection_shapes import LEARNABLE_LABELS
+
+LEFT_OUT = ""  # `--map class=` : objects of this class are not written
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """label_of: the task's label of each class id. left_out: class names without, and why."""
+
+    label_of: Mapping[int, Label]
+    left_out: Mapping[str, str]
+
+
+def parse_map(given: Sequence[str]) -> dict[str, str]:
+    """Read `class=label` pairs; `class=` leaves a class out. Raises ConfigError for other text."""
+    found: dict[str, str] = {}
+    faults = []
+    for text in given:
+        name, equals, label = text.partition("=")
+        if not equals or not name.strip():
+            faults.append(f"--map takes MODEL_CLASS=CVAT_LABEL (or MODEL_CLASS=), found {text!r}")
+        elif name.strip() in found:
+            faults.append(f"--map names the class {name.strip()!r} twice")
+        else:
+            found[name.strip()] = label.strip()
+    if faults:
+        raise ConfigError(faults)
+    return found
+
+
+def match(
+    model: ChosenModel, labels: Sequence[Label], mapped: Mapping[str, str], *, known_only: bool
+) -> Labelling:
+    """Find the label of every class: as mapped, else by the id it was learnt from, else by name.
+
+    known_only: a class without a label is left out instead of refused. Raises ConfigError for a
+    mapping that names what is not there, LabelMismatchError, before anything is run, when a class
+    has no label that can take its objects, or when no class has one.
+    """
+    classes = model.bundle.card.labels
+    _check(mapped, classes.names, labels)
+    by_id, by_name = {one.id: one for one in labels}, {one.name: one for one in labels}
+    label_of: dict[int, Label] = {}
+    left_out: dict[str, str] = {}
+    missing: list[str] = []
+    for class_id, name in enumerate(classes):
+        if mapped.get(name) == LEFT_OUT or (name not in model.names and name not in mapped):
+            left_out[name] = "left out"
+            continue
+        learnt = by_id.get(model.label_ids.get(name, -1))
+        label = (
+            by_name[mapped[name]] if name in mapped else learnt or by_name.get(model.names[name])
+        )
+        if label is not None and label.type in LEARNABLE_LABELS:
+            label_of[class_id] = label
+        else:
+            left_out[name] = (
+                "CVAT has no such label"
+                if label is None
+                else f"label {label.name!r} is of type {label.type}, which takes no detections"
+            )
+            missing.append(name)
+    if (missing and not known_only) or not label_of:
+        raise LabelMismatchError(
+            [label.name for label in labels],
+            classes.names,
+            f"{'; '.join(f'{name}: {left_out[name]}' for name in missing) or 'all are left out'}. "
+            "Give --map CLASS=LABEL to use another label, --map CLASS= to leave a class out, or "
+            "--known-only to leave out all that CVAT does not have",
+        )
+    return Labelling(label_of, left_out)
+
+
+def _check(mapped: Mapping[str, str], classes: Sequence[str], labels: Sequence[Label]) -> None:
+    there = [label.name for label in labels]
+    faults = [
+        f"--map {name}=…: the model has no such class; it has {', '.join(classes)}"
+        for name in mapped
+        if name not in classes
+    ]
+    faults += [
+        f"--map {name}={label}: CVAT has no such label there; it has {', '.join(there) or 'none'}"
+        for name, label in mapped.items()
+        if label != LEFT_OUT and label not in there
+    ]
+    if faults:
+        raise ConfigError(faults)

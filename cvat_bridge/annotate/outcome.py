@@ -1,0 +1,50 @@
+"""What a run did, for people and machines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A frame that could not be annotated, and why."""
+
+    task_id: int
+    frame: int
+    name: str
+    problem: str
+
+
+@dataclass
+class Outcome:
+    """What a run did.
+
+    frames: looked at now. objects: written now, by_label too. done: frames that were done before.
+    occupied: frames left alone because they have objects (only_empty). seconds: of the work.
+    stopped: it was told to, and the rest is still due.
+    """
+
+    frames: int = 0
+    objects: int = 0
+    done: int = 0
+    occupied: int = 0
+    by_label: Counter[str] = field(default_factory=Counter)
+    left_out: list[LeftOut] = field(default_factory=list)
+    left_alone: Mapping[int, str] = field(default_factory=dict)
+    unmatched: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    stopped: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it in JSON's values."""
+        rate = self.frames / self.seconds if self.seconds else 0.0
+        return {
+            **vars(self),
+            "by_label": dict(self.by_label),
+            "left_out": [asdict(one) for one in self.left_out],
+            "left_alone": dict(self.left_alone),
+            "frames_per_second": round(rate, 2),
+        }

@@ -1,0 +1,205 @@
+"""What is to be annotated: tasks, their jobs, and the frames of each that are still due."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cvat_bridge.annotate.labelling import Labelling, match
+from cvat_bridge.annotate.model import ChosenModel
+from cvat_bridge.errors import ConfigError, NotReadyError
+from cvat_bridge.gateway import Gateway, Job, Media, Task
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.round.availability import job_frames
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person asked for.
+
+    Exactly one of task_id and project_id. job_ids: only these jobs, empty for all that are not
+    finished. frames: inclusive ranges of task-relative numbers, empty for all. min_score: 0..1,
+    None leaves it to the model. only_empty: frames without any object alone. mapped: class → CVAT
+    label, "" leaves a class out. known_only: classes that CVAT lacks are left out.
+    Raises ConfigError with every fault.
+    """
+
+    task_id: int | None = None
+    project_id: int | None = None
+    job_ids: tuple[int, ...] = ()
+    frames: tuple[tuple[int, int], ...] = ()
+    min_score: float | None = None
+    only_empty: bool = False
+    mapped: Mapping[str, str] = field(default_factory=dict)
+    known_only: bool = False
+
+    def __post_init__(self) -> None:
+        faults = []
+        if (self.task_id is None) == (self.project_id is None):
+            faults.append("give either --task or --project")
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
+            faults.append(f"--min-score must lie in 0..1, found {self.min_score}")
+        if self.frames and self.task_id is None:
+            faults.append("--frames numbers the frames of one task: give --task with it")
+        if faults:
+            raise ConfigError(faults)
+
+    def holds(self, frame: int) -> bool:
+        """Say whether a frame was asked for."""
+        return not self.frames or any(first <= frame <= last for first, last in self.frames)
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """A task's share. due: frames of each job that this model has not done, rising, by job.
+
+    classes: of the model, in the order of its ids. least: score from which "<label id>:<class>" is
+    written. done: frames that are done already.
+    """
+
+    task: Task
+    media: Media
+    labelling: Labelling
+    jobs: tuple[Job, ...]
+    due: Mapping[int, tuple[int, ...]]
+    classes: tuple[str, ...]
+    least: Mapping[str, float]
+    done: int
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """The frames due in any job, rising."""
+        return tuple(sorted({frame for frames in self.due.values() for frame in frames}))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """tasks: with something to do or done. left_alone: jobs that are not touched, and why."""
+
+    tasks: tuple[TaskPlan, ...]
+    left_alone: Mapping[int, str]
+
+    @property
+    def total(self) -> int:
+        """Frames that are due."""
+        return sum(len(task.frames) for task in self.tasks)
+
+
+def parse_frames(text: str) -> tuple[tuple[int, int], ...]:
+    """Read `0-99,150` into inclusive ranges; ConfigError for other text."""
+    ranges = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        found = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
+        if not found or int(found[2] or found[1]) < int(found[1]):
+            raise ConfigError([f"--frames takes numbers and ranges like 0-99,150, found {part!r}"])
+        ranges.append((int(found[1]), int(found[2] or found[1])))
+    return tuple(ranges)
+
+
+def make_plan(gateway: Gateway, ledger: Ledger, model: ChosenModel, wanted: Wanted) -> Plan:
+    """Read what there is and what is left to do; writes nothing.
+
+    Raises NotFoundError, NotReadyError for a task without data, LabelMismatchError, ConfigError
+    for frames, jobs or kinds of data that cannot be annotated.
+    """
+    if wanted.task_id is not None:
+        tasks: Sequence[Task] = [gateway.task(wanted.task_id)]
+    else:
+        tasks = gateway.tasks(int(wanted.project_id or 0))
+    jobs_of = {task.id: gateway.jobs(task_id=task.id) for task in tasks}
+    _check_jobs(wanted, [job for jobs in jobs_of.values() for job in jobs])
+    plans: list[TaskPlan] = []
+    left_alone: dict[int, str] = {}
+    for task in tasks:
+        jobs = [job for job in jobs_of[task.id] if not wanted.job_ids or job.id in wanted.job_ids]
+        chosen = []
+        for job in jobs:
+            if reason := why_not(job, named=job.id in wanted.job_ids):
+                left_alone[job.id] = reason
+            else:
+                chosen.append(job)
+        if wanted.task_id is None and (task.dimension != "2d" or not task.size):
+            reason = "it has no images" if not task.size else f"it is {task.dimension}"
+            left_alone |= {job.id: f"{reason} (task {task.id})" for job in chosen}
+        elif chosen or wanted.task_id is not None:
+            plans.append(_task_plan(gateway, ledger, model, wanted, task, tuple(chosen)))
+    return Plan(tuple(plans), left_alone)
+
+
+def why_not(job: Job, *, named: bool) -> str:
+    """Say why a job is left alone; "" when it may be annotated. Pure.
+
+    named: a person named this very job, and so may mean one that is finished.
+    """
+    if job.type == "ground_truth":
+        return "it is the ground truth, which people alone draw"
+    if named:
+        return ""
+    if job.type == "consensus_replica":
+        return "it is a consensus replica; name it with --job to annotate it"
+    if job.state in ("completed", "rejected") or job.stage == "acceptance":
+        state = job.state if job.state != "new" else f"at {job.stage}"
+        return f"it is {state}; name it with --job to annotate it"
+    return ""
+
+
+def _check_jobs(wanted: Wanted, jobs: Sequence[Job]) -> None:
+    there = {job.id: job for job in jobs}
+    faults = [
+        f"--job {number}: not among the jobs asked for: {', '.join(map(str, sorted(there)))}"
+        for number in wanted.job_ids
+        if number not in there
+    ] + [
+        f"--job {number}: {why_not(there[number], named=True)}"
+        for number in wanted.job_ids
+        if number in there and why_not(there[number], named=True)
+    ]
+    if faults:
+        raise ConfigError(faults)
+
+
+def _task_plan(
+    gateway: Gateway,
+    ledger: Ledger,
+    model: ChosenModel,
+    wanted: Wanted,
+    task: Task,
+    jobs: tuple[Job, ...],
+) -> TaskPlan:
+    if not task.size:
+        raise NotReadyError(f"task {task.id} has no data yet: add images to it in CVAT")
+    if task.dimension != "2d":
+        raise ConfigError([f"task {task.id} is {task.dimension}; models here read images"])
+    labels = gateway.labels(task_id=task.id)
+    labelling = match(model, labels, wanted.mapped, known_only=wanted.known_only)
+    scores = model.least(wanted.min_score)
+    names = model.bundle.card.labels
+    least = {
+        reach_key(label.id, names.name_of(class_id)): scores[names.name_of(class_id)]
+        for class_id, label in labelling.label_of.items()
+    }
+    media = gateway.media(task.id)
+    if wanted.frames and max(last for _, last in wanted.frames) >= task.size:
+        raise ConfigError([f"--frames: task {task.id} has frames 0 to {task.size - 1}"])
+    due, done = {}, 0
+    for job in jobs:
+        asked = sorted(f for f in job_frames(job) - media.deleted if wanted.holds(f))
+        rows = ledger.annotated(job.id, model.version)
+        due[job.id] = tuple(
+            frame
+            for frame in asked
+            if frame not in rows or rows[frame].pending or not covers(rows[frame].reach, least)
+        )
+        done += len(asked) - len(due[job.id])
+    return TaskPlan(task, media, labelling, jobs, due, names.names, least, done)
+
+
+def reach_key(label_id: int, class_name: str) -> str:
+    """Name what a class becomes in CVAT, for AnnotatedFrame.reach."""
+    return f"{label_id}:{class_name}"
+
+
+def covers(reach: Mapping[str, float], least: Mapping[str, float]) -> bool:
+    """Say whether everything that is wanted from `least` on was written before. Pure."""
+    return all(key in reach and reach[key] <= score for key, score in least.items())

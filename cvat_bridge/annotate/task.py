@@ -1,0 +1,96 @@
+"""One task, from its frames to the shapes in its jobs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cvat_bridge.annotate.found import frame_row
+from cvat_bridge.annotate.frames import decoded
+from cvat_bridge.annotate.inference import Runner, Seen
+from cvat_bridge.annotate.outcome import LeftOut, Outcome
+from cvat_bridge.annotate.plan import TaskPlan, covers
+from cvat_bridge.annotate.standing import Standing, occupied
+from cvat_bridge.annotate.writing import Writer, settle
+from cvat_bridge.frames.originals import ahead
+from cvat_bridge.gateway import Gateway, JobAnnotations
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.records import AnnotatedFrame
+
+DECODERS = 2  # they wait for CVAT more than they work
+
+
+@dataclass
+class _JobRun:
+    """A job during a run: what it holds, and what this model did in it before."""
+
+    held: JobAnnotations
+    standing: Standing
+    done: dict[int, AnnotatedFrame]
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One task's share of a plan; what it does is added to `outcome`."""
+
+    gateway: Gateway
+    ledger: Ledger
+    plan: TaskPlan
+    runner: Runner
+    stop: threading.Event
+    outcome: Outcome
+    only_empty: bool
+
+    def frames(self) -> Iterator[int]:
+        """Work, and give the number of each frame once it is dealt with."""
+        jobs: dict[int, _JobRun] = {}
+        jobs_of: dict[int, list[int]] = {}  # of each frame that is due
+        for job in self.plan.jobs:
+            due = self.plan.due[job.id]
+            if not due:
+                continue
+            run = jobs[job.id] = self._read(job.id)
+            full = occupied(run.held, job.stop_frame) if self.only_empty else frozenset()
+            self.outcome.occupied += len(full.intersection(due) - run.done.keys())
+            for frame in due:
+                row = run.done.get(frame)
+                settled = row is not None and covers(row.reach, self.plan.least)
+                if frame not in full and not settled:
+                    jobs_of.setdefault(frame, []).append(job.id)
+        yield from sorted(set(self.plan.frames) - jobs_of.keys())
+        source = decoded(self.gateway, self.plan.media, sorted(jobs_of), threads=DECODERS)
+        ready = ahead(source, depth=2 * self.runner.batch)
+        least = min(self.plan.least.values())
+        held = {job_id: run.held for job_id, run in jobs.items()}
+        with Writer(self.gateway, self.ledger, held) as writer:
+            for seen in self.runner.run(ready, min_score=least, stop=self.stop):
+                if seen.found is None:
+                    self._leave_out(seen)
+                else:
+                    self.outcome.frames += 1
+                    for job_id in jobs_of[seen.frame]:
+                        writer.put(self._row(seen, job_id, jobs[job_id]))
+                yield seen.frame
+
+    def _read(self, job_id: int) -> _JobRun:
+        model = self.runner.model.version
+        held = self.gateway.annotations(job_id)
+        rows = self.ledger.annotated(job_id, model).values()
+        if pending := [row for row in rows if row.pending]:
+            self.outcome.objects += settle(self.gateway, self.ledger, pending, held)
+            held = self.gateway.annotations(job_id)
+        return _JobRun(held, Standing(held.shapes), self.ledger.annotated(job_id, model))
+
+    def _row(self, seen: Seen, job_id: int, run: _JobRun) -> AnnotatedFrame:
+        earlier = run.done.get(seen.frame)
+        model = self.runner.model.version
+        row = frame_row(self.plan, seen, job_id, model, earlier, run.standing)
+        names = {label.id: label.name for label in self.plan.labelling.label_of.values()}
+        self.outcome.objects += len(row.pending)
+        self.outcome.by_label.update(names[int(shape["label_id"])] for shape in row.pending)
+        return row
+
+    def _leave_out(self, seen: Seen) -> None:
+        name = self.plan.media.frames[seen.frame].name
+        self.outcome.left_out.append(LeftOut(self.plan.task.id, seen.frame, name, seen.problem))

@@ -1,0 +1,143 @@
+"""`cvat-bridge annotate` as a process, on a server over HTTP, with a real network."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from PIL import Image
+
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.sandbox import Sandbox
+from tests.contract.pictures import video
+from tests.serverless.bright_spots import bright_spots, picture
+from trainer.bundle import Bundle
+
+CONFIDENCE = {
+    "name": "confidence", "input_type": "number", "mutable": False, "default_value": "0",
+    "values": ["0", "100", "1"],
+}  # fmt: skip
+LABELS = [
+    {"name": "red", "type": "rectangle", "attributes": [CONFIDENCE]},
+    {"name": "green", "type": "polygon", "attributes": []},
+]
+SPOTS = [(1, 1, 0), (4, 4, 1)]  # a red and a green cell
+
+
+@dataclass
+class World:
+    """The server, the model, and the command."""
+
+    sandbox: Sandbox
+    bundle: Bundle
+    config: Path
+
+    def api(self, method: str, path: str, **more: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.sandbox.admin_token}"}
+        answer = requests.request(
+            method, self.sandbox.url + path, headers=headers, timeout=30, **more
+        )
+        assert answer.ok, answer.text
+        return answer.json() if answer.content else None
+
+    def task(
+        self,
+        images: Sequence[bytes],
+        *,
+        labels: Sequence[dict[str, Any]] = LABELS,
+        suffix: str = "png",
+        **fields: Any,
+    ) -> int:
+        """Make a task of these files; fields of the task or of its data."""
+        own = {k: fields.pop(k) for k in ("segment_size", "overlap") if k in fields}
+        number = self.api("POST", "/api/tasks", json={"name": "t", "labels": list(labels), **own})
+        parts = {
+            f"client_files[{n}]": (f"frame_{n:03}.{suffix}", content)
+            for n, content in enumerate(images)
+        }
+        form = {"image_quality": 70, **fields}
+        begun = self.api("POST", f"/api/tasks/{number['id']}/data", data=form, files=parts)
+        path = f"/api/requests/{requests.utils.quote(begun['rq_id'], '')}"
+        while (state := self.api("GET", path))["status"] != "finished":
+            assert state["status"] != "failed", state
+            time.sleep(0.05)
+        return int(number["id"])
+
+    def jobs(self, task_id: int) -> list[int]:
+        rows = self.api("GET", f"/api/jobs?task_id={task_id}&page_size=100")["results"]
+        return sorted(row["id"] for row in rows)
+
+    def shapes(self, task_id: int) -> list[dict[str, Any]]:
+        return [
+            shape
+            for job in self.jobs(task_id)
+            for shape in self.api("GET", f"/api/jobs/{job}/annotations")["shapes"]
+        ]
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cvat_bridge.cli", "annotate", "-c", str(self.config)]
+            + ["--model", str(self.bundle.path), "--json", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "CVAT_ACCESS_TOKEN": self.sandbox.admin_token,
+                "OMP_NUM_THREADS": "1",
+            },
+        )
+
+    def run(self, *options: str) -> tuple[int, dict[str, Any], str]:
+        """Run the command to its end: exit code, its answer, what it said on stderr."""
+        process = self.start(*options)
+        answer, said = process.communicate(timeout=60)
+        return process.returncode, json.loads(answer) if answer.strip() else {}, said
+
+
+@pytest.fixture(scope="module")
+def world(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("annotate")
+    config = folder / "cvat-bridge.yaml"
+    config.write_text(yaml.safe_dump({"home": "home", "cvat": {"url": sandbox.url}}))
+    return World(sandbox, bright_spots(folder / "spots", gain=8.0), config)
+
+
+def encoded(*spots: tuple[int, int, int], kind: str = "PNG") -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(picture(*spots)).save(content, kind)
+    return content.getvalue()
+
+
+def test_a_task_is_annotated_with_scores_and_confidence_and_only_once(world: World) -> None:
+    """Shapes fit their labels' types, carry score and attribute, and come once."""
+    task = world.task([encoded(*SPOTS), encoded(), encoded((2, 6, 0))], segment_size=2)
+
+    code, first, said = world.run("--task", str(task))
+    shapes = world.shapes(task)
+    again, _, _ = world.run("--task", str(task))
+
+    assert "frames" in first, (code, first, said)
+    assert (code, first["frames"], first["objects"]) == (0, 3, 3), said
+    assert first["by_label"] == {"red": 2, "green": 1}
+    assert sorted((s["frame"], s["type"], s["source"]) for s in shapes) == [
+        (0, "polygon", "auto"), (0, "rectangle", "auto"), (2, "rectangle", "auto")
+    ]  # fmt: skip
+    score = 1 / (1 + 2.718281828 ** -(8.0 * 0.5))
+    assert [s["score"] for s in shapes] == pytest.approx([score] * 3, abs=2e-3)
+    values = [s["attributes"][0]["value"] for s in shapes if s["type"] == "rectangle"]
+    assert values == [str(round(100 * score))] * 2
+    assert again == 3
+    assert world.shapes(task) == shapes
