@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,9 @@ import requests
 import yaml
 from PIL import Image
 
-from cvat_bridge.ledger import Ledger
 from cvat_bridge.sandbox import Sandbox
 from tests.contract.pictures import video
-from tests.serverless.bright_spots import bright_spots, picture
+from tests.serverless.bright_spots import SIDE, bright_spots, picture
 from trainer.bundle import Bundle
 
 CONFIDENCE = {
@@ -88,8 +87,10 @@ class World:
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "cvat_bridge.cli", "annotate", "-c", str(self.config)]
-            + ["--model", str(self.bundle.path), "--json", *options],
+            [
+                *(sys.executable, "-m", "cvat_bridge.cli", "annotate", "-c", str(self.config)),
+                *("--model", str(self.bundle.path), "--json", *options),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -141,3 +142,70 @@ def test_a_task_is_annotated_with_scores_and_confidence_and_only_once(world: Wor
     assert values == [str(round(100 * score))] * 2
     assert again == 3
     assert world.shapes(task) == shapes
+
+
+def truncated() -> bytes:
+    """A JPEG whose header is whole and whose pixels are not, as CVAT lets in."""
+    content = io.BytesIO()
+    Image.effect_noise((SIDE, SIDE), 90).convert("RGB").save(content, "JPEG")
+    return content.getvalue()[:-60]
+
+
+def test_a_broken_frame_is_named_and_the_exit_code_says_so(world: World) -> None:
+    images = [encoded(*SPOTS, kind="JPEG"), truncated(), encoded(*SPOTS, kind="JPEG")]
+    task = world.task(images, suffix="jpg")
+
+    code, ended, _ = world.run("--task", str(task), "--min-score", "0.6")
+
+    assert code == 4
+    assert [(one["frame"], one["name"]) for one in ended["left_out"]] == [(1, "frame_001.jpg")]
+    assert {s["frame"] for s in world.shapes(task)} == {0, 2}
+
+
+def test_a_video_is_annotated_frame_by_frame(world: World, tmp_path: Path) -> None:
+    """Shapes of single frames, on the frames asked for; the shades are bright in the end."""
+    content = video(tmp_path / "film.mp4", frames=8, size=(SIDE, SIDE))
+    number = world.task([content], suffix="mp4")
+
+    code, ended, said = world.run("--task", str(number), "--frames", "5-7")
+
+    assert (code, ended["frames"]) == (0, 3), said
+    shapes = world.shapes(number)
+    assert {s["frame"] for s in shapes} == {6, 7}
+    assert {s["source"] for s in shapes} == {"auto"}
+
+
+def test_a_label_that_cvat_lacks_is_told_before_anything_is_written(world: World) -> None:
+    task = world.task([encoded(*SPOTS)], labels=[{"name": "Rot", "type": "any"}])
+
+    refused = world.run("--task", str(task))
+    code, ended, _ = world.run("--task", str(task), "--map", "red=Rot", "--map", "green=")
+
+    assert refused[0] == 1
+    assert "labels are Rot; the model's are red, green" in refused[2]
+    assert (code, ended["by_label"]) == (0, {"Rot": 1})
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "told"])
+def test_a_run_that_is_ended_midway_goes_on_and_doubles_nothing(
+    world: World, number: signal.Signals
+) -> None:
+    """Whatever ends it, the first pieces are in CVAT and the next run brings the rest, once."""
+    count = 600
+    image = encoded(*SPOTS)
+    task = world.task([image] * count, segment_size=200)
+    process = world.start("--task", str(task), "--batch", "1", "--cores", "1")
+    deadline = time.monotonic() + 30
+    while not world.shapes(task) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    kept = len(world.shapes(task))
+
+    code, ended, again = world.run("--task", str(task))
+    places = [(s["frame"], s["type"]) for s in world.shapes(task)]
+
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), said
+    assert 0 < kept < 2 * count
+    assert (code, ended["stopped"]) == (0, False), again
+    assert len(places) == len(set(places)) == 2 * count
