@@ -51,6 +51,17 @@ def decode(data: bytes, *, upright: bool = True) -> RGBImage:
         raise ImageError(f"the image is broken or cut off: {error}") from error
 
 
+def from_pillow(image: Image.Image) -> RGBImage:
+    """Convert an image that Pillow opened into (H, W, 3) uint8 RGB, as decode would.
+
+    Raises ImageError for a broken or cut-off one: Pillow reads the pixels only now.
+    """
+    try:
+        return _decode_any(image, upright=True)
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError) as error:
+        raise ImageError(f"the image is broken or cut off: {error}") from error
+
+
 def _open(data: bytes) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)

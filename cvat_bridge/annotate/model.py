@@ -49,15 +49,25 @@ def choose_model(
     store: Path,
     registry: Callable[[], Registry],
     project_key: str | None = None,
+    interactors: bool = False,
 ) -> ChosenModel:
     """Find the model that a person named.
 
     reference: a folder with a card.json; else the id of a function in the store; else
     `<key>` or `<key>@<version>` of the registry (the champion of the key, or its newest version
     where none serves); else a version of project_key. registry: asked for only when it is needed.
-    Raises ConfigError, naming what there is, when nothing or an interactor answers to the name,
-    and BundleError for a bundle that is not what its card says.
+    interactors: whether one will do too. Raises ConfigError, naming what there is, when nothing
+    that will do answers to the name, and BundleError for a bundle that is not what its card says.
     """
+    found = _find(reference, store, registry, project_key)
+    if found.bundle.card.task == "interactor" and not interactors:
+        raise ConfigError([f"model {reference!r} answers clicks; a detector is needed here"])
+    return found
+
+
+def _find(
+    reference: str, store: Path, registry: Callable[[], Registry], project_key: str | None
+) -> ChosenModel:
     folder = Path(reference).expanduser()
     if (folder / CARD).is_file():
         return _of_bundle(read_bundle(folder), folder.name)
@@ -74,8 +84,6 @@ def choose_model(
 
 
 def _of_bundle(bundle: Bundle, name: str) -> ChosenModel:
-    if bundle.card.task == "interactor":
-        raise ConfigError([f"model {name!r} answers clicks; a detector is needed here"])
     return ChosenModel(bundle, name, {label: label for label in bundle.card.labels})
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from trainer.errors import ImageError
-from trainer.images import MAX_PIXELS, decode
+from trainer.images import MAX_PIXELS, decode, from_pillow
 
 
 def encoded(image: Image.Image, form: str = "PNG", **how) -> bytes:
@@ -28,6 +28,15 @@ def gradient(height: int = 20, width: int = 30) -> np.ndarray:
 
 def test_rgb_png_comes_back_as_it_was():
     assert np.array_equal(decode(encoded(Image.fromarray(gradient()))), gradient())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "I;16", "CMYK"])
+def test_what_pillow_opened_is_seen_as_its_bytes_are(mode):
+    image = Image.fromarray(gradient())
+    image = image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
+    data = encoded(image, "TIFF")
+
+    assert np.array_equal(from_pillow(Image.open(io.BytesIO(data))), decode(data))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])

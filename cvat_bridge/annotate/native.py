@@ -1,0 +1,135 @@
+"""A model behind the function protocols of cvat-sdk ("native functions" in CVAT's words)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cvat_sdk.auto_annotation as cvataa
+import numpy as np
+from cvat_sdk import models
+from PIL import Image
+
+from cvat_bridge.annotate.model import ChosenModel
+from cvat_bridge.gateway import Label
+from cvat_bridge.shapes import rle
+from cvat_bridge.shapes.detection_shapes import shape_from_detection
+from trainer.detector import Detector
+from trainer.errors import ImageError
+from trainer.images import from_pillow
+from trainer.interactor import Interactor
+
+_KEPT = ("type", "points", "score", "attributes", "rotation")  # of a shape; the caller sets others
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """A cvat_sdk.auto_annotation.DetectionFunction. labels: by class id, the ids of the spec."""
+
+    model: ChosenModel
+    engine: Detector
+    labels: Mapping[int, Label]
+    min_score: float | None
+
+    @property
+    def spec(self) -> Any:
+        """The labels it may answer, each of one shape type."""
+        return cvataa.DetectionFunctionSpec(labels=[_spec(one) for one in self.labels.values()])
+
+    def detect(self, context: Any, image: Image.Image) -> Sequence[Any]:
+        """Answer one image; raises ImageError, with the frame's name, for a broken one."""
+        asked = context.conf_threshold
+        least = self.model.least(self.min_score if asked is None else asked)
+        try:
+            pixels = from_pillow(image)
+        except ImageError as error:
+            raise ImageError(f"{context.frame_name}: {error}") from error
+        height, width = pixels.shape[:2]
+        (found,) = self.engine.detect([pixels], min_score=min(least.values()))
+        shapes = []
+        for i in range(len(found)):
+            class_id, score = int(found.class_ids[i]), float(found.scores[i])
+            label = self.labels.get(class_id)
+            if label is None or score < least[self.model.bundle.card.labels.name_of(class_id)]:
+                continue
+            if context.conv_mask_to_poly and label.type == "mask":
+                label = Label(label.id, label.name, "polygon", label.attributes)
+            try:
+                shape = shape_from_detection(
+                    label=label,
+                    frame=0,
+                    box=found.boxes[i].tolist(),
+                    score=score,
+                    width=width,
+                    height=height,
+                    mask=None if found.masks is None else found.masks[i],
+                )
+            except ValueError:  # no area
+                continue
+            shapes.append(_shape(label.id, shape))
+        return shapes
+
+
+@dataclass(frozen=True, eq=False)
+class Interaction:
+    """A cvat_sdk.auto_annotation.InteractionFunction: clicks in, masks with confidence out."""
+
+    engine: Interactor
+
+    @property
+    def spec(self) -> Any:
+        """What a person gives before the first call; corrections and a box are welcome."""
+        return cvataa.InteractionFunctionSpec(
+            min_pos_points=4, min_neg_points=0, min_bounding_boxes=0
+        )
+
+    def preprocess_image(self, _context: Any, image: Image.Image) -> bytes:
+        """Encode the image without loss: the engine knows it again by its bytes."""
+        content = io.BytesIO()
+        Image.fromarray(from_pillow(image)).save(content, "PNG", compress_level=1)
+        return content.getvalue()
+
+    def detect(self, _context: Any, pp_image: bytes, prompts: Any) -> list[Any]:
+        """Answer the clicks so far, best mask first."""
+        box = prompts.bounding_box
+        candidates, (height, width) = self.engine.segment(
+            pp_image,
+            positive=np.array(prompts.pos_points, np.float64).reshape(-1, 2),
+            negative=np.array(prompts.neg_points, np.float64).reshape(-1, 2),
+            box=None if box is None else np.array(box, np.float64).ravel(),
+        )
+        best_first = sorted(candidates, key=lambda one: -one.confidence)
+        return [
+            cvataa.InteractionResultShape(
+                type="mask",
+                points=rle.encode(inside),
+                attributes=[
+                    models.AttributeValRequest(
+                        spec_id=int(cvataa.InteractionResultAttributes.CONFIDENCE),
+                        value=f"{one.confidence:.4f}",
+                    )
+                ],
+            )
+            for one in best_first
+            if (inside := rle.clip(one.mask, width, height)) is not None
+        ]
+
+
+def _spec(label: Label) -> Any:
+    attributes = [
+        cvataa.attribute_spec(one.name, one.id, one.input_type, list(one.values))
+        for one in label.attributes
+    ]
+    return cvataa.label_spec(label.name, label.id, type=label.type, attributes=attributes)
+
+
+def _shape(label_id: int, shape: dict[str, Any]) -> Any:
+    values = {key: shape[key] for key in _KEPT}
+    values["points"] = [float(value) for value in values["points"]]
+    values["attributes"] = [
+        models.AttributeValRequest(spec_id=one["spec_id"], value=one["value"])
+        for one in values["attributes"]
+    ]
+    return cvataa.shape(label_id, **values)
