@@ -25,6 +25,7 @@ from cvat_bridge.annotate_cli import annotate
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.errors import BridgeError, NothingToDoError
 from cvat_bridge.mistakes_cli import mistakes
+from cvat_bridge.models_cli import models
 from cvat_bridge.serving_cli import add_serving_commands
 from cvat_bridge.train_cli import train
 from serverless.errors import FunctionError
@@ -257,6 +258,7 @@ def sandbox(
 
 app.command()(train)
 app.command()(mistakes)
+app.add_typer(models, name="models")
 app.command()(annotate)
 add_serving_commands(app)
 

@@ -8,6 +8,7 @@ FunctionError
 ├── BusyError            503  too many calls wait; worth another try
 ├── CallTimeoutError     504  the model took longer than a call may
 ├── StoreError           500  an entry of the store that cannot be read or written
+├── ExportError               a model that cannot be written as a function's folder
 └── HostError                 the function host did not start
 """
 
@@ -74,3 +75,11 @@ class StoreError(FunctionError):
 
 class HostError(FunctionError):
     """The function host did not start."""
+
+
+class ExportError(FunctionError):
+    """A model that cannot be written as a function's folder."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        self.folder, self.reason = folder, reason
+        super().__init__(f"{folder}: {reason}")

@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import cached_property
@@ -132,6 +132,18 @@ class Registry:
         if len(stack) < 2:
             raise RegistryError(key, "there is no earlier champion to go back to")
         return self._serve(key, self.show(key, stack[-2]), "rollback", reasons)
+
+    def forget(self, key: str, numbers: Sequence[int]) -> None:
+        """Take versions out of the registry, and the key with its last one.
+
+        The bundles stay: another key may have registered the same one. RegistryError when there
+        is no such version.
+        """
+        with _translated(key):
+            for number in numbers:
+                self._client.delete_model_version(key, str(number))
+            if not self.versions(key):
+                self._client.delete_registered_model(key)
 
     def history(self, key: str) -> list[Promotion]:
         """Return every change of champion, oldest first."""

@@ -29,16 +29,20 @@ def publish_champion(
         description=f"Version {champion.number} ({champion.bundle[:12]}), learnt in CVAT",
         bundle=champion.path,
         version=champion.bundle,
-        labels=_shown(bundle.card, json.loads(champion.tags.get(LABEL_IDS, "{}")), labels),
+        labels=shown_labels(bundle.card, json.loads(champion.tags.get(LABEL_IDS, "{}")), labels),
         min_score=bundle.card.min_score,
     )
     publish(store, entry)
     return entry
 
 
-def _shown(
+def shown_labels(
     card: Card, ids: Mapping[str, int], labels: Sequence[Label]
 ) -> tuple[FunctionLabel, ...]:
+    """Return how a model's classes appear under a project's labels; none where none is known.
+
+    ids: class name → label id, for labels that were renamed since; else names decide.
+    """
     by_id = {label.id: label for label in labels}
     by_name = {label.name: label for label in labels}
     shown = []

@@ -17,7 +17,8 @@ class Request:
     names in the network's order, or None to read them from the file. sha256: what the file must
     hash to, "" for unsaid. card: a YAML that describes an ONNX file of another family. hidden:
     folders that a process which opens a pickle must not see. trusted: open a pickle even where
-    the system cannot cut that process off.
+    the system cannot cut that process off. architecture: the network of a file that holds weights
+    alone, as trainer.importing.weights names them.
     """
 
     path: Path
@@ -27,6 +28,7 @@ class Request:
     card: Path | None = None
     hidden: tuple[Path, ...] = ()
     trusted: bool = False
+    architecture: str = ""
 
     def check_sha256(self, copy: Path | None = None) -> None:
         """Raise ModelFileError when the file, or a copy of it, is not the one that was meant."""

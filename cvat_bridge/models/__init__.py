@@ -1,0 +1,1 @@
+"""Models that people bring: taken in, registered, published for CVAT, listed, removed."""

@@ -1,0 +1,83 @@
+"""A file on disk becomes a model in CVAT: taken in, tried on a frame, registered, published."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cvat_bridge.errors import LabelMismatchError
+from cvat_bridge.gateway import Label
+from cvat_bridge.models.entries import entry_for
+from cvat_bridge.models.shelf import Shelf
+from cvat_bridge.models.trial import Trial, try_out
+from serverless.store import Entry
+from trainer.bundle import Bundle, file_sha256, with_card
+from trainer.importing import Request, import_model
+from trainer.versions import Version
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What came of a file. new: False where this very model was there already.
+
+    missing: classes of the model for which the project has no label.
+    """
+
+    version: Version
+    entry: Entry
+    bundle: Bundle
+    trial: Trial
+    new: bool
+    missing: tuple[str, ...] = ()
+
+
+def bring(
+    shelf: Shelf,
+    request: Request,
+    function_id: str,
+    *,
+    sample: bytes,
+    labels: Sequence[Label] | None = None,
+) -> Brought:
+    """Take a file in and let it serve; what fails on the way leaves nothing behind.
+
+    labels: those of the project for which it is shown, None for every class under its own name.
+    Raises ModelFileError, ConfigError, BundleError or ModelError for a file that cannot serve,
+    and LabelMismatchError when the project has a label for none of its classes.
+    """
+    shelf.check_free(function_id)
+    with tempfile.TemporaryDirectory(prefix="bring-") as scratch:
+        bundle = import_model(
+            replace(request, hidden=(*request.hidden, shelf.home.root, shelf.store)),
+            Path(scratch) / "bundle",
+        )
+        if not bundle.card.provenance:
+            bundle = with_card(bundle, provenance=_origin(request))
+        entry = replace(
+            entry_for(function_id, request.name, bundle.card, bundle.path, labels),
+            version=bundle.version,
+        )
+        names = bundle.card.labels.names
+        if labels is not None and entry.kind == "detector" and not entry.labels:
+            raise LabelMismatchError(
+                [label.name for label in labels],
+                names,
+                "Name its classes as the project does (--labels), or leave --project out and map"
+                " them by hand in CVAT",
+            )
+        trial = try_out(entry, sample)
+        tags = {"source": request.path.name}
+        version, published, new = shelf.put(entry, bundle, tags=tags)
+    shown = {label.source for label in entry.labels}
+    missing = tuple(name for name in names if shown and name not in shown)
+    return Brought(version, published, bundle, trial, new, missing)
+
+
+def _origin(request: Request) -> dict[str, object]:
+    """Say where the weights came from, as a card does; see trainer.provenance."""
+    if request.path.is_dir():
+        return {}
+    sha256 = {request.path.name: file_sha256(request.path)}
+    return {"base": {"name": request.path.name, "version": "", "sha256": sha256}}

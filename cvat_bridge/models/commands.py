@@ -1,0 +1,137 @@
+"""`cvat-bridge models add` and `list`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cvat_bridge.models.place import (
+    AsJson,
+    ConfigPath,
+    HomePath,
+    Project,
+    err,
+    few,
+    out,
+    place,
+    say,
+)
+
+
+def add(
+    file: Annotated[Path, typer.Argument(help="Weights (.pt, .onnx), a bundle or a zip of one.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="Classes: a text with one a line, or a data.yaml.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What CVAT shows; the file's if unset.")] = None,
+    sha256: Annotated[str, typer.Option(help="What the file must hash to.")] = "",
+    card: Annotated[
+        Path | None, typer.Option(help="YAML that describes an ONNX file of another family.")
+    ] = None,
+    architecture: Annotated[
+        str, typer.Option(help="Network of a file that holds weights alone.")
+    ] = "",
+    sample: Annotated[
+        Path | None, typer.Option(help="Image to try it on; a frame of the project if unset.")
+    ] = None,
+    trusted: Annotated[
+        bool, typer.Option("--trusted", help="Open a pickle even where it cannot be cut off.")
+    ] = False,
+    project: Project = None,
+    config: ConfigPath = None,
+    home: HomePath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a file in, try it on a frame, and show it in CVAT's list of models at once."""
+    from cvat_bridge.models.bring import bring
+    from cvat_bridge.models.entries import function_id
+    from cvat_bridge.models.trial import ask_host, sample_frame
+    from trainer.importing import Request
+    from trainer.importing.class_list import read_classes
+
+    here = place(config, home)
+    called = name or file.resolve().stem
+    request = Request(
+        file,
+        called,
+        labels=None if labels is None else read_classes(labels),
+        sha256=sha256,
+        card=card,
+        architecture=architecture,
+        trusted=trusted,
+    )
+    with here.cvat(project) as gateway:
+        frame = sample_frame(sample, gateway, project)
+        known = gateway.labels(project_id=project) if gateway and project else None
+    made = bring(here.shelf, request, function_id(called), sample=frame, labels=known)
+    host = ask_host(here.config.function_host.url, made.entry, frame)
+    answer = {
+        "id": made.entry.id,
+        "name": made.entry.name,
+        "number": made.version.number,
+        "version": made.version.bundle,
+        "new": made.new,
+        "task": made.bundle.card.task,
+        "engine": made.bundle.card.engine,
+        "labels": list(made.bundle.card.labels),
+        "missing_labels": list(made.missing),
+        "sample": asdict(made.trial),
+        "host": host,
+        "store": str(here.store),
+    }
+    if as_json:
+        out.print_json(json.dumps(answer))
+        return
+    best = "no object at all" if made.trial.best is None else f"best score {made.trial.best:.2f}"
+    word = "serves" if made.new else "was there already and serves"
+    say(f"{made.entry.name!r} ({made.entry.id}) version {made.version.number} {word}")
+    say(f"  {made.bundle.card.task} of {few(made.bundle.card.labels.names)}")
+    say(f"  sample frame: {made.trial.objects} shown, {best}, {made.trial.seconds:.2f} s")
+    if made.missing:
+        say(f"  the project has no label for {few(made.missing)}: not shown")
+    say(f"  {host['message']}")
+    if not host["listed"]:
+        say(f"  start it: python -m serverless.host --store {here.store}")
+
+
+def list_(config: ConfigPath = None, home: HomePath = None, as_json: AsJson = False) -> None:
+    """List what CVAT offers, and what was brought and is not offered."""
+    from cvat_bridge.models.trial import host_states
+
+    here = place(config, home)
+    states = host_states(here.config.function_host.url)
+    rows: list[dict[str, Any]] = []
+    for one in here.shelf.known():
+        offered = "not offered" if one.entry is None else "offered"
+        state = offered if states is None else states.get(one.id, "not in the host's list")
+        rows.append(
+            {
+                "id": one.id,
+                "name": one.name,
+                "task": one.bundle.card.task,
+                "engine": one.bundle.card.engine,
+                "labels": list(one.bundle.card.labels),
+                "number": one.version.number if one.version else None,
+                "version": one.bundle.version,
+                "offered": one.entry is not None,
+                "state": state,
+            }
+        )
+    if as_json:
+        out.print_json(json.dumps(rows))
+        return
+    table = Table("id", "name", "answers", "version", "state", box=None)
+    for row in rows:
+        number = "" if row["number"] is None else f"{row['number']} "
+        answers = f"{row['task']} of {few(row['labels'])}" if row["labels"] else row["task"]
+        table.add_row(
+            row["id"], row["name"], answers, f"{number}({row['version'][:8]})", row["state"]
+        )
+    out.print(table)
+    if states is None:
+        err.print(f"no function host answers at {here.config.function_host.url}", markup=False)

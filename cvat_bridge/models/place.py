@@ -1,0 +1,86 @@
+"""Where models are kept, and what every command about them is told and says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from cvat_bridge.config import Config, FunctionHostSection, load_config, load_secrets
+from cvat_bridge.home import Home
+
+if TYPE_CHECKING:
+    from cvat_bridge.gateway import Gateway
+    from cvat_bridge.models.shelf import Shelf
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+ConfigPath = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The YAML file of `init`; cvat-bridge.yaml if it is there"),
+]
+HomePath = Annotated[
+    Path | None, typer.Option("--home", help="Folder of models, where there is no configuration.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
+Model = Annotated[str, typer.Argument(help="Id, as `models list` shows it.")]
+Project = Annotated[
+    int | None, typer.Option("--project", help="Show the labels of this project of CVAT.")
+]
+_DEFAULT, _HOME = Path("cvat-bridge.yaml"), Path(".cvat-bridge")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the models are: the configuration, and what it leads to."""
+
+    config: Config
+    home: Home
+    store: Path
+
+    @property
+    def shelf(self) -> Shelf:
+        """The models, in the registry and in the store."""
+        from cvat_bridge.models.shelf import Shelf
+        from trainer.registry import Registry
+
+        registry = Registry(self.config.mlflow_url, self.home.root)
+        return Shelf(registry, self.home, self.store)
+
+    @contextmanager
+    def cvat(self, project: int | None) -> Iterator[Gateway | None]:
+        """Sign in to CVAT where a project is named."""
+        from cvat_bridge.assembly import connected
+
+        with connected(self.config, load_secrets()) if project else nullcontext() as gateway:
+            yield gateway
+
+
+def place(config: Path | None, home: Path | None) -> Place:
+    """Read the configuration where there is one; --home goes before what it says."""
+    if config is None and _DEFAULT.exists():
+        config = _DEFAULT
+    loaded = Config(home=_HOME.resolve()) if config is None else load_config(config)
+    if home is not None:
+        host = loaded.function_host.model_dump() | {"store": None}
+        loaded = loaded.model_copy(
+            update={"home": home.resolve(), "function_host": FunctionHostSection(**host)}
+        )
+    found = Home(loaded.home)
+    return Place(loaded, found, loaded.function_host.store or found.functions)
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first names, and how many there are besides."""
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+
+
+def say(text: str) -> None:
+    """Print a line as it stands."""
+    out.print(text, markup=False, highlight=False)
