@@ -19,7 +19,7 @@ from cvat_bridge.errors import ConfigError
 from cvat_bridge.gateway import Attribute, Label
 from cvat_bridge.home import Home
 from cvat_bridge.round.serving import project_key
-from cvat_bridge.shapes.detection_shapes import CONFIDENCE
+from serverless.confidence import NAME
 from trainer.engines import load, load_interactor
 from trainer.registry import Registry
 
@@ -84,5 +84,5 @@ def _confidence(text: str) -> tuple[Attribute, ...]:
     if not text:
         return ()
     if (kind == "text" and not numbers) or (kind == "number" and len(numbers) == 3):
-        return (Attribute(0, CONFIDENCE, kind, numbers),)
+        return (Attribute(0, NAME, kind, numbers),)
     raise ConfigError([f"confidence must be text or number:LOW,HIGH,STEP, found {text!r}"])

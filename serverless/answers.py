@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serverless.confidence import NAME
 from serverless.errors import ModelError
 from serverless.polygon import Polygon, polygons_from_mask
 from serverless.store import FunctionLabel
@@ -55,11 +56,12 @@ def detector_answer(
             continue
         mask = detections.masks[i] if detections.masks is not None else None
         shapes = _shapes(label.type, detections.boxes[i], mask, size)
-        confidence = f"{score:.4f}"
+        form = label.confidence
+        value = form.write(score) if form.passes_functions else None
         item: dict[str, Any] = {
             "label": label.name,
-            "confidence": confidence,
-            "attributes": [{"name": "confidence", "value": confidence}],
+            "confidence": f"{score:.4f}",
+            "attributes": [] if value is None else [{"name": NAME, "value": value}],
         }
         if len(shapes) > 1:
             groups += 1

@@ -15,7 +15,6 @@ from serverless.errors import ModelError
 from serverless.store import Entry, FunctionLabel
 from trainer.bundle import Card
 
-_ATTRIBUTE = {"name": "confidence", "input_type": "text", "values": []}
 _KINDS = ("detector", "interactor", "reid", "tracker")
 
 
@@ -37,10 +36,17 @@ def labels_of(entry: Entry, card: Card) -> tuple[FunctionLabel, ...]:
 
 
 def label_spec(labels: Sequence[FunctionLabel]) -> str:
-    """Return the JSON string of annotation `spec`: every label with a text for its confidence."""
+    """Return the JSON string of annotation `spec`: every label, its confidence as an attribute."""
     return json.dumps(
         [
-            {"id": i, "name": label.name, "type": label.type, "attributes": [_ATTRIBUTE]}
+            {
+                "id": i,
+                "name": label.name,
+                "type": label.type,
+                "attributes": (
+                    [label.confidence.spec()] if label.confidence.passes_functions else []
+                ),
+            }
             for i, label in enumerate(labels)
         ],
         ensure_ascii=False,

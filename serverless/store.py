@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from serverless.confidence import ConfidenceForm
 from serverless.errors import StoreError
 
 KINDS = ("detector", "interactor")
@@ -31,11 +32,13 @@ class FunctionLabel:
 
     source: the class in the bundle's label map. name: the label shown in CVAT.
     type: "rectangle", "polygon", "mask" or "any"; it decides the shape that is sent.
+    confidence: the label's attribute of that name, filled with the score where CVAT has one.
     """
 
     source: str
     name: str
     type: str = "any"
+    confidence: ConfidenceForm = field(default_factory=ConfidenceForm)
 
     def __post_init__(self) -> None:
         if not self.source or not self.name:
@@ -197,7 +200,15 @@ def _entry(content: Mapping[str, Any], folder: Path) -> Entry:
         **{
             **content,
             "bundle": folder / content["bundle"],
-            "labels": tuple(FunctionLabel(**label) for label in labels),
+            "labels": tuple(_label(label) for label in labels),
             "min_score": None if score is None else float(score),
         }
     )
+
+
+def _label(content: Mapping[str, Any]) -> FunctionLabel:
+    form = content.get("confidence", {})
+    if not isinstance(form, dict) or not isinstance(form.get("values", []), list):
+        raise TypeError(f"a label's confidence must be an object, found {form!r}")
+    values = tuple(str(value) for value in form.get("values", []))
+    return FunctionLabel(**{**content, "confidence": ConfidenceForm(**{**form, "values": values})})

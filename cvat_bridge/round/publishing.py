@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cvat_bridge.gateway import Label
+from serverless.confidence import NAME, ConfidenceForm
 from serverless.store import LABEL_TYPES, Entry, FunctionLabel, publish
 from trainer.bundle import Card, read_bundle
 from trainer.registry import Version
@@ -50,9 +51,18 @@ def shown_labels(
         label = by_id.get(ids.get(source, -1)) or by_name.get(source)
         if label is not None:
             kind = label.type if label.type in LABEL_TYPES else "any"
-            shown.append(FunctionLabel(source, label.name, _served(card.task, kind)))
+            served = _served(card.task, kind)
+            shown.append(FunctionLabel(source, label.name, served, confidence_form(label)))
     # Classes whose labels are all gone are shown as they are: CVAT maps them by hand.
     return tuple(shown)
+
+
+def confidence_form(label: Label) -> ConfidenceForm:
+    """Give a label's attribute `confidence`; a text, which harms nobody, where it has none."""
+    for attribute in label.attributes:
+        if attribute.name == NAME:
+            return ConfidenceForm(attribute.input_type, attribute.values)
+    return ConfidenceForm()
 
 
 def _served(task: str, label_type: str) -> str:

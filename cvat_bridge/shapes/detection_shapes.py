@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from cvat_bridge.gateway import Attribute, Label, RawShape
 from cvat_bridge.shapes import outlines, rle
+from serverless.confidence import NAME as CONFIDENCE
+from serverless.confidence import ConfidenceForm
 from trainer.detections import Mask
 
 LEARNABLE_LABELS = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})
-CONFIDENCE = "confidence"  # a label's attribute of this name shows the score to annotators
 DIGITS = 2
 
 
@@ -118,25 +119,5 @@ def _rounded(values: Iterable[float]) -> list[float]:
 
 
 def confidence_value(attribute: Attribute, score: float) -> str | None:
-    """Write a score as an attribute's value; None where its kind cannot hold one.
-
-    A number attribute runs from its least to its largest value as the score runs from 0 to 1,
-    except where it holds shares (largest value 1), and in its own steps. Of a list of numbers the
-    nearest is taken.
-    """
-    if attribute.input_type == "text":
-        return f"{score:.2f}"
-    try:
-        numbers = [float(value) for value in attribute.values]
-    except ValueError:
-        return None
-    if attribute.input_type == "number" and len(numbers) == 3:
-        low, high, step = numbers
-        scaled = score if high <= 1 else low + score * (high - low)
-        value = low + round((scaled - low) / step) * step if step > 0 else scaled
-        return f"{min(high, max(low, value)):.10g}"
-    if attribute.input_type in {"select", "radio"} and numbers:
-        top = max(numbers)
-        scaled = score if top <= 1 else score * top
-        return min(attribute.values, key=lambda value: abs(float(value) - scaled))
-    return None
+    """Write a score as an attribute's value; None where its kind cannot hold one."""
+    return ConfidenceForm(attribute.input_type, attribute.values).write(score)

@@ -1,5 +1,7 @@
 """A model's findings in CVAT's words, read back by the rules CVAT applies."""
 
+import json
+
 import numpy as np
 import pytest
 from cvat_sdk.masks import decode_mask, encode_mask
@@ -8,6 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from serverless.answers import Candidate, clip, detector_answer, interactor_answer, rle
+from serverless.confidence import ConfidenceForm
+from serverless.describe import label_spec
 from serverless.errors import ModelError
 from serverless.store import FunctionLabel
 from tests.serverless.fakes import CLASSES, detections, square
@@ -32,11 +36,34 @@ def test_a_box_becomes_a_rectangle_with_its_confidence_as_text():
         {
             "label": "Platelet",
             "confidence": "0.9100",
-            "attributes": [{"name": "confidence", "value": "0.9100"}],
+            "attributes": [{"name": "confidence", "value": "0.91"}],
             "type": "rectangle",
             "points": [1.0, 2.0, 11.13, 12.0],
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("input_type", "values", "expected"),
+    [
+        ("text", (), "0.91"),
+        ("number", ("0", "100", "1"), "91"),
+        ("number", ("1", "5", "1"), "5"),
+        ("select", ("0.25", "0.5", "0.75"), "0.75"),
+        ("radio", ("low", "high"), None),
+        ("checkbox", (), None),
+        ("number", ("0", "1", "0.01"), None),
+    ],
+)
+def test_the_confidence_fits_the_labels_own_attribute(input_type, values, expected):
+    """CVAT drops what does not fit; a number of broken steps would fail its whole call."""
+    shown = (FunctionLabel("cell", "Cell", confidence=ConfidenceForm(input_type, values)),)
+
+    (item,) = answer(detections((1, 2, 9, 9, 0.91, 0)), labels=shown)
+    (told,) = json.loads(label_spec(shown))
+
+    assert [one["value"] for one in item["attributes"]] == ([expected] if expected else [])
+    assert [one["input_type"] for one in told["attributes"]] == ([input_type] if expected else [])
 
 
 def test_nothing_found_is_an_empty_list():

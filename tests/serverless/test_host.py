@@ -80,14 +80,14 @@ def test_cvats_three_requests_are_answered_by_a_real_model(served):
         {
             "label": "green",
             "confidence": "0.8808",
-            "attributes": [{"name": "confidence", "value": "0.8808"}],
+            "attributes": [{"name": "confidence", "value": "0.88"}],
             "type": "rectangle",
             "points": [22.0, 22.0, 30.0, 30.0],
         },
         {
             "label": "red",
             "confidence": "0.8808",
-            "attributes": [{"name": "confidence", "value": "0.8808"}],
+            "attributes": [{"name": "confidence", "value": "0.88"}],
             "type": "rectangle",
             "points": [6.0, 10.0, 14.0, 18.0],
         },

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from serverless.confidence import ConfidenceForm
 from serverless.errors import StoreError
 from serverless.store import Entry, FunctionLabel, entries, listing, publish, withdraw
 
@@ -18,7 +19,10 @@ def entry(**changes) -> Entry:
         "description": "AP 0.61 on the holdout",
         "bundle": Path("/bundles/abc"),
         "version": "abc",
-        "labels": (FunctionLabel("rbc", "RBC", "rectangle"), FunctionLabel("wbc", "WBC", "mask")),
+        "labels": (
+            FunctionLabel("rbc", "RBC", "rectangle"),
+            FunctionLabel("wbc", "WBC", "mask", ConfidenceForm("number", ("0", "100", "1"))),
+        ),
         "min_score": 0.3,
         "annotations": {"help_message": "hello"},
     }
@@ -125,3 +129,16 @@ def test_a_reader_beside_a_writer_never_sees_half_an_entry(tmp_path):
     writer.join()
 
     assert set(seen) == {"cells-champion"}
+
+
+def test_a_label_written_before_it_knew_an_attribute_shows_its_confidence_as_text(tmp_path):
+    publish(tmp_path, entry())
+    path = tmp_path / "cells-champion.json"
+    content = json.loads(path.read_text())
+    for label in content["labels"]:
+        del label["confidence"]
+    path.write_text(json.dumps(content))
+
+    (found,) = entries(tmp_path)
+
+    assert {label.confidence for label in found.labels} == {ConfidenceForm("text")}
