@@ -90,6 +90,38 @@ def test_a_simulated_annotator_clicks_what_the_mask_says(seed):
     assert np.isfinite(found.seen()).all()
 
 
+def test_a_hand_errs_by_pixels_of_the_image_however_small_the_object():
+    """The same hand misses a small object by a larger share, but by no more than a third of it."""
+    none = {"boxes": 0.0, "blind": 0.0, "corrected": 0.0, "jitter": 0.0, "steady": 0.0}
+    how = Variation(**none, tremble=6.0)
+
+    def missed(thing):
+        """Return how far the extreme points lie from the mask's border, in its own sides."""
+        shares = []
+        for seed in range(30):
+            found = sample(thing, 96, how, np.random.default_rng(seed))
+            ys, xs = np.nonzero(found.mask)
+            sides = np.array([np.ptp(xs), np.ptp(ys)])
+            first, last = np.array([xs.min(), ys.min()]), np.array([xs.max(), ys.max()]) + 1
+            shares.append(np.abs(found.prompt.box.reshape(2, 2) - [first, last]) / sides)
+        return np.array(shares)
+
+    small, large = missed(cutout(side=24)), missed(cutout(side=60))
+
+    assert small.mean() > 1.3 * large.mean() > 0
+    assert small.max() < 0.55
+    assert cutout(side=60).scale == 1.0
+
+
+def test_a_large_object_is_kept_smaller_and_says_by_how_much():
+    mask = np.zeros((400, 500), bool)
+    mask[50:350, 100:400] = True
+
+    kept = make(np.zeros((400, 500, 3), np.uint8), mask)
+
+    assert kept.scale == pytest.approx(kept.mask.sum() ** 0.5 / 300, rel=0.03)
+
+
 def test_the_same_draw_gives_the_same_sample():
     one, other = (sample(cutout(), 64, Variation(), np.random.default_rng(3)) for _ in range(2))
 

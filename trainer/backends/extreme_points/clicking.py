@@ -13,6 +13,7 @@ from trainer.backends.extreme_points.cutouts import Cutout
 from trainer.engines.clicks import Box, Points, Prompt, channels, region_of
 from trainer.images import RGBImage
 
+_HANDS = 0.6  # of the unsteady samples: points that err by pixels, not by a share of the object
 _NEAR = 0.02  # of a side: border pixels so near the outermost one are as good an extreme point
 
 
@@ -21,13 +22,16 @@ class Variation:
     """How objects and clicks are varied.
 
     jitter: of the points, the most, of the object's mean side. steady: share of the samples whose
-    points are exact. boxes, blind: share with a box instead of points, and with one click only.
-    corrected: share with corrective clicks. turn: degrees. stretch: of the aspect, a factor.
-    colour: strength of brightness, contrast and tint.
+    points are exact. tremble: of the points, the most, in pixels of the original image, for most
+    of the other samples: a hand errs by pixels of the screen, however small the object.
+    boxes, blind: share with a box instead of points, and with one click only. corrected: share
+    with corrective clicks. turn: degrees. stretch: of the aspect, a factor. colour: strength of
+    brightness, contrast and tint.
     """
 
     jitter: float = 0.1
     steady: float = 0.4
+    tremble: float = 6.0
     boxes: float = 0.06
     blind: float = 0.04
     corrected: float = 0.3
@@ -52,7 +56,7 @@ class Sample:
 def sample(thing: Cutout, size: int, how: Variation, rng: np.random.Generator) -> Sample:
     """Draw one sample of an object at the network's size."""
     turn = _turn(how, rng)
-    prompt = _prompt(thing.rim @ turn.T, how, rng)
+    prompt = _prompt(thing.rim @ turn.T, how, thing.scale, rng)
     region = region_of(prompt, (512, 512), room=float(rng.uniform(0.6, 1.6)))
     scale = size / (region[2:] - region[:2])
     linear = turn * scale[:, None]
@@ -89,12 +93,16 @@ def _turn(how: Variation, rng: np.random.Generator) -> NDArray[np.float64]:
     return turn
 
 
-def _prompt(rim: Points, how: Variation, rng: np.random.Generator) -> Prompt:
+def _prompt(rim: Points, how: Variation, scale: float, rng: np.random.Generator) -> Prompt:
     low, high = rim.min(axis=0), rim.max(axis=0)
     sides = np.maximum(high - low, 1.0)
     jitter = 0.0
     if rng.random() >= how.steady:
         jitter = float(rng.uniform() ** 1.5 * how.jitter * sides.mean())
+        if how.tremble and rng.random() < _HANDS:
+            # Beyond a third of the object nobody could say what was meant.
+            pixels = float(rng.uniform() ** 0.5) * how.tremble
+            jitter = min(pixels * scale, float(sides.mean()) / 3)
     none = np.zeros((0, 2))
     kind = rng.random()
     if kind < how.blind:

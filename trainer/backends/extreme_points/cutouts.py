@@ -22,13 +22,14 @@ _SIDE = 120  # pixels, of the longer side of an object as it is kept
 class Cutout:
     """One object: pixels (H, W, 3), mask (H, W), rim (K, 2) x y of the mask's border pixels.
 
-    source: the set it came from.
+    source: the set it came from. scale: kept pixels per pixel of the image it came from.
     """
 
     pixels: RGBImage
     mask: NDArray[np.bool_]
     rim: NDArray[np.float64]
     source: str = ""
+    scale: float = 1.0
 
 
 def cut_out(
@@ -74,7 +75,11 @@ def make(pixels: RGBImage, mask: NDArray[np.bool_], source: str = "") -> Cutout 
         shares = cv2.resize(inner.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         inner = np.asarray(shares) >= 0.5
     kept = np.asarray(inner, np.bool_)
-    return Cutout(part.copy(), kept, rim_of(kept), source) if kept.sum() >= 16 else None
+    return (
+        Cutout(part.copy(), kept, rim_of(kept), source, min(1.0, scale))
+        if kept.sum() >= 16
+        else None
+    )
 
 
 def rim_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -13,14 +13,16 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainer.backends.extreme_points import BACKEND
 from trainer.bundle import Bundle, with_metrics
-from trainer.dataset import ANNOTATIONS, load_dataset
+from trainer.dataset import ANNOTATIONS, Dataset, load_dataset
 from trainer.detector import FitConfig, Progress
 from trainer.engines import load_interactor
+from trainer.errors import ConfigError
 from trainer.interactor_gate import measure
 
 SOURCES = ("coco_seg200", "nuclei_seg", "ccp_seg")
@@ -54,27 +56,36 @@ EXTRA: dict[str, Any] = {
 }
 
 
-def coarse(steps: int) -> FitConfig:
-    """Return how it begins: on small crops, where a step costs a quarter."""
-    return FitConfig(
-        "extreme_points",
-        batch_size=16,
-        learning_rate=3e-3,
-        image_size=(64, 64),
-        extra=EXTRA | {"steps": steps},
-    )
+@dataclass(frozen=True)
+class Stage:
+    """One fit of the chain: the side of its crops in pixels, its batches, see Variation.tremble."""
+
+    name: str
+    size: int
+    rate: float
+    steps: int
+    tremble: float
+
+    def config(self, share: float, base: Path | None) -> FitConfig:
+        """Return the fit's settings. share: of its batches. base: what the stage before gave."""
+        extra = {"steps": max(1, round(share * self.steps)), "tremble": self.tremble}
+        return FitConfig(
+            "extreme_points",
+            batch_size=16,
+            learning_rate=self.rate,
+            image_size=(self.size, self.size),
+            base=base,
+            extra=EXTRA | extra,
+        )
 
 
-def fine(steps: int, base: Path) -> FitConfig:
-    """Return how it goes on, at the size that serves."""
-    return FitConfig(
-        "extreme_points",
-        batch_size=16,
-        learning_rate=2e-3,
-        image_size=(128, 128),
-        base=base,
-        extra=EXTRA | {"steps": steps},
-    )
+# Small crops first, where a step costs a quarter; each later stage warms up again.
+STAGES = (
+    Stage("coarse", 64, 3e-3, 2000, 0.0),
+    Stage("fine", 128, 2e-3, 930, 0.0),
+    Stage("further", 128, 2e-3, 2400, 6.0),
+    Stage("last", 128, 2e-3, 4600, 7.0),
+)
 
 
 def gather(sets: Path, destination: Path) -> Path:
@@ -142,18 +153,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for the run and the bundle")
-    parser.add_argument("--coarse", type=int, default=2000, help="batches of 64 pixels")
-    parser.add_argument("--fine", type=int, default=930, help="batches of 128 pixels")
+    parser.add_argument("--share", type=float, default=1.0, help="of the batches, for a trial")
     given = parser.parse_args(arguments)
     dataset = load_dataset(gather(given.data, given.out / "data"))
-    base = BACKEND.fit(dataset, coarse(given.coarse), run_dir=given.out / "coarse", report=_tell)
-    checkpoint = BACKEND.fit(
-        dataset, fine(given.fine, base), run_dir=given.out / "fine", report=_tell
-    )
+    checkpoint = _learn(dataset, given.share, given.out)
     bundle = BACKEND.export(checkpoint, given.out / "weights", card=CARD)
     bundle = with_metrics(bundle, figures(bundle, given.data))
     print(f"{bundle.path}: version {bundle.version}")
     return 0
+
+
+def _learn(dataset: Dataset, share: float, out: Path) -> Path:
+    checkpoint: Path | None = None
+    for stage in STAGES:
+        config = stage.config(share, checkpoint)
+        checkpoint = BACKEND.fit(dataset, config, run_dir=out / stage.name, report=_tell)
+    if checkpoint is None:
+        raise ConfigError(["the recipe has no stage"])
+    return checkpoint
 
 
 def _tell(progress: Progress) -> None:

@@ -50,7 +50,7 @@ def _blended(over: RGBImage, ground: RGBImage, thing: Cutout, rng: np.random.Gen
     alpha = cv2.GaussianBlur(thing.mask.astype(np.float32), (0, 0), float(rng.uniform(0.4, 1.4)))
     weight = np.asarray(alpha, np.float32)[..., None]
     pixels = over * weight + ground * (1 - weight)
-    return Cutout(pixels.astype(np.uint8), thing.mask, thing.rim, "made")
+    return Cutout(pixels.astype(np.uint8), thing.mask, thing.rim, "made", thing.scale)
 
 
 def _blob(rng: np.random.Generator) -> NDArray[np.bool_]:

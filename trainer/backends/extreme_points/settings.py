@@ -45,6 +45,7 @@ class Settings:
     composed: float = 0.25
     jitter: float = Variation.jitter
     steady: float = Variation.steady
+    tremble: float = Variation.tremble
     boxes: float = Variation.boxes
     blind: float = Variation.blind
     corrected: float = Variation.corrected
@@ -141,8 +142,8 @@ def _ranges(config: FitConfig, settings: Settings) -> list[str]:
         (settings.ema < 1, f"extra.ema must be below 1: {settings.ema}"),
         (settings.stretch >= 1, f"extra.stretch must be 1 or more: {settings.stretch}"),
         (
-            min(settings.jitter, settings.turn, settings.colour) >= 0,
-            "extra.jitter, turn and colour must not be negative",
+            min(settings.jitter, settings.tremble, settings.turn, settings.colour) >= 0,
+            "extra.jitter, tremble, turn and colour must not be negative",
         ),
         (
             not settings.pretrained or bool(settings.backbone),
