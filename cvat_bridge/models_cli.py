@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.models.commands import add, list_
-from cvat_bridge.models.place import AsJson, ConfigPath, HomePath, Model, Project, out, place, say
+from cvat_bridge.models.place import (
+    AsJson,
+    ConfigPath,
+    HomePath,
+    Model,
+    Place,
+    Project,
+    err,
+    out,
+    place,
+    say,
+)
+from serverless.store import Entry
+from trainer.versions import Version
 
-Version = Annotated[
+OfVersion = Annotated[
     str | None, typer.Argument(help="Number or hash; the one that serves if unset.")
 ]
 models = typer.Typer(help="Bring your own models into CVAT.", no_args_is_help=True)
@@ -74,7 +87,7 @@ def promote(
     here = place(config, home)
     with here.cvat(project) as gateway:
         labels = gateway.labels(project_id=project) if gateway and project else None
-    _tell(here.shelf.promote(model, version, labels), as_json=as_json)
+    _tell(here, here.shelf.promote(model, version, labels), as_json=as_json)
 
 
 @models.command()
@@ -82,7 +95,8 @@ def rollback(
     model: Model, config: ConfigPath = None, home: HomePath = None, as_json: AsJson = False
 ) -> None:
     """Let the version of a model that served before serve again."""
-    _tell(place(config, home).shelf.rollback(model), as_json=as_json)
+    here = place(config, home)
+    _tell(here, here.shelf.rollback(model), as_json=as_json)
 
 
 @models.command()
@@ -135,10 +149,15 @@ def export(
         say(f"{folder}: {entry.name!r}, version {entry.version}\n{written}")
 
 
-def _tell(changed: tuple[Any, Any], *, as_json: bool) -> None:
+def _tell(here: Place, changed: tuple[Version, Entry], *, as_json: bool) -> None:
+    from cvat_bridge.models.trial import settled
+
     champion, entry = changed
+    fault = settled(here.config.function_host.url, entry)
     if as_json:
         answer = {"number": champion.number, "version": champion.bundle, "function": entry.id}
-        out.print_json(json.dumps(answer))
+        out.print_json(json.dumps({**answer, "host": fault or "answering"}))
         return
     say(f"version {champion.number} ({champion.bundle}) serves as {entry.name!r} ({entry.id})")
+    if fault:
+        err.print(fault, markup=False)

@@ -93,6 +93,9 @@ def ask_host(url: str, entry: Entry, image: bytes, *, seconds: float = 60.0) -> 
             if entry.kind == "interactor"
             else {"image": base64.b64encode(image).decode()}
         )
+        fault = settled(url, entry, seconds=seconds)
+        if fault:
+            return _told(True, False, fault)
         try:
             answer = client.post(
                 "/api/function_invocations",
@@ -104,6 +107,30 @@ def ask_host(url: str, entry: Entry, image: bytes, *, seconds: float = 60.0) -> 
         if answer.status_code != httpx.codes.OK:
             return _told(True, False, f"the host answered a frame with {answer.text[:300]}")
     return _told(True, True, f"listed and answering at {url}")
+
+
+def settled(url: str, entry: Entry, *, seconds: float = 60.0) -> str:
+    """Wait until the host answers with this version, and return why it does not: "" if it does.
+
+    Until it has loaded a new version, a host goes on answering with the one before.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            httpx.get(f"{url}/api/functions/{entry.id}", timeout=seconds, trust_env=False)
+            found = httpx.get(f"{url}/status", timeout=seconds, trust_env=False).json()
+            row = next(row for row in found["functions"] if row["id"] == entry.id)
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            return f"no function host answers at {url} ({error})"
+        except StopIteration:
+            return f"the function host at {url} does not offer {entry.id}"
+        if row["version"] == row["serving"] == entry.version:
+            return ""
+        if row["fault"]:
+            return f"the function host cannot serve it: {row['fault']}"
+        if time.monotonic() > until:
+            return f"the function host at {url} has not loaded it within {seconds:g} s"
+        time.sleep(0.05)
 
 
 def host_states(url: str) -> dict[str, str] | None:

@@ -8,6 +8,7 @@ process of its own (see cage.py); what leaves that process is a bundle, which ho
 from __future__ import annotations
 
 import importlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -29,10 +30,10 @@ IMPORTERS: dict[str, str] = {
 
 
 def import_model(request: Request, destination: Path) -> Bundle:
-    """Write the bundle of a file into the folder destination, and see it answer once.
+    """Write the bundle of a file into the new folder destination, and see it answer once.
 
     Raises ModelFileError for a file that is not taken in, with the reason in plain words, and
-    ConfigError or BundleError for classes or a card that do not fit it.
+    ConfigError or BundleError for classes or a card that do not fit it; then there is no folder.
     """
     form = recognise(request.path)
     request.check_sha256()
@@ -40,9 +41,18 @@ def import_model(request: Request, destination: Path) -> Bundle:
     importer = cast(
         "Callable[[Request, Path], Bundle]", getattr(importlib.import_module(module), attribute)
     )
-    bundle = importer(request, destination)
-    if bundle.card.task != "interactor":
-        try_out(bundle)
+    if destination.exists():
+        raise BundleError(destination, "no folder there yet", "one")
+    try:
+        bundle = importer(request, destination)
+        if bundle.card.task != "interactor":
+            try_out(bundle)
+    except BaseException as error:
+        shutil.rmtree(destination, ignore_errors=True)
+        if isinstance(error, BundleError) and error.path.is_relative_to(destination):
+            # The folder is gone and was never theirs: the fault is the file's.
+            raise BundleError(request.path, error.expected, error.found) from error
+        raise
     return bundle
 
 
