@@ -89,14 +89,17 @@ def polygons_from_mask(
 def rasterize(polygons: Iterable[Polygon], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Return the (height, width) mask of the pixels whose centre lies in any of the polygons."""
     height, width = shape
-    mask = np.zeros(shape, np.bool_)
+    mask = np.zeros(height * width, np.bool_)
     for polygon in polygons:
         flips = np.concatenate(
             [toggles(ring, width + 1, height) for ring in (polygon.exterior, *polygon.holes)]
         )
-        counts = np.bincount(flips, minlength=height * (width + 1)).reshape(height, width + 1)
-        mask |= (np.cumsum(counts.astype(np.uint8), axis=1, dtype=np.uint8)[:, :width] & 1) > 0
-    return mask
+        flips.sort()
+        # Rows have an even number of toggles, so pairs are runs of a row; without the spare column.
+        places = (flips - flips // (width + 1)).tolist()
+        for first, last in zip(places[0::2], places[1::2], strict=True):
+            mask[first:last] = True
+    return mask.reshape(shape)
 
 
 @dataclass(frozen=True)
