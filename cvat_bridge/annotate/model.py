@@ -53,7 +53,7 @@ def choose_model(
 ) -> ChosenModel:
     """Find the model that a person named.
 
-    reference: a folder with a card.json; else the id of a function in the store; else
+    reference: a folder with a card.json; else the id or name of a function in the store; else
     `<key>` or `<key>@<version>` of the registry (the champion of the key, or its newest version
     where none serves); else a version of project_key. registry: asked for only when it is needed.
     interactors: whether one will do too. Raises ConfigError, naming what there is, when nothing
@@ -78,7 +78,7 @@ def _find(
         )
         raise ConfigError([fault])
     for entry in entries(store):
-        if entry.id == reference:
+        if reference in (entry.id, entry.name):
             return _of_entry(entry)
     return _of_registry(reference, store, registry(), project_key)
 
