@@ -106,7 +106,8 @@ def list_(config: ConfigPath = None, home: HomePath = None, as_json: AsJson = Fa
     here = place(config, home)
     states = host_states(here.config.function_host.url)
     rows: list[dict[str, Any]] = []
-    for one in here.shelf.known():
+    known, faults = here.shelf.known()
+    for one in known:
         offered = "not offered" if one.entry is None else "offered"
         state = offered if states is None else states.get(one.id, "not in the host's list")
         rows.append(
@@ -123,6 +124,7 @@ def list_(config: ConfigPath = None, home: HomePath = None, as_json: AsJson = Fa
             }
         )
     if as_json:
+        rows += [{"id": name, "state": f"broken: {why}"} for name, why in faults.items()]
         out.print_json(json.dumps(rows))
         return
     table = Table("id", "name", "answers", "version", "state", box=None)
@@ -133,5 +135,7 @@ def list_(config: ConfigPath = None, home: HomePath = None, as_json: AsJson = Fa
             row["id"], row["name"], answers, f"{number}({row['version'][:8]})", row["state"]
         )
     out.print(table)
+    for name, why in faults.items():
+        say(f"{name} is broken: {why}")
     if states is None:
         err.print(f"no function host answers at {here.config.function_host.url}", markup=False)

@@ -19,7 +19,7 @@ from cvat_bridge.round.publishing import shown_labels
 from serverless.folders import shipped
 from serverless.store import Entry, listing, publish, withdraw
 from trainer.bundle import Bundle, read_bundle
-from trainer.errors import RegistryError
+from trainer.errors import BundleError, RegistryError
 from trainer.registry import Registry
 from trainer.versions import Promotion, Version
 
@@ -108,18 +108,27 @@ class Shelf:
         self._forget(model, versions)
         return versions
 
-    def known(self) -> list[Known]:
-        """Return every model: what the host offers, and what was brought and is not offered."""
-        entries = {entry.id: entry for entry in (*shipped(), *listing(self.store).entries)}
+    def known(self) -> tuple[list[Known], dict[str, str]]:
+        """Return every model that is offered or was brought, and what is wrong with others, by id.
+
+        Those are models whose bundle cannot be read, and files of the store that are no entries.
+        """
+        stored = listing(self.store)
+        entries = {entry.id: entry for entry in (*shipped(), *stored.entries)}
+        faults = {fault.path.stem: fault.reason for fault in stored.faults}
         keys = set(self._keys())
         found = []
         for name in sorted(entries.keys() | {key for key in keys if self._brought(key)}):
             entry = entries.get(name)
             version = self.registry.champion(name) if name in keys else None
             path = entry.bundle if entry else version.path if version else None
-            if path is not None:
+            if path is None:
+                continue
+            try:
                 found.append(Known(name, entry, version, read_bundle(path, verify=False)))
-        return found
+            except BundleError as error:
+                faults[name] = str(error)
+        return found, faults
 
     def find(self, model: str, version: str | None = None) -> Known:
         """Return one model, or a version of it; "model@version" says both.
@@ -132,9 +141,12 @@ class Shelf:
         if wanted:
             row = self.registry.show(name, wanted)
             return Known(name, None, row, read_bundle(row.path), history)
-        for one in self.known():
+        models, faults = self.known()
+        for one in models:
             if one.id == name:
                 return replace(one, bundle=read_bundle(one.bundle.path), history=history)
+        if name in faults:
+            raise RegistryError(name, faults[name])
         raise RegistryError(name, f"no such model; there are: {self._names()}")
 
     def entry_of(self, known: Known) -> Entry:

@@ -300,6 +300,38 @@ def test_the_program_ends_with_one_line_and_an_exit_code(setting: Setting, tmp_p
     assert "Traceback" not in done.stderr
 
 
+def test_one_broken_bundle_leaves_the_others_in_the_list(setting: Setting, tmp_path: Path) -> None:
+    made = setting.run("add", yolo(tmp_path / "broken.onnx", gain=22.0))
+    card = setting.folder / "home" / "bundles" / made["version"] / "card.json"
+    whole = card.read_text()
+    card.write_text("{")
+
+    rows = {row["id"]: row["state"] for row in setting.run("list")}
+
+    assert rows["broken"].startswith("broken: ")
+    assert "extreme-points" in rows
+    with pytest.raises(TrainerError, match=r"card\.json"):
+        setting.run("show", "broken")
+    card.write_text(whole)
+    setting.run("remove", "broken")
+
+
+def test_a_model_is_exported_as_a_folder_for_nuctl(setting: Setting, tmp_path: Path) -> None:
+    made = setting.run("add", yolo(tmp_path / "travels.onnx", gain=23.0))
+
+    packed = setting.run("export", f"travels@{made['number']}", "--to", "nuclio", tmp_path / "one")
+    setting.run("export", "travels", "--to", "nuclio", tmp_path / "two", "--follow")
+
+    assert packed["command"].startswith("nuctl deploy ")
+    assert (tmp_path / "one" / "model" / "model.onnx").is_file()
+    assert (
+        str(setting.folder / "home" / "functions")
+        in (tmp_path / "two" / "function.yaml").read_text()
+    )
+    with pytest.raises(Exception, match="not an empty folder"):
+        setting.run("export", "travels", tmp_path / "one")
+
+
 def test_an_unknown_model_names_those_there_are(setting: Setting, tmp_path: Path) -> None:
     setting.run("add", yolo(tmp_path / "here.onnx"))
     for words in (["show", "nowhere"], ["promote", "nowhere"], ["rollback", "nowhere"]):
