@@ -27,8 +27,9 @@ def rings(bitmap: NDArray[np.bool_]) -> list[Ring]:
     starts = []
     # East, south, west, north: along the four sides of a pixel, the mask on the right hand.
     for beyond, down, right in ((above, 0, 0), (after, 0, 1), (below, 1, 1), (before, 1, 0)):
-        rows, columns = np.nonzero(bitmap & ~beyond)
-        starts.append((rows + down) * stride + columns + right)
+        flat = np.flatnonzero(bitmap & ~beyond)
+        # A corner's place has one column more than a pixel's.
+        starts.append(flat + flat // width + down * stride + right)
     corner = np.concatenate(starts)
     direction = np.repeat(np.arange(4), [len(part) for part in starts])
     leaving = np.full(4 * (height + 1) * stride, -1, np.int32)
@@ -56,8 +57,9 @@ def corners(ring: Ring) -> Ring:
     """
     before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
     turning = np.any(before != after, axis=1)
-    _, place, count = np.unique(ring, axis=0, return_inverse=True, return_counts=True)
-    touching = count[place.ravel()] > 1
+    places = (ring[:, 1] * (ring[:, 0].max() + 1) + ring[:, 0]).astype(np.int64)
+    _, place, count = np.unique(places, return_inverse=True, return_counts=True)
+    touching = count[place] > 1
     moved = np.where(touching[:, None], ring + (after - before) / 4, ring)
     return moved[turning]
 

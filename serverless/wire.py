@@ -7,11 +7,11 @@ pixels. Unknown keys are left alone, since newer servers send more.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serverless.errors import BadRequestError
+from serverless.unpacked import Unpacked, unpacked
 from trainer.errors import ImageError
 from trainer.images import RGBImage, decode
 
 Points = NDArray[np.float64]  # (N, 2), x y
+_UNPACKED = Unpacked()
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,16 @@ def parse(body: bytes | str | dict[str, Any] | None) -> dict[str, Any]:
 
 def detector_request(body: dict[str, Any]) -> DetectorRequest:
     """Read a detector's request; BadRequestError says what is wrong with it."""
-    return DetectorRequest(_image(body), _threshold(body))
+    return DetectorRequest(_image(body, unpacked), _threshold(body))
 
 
 def interactor_request(body: dict[str, Any]) -> InteractorRequest:
-    """Read an interactor's request; BadRequestError says what is wrong with it."""
+    """Read an interactor's request; BadRequestError says what is wrong with it.
+
+    CVAT sends the whole image with every click, so the last ones are kept unpacked.
+    """
     return InteractorRequest(
-        image=_image(body),
+        image=_image(body, _UNPACKED.read),
         positive=_points(body, "pos_points"),
         negative=_points(body, "neg_points"),
         box=_box(body),
@@ -94,14 +99,14 @@ def cvat_version(user_agent: str | None) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def _image(body: dict[str, Any]) -> bytes:
+def _image(body: dict[str, Any], read: Callable[[str], bytes]) -> bytes:
     text = body.get("image")
     if not isinstance(text, str) or not text:
         raise BadRequestError("image must be the base64 of an encoded image")
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return base64.b64decode(text, validate=True)
+        return read(text)
     except (binascii.Error, ValueError) as error:
         raise BadRequestError(f"image is not base64: {error}") from error
 

@@ -24,8 +24,8 @@ def obey(mask: Bitmap, prompt: Prompt, *, parts: bool = True) -> Bitmap:
 
     parts: whether small parts that nobody clicked on go, which costs the most.
     """
-    height, width = mask.shape
-    kept = mask & _within(prompt, (height, width))
+    kept = mask.copy()
+    _keep_within(kept, prompt)
     wanted = pixels_of(np.concatenate([prompt.extremes, prompt.inside]), mask.shape)
     unwanted = pixels_of(prompt.outside, mask.shape)
     for x, y in unwanted:
@@ -34,7 +34,7 @@ def obey(mask: Bitmap, prompt: Prompt, *, parts: bool = True) -> Bitmap:
         kept = _without_noise(kept, wanted)
     for x, y in wanted:
         _tie(kept, x, y, _reach(prompt, mask.shape))
-    kept &= _within(prompt, (height, width))
+    _keep_within(kept, prompt)
     for x, y in unwanted:
         kept[y, x] = False
     for x, y in wanted:
@@ -48,11 +48,11 @@ def pixels_of(points: Points, shape: tuple[int, ...]) -> NDArray[np.int64]:
     return np.clip(found, 0, [shape[1] - 1, shape[0] - 1])
 
 
-def _within(prompt: Prompt, shape: tuple[int, int]) -> Bitmap:
-    """Return the pixels between the extreme points; a box is no promise, so it has some play."""
-    inside = np.ones(shape, np.bool_)
+def _keep_within(mask: Bitmap, prompt: Prompt) -> None:
+    """Clear what lies beyond the extreme points; a box is no promise, so it has some play."""
     if prompt.box is None:
-        return inside
+        return
+    height, width = mask.shape
     play = (
         0.0 if len(prompt.extremes) else 1 + 0.03 * float((prompt.box[2:] - prompt.box[:2]).max())
     )
@@ -60,12 +60,12 @@ def _within(prompt: Prompt, shape: tuple[int, int]) -> Bitmap:
     high = np.floor(prompt.box[2:] + play).astype(int)
     if not len(prompt.extremes):
         high = np.ceil(prompt.box[2:] + play).astype(int) - 1
-    columns, rows = np.arange(shape[1]), np.arange(shape[0])
-    low = np.minimum(low, [shape[1] - 1, shape[0] - 1])
-    high = np.maximum(high, 0)
-    inside &= (columns >= low[0]) & (columns <= high[0])
-    inside &= ((rows >= low[1]) & (rows <= high[1]))[:, None]
-    return inside
+    left, top = np.clip(low, 0, [width - 1, height - 1]).tolist()
+    right, bottom = np.clip(high + 1, 1, [width, height]).tolist()
+    mask[:top] = False
+    mask[bottom:] = False
+    mask[:, :left] = False
+    mask[:, right:] = False
 
 
 def _without_noise(mask: Bitmap, wanted: NDArray[np.int64]) -> Bitmap:

@@ -17,11 +17,11 @@ from trainer.engines.clicks import (
     Points,
     Prompt,
     channels,
-    crop_of,
     region_of,
     understand,
 )
 from trainer.engines.image_cache import DEFAULT_BYTES, ImageCache
+from trainer.engines.looks import Looks
 from trainer.engines.runtime import open_session
 from trainer.engines.upsample import enlarge, upsample
 from trainer.errors import BundleError, PromptError
@@ -30,6 +30,7 @@ from trainer.interactor import Candidate
 
 MODEL = "model.onnx"
 _PULL = 0.35  # of the share, at a corrective click: people click where the network errs
+_LEAST = np.float32(1e-4)  # of a share: surer is no view
 _PULL_WIDTH = 0.1  # of the input's side, to where it fades
 
 
@@ -56,6 +57,7 @@ class ExtremePoints:
     def __init__(self, bundle: Bundle, session: Any, cache: ImageCache) -> None:
         self.size = bundle.card.input_size
         self.cache = cache
+        self._looks = Looks(self.size)
         self._session = session
 
     def segment(
@@ -78,12 +80,15 @@ class ExtremePoints:
         height, width = pixels.shape[:2]
         prompt = understand(*check_clicks(positive, negative, box, (height, width)))
         region = region_of(prompt, (height, width))
-        crop = crop_of(pixels, region, self.size)
         near = prompt.moved(region, self.size)
-        share, quality = self._answer(channels(crop, near))
+        left, top, right, bottom = window = _window(prompt, region, (height, width))
+        look = self._looks.at(pixels, region, window)
+        seen = channels(look.crop, near)
+        # Mirror images make a first answer better; a correction is followed as well by one look.
+        corrected = len(prompt.inside) or len(prompt.outside)
+        share, quality = self._answer(seen[None]) if corrected else self._answer(mirrored(seen))
         share = np.clip(share + _pull(near, self.size), 0, 1)
-        left, top, right, bottom = _window(prompt, region, (height, width))
-        found = upsample(share, crop, pixels, region, (left, top, right, bottom))
+        found = upsample(share, look.crop, look.guide, region, window)
         shown = found > min(0.5, 0.5 * float(found.max()))
         whole = bottom - top, right - left
         place = np.array([left, top, right, bottom], np.float64)
@@ -93,8 +98,23 @@ class ExtremePoints:
         return Candidate(Mask(kept, left, top), quality)
 
     def _answer(self, seen: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-        share, quality = self._session.run(None, {"seen": seen[None]})
-        return share[0], float(np.clip(quality[0], 0, 1))
+        """Return the share (H, W) and the quality of one view (1, C, H, W), or of `mirrored`."""
+        shares, qualities = self._session.run(None, {"seen": seen})
+        share = shares[0] if len(shares) == 1 else agreed(shares)
+        return share, float(np.clip(qualities.mean(), 0, 1))
+
+
+def mirrored(seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (C, H, W) as it is, from right to left, upside down and both, (4, C, H, W)."""
+    return np.stack([seen, seen[..., ::-1], seen[:, ::-1], seen[:, ::-1, ::-1]])
+
+
+def agreed(shares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the share (H, W) that the answers to `mirrored` agree on: the mean of their logits."""
+    turned = [shares[0], shares[1][:, ::-1], shares[2][::-1], shares[3][::-1, ::-1]]
+    logits = [np.log(s / (1 - s)) for s in (np.clip(t, _LEAST, 1 - _LEAST) for t in turned)]
+    mean = np.mean(logits, axis=0)
+    return np.asarray(1 / (1 + np.exp(-mean)), np.float32)
 
 
 def check_clicks(

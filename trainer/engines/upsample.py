@@ -14,18 +14,10 @@ _SMOOTH = 4e-3  # of a gray value squared, 0..1: edges fainter than its root do 
 _WORK = 640  # pixels, of the side up to which edges are looked at; beyond, they are enlarged
 
 
-def upsample(
-    share: NDArray[np.float32],
-    crop: RGBImage,
-    image: RGBImage,
-    region: Box,
-    window: tuple[int, int, int, int],
-) -> NDArray[np.float32]:
-    """Return the share of a window of the image, (h, w): its own pixels, or fewer of a large one.
+def guide_of(image: RGBImage, window: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """Return the gray values of a window of the image, (h, w) 0..1: fewer pixels of a large one.
 
-    share: (S, S) 0..1 of the region, crop: (S, S, 3) what it was found on. window: left, top,
-    right, bottom in pixels of the image; h and w keep its aspect. The mask becomes a local linear
-    function of the image (He and Sun, Fast Guided Filter, 2015), worked out small, applied large.
+    window: left, top, right, bottom in pixels of the image (H, W, 3); h and w keep its aspect.
     """
     left, top, right, bottom = window
     part = image[top:bottom, left:right]
@@ -35,7 +27,23 @@ def upsample(
     small = (
         part if factor == 1 else cv2.resize(thinned(part, size), size, interpolation=cv2.INTER_AREA)
     )
-    guide = _gray(np.asarray(small, np.uint8))
+    return _gray(np.asarray(small, np.uint8))
+
+
+def upsample(
+    share: NDArray[np.float32],
+    crop: RGBImage,
+    guide: NDArray[np.float32],
+    region: Box,
+    window: tuple[int, int, int, int],
+) -> NDArray[np.float32]:
+    """Return the share of a window of the image, of its guide's size (h, w).
+
+    share: (S, S) 0..1 of the region, crop: (S, S, 3) what it was found on. guide: guide_of the
+    window. The mask becomes a local linear function of the image (He and Sun, Fast Guided Filter,
+    2015), worked out small, applied large.
+    """
+    size = guide.shape[1], guide.shape[0]
     slope, offset = _linear(share, _gray(crop))
     found = _placed(slope, region, window, size) * guide + _placed(offset, region, window, size)
     return np.asarray(found, np.float32)
