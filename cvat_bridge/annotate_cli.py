@@ -7,6 +7,7 @@ Exit codes besides the program's own: 4 when all is done but some frames could n
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -23,7 +24,7 @@ from rich.console import Console
 from cvat_bridge.annotate.outcome import Outcome
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.console import bars
-from cvat_bridge.errors import NothingToDoError
+from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.progress import Report
 
 out = Console(soft_wrap=True)
@@ -74,24 +75,28 @@ def annotate(
     from cvat_bridge.annotate.inference import runner
     from cvat_bridge.annotate.labelling import parse_map
     from cvat_bridge.annotate.model import choose_model
-    from cvat_bridge.annotate.plan import Wanted, make_plan, parse_frames
+    from cvat_bridge.annotate.plan import make_plan
     from cvat_bridge.annotate.run import annotate as carry_out
+    from cvat_bridge.annotate.wanted import Wanted, parse_frames
     from cvat_bridge.assembly import connected
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
     from cvat_bridge.round.serving import project_key
     from trainer.registry import Registry
 
-    wanted = Wanted(
-        task_id=task,
-        project_id=project,
-        job_ids=tuple(job or ()),
-        frames=parse_frames(frames),
-        min_score=min_score,
-        only_empty=only_empty,
-        mapped=parse_map(map_ or ()),
-        known_only=known_only,
-    )
+    try:
+        wanted = Wanted(
+            task_id=task,
+            project_id=project,
+            job_ids=tuple(job or ()),
+            frames=parse_frames(frames),
+            min_score=min_score,
+            only_empty=only_empty,
+            mapped=parse_map(map_ or ()),
+            known_only=known_only,
+        )
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
     loaded, secrets = load_config(config), load_secrets()
     home = Home(loaded.home)
     chosen = choose_model(
@@ -115,7 +120,6 @@ def annotate(
                 plan,
                 ready,
                 locks=home.root / "annotating",
-                only_empty=only_empty,
                 report=report,
                 stop=stop,
             )
@@ -133,7 +137,7 @@ def _stoppable() -> Iterator[tuple[threading.Event, list[int]]]:
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if caught:
-            raise KeyboardInterrupt
+            os._exit(128 + number)  # what was found last is lost, and found again the next time
         caught.append(number)
         stop.set()
         err.print("stopping: what is found is being written; once more ends at once", markup=False)

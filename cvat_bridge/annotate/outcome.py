@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -33,7 +32,7 @@ class Outcome:
     occupied: int = 0
     by_label: Counter[str] = field(default_factory=Counter)
     left_out: list[LeftOut] = field(default_factory=list)
-    left_alone: Mapping[int, str] = field(default_factory=dict)
+    left_alone: dict[int, str] = field(default_factory=dict)
     unmatched: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     stopped: bool = False
@@ -45,6 +44,6 @@ class Outcome:
             **vars(self),
             "by_label": dict(self.by_label),
             "left_out": [asdict(one) for one in self.left_out],
-            "left_alone": dict(self.left_alone),
+            "left_alone": self.left_alone,
             "frames_per_second": round(rate, 2),
         }

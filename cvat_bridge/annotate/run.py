@@ -26,7 +26,6 @@ def annotate(
     runner: Runner,
     *,
     locks: Path,
-    only_empty: bool = False,
     report: Report = quiet,
     stop: threading.Event | None = None,
 ) -> Outcome:
@@ -39,7 +38,7 @@ def annotate(
     BridgeError when another run is in a task.
     """
     stop = stop or threading.Event()
-    outcome = Outcome(left_alone=plan.left_alone, done=sum(task.done for task in plan.tasks))
+    outcome = Outcome(left_alone=dict(plan.left_alone), done=sum(task.done for task in plan.tasks))
     begun = time.monotonic()
     total, count = plan.total, 0
     report("annotate", 0, total)
@@ -48,7 +47,7 @@ def annotate(
         if stop.is_set():
             break
         with _alone(locks, task.task.id):
-            share = TaskRun(gateway, ledger, task, runner, stop, outcome, only_empty)
+            share = TaskRun(gateway, ledger, task, runner, stop, outcome, plan.wanted)
             for _ in share.frames():
                 count += 1
                 report("annotate", count, total)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from cvat_bridge.annotate.found import frame_row
 from cvat_bridge.annotate.frames import decoded
 from cvat_bridge.annotate.inference import Runner, Seen
 from cvat_bridge.annotate.outcome import LeftOut, Outcome
-from cvat_bridge.annotate.plan import TaskPlan, covers
+from cvat_bridge.annotate.plan import TaskPlan, covers, why_not
 from cvat_bridge.annotate.standing import Standing, occupied
+from cvat_bridge.annotate.wanted import Wanted
 from cvat_bridge.annotate.writing import Writer, settle
 from cvat_bridge.frames.originals import ahead
 from cvat_bridge.gateway import Gateway, JobAnnotations
@@ -40,7 +42,7 @@ class TaskRun:
     runner: Runner
     stop: threading.Event
     outcome: Outcome
-    only_empty: bool
+    wanted: Wanted
 
     def frames(self) -> Iterator[int]:
         """Work, and give the number of each frame once it is dealt with."""
@@ -51,7 +53,7 @@ class TaskRun:
             if not due:
                 continue
             run = jobs[job.id] = self._read(job.id)
-            full = occupied(run.held, job.stop_frame) if self.only_empty else frozenset()
+            full = occupied(run.held, job.stop_frame) if self.wanted.only_empty else frozenset()
             self.outcome.occupied += len(full.intersection(due) - run.done.keys())
             for frame in due:
                 row = run.done.get(frame)
@@ -60,10 +62,12 @@ class TaskRun:
                     jobs_of.setdefault(frame, []).append(job.id)
         yield from sorted(set(self.plan.frames) - jobs_of.keys())
         source = decoded(self.gateway, self.plan.media, sorted(jobs_of), threads=DECODERS)
-        ready = ahead(source, depth=2 * self.runner.batch)
         least = min(self.plan.least.values())
         held = {job_id: run.held for job_id, run in jobs.items()}
-        with Writer(self.gateway, self.ledger, held) as writer:
+        with (
+            closing(ahead(source, depth=2 * self.runner.batch)) as ready,
+            Writer(self.gateway, self.ledger, held, allowed=self._allowed) as writer,
+        ):
             for seen in self.runner.run(ready, min_score=least, stop=self.stop):
                 if seen.found is None:
                     self._leave_out(seen)
@@ -85,11 +89,23 @@ class TaskRun:
     def _row(self, seen: Seen, job_id: int, run: _JobRun) -> AnnotatedFrame:
         earlier = run.done.get(seen.frame)
         model = self.runner.model.version
-        row = frame_row(self.plan, seen, job_id, model, earlier, run.standing)
+        return frame_row(self.plan, seen, job_id, model, earlier, run.standing)
+
+    def _allowed(self, job_id: int, rows: list[AnnotatedFrame]) -> list[AnnotatedFrame]:
+        """Give the rows that may be written now: people may have been at the job meanwhile."""
+        job = self.gateway.job(job_id)
+        if reason := why_not(job, named=job_id in self.wanted.job_ids):
+            self.outcome.left_alone[job_id] = reason
+            return []
+        if self.wanted.only_empty:
+            full = occupied(self.gateway.annotations(job_id), job.stop_frame)
+            self.outcome.occupied += sum(row.frame in full for row in rows)
+            rows = [row for row in rows if row.frame not in full]
         names = {label.id: label.name for label in self.plan.labelling.label_of.values()}
-        self.outcome.objects += len(row.pending)
-        self.outcome.by_label.update(names[int(shape["label_id"])] for shape in row.pending)
-        return row
+        shapes = [shape for row in rows for shape in row.pending]
+        self.outcome.objects += len(shapes)
+        self.outcome.by_label.update(names[int(shape["label_id"])] for shape in shapes)
+        return rows
 
     def _leave_out(self, seen: Seen) -> None:
         name = self.plan.media.frames[seen.frame].name

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
@@ -53,18 +53,24 @@ class _Piece:
 class Writer:
     """Takes what frames shall hold and writes it; a context, at whose end everything is written.
 
-    held: what each job held before, by job. An error of CVAT or the ledger is raised by the next
-    call of `put` or at the end of the context; what was written before it stays.
+    held: what each job held before, by job. allowed: asked before each piece, which of its rows
+    may still be written, since people work meanwhile. An error of CVAT or the ledger is raised by
+    the next call of `put` or at the end of the context; what was written before it stays.
     """
 
     def __init__(
-        self, gateway: Gateway, ledger: Ledger, held: Mapping[int, JobAnnotations]
+        self,
+        gateway: Gateway,
+        ledger: Ledger,
+        held: Mapping[int, JobAnnotations],
+        *,
+        allowed: Callable[[int, list[AnnotatedFrame]], list[AnnotatedFrame]],
     ) -> None:
         self._gateway, self._ledger, self._held = gateway, ledger, held
+        self._allowed = allowed
         self._box: queue.Queue[AnnotatedFrame | None] = queue.Queue(maxsize=4 * PIECE_FRAMES)
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
-        self.objects = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -106,7 +112,9 @@ class Writer:
             rows = pieces.pop(job_id).rows
             if self._fault is None:
                 try:
-                    self.objects += write(self._gateway, self._ledger, rows, self._held[job_id])
+                    rows = self._allowed(job_id, rows)
+                    if rows:
+                        write(self._gateway, self._ledger, rows, self._held[job_id])
                 except BaseException as fault:  # noqa: BLE001 raised again by put or at the end
                     self._fault = fault
 

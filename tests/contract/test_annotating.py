@@ -10,8 +10,9 @@ import pytest
 from cvat_bridge.annotate.inference import Runner
 from cvat_bridge.annotate.model import ChosenModel
 from cvat_bridge.annotate.outcome import Outcome
-from cvat_bridge.annotate.plan import Wanted, make_plan
+from cvat_bridge.annotate.plan import make_plan
 from cvat_bridge.annotate.run import annotate
+from cvat_bridge.annotate.wanted import Wanted
 from cvat_bridge.ledger import Ledger
 from tests.contract.stage import Stage, pictures
 from tests.fakes.videos import clip

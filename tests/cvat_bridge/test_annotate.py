@@ -16,8 +16,9 @@ from cvat_bridge.annotate.inference import Runner
 from cvat_bridge.annotate.labelling import match, parse_map
 from cvat_bridge.annotate.model import ChosenModel, choose_model
 from cvat_bridge.annotate.outcome import Outcome
-from cvat_bridge.annotate.plan import Wanted, make_plan, parse_frames
+from cvat_bridge.annotate.plan import make_plan
 from cvat_bridge.annotate.run import annotate
+from cvat_bridge.annotate.wanted import Wanted, parse_frames
 from cvat_bridge.errors import ConfigError, LabelMismatchError, NotReadyError, UnreachableError
 from cvat_bridge.gateway import Attribute, Gateway, Label
 from cvat_bridge.ledger import Ledger
@@ -77,7 +78,6 @@ class Scene:
                 plan,
                 runner,
                 locks=self.folder / home,
-                only_empty=asked.only_empty,
                 stop=stop,
             )
 
@@ -246,6 +246,27 @@ def test_finished_and_ground_truth_jobs_are_left_alone_until_named(scene: Scene)
         scene.run(job_ids=(truth.id,))
     with pytest.raises(ConfigError, match="--job 999"):
         scene.run(job_ids=(999, second.id))
+
+
+def test_what_people_do_meanwhile_is_respected(scene: Scene):
+    """A job that is finished, and a frame that is drawn on, while the model looks at them."""
+    first, second, _ = scene.server.jobs_of(scene.task_id)
+    cell = scene.server.label(scene.project_id, "cell").id
+    drawn = {"type": "rectangle", "frame": 4, "label_id": cell, "points": [1.0, 2.0, 8.0, 9.0]}
+    begun = threading.Event()
+
+    def find_late(image: np.ndarray) -> Detections:
+        if not begun.is_set():
+            begun.set()
+            scene.server.finish(first.id)
+            scene.server.annotate(second.id, shapes=[drawn])
+        return find(image)
+
+    ended = scene.run(say=find_late, only_empty=True)
+
+    assert ended.left_alone == {first.id: "it is completed; name it with --job to annotate it"}
+    assert {s["frame"] for s in scene.shapes() if s["source"] == "auto"} == {3, 5, 6}
+    assert (ended.occupied, ended.objects) == (1, 6)
 
 
 def test_deleted_frames_and_frames_not_asked_for_are_not_looked_at(scene: Scene):

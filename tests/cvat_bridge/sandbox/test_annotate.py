@@ -191,7 +191,7 @@ def test_a_run_that_is_ended_midway_goes_on_and_doubles_nothing(
     world: World, number: signal.Signals
 ) -> None:
     """Whatever ends it, the first pieces are in CVAT and the next run brings the rest, once."""
-    count = 600
+    count = 400
     image = encoded(*SPOTS)
     task = world.task([image] * count, segment_size=200)
     process = world.start("--task", str(task), "--batch", "1", "--cores", "1")
