@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ from cvat_bridge.errors import ConfigError
 from cvat_bridge.sandbox import Sandbox
 from serverless.store import Entry, FunctionLabel, publish
 from tests.cvat_bridge.sandbox.test_cli import _cli
+from tests.fakes.enterprise import enterprise
 from tests.serverless.bright_spots import bright_spots, picture
 from trainer.bundle import Bundle
 from trainer.errors import ImageError
@@ -138,3 +139,46 @@ def test_the_interactor_answers_an_agents_prompts() -> None:
     assert best.points[-4:] == [40, 20, 100, 80]
     assert sum(best.points[1:-4:2]) > 0.85 * np.pi * 30**2
     assert 0 < float(best.attributes[0].value) <= 1
+
+
+def test_an_agent_of_cvat_cli_serves_the_model(
+    sandbox: Sandbox, client: Client, bundle: Bundle, tmp_path: Path
+) -> None:
+    """create-native tells its labels; run-agent answers a whole task and a single frame."""
+    for n, spots in enumerate([[(1, 1, 0)], [(4, 4, 1)]]):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), picture(*spots)[..., ::-1])
+    labels = [{"name": name, "type": "rectangle"} for name in ("red", "green")]
+    files = [tmp_path / "0.png", tmp_path / "1.png"]
+    task = client.tasks.create_from_data({"name": "agent", "labels": labels}, files)
+    mapping = {name: {"name": name, "attributes": {}} for name in ("red", "green")}
+    asked = {"task": task.id, "mapping": mapping, "threshold": 0.9, "conv_mask_to_poly": False}
+    given = ["--function-module", "cvat_bridge.function", "-p", f"model=str:{bundle.path}"]
+
+    with enterprise(sandbox.url) as server:
+        before = replace(sandbox, url=server.url)
+        number = _cli(before, "function", "create-native", "Spots", *given).strip()
+        whole = {"type": "annotate_task", **asked}
+        single = {"type": "annotate_frame", "frame": 1, **asked}
+        server.waiting += [
+            {"category": "batch", "ar_id": "all", "ar_params": whole},
+            {"category": "interactive", "ar_id": "one", "ar_params": single},
+        ]
+        _cli(before, "function", "run-agent", number, "--burst", *given)
+
+    (made,) = server.functions.values()
+    assert [(label["name"], label["type"]) for label in made["labels_v2"]] == [
+        ("red", "rectangle"),
+        ("green", "rectangle"),
+    ]
+    assert server.failed == {}
+    ids = {label.name: label.id for label in task.get_labels()}
+    found = {
+        key: [
+            (s["frame"], s["label_id"], round(s["score"], 2)) for s in one["annotations"]["shapes"]
+        ]
+        for key, one in server.completed.items()
+    }
+    assert found == {
+        "all": [(0, ids["red"], 0.98), (1, ids["green"], 0.98)],
+        "one": [(1, ids["green"], 0.98)],
+    }
