@@ -18,7 +18,10 @@ import pytest
 import requests
 import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
+from cvat_bridge.cli import app
+from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.sandbox import Sandbox
 from tests.contract.pictures import video
 from tests.serverless.bright_spots import SIDE, bright_spots, picture
@@ -61,7 +64,11 @@ class World:
     ) -> int:
         """Make a task of these files; fields of the task or of its data."""
         own = {k: fields.pop(k) for k in ("segment_size", "overlap") if k in fields}
-        number = self.api("POST", "/api/tasks", json={"name": "t", "labels": list(labels), **own})
+        if "project" in fields:
+            own["project_id"] = fields.pop("project")
+        else:
+            own["labels"] = list(labels)
+        number = self.api("POST", "/api/tasks", json={"name": "t", **own})
         parts = {
             f"client_files[{n}]": (f"frame_{n:03}.{suffix}", content)
             for n, content in enumerate(images)
@@ -209,3 +216,47 @@ def test_a_run_that_is_ended_midway_goes_on_and_doubles_nothing(
     assert 0 < kept < 2 * count
     assert (code, ended["stopped"]) == (0, False), again
     assert len(places) == len(set(places)) == 2 * count
+
+
+def test_people_read_what_was_done_and_what_was_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In words, with the jobs left alone, the classes left out, and nothing to do as code 3."""
+    monkeypatch.setenv("CVAT_ACCESS_TOKEN", world.sandbox.admin_token)
+    project = world.api("POST", "/api/projects", json={"name": "p", "labels": LABELS[:1]})["id"]
+    task = world.task([encoded(*SPOTS)] * 2, project=project, segment_size=1)
+    first, _ = world.jobs(task)
+    world.api("PATCH", f"/api/jobs/{first}", json={"state": "completed"})
+    given = ["--project", str(project), "--model", str(world.bundle.path), "-c", str(world.config)]
+
+    def told(*more: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["annotate", *given, *more])
+        if isinstance(result.exception, NothingToDoError):
+            return 3, str(result.exception)
+        return result.exit_code, result.output
+
+    dry, done, again = told("--known-only", "--dry-run"), told("--known-only"), told("--known-only")
+
+    assert dry[0] == 0
+    assert "1 frames are due" in dry[1]
+    assert "1 objects on 1 frames (1 red)" in done[1]
+    assert "class green: CVAT has no such label" in done[1]
+    assert f"job {first} is left alone: it is completed" in done[1]
+    assert again[0] == 3
+    assert [shape["frame"] for shape in world.shapes(task)] == [1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--task", "1", "--project", "1"],
+        [],
+        ["--task", "1", "--min-score", "1.5"],
+        ["--task", "1", "--frames", "3-1"],
+        ["--task", "1", "--map", "red"],
+    ],
+)
+def test_wrong_use_is_told_before_cvat_is_asked(world: World, options: list[str]) -> None:
+    given = ["annotate", "--model", "m", "-c", str(world.config), *options]
+
+    assert CliRunner().invoke(app, given).exit_code == 2
