@@ -38,6 +38,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
     # Where the base lay on the machine that learnt is nobody's business.
     base = Path(meta["settings"]["base"]).name if meta["settings"]["base"] else ""
     settings = {**meta["settings"], "base": base}
+    blend = {"blend": meta["blend"]} if meta.get("blend") else {}
     known = {
         "name": "extreme_points",
         "engine": "extreme_points",
@@ -67,6 +68,6 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
             **{
                 **known,
                 **card,
-                "extra": {"steps": meta["step"], **card.get("extra", {})},
+                "extra": {"steps": meta["step"], **blend, **card.get("extra", {})},
             },
         )

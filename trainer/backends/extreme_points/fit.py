@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from trainer.annotator import next_click
 from trainer.backends.extreme_points.architecture import Network, build, new_network
+from trainer.backends.extreme_points.blending import Blend, apart, chosen, mixed
 from trainer.backends.extreme_points.checkpoint import read_checkpoint, save_checkpoint
 from trainer.backends.extreme_points.clicking import Sample, sample
 from trainer.backends.extreme_points.cutouts import Cutout, cut_out
@@ -49,6 +50,7 @@ def fit(
         raise DatasetError(dataset.path, "split train", "has no mask or polygon to learn from")
     run_dir.mkdir(parents=True, exist_ok=True)
     run = _Run(dataset, config, settings, run_dir, settings.total_steps(config, objects))
+    images, held = apart(images, settings.held, config.seed)
     if run.step < run.total and not (run_dir / STOP).exists():
         things = cut_out(
             dataset,
@@ -60,6 +62,8 @@ def fit(
         if not things:
             raise DatasetError(dataset.path, "split train", "has only specks to learn from")
         run.learn(Things(things, settings), report)
+    if settings.held:
+        run.blend(cut_out(dataset, held, most=settings.most, seed=config.seed, told=lambda _: None))
     run.keep()
     return run_dir / CHECKPOINT
 
@@ -115,13 +119,15 @@ class _Run:
         self.network = _begin(config, settings)
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.base = {k: v.clone() for k, v in self.average.items()} if settings.held else {}
+        self.blended: Blend | None = None
         self.optimizer = torch.optim.AdamW(_groups(self.network, settings.weight_decay))
         self.step, self.seconds = 0, 0.0
         self._resume()
 
     def learn(self, things: Things, report: Callable[[Progress], None]) -> None:
         """Take the steps that are left, or as many as the time limit and the stop file allow."""
-        self.network.train()
+        self._study()
         told = saved = time.monotonic()
         limit = self.config.time_limit
         with ThreadPoolExecutor(1) as ahead:
@@ -146,6 +152,18 @@ class _Run:
                     saved = time.monotonic()
         self._save()
 
+    def blend(self, held: list[Cutout]) -> None:
+        """Mix what was learnt into the base, as much as is best for the objects held out."""
+        self.blended = chosen(
+            self.network,
+            self.base,
+            self.average,
+            held,
+            size=self.config.image_size[0],
+            seed=self.config.seed,
+        )
+        self.average = mixed(self.base, self.average, self.blended.share)
+
     def keep(self) -> None:
         """Write the averaged weights as the checkpoint."""
         meta = {
@@ -158,6 +176,7 @@ class _Run:
             "seconds": round(self.seconds, 2),
             "settings": _plain(self.config) | {"extra": _plain_settings(self.settings)},
             "fingerprint": self.key["dataset"],
+            "blend": None if self.blended is None else dataclasses.asdict(self.blended),
         }
         save_checkpoint(self.run_dir / CHECKPOINT, self.average, meta)
 
@@ -211,7 +230,7 @@ class _Run:
         """Let the network answer and a person click on the middle of each largest error."""
         self.network.eval()
         found = (self.network(seen.to(self.device)).logits[:, 0] > 0).cpu().numpy()
-        self.network.train()
+        self._study()
         corrected = []
         for one, mask in zip(samples, found, strict=True):
             click = next_click(one.mask, mask)
@@ -224,6 +243,13 @@ class _Run:
             else:
                 corrected.append(one)
         return corrected
+
+    def _study(self) -> None:
+        self.network.train()
+        if self.settings.still:
+            for part in self.network.modules():
+                if isinstance(part, nn.BatchNorm2d):
+                    part.eval()
 
     @torch.no_grad()
     def _average(self) -> None:

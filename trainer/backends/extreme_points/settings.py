@@ -26,7 +26,8 @@ class Settings:
     first_size, grow: side of the crops in the first part of the fit (0: the same), and how large
     that part is. most: objects of one source kept in memory. shares: how often a source
     (images[].source) is drawn, all alike where it is empty. composed: share of samples that are
-    composed scenes. others: see Variation.
+    composed scenes. still: leave the norms of the base as they are. held: share of the images
+    that choose how much of the fit is mixed into the base, see blending. others: see Variation.
     """
 
     steps: int | None = None
@@ -43,6 +44,8 @@ class Settings:
     most: int = 4000
     shares: Mapping[str, float] = field(default_factory=dict)
     composed: float = 0.25
+    still: bool = False
+    held: float = 0.0
     jitter: float = Variation.jitter
     steady: float = Variation.steady
     tremble: float = Variation.tremble
@@ -101,10 +104,8 @@ def _fault(name: str, value: object) -> str:
     if name == "backbone":
         known = ("", "resnet18", "mobilenet_v3_large")
         return "" if value in known else f"extra.backbone must be one of {known}: {value!r}"
-    if name == "pretrained":
-        return (
-            "" if isinstance(value, bool) else f"extra.pretrained must be true or false: {value!r}"
-        )
+    if name in ("pretrained", "still"):
+        return "" if isinstance(value, bool) else f"extra.{name} must be true or false: {value!r}"
     if name == "shares":
         fine = isinstance(value, Mapping) and all(
             isinstance(v, (int, float)) and v >= 0 for v in value.values()
@@ -121,7 +122,7 @@ def _fault(name: str, value: object) -> str:
 
 def _ranges(config: FitConfig, settings: Settings) -> list[str]:
     height, width = config.image_size
-    shares = ("ema", "warmup", "grow", "composed", "steady", "boxes", "blind", "corrected")
+    shares = ("ema", "warmup", "grow", "composed", "held", "steady", "boxes", "blind", "corrected")
     checks = [
         (config.batch_size >= 2, f"batch_size must be 2 or more: {config.batch_size}"),
         (
@@ -148,6 +149,10 @@ def _ranges(config: FitConfig, settings: Settings) -> list[str]:
         (
             not settings.pretrained or bool(settings.backbone),
             "extra.pretrained needs extra.backbone: the small network has no published weights",
+        ),
+        (
+            config.base is not None or not (settings.still or settings.held),
+            "extra.still and extra.held are for a fit that begins with a base",
         ),
         *((0 <= getattr(settings, name) <= 1, f"extra.{name} must lie in 0..1") for name in shares),
     ]
