@@ -7,16 +7,18 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from cvat_bridge.annotate.frames import Decoded
+from cvat_bridge.gateway import Media
 from serverless.errors import ModelError
 from serverless.models import Model, detect
 from trainer.bundle import Bundle
 from trainer.detections import Detections
 from trainer.engines import load
 
+PIXELS_HELD = 100_000_000  # of the batches at work, at three bytes each
 GIVE_UP_AFTER = 16  # frames that fail before any succeeds: it is the model, not the frames
 
 
@@ -43,6 +45,12 @@ class Runner:
     model: Model
     streams: int
     batch: int
+
+    def sized(self, media: Media) -> Runner:
+        """Give the runner with batches small enough that a task's largest frames fit in memory."""
+        largest = max((frame.width * frame.height for frame in media.frames), default=0)
+        room = PIXELS_HELD // max(largest, 1) // self.streams
+        return replace(self, batch=max(1, min(self.batch, room)))
 
     def run(
         self, frames: Iterable[Decoded], *, min_score: float, stop: threading.Event

@@ -62,13 +62,13 @@ class TaskRun:
                     jobs_of.setdefault(frame, []).append(job.id)
         yield from sorted(set(self.plan.frames) - jobs_of.keys())
         source = decoded(self.gateway, self.plan.media, sorted(jobs_of), threads=DECODERS)
-        least = min(self.plan.least.values())
+        runner, least = self.runner.sized(self.plan.media), min(self.plan.least.values())
         held = {job_id: run.held for job_id, run in jobs.items()}
         with (
-            closing(ahead(source, depth=2 * self.runner.batch)) as ready,
+            closing(ahead(source, depth=2 * runner.batch)) as ready,
             Writer(self.gateway, self.ledger, held, allowed=self._allowed) as writer,
         ):
-            for seen in self.runner.run(ready, min_score=least, stop=self.stop):
+            for seen in runner.run(ready, min_score=least, stop=self.stop):
                 if seen.found is None:
                     self._leave_out(seen)
                 else:

@@ -313,6 +313,20 @@ def test_a_model_that_fails_on_everything_ends_the_run(scene: Scene, server: Fak
         scene.run(task_id=task.id, say=fails)
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "batch"), [(640, 480, 16), (6000, 4000, 2), (15000, 10000, 1)]
+)
+def test_large_frames_go_in_small_batches(scene: Scene, width: int, height: int, batch: int):
+    """What is decoded at once stays within a few hundred megabytes."""
+    media = FakeGateway(scene.server).media(scene.task_id)
+    large = replace(
+        media, frames=tuple(replace(f, width=width, height=height) for f in media.frames)
+    )
+    runner = Runner(model_of(scene.model.bundle, scene.engine), streams=2, batch=16)
+
+    assert runner.sized(large).batch == batch
+
+
 def test_an_unknown_class_is_an_error_not_a_silence(scene: Scene):
     with pytest.raises(ModelError, match="class 7"):
         scene.run(say=lambda _: detections((1, 1, 9, 9, 0.9, 7)))
