@@ -22,7 +22,8 @@ class Outcome:
     """What a run did.
 
     frames: looked at now. objects: written now, by_label too. done: frames that were done before.
-    occupied: frames left alone because they have objects (only_empty). seconds: of the work.
+    occupied: frames left alone because they have objects (only_empty). seconds: of the work, by
+    the clock and of this process's processors.
     stopped: it was told to, and the rest is still due.
     """
 
@@ -35,6 +36,7 @@ class Outcome:
     left_alone: dict[int, str] = field(default_factory=dict)
     unmatched: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    processor_seconds: float = 0.0
     stopped: bool = False
 
     def as_json(self) -> dict[str, Any]:

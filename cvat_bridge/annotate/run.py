@@ -39,7 +39,7 @@ def annotate(
     """
     stop = stop or threading.Event()
     outcome = Outcome(left_alone=dict(plan.left_alone), done=sum(task.done for task in plan.tasks))
-    begun = time.monotonic()
+    begun, busy = time.monotonic(), time.process_time()
     total, count = plan.total, 0
     report("annotate", 0, total)
     for task in plan.tasks:
@@ -53,6 +53,7 @@ def annotate(
                 report("annotate", count, total)
     outcome.stopped = stop.is_set() and count < total
     outcome.seconds = time.monotonic() - begun
+    outcome.processor_seconds = time.process_time() - busy
     return outcome
 
 
