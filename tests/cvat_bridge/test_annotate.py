@@ -19,7 +19,13 @@ from cvat_bridge.annotate.outcome import Outcome
 from cvat_bridge.annotate.plan import make_plan
 from cvat_bridge.annotate.run import annotate
 from cvat_bridge.annotate.wanted import Wanted, parse_frames
-from cvat_bridge.errors import ConfigError, LabelMismatchError, NotReadyError, UnreachableError
+from cvat_bridge.errors import (
+    BridgeError,
+    ConfigError,
+    LabelMismatchError,
+    NotReadyError,
+    UnreachableError,
+)
 from cvat_bridge.gateway import Attribute, Gateway, Label
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.shapes.sameness import shape_key
@@ -348,6 +354,22 @@ def test_stopped_it_keeps_what_it_found_and_goes_on_later(scene: Scene):
     assert kept == 2 * first.frames
     assert (second.stopped, second.frames) == (False, FRAMES - first.frames)
     assert len(scene.shapes()) == len({shape_key(s) for s in scene.shapes()}) == 2 * FRAMES
+
+
+def test_two_runs_do_not_meet_in_one_task(scene: Scene):
+    refused: list[str] = []
+
+    def find_and_run_another(image: np.ndarray) -> Detections:
+        if not refused:
+            with pytest.raises(BridgeError, match="another `annotate` works on task") as raised:
+                scene.run(say=find)
+            refused.append(str(raised.value))
+        return find(image)
+
+    ended = scene.run(say=find_and_run_another)
+
+    assert refused
+    assert ended.objects == len(scene.shapes()) == 2 * FRAMES
 
 
 def test_a_project_is_all_its_tasks_and_names_what_it_leaves(scene: Scene, server: FakeServer):
