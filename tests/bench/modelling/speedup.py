@@ -1,9 +1,11 @@
-"""ONNX Runtime against torch: one network, one image a call, the same cores.
+"""ONNX Runtime against torch: one network, one image a call, one thread each.
 
-    python -m tests.bench.modelling.speedup [--images 40] [--rounds 5]
+    python -m tests.bench.modelling.speedup [--images 12] [--rounds 5] [--threads 1]
 
-torch runs ultralytics' network fused and in inference mode, as ultralytics itself serves it. Both
-get the same tensors, take turns, and must answer the same.
+One thread, since torch's threads wait for each other at every layer: on cores that others use too
+it would lose for that alone, by a factor of eight where this was first tried. torch runs
+ultralytics' network fused and in inference mode, as ultralytics itself serves it. Both get the
+same tensors, take turns, and must answer the same.
 """
 
 from __future__ import annotations
@@ -32,29 +34,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure each network and write onnx_speedup; the first gives its name to the figure."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.modelling.speedup")
     parser.add_argument("--data", type=Path, help="not read: tensors are drawn")
-    parser.add_argument("--images", type=int, default=40)
+    parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     figures = []
     for name in NETWORKS:
         with tempfile.TemporaryDirectory(prefix="bench-speedup-") as folder:
-            figures.append(measure(Path(folder), name, given.images, given.rounds))
+            figures.append(measure(Path(folder), name, given))
     write("models", figures)
 
 
-def measure(folder: Path, name: str, images: int, rounds: int) -> Figure:
+def measure(folder: Path, name: str, given: argparse.Namespace) -> Figure:
     """Return seconds an image of both, and how far their answers lie apart."""
     import torch
 
-    cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(cores)
+    threads, images, rounds = given.threads, given.images, given.rounds
+    torch.set_num_threads(threads)
     made = network(name, 1)
     made.save(folder / "weights.pt")
     # Our export keeps 16 bits of a weight, as ultralytics' own files do: torch gets the same.
     rounded = made.model.half().float().fuse(verbose=False).eval()
     request = Request(folder / "weights.pt", name, trusted=not cage.available())
     bundle = import_model(request, folder / "bundle")
-    session = load(bundle, threads=cores).session  # type: ignore[attr-defined]
+    session = load(bundle, threads=threads).session  # type: ignore[attr-defined]
     rng = np.random.default_rng(7)
     batch = [rng.random((1, 3, SIDE, SIDE), np.float32) for _ in range(images)]
 
@@ -83,7 +86,7 @@ def measure(folder: Path, name: str, images: int, rounds: int) -> Figure:
     ours, theirs = (statistics.median(seconds[way]) for way in ("onnx", "torch"))
     ratio = statistics.median(t / o for t, o in zip(seconds["torch"], seconds["onnx"], strict=True))
     note = (
-        f"{name} at {SIDE} pixels, one image a call, {cores} threads each; ours {ours * 1e3:.1f} "
+        f"{name} at {SIDE} pixels, one image a call, {threads} threads each; ours {ours * 1e3:.1f} "
         f"ms; {rounds} turns of {images} images; answers {apart:.1g} apart; "
         f"load {os.getloadavg()[0]:.1f}"
     )
