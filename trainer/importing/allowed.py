@@ -1,16 +1,13 @@
-"""What a pickle of weights may name, and an unpickler that fetches nothing else.
+"""What a pickle of weights may name.
 
 The rules name single classes and functions, never a whole package: torch and ultralytics
-themselves hold functions that run text and start programs. They are used twice, by the scan
-before a file is opened and by the unpickler while it is, so that a file which shows the scan one
-thing and torch another gains nothing. This module is what `torch.load(pickle_module=…)` takes.
+themselves hold functions that run text and start programs. The scan asks them before a file is
+opened; torch's own weights_only, which opens it, has a list besides and makes nothing else either.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
-from typing import Any
 
 _CLASS = r"[A-Z]\w*"
 _PLAIN = r"set|frozenset|list|dict|tuple|int|float|bool|complex|str|bytes|bytearray|slice|object"
@@ -40,21 +37,3 @@ _RULES: tuple[tuple[str, str], ...] = (
 def allowed(module: str, name: str) -> bool:
     """Say whether a pickle of weights may fetch this; a dotted name is never one of them."""
     return any(re.fullmatch(m, module) and re.fullmatch(n, name) for m, n in _RULES)
-
-
-class Unpickler(pickle.Unpickler):
-    """Python's unpickler, which fetches what `allowed` names; UnpicklingError for all else."""
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        """Return a class or function that was fetched from the module it lives in."""
-        if not allowed(module, name):
-            raise pickle.UnpicklingError(
-                f"refused: opening it would run {module}.{name}, which no network needs"
-            )
-        found = super().find_class(module, name)
-        # What a module of networks has itself imported from elsewhere is not a network.
-        home = str(getattr(found, "__module__", module)).partition(".")[0]
-        ours = isinstance(found, type) and module.startswith(("torch.", "ultralytics."))
-        if ours and home not in ("torch", "ultralytics"):
-            raise pickle.UnpicklingError(f"refused: {module}.{name} belongs to {home}")
-        return found

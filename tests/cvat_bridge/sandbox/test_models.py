@@ -128,9 +128,9 @@ def test_weights_of_ultralytics_pass_from_the_command_line_into_cvat(
     script = (
         "from trainer.backends.yolo.offline import isolate; isolate()\n"
         "from ultralytics import YOLO; import torch\n"
-        "model = YOLO('yolo11n.yaml'); model.model.args = {'imgsz': 96}\n"
-        "model.model.names = {0: 'red', 1: 'green', **{n: f'c{n}' for n in range(2, 80)}}\n"
-        "model.save('best.pt')"
+        "model = YOLO('yolo11n.yaml').model\n"
+        "model.names = {0: 'red', 1: 'green', **{n: f'c{n}' for n in range(2, 80)}}\n"
+        "torch.save({'model': model.half(), 'train_args': {'imgsz': 96}}, 'best.pt')"
     )
     quiet = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(cage.ROOT)}
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=quiet, check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from trainer.backends.yolo.checkpoint import read_checkpoint
 from trainer.backends.yolo.importing import convert
-from trainer.errors import ModelFileError
+from trainer.backends.yolo.offline import isolate
+from trainer.errors import BundleError, ModelFileError
 from trainer.importing import Request, import_model
 from trainer.importing.allowed import allowed
 from trainer.importing.scan import globals_of, scan
@@ -81,6 +84,64 @@ def test_a_pickle_that_fooled_the_scan_does_not_run(module: str, name: str, tmp_
     with pytest.raises(ModelFileError, match="refused"):
         convert(path, tmp_path / "out", name="bad", labels=None)
 
+    assert not mark.exists()
+
+
+def network_file(path: Path, activation: str | None, layer: str = "Conv") -> Path:
+    """A file of ultralytics whose description of its network an attacker has rewritten."""
+    isolate()
+    from ultralytics.nn.tasks import DetectionModel
+
+    plain = {
+        "nc": 1,
+        "scales": {"n": [0.5, 0.25, 64]},
+        "scale": "n",
+        "backbone": [[-1, 1, "Conv", [16, 3, 2]], [-1, 1, "Conv", [32, 3, 2]]],
+        "head": [[[0, 1], 1, "Detect", ["nc"]]],
+    }
+    model = DetectionModel(plain, verbose=False)
+    model.names = {0: "thing"}
+    model.yaml["backbone"][1][2] = layer
+    if activation:
+        model.yaml["activation"] = activation
+    torch.save({"model": model.half(), "train_args": {"imgsz": 64}}, path)
+    return path
+
+
+def test_a_networks_description_is_never_evaluated(tmp_path: Path) -> None:
+    """ultralytics evaluates a text in it when it builds the network anew, long after the pickle."""
+    mark = tmp_path / "mark"
+    shell = f"__import__('os').system('touch {mark}')"
+    for n, words in enumerate([(shell,), (None, "attempt_download_asset")]):
+        path = network_file(tmp_path / f"{n}.pt", *words)
+        with pytest.raises(ModelFileError, match="cannot be exported"):
+            convert(path, tmp_path / "out", name="bad", labels=None)
+    fine = network_file(tmp_path / "fine.pt", "torch.nn.LeakyReLU(0.1)")
+    assert convert(fine, tmp_path / "out", name="fine", labels=None).card.input_size == (64, 64)
+    assert not mark.exists()
+
+
+def test_the_description_in_a_strangers_bundle_is_never_evaluated(tmp_path: Path) -> None:
+    """A bundle comes without a scan, and a fit may begin with its weights."""
+    mark = tmp_path / "mark"
+    meta = {
+        "network": {"activation": f"__import__('os').system('touch {mark}')", "nc": 1,
+                    "backbone": [[-1, 1, "Conv", [8, 3, 2]]], "head": [[[0], 1, "Detect", ["nc"]]]},
+        "task": "boxes", "labels": ["a"], "one_to_one": False,
+    }  # fmt: skip
+    torch.save({"meta": json.dumps(meta), "weights": {}}, tmp_path / "weights.pt")
+    with pytest.raises(BundleError, match="activation"):
+        read_checkpoint(tmp_path / "weights.pt")
+    assert not mark.exists()
+
+
+def test_a_constructor_called_from_a_pickle_does_not_evaluate_either(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    network = {"activation": f"__import__('os').system('touch {mark}')", "backbone": [], "head": []}
+    content = Runs("ultralytics.nn.tasks", "DetectionModel", network).pickled()
+    path = weights(tmp_path / "bad.pt", content)
+    with pytest.raises(ModelFileError):
+        convert(path, tmp_path / "out", name="bad", labels=None)
     assert not mark.exists()
 
 

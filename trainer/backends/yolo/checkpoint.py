@@ -20,7 +20,11 @@ WEIGHTS = "weights.pt"
 
 def save_checkpoint(path: Path, trained: Path, meta: Mapping[str, Any]) -> None:
     """Keep what ultralytics wrote at `trained` as network, weights and meta; all or nothing."""
-    model = _load_trained(trained)
+    save_network(path, load_trained(trained), meta)
+
+
+def save_network(path: Path, model: Any, meta: Mapping[str, Any]) -> None:
+    """Keep a network of ultralytics, as save_checkpoint does."""
     network = {k: v for k, v in model.yaml.items() if k != "yaml_file"}
     content = {
         "meta": json.dumps(
@@ -54,8 +58,13 @@ def read_checkpoint(path: Path) -> tuple[Any, dict[str, Any]]:
         raise ConfigError([f"base weights {path}: there is no such file or folder"]) from None
     except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
         raise BundleError(path, "a checkpoint of the yolo backend", str(error)) from error
-    model = _build(meta)
-    model.load_state_dict(weights)
+    try:
+        model = _build(meta)
+        model.load_state_dict(weights)
+    except (RuntimeError, KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise BundleError(path, "the description of a network", str(error)) from error
     model.names = dict(enumerate(meta["labels"]))
     return model.float().eval(), meta
 
@@ -69,7 +78,7 @@ def base_weights(base: Path, run_dir: Path, *, task: str) -> tuple[Path, LabelMa
     if not base.exists():
         raise ConfigError([f"base weights {base}: there is no such file or folder"])
     ours = base.is_dir() or _is_ours(base)
-    model = read_checkpoint(base)[0] if ours else _load_trained(base)
+    model = read_checkpoint(base)[0] if ours else load_trained(base)
     theirs = "masks" if "Segment" in type(model.model[-1]).__name__ else "boxes"
     if theirs != task:
         raise ConfigError([f"base weights {base} are of {theirs}, this fit is of {task}"])
@@ -90,8 +99,12 @@ def _is_ours(path: Path) -> bool:
 
 def _build(meta: Mapping[str, Any]) -> Any:
     isolate()
+    from ultralytics import utils
     from ultralytics.nn.tasks import DetectionModel, SegmentationModel
 
+    if meta["network"].get("activation") and not getattr(utils, "SAFE_LOAD", False):
+        # A version that evaluates this text, whoever wrote it.
+        raise ConfigError(["a network with an activation of its own needs a newer ultralytics"])
     kind: Any = SegmentationModel if meta["task"] == "masks" else DetectionModel
     model = kind(dict(meta["network"]), nc=len(meta["labels"]), verbose=False)
     if model.model[-1].end2end != meta["one_to_one"]:
@@ -99,7 +112,13 @@ def _build(meta: Mapping[str, Any]) -> Any:
     return model
 
 
-def _load_trained(path: Path) -> Any:
+def load_trained(path: Path) -> Any:
+    """Return the network of a file of ultralytics, on the CPU in evaluation.
+
+    Nothing but known classes is made (torch's weights_only). Raises BundleError for a file of
+    another kind.
+    """
+    isolate()
     from ultralytics.nn import tasks
 
     read: Any = tasks.load_checkpoint

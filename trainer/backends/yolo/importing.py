@@ -5,15 +5,15 @@ from __future__ import annotations
 import pickle
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from trainer.backends.yolo.checkpoint import save_checkpoint
+from trainer.backends.yolo.checkpoint import load_trained, save_network
 from trainer.backends.yolo.export import export
 from trainer.backends.yolo.offline import isolate
 from trainer.bundle import Bundle, file_sha256
-from trainer.errors import ConfigError, ModelFileError
-from trainer.importing import allowed
+from trainer.errors import BundleError, ConfigError, ModelFileError
 from trainer.importing.class_list import fitting
 
 _KINDS = {"DetectionModel": "boxes", "SegmentationModel": "masks", "YOLOEModel": ""}
@@ -27,29 +27,26 @@ def convert(file: Path, destination: Path, *, name: str, labels: tuple[str, ...]
     that do not fit.
     """
     isolate()
+    from ultralytics import utils
     from ultralytics.nn import tasks
 
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=False, pickle_module=allowed)
-    except pickle.UnpicklingError as error:
-        raise ModelFileError(file, str(error)) from error
-    except (RuntimeError, EOFError, AttributeError, ImportError, KeyError, TypeError) as error:
-        raise ModelFileError(file, f"cannot be loaded: {error}") from error
-    if not isinstance(content, dict) or (content.get("ema") or content.get("model")) is None:
+    if not getattr(utils, "SAFE_LOAD", False):
         raise ModelFileError(
             file,
-            "weights without a network in them (a state dict)",
-            "Of ultralytics, bring best.pt or last.pt; of another family, export it to ONNX",
+            "this ultralytics cannot load a file without running its code",
+            "pip install -U ultralytics",
         )
-    model = content.get("ema") or content["model"]
+    _check_kind(file)
+    try:
+        model: Any = load_trained(file)
+    except BundleError as error:
+        raise ModelFileError(file, f"refused: {error.found}") from error
     task = _KINDS.get(type(model).__name__, "")
-    if not task or not isinstance(model, tasks.BaseModel):
+    if not task or not issubclass(type(model), tasks.BaseModel):
         served = "DetectionModel and SegmentationModel of ultralytics"
         raise ModelFileError(file, f"a {type(model).__name__}; served are {served}")
-    told = getattr(model, "args", None) or content.get("train_args") or {}
-    arguments = told if isinstance(told, dict) else vars(told)
     known = fitting(file, [str(model.names[n]) for n in range(len(model.names))], labels)
-    size = _size(arguments.get("imgsz", _SIDE), int(max(model.stride)))
+    size = _size(model.args.get("imgsz", _SIDE), int(max(model.stride)))
     meta = {
         "task": task,
         "image_size": list(size),
@@ -61,13 +58,34 @@ def convert(file: Path, destination: Path, *, name: str, labels: tuple[str, ...]
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint.pt"
         try:
-            save_checkpoint(checkpoint, file, meta)
+            save_network(checkpoint, model, meta)
             return export(checkpoint, destination, card={"name": name, "labels": known})
-        except (RuntimeError, KeyError) as error:
+        except (RuntimeError, KeyError, BundleError) as error:
             raise ModelFileError(file, f"its network cannot be exported: {error}") from error
 
 
-def _size(given: object, stride: int) -> tuple[int, int]:
+def _check_kind(file: Path) -> None:
+    """Raise ModelFileError for plain tensors, which come without a network."""
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        return  # classes: a network
+    except (RuntimeError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(file, f"cannot be loaded: {error}") from error
+    # What one load has allowed stays so in this process: classes may pass here, too.
+    if isinstance(content, dict) and any(
+        isinstance(content.get(key), torch.nn.Module) for key in ("ema", "model")
+    ):
+        return
+    raise ModelFileError(
+        file,
+        "weights without a network in them (a state dict)",
+        "Name their --architecture; of ultralytics, bring best.pt or last.pt; of another family,"
+        " export it to ONNX",
+    )
+
+
+def _size(given: Any, stride: int) -> tuple[int, int]:
     sides = list(given) if isinstance(given, (list, tuple)) else [given]
     try:
         whole = [int(n) for n in (sides * 2)[:2]]

@@ -36,6 +36,8 @@ def isolate() -> None:
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_VERBOSE", "false")
+    # Files of weights make known classes only, and their description of a network is not evaluated.
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
     if "YOLO_CONFIG_DIR" not in os.environ:
         folder = tempfile.mkdtemp(prefix="ultralytics-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
