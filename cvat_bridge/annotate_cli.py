@@ -60,7 +60,7 @@ def annotate(
     known_only: Annotated[
         bool, typer.Option("--known-only", help="Leave out classes that CVAT does not have.")
     ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Frames of one run of the network.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Frames of one run of the network.")] = 2,
     cores: Annotated[int | None, typer.Option(min=1, help="Cores for the network.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")

@@ -29,7 +29,7 @@ from trainer.engines.yolo import letterbox
 from trainer.images import decode
 
 CORES = len(os.sched_getaffinity(0))
-BATCH = 4
+BATCH = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Bare:
         size = bundle.card.input_size
         # Kept as bytes and made floats a batch at a time would be work; kept as floats, a few
         # frames stand for all: the network's time does not depend on what they show.
-        few = [letterbox(decode(path.read_bytes()), size)[0] for path in files[: 8 * BATCH]]
+        few = [letterbox(decode(path.read_bytes()), size)[0] for path in files[: 16 * BATCH]]
         self.batches = [
             np.stack(few[n : n + BATCH]).transpose(0, 3, 1, 2).astype(np.float32) / 255
             for n in range(0, len(few), BATCH)
@@ -58,7 +58,7 @@ class Bare:
         self.count = -(-len(files) // BATCH)
         layouts = {(1, CORES): load(bundle, threads=1), (CORES, 1): load(bundle, threads=CORES)}
         self.sessions = {layout: detector.session for layout, detector in layouts.items()}
-        tries = {layout: [self._run(layout, 12) for _ in range(3)] for layout in layouts}
+        tries = {layout: [self._run(layout, 24) for _ in range(4)] for layout in layouts}
         self.layout = min(tries, key=lambda layout: statistics.median(tries[layout]))
 
     def run(self) -> float:
