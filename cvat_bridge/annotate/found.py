@@ -39,8 +39,9 @@ def shapes_of(plan: TaskPlan, seen: Seen, reach: Mapping[str, float]) -> list[Ra
     """
     found = seen.found
     shapes: list[RawShape] = []
-    for i in range(0 if found is None else len(found)):
-        assert found is not None  # noqa: S101 - for the types
+    if found is None:
+        return shapes
+    for i in range(len(found)):
         class_id, score = int(found.class_ids[i]), float(found.scores[i])
         if not 0 <= class_id < len(plan.classes):
             raise ModelError(
