@@ -26,6 +26,7 @@ IMPORTERS: dict[str, str] = {
     "zip": "trainer.importing.bundles:from_zip",
     "onnx": "trainer.importing.onnx_file:from_onnx",
     "pickle": "trainer.importing.apart:from_pickle",
+    "safetensors": "trainer.importing.apart:from_tensors",
 }
 
 

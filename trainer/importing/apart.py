@@ -1,7 +1,8 @@
-"""Opening a pickle in a process of its own (see cage.py); all it gives back is a bundle."""
+"""Weights that torch must open, in a process of its own (see cage.py), which gives a bundle."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -10,17 +11,25 @@ import tempfile
 from pathlib import Path
 
 from trainer.bundle import Bundle, read_bundle
-from trainer.errors import ModelFileError
+from trainer.errors import ConfigError, ModelFileError
 from trainer.importing import cage
 from trainer.importing.bundles import from_folder
 from trainer.importing.request import Request
 from trainer.importing.scan import scan
 
 _SECONDS = 600
+_YOLO = "trainer.backends.yolo.importing"
+# Who converts weights whose network is named → where the names are.
+_BACKENDS = {
+    "trainer.backends.torchvision_detection.importing": (
+        "trainer.backends.torchvision_detection.settings"
+    ),
+}
 
 
 def from_pickle(request: Request, destination: Path) -> Bundle:
     """Scan, convert apart, and take over the bundle; see trainer.importing.import_model."""
+    module = _module(request) if request.architecture else _YOLO
     if not cage.available() and not request.trusted:
         raise ModelFileError(
             request.path,
@@ -30,26 +39,60 @@ def from_pickle(request: Request, destination: Path) -> Bundle:
             " trust who made it, say --trusted: it is then scanned and opened in a process with"
             " none of our environment, which may still read files and use the network",
         )
+    return _converted(request, destination, module, scanned=True)
+
+
+def from_tensors(request: Request, destination: Path) -> Bundle:
+    """Convert safetensors, which hold no code; see trainer.importing.import_model."""
+    if not request.architecture:
+        raise ModelFileError(
+            request.path,
+            "safetensors hold weights alone",
+            f"Name their network: --architecture {_known()}; or export it to ONNX",
+        )
+    return _converted(request, destination, _module(request), scanned=False)
+
+
+def _module(request: Request) -> str:
+    for module, settings in _BACKENDS.items():
+        if request.architecture in _architectures(settings):
+            return module
+    raise ConfigError([f"no architecture {request.architecture!r}; there are {_known()}"])
+
+
+def _architectures(settings: str) -> tuple[str, ...]:
+    found: tuple[str, ...] = importlib.import_module(settings).ARCHITECTURES
+    return found
+
+
+def _known() -> str:
+    return ", ".join(name for settings in _BACKENDS.values() for name in _architectures(settings))
+
+
+def _converted(request: Request, destination: Path, module: str, *, scanned: bool) -> Bundle:
     with tempfile.TemporaryDirectory(prefix="import-") as folder:
         scratch = Path(folder)
         # What is scanned and hashed is what is opened, whoever writes to the file meanwhile.
         shutil.copyfile(request.path, scratch / "weights.pt")
         request.check_sha256(scratch / "weights.pt")
-        scan(scratch / "weights.pt", shown=request.path)
+        if scanned:
+            scan(scratch / "weights.pt", shown=request.path)
         asked = {
+            "module": module,
             "file": str(scratch / "weights.pt"),
             "shown": str(request.path),
             "name": request.name,
             "labels": request.labels,
+            "architecture": request.architecture,
             "out": str(scratch / "bundle"),
         }
         (scratch / "request.json").write_text(json.dumps(asked), encoding="utf-8")
-        _convert(request, scratch)
+        _run(request, scratch)
         made = read_bundle(scratch / "bundle")
         return from_folder(Request(made.path, request.name), destination)
 
 
-def _convert(request: Request, scratch: Path) -> None:
+def _run(request: Request, scratch: Path) -> None:
     command = [sys.executable, "-m", "trainer.importing.child", str(scratch / "request.json")]
     try:
         ended = cage.run(
@@ -65,5 +108,7 @@ def _convert(request: Request, scratch: Path) -> None:
         lines = [line for line in ended.stderr.strip().splitlines() if line.strip()]
         raise ModelFileError(
             request.path,
-            lines[-1] if lines else f"the converting process ended with {ended.returncode}",
+            lines[-1].removeprefix(f"{request.path}: ")
+            if lines
+            else f"the converting process ended with {ended.returncode}",
         )

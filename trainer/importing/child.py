@@ -23,10 +23,11 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    convert = importlib.import_module("trainer.backends.yolo.importing").convert
     labels = None if asked["labels"] is None else tuple(asked["labels"])
+    named = {"architecture": asked["architecture"]} if asked["architecture"] else {}
     try:
-        convert(Path(asked["file"]), Path(asked["out"]), name=asked["name"], labels=labels)
+        convert = importlib.import_module(asked["module"]).convert
+        convert(Path(asked["file"]), Path(asked["out"]), name=asked["name"], labels=labels, **named)
     except TrainerError as error:
         print(str(error).replace(asked["file"], asked["shown"]).replace("\n", " "), file=sys.stderr)
         return 1

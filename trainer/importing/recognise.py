@@ -9,7 +9,8 @@ from trainer.bundle import CARD
 from trainer.errors import ModelFileError
 
 _KNOWN = (
-    "known are ultralytics .pt and .onnx, other .onnx with --card, and bundles (a folder or a zip)"
+    "known are ultralytics .pt and .onnx, other .onnx with --card, torchvision's weights with"
+    " --architecture, and bundles (a folder or a zip)"
 )
 _PICKLE = b"\x80"  # protocol 2 and later begin so
 _PROTOBUF = b"\x08"  # the first field of every ONNX file: its IR version
@@ -35,11 +36,7 @@ def recognise(path: Path) -> str:
     if start.startswith(_PROTOBUF):
         return "onnx"
     if start[8:9] == b"{":
-        raise ModelFileError(
-            path,
-            "safetensors hold weights alone, and no network that we know goes with them",
-            "Export it to ONNX and bring that",
-        )
+        return "safetensors"
     found = "an empty file" if not start else f"a file that begins with {start[:8]!r}"
     raise ModelFileError(path, f"not a model: {found}", _KNOWN.capitalize())
 

@@ -18,7 +18,7 @@ class Request:
     hash to, "" for unsaid. card: a YAML that describes an ONNX file of another family. hidden:
     folders that a process which opens a pickle must not see. trusted: open a pickle even where
     the system cannot cut that process off. architecture: the network of a file that holds weights
-    alone, as trainer.importing.weights names them.
+    alone, a name of torchvision's.
     """
 
     path: Path
