@@ -69,8 +69,9 @@ def annotate(
 ) -> None:
     """Let a model annotate a task or project; stop it at any time, the next call goes on.
 
-    Objects come as automatic shapes with their score. What people drew is never touched, and
-    what an earlier call wrote is not written again, nor brought back where people deleted it.
+    Objects come as automatic shapes with their score. What people drew is never touched. What
+    stands there already is not doubled, whoever brought it, and what people deleted of this
+    model's objects does not come back.
     """
     from cvat_bridge.annotate.inference import runner
     from cvat_bridge.annotate.labelling import parse_map

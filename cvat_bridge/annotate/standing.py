@@ -10,9 +10,9 @@ import numpy as np
 from cvat_bridge.gateway import JobAnnotations, RawShape
 from cvat_bridge.shapes import outlines
 
-# Two objects of one label and kind that share this much of their boxes' union are one object: no
-# detector lets both through, and one model's answers to a frame differ far less from run to run.
-SAME_OBJECT = 0.95
+# Two objects of one label and type that share this much of their boxes' union are one object, as
+# detectors' own suppression has it: whoever drew the first, a second one would be work to delete.
+SAME_OBJECT = 0.7
 _Key = tuple[int, int, str]
 
 

@@ -236,6 +236,23 @@ def test_peoples_work_is_untouched_and_their_frames_can_be_left_alone(scene: Sce
         assert (now.tags, now.tracks) == (held.tags, held.tracks)
 
 
+def test_an_object_that_stands_there_is_not_doubled_whoever_brought_it(scene: Scene):
+    """A person's, and an earlier model's, near enough; one of another label does not count."""
+    first, *_ = scene.server.jobs_of(scene.task_id)
+    cell = scene.server.label(scene.project_id, "cell").id
+    (left, *_) = find(picture_pixels(0)).boxes[0]
+    near = {"type": "rectangle", "label_id": cell, "frame": 0}
+    near["points"] = [float(left) + 1, 7.0, float(left) + 21, 28.0]
+    far = {**near, "frame": 1, "points": [0.0, 0.0, 4.0, 4.0]}
+    scene.server.annotate(first.id, shapes=[near, far])
+
+    scene.run(frames=((0, 2),))
+
+    counts = [scene.places().count((frame, cell)) for frame in range(3)]
+    assert counts == [1, 2, 1]
+    assert len(scene.shapes()) == 2 + 2 + 3
+
+
 def test_finished_and_ground_truth_jobs_are_left_alone_until_named(scene: Scene):
     first, second, _ = scene.server.jobs_of(scene.task_id)
     scene.server.finish(first.id)
