@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from serverless.confidence import NAME, ConfidenceForm
 from serverless.describe import labels_of
 from serverless.errors import ModelError
 from serverless.store import Entry, FunctionLabel
@@ -35,7 +38,9 @@ def entry_of(function_yaml: Path, folder: Path) -> Entry:
             bundle=folder,
             version=bundle.version,
             labels=tuple(
-                FunctionLabel(label["name"], label["name"], label.get("type", "any"))
+                FunctionLabel(
+                    label["name"], label["name"], label.get("type", "any"), _confidence(label)
+                )
                 for label in spec
             ),
             annotations={k: v for k, v in annotations.items() if k not in _OWN},
@@ -46,6 +51,14 @@ def entry_of(function_yaml: Path, folder: Path) -> Entry:
     except TrainerError as error:
         raise ModelError(str(error)) from error
     return entry
+
+
+def _confidence(label: Mapping[str, Any]) -> ConfidenceForm:
+    for attribute in label.get("attributes", ()):
+        if attribute["name"] == NAME:
+            values = tuple(str(value) for value in attribute["values"])
+            return ConfidenceForm(attribute["input_type"], values)
+    return ConfidenceForm()
 
 
 def shipped(root: Path = Path(__file__).parent) -> tuple[Entry, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.round.publishing import LABEL_IDS
+from serverless.folders import shipped
 from serverless.store import Entry, entries
 from trainer.bundle import CARD, Bundle, read_bundle
 from trainer.errors import RegistryError
@@ -53,8 +54,8 @@ def choose_model(
 ) -> ChosenModel:
     """Find the model that a person named.
 
-    reference: a folder with a card.json; else the id or name of a function in the store; else
-    `<key>` or `<key>@<version>` of the registry (the champion of the key, or its newest version
+    reference: a folder with a card.json; else the id or name of a function, published or shipped;
+    else `<key>` or `<key>@<version>` of the registry (the key's champion, or its newest version
     where none serves); else a version of project_key. registry: asked for only when it is needed.
     interactors: whether one will do too. Raises ConfigError, naming what there is, when nothing
     that will do answers to the name, and BundleError for a bundle that is not what its card says.
@@ -77,7 +78,7 @@ def _find(
             "in by `cvat-bridge models add FILE`; then name the model"
         )
         raise ConfigError([fault])
-    for entry in entries(store):
+    for entry in (*entries(store), *shipped()):
         if reference in (entry.id, entry.name):
             return _of_entry(entry)
     return _of_registry(reference, store, registry(), project_key)

@@ -8,6 +8,7 @@ import nuclio_sdk
 import pytest
 
 from serverless.errors import ModelError
+from serverless.folders import entry_of as entry_of_yaml
 from serverless.handler import make_handler
 from serverless.store import FunctionLabel, publish
 from tests.serverless.fakes import (
@@ -156,3 +157,19 @@ def test_a_label_renamed_in_the_store_shows_without_a_new_model(tmp_path, functi
     publish(store, entry_of(made, labels=(FunctionLabel("cell", "Erythrocyte", "rectangle"),)))
 
     assert [item["label"] for item in call(request())[1]] == ["Erythrocyte"]
+
+
+def test_a_folders_label_tells_the_form_of_its_confidence(tmp_path):
+    """An annotator's slider of 0 to 100 in function.yaml is filled as CVAT takes it."""
+    made = bundle(tmp_path / "bundle")
+    number = {"name": "confidence", "input_type": "number", "values": ["0", "100", "1"]}
+    labels = [{"name": "cell", "type": "rectangle", "attributes": [number]}]
+    annotations = {"name": "Cells", "type": "detector", "spec": json.dumps(labels)}
+    content = {"metadata": {"name": "cells", "annotations": annotations}}
+    path = tmp_path / "function.yaml"
+    path.write_text(json.dumps(content))  # JSON is YAML
+
+    entry = entry_of_yaml(path, made.path)
+
+    assert entry.labels[0].confidence.write(0.876) == "88"
+    assert entry.labels[0].confidence.spec() == number

@@ -119,10 +119,7 @@ def test_parameters_that_mean_nothing_are_refused(bundle, parameters, message) -
 
 def test_the_interactor_answers_an_agents_prompts() -> None:
     """Preprocessed once; four clicks give a mask with the model's confidence."""
-    import serverless.extreme_points as shipped
-
-    weights = Path(shipped.__file__).parent / "weights"
-    made = function.create(str(weights))
+    made = function.create("extreme-points")
     pixels = np.full((100, 140, 3), 120, np.uint8)
     cv2.circle(pixels, (70, 50), 30, (220, 40, 20), -1)
 
