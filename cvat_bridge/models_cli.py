@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from cvat_bridge.errors import ConfigError
 from cvat_bridge.models.commands import add, list_
 from cvat_bridge.models.place import (
     AsJson,
@@ -137,7 +136,7 @@ def export(
     from serverless.export import write_function
 
     if to != "nuclio":
-        raise ConfigError([f"--to {to}: only nuclio is known"])
+        raise typer.BadParameter(f"only nuclio is known, found {to!r}", param_hint="--to")
     here = place(config, home)
     known = here.shelf.find(model)
     entry = here.shelf.entry_of(known)

@@ -87,11 +87,13 @@ def add(
     if as_json:
         out.print_json(json.dumps(answer))
         return
-    best = "no object at all" if made.trial.best is None else f"best score {made.trial.best:.2f}"
+    trial = made.trial
+    best = "no object at all" if trial.best is None else f"best score {trial.best:.2f}"
+    seen = f"{trial.objects} shown, {best}" if made.entry.kind == "detector" else "clicks answered"
     word = "serves" if made.new else "was there already and serves"
     say(f"{made.entry.name!r} ({made.entry.id}) version {made.version.number} {word}")
     say(f"  {made.bundle.card.task} of {few(made.bundle.card.labels.names)}")
-    say(f"  sample frame: {made.trial.objects} shown, {best}, {made.trial.seconds:.2f} s")
+    say(f"  sample frame: {seen}, {trial.seconds:.2f} s")
     if made.missing:
         say(f"  the project has no label for {few(made.missing)}: not shown")
     say(f"  {host['message']}")
