@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -61,12 +61,17 @@ def _module(request: Request) -> str:
 
 
 def _architectures(settings: str) -> tuple[str, ...]:
+    """Return the names of a backend, none where the backend is not installed."""
+    package = settings.rpartition(".")[0]
+    if importlib.util.find_spec(package) is None:
+        return ()
     found: tuple[str, ...] = importlib.import_module(settings).ARCHITECTURES
     return found
 
 
 def _known() -> str:
-    return ", ".join(name for settings in _BACKENDS.values() for name in _architectures(settings))
+    names = [name for settings in _BACKENDS.values() for name in _architectures(settings)]
+    return ", ".join(names) or "(none is installed)"
 
 
 def _converted(request: Request, destination: Path, module: str, *, scanned: bool) -> Bundle:
