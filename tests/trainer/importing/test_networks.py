@@ -20,8 +20,6 @@ NAMES = {0: "cat", 1: "dog", 2: "owl"}
 FAMILIES = [
     ("yolov5nu", "boxes"),
     ("yolov8n-seg", "masks"),
-    ("yolo11n", "boxes"),
-    ("yolo26n", "boxes"),
     ("yolo26n-seg", "masks"),
 ]
 
