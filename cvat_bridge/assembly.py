@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from active_learning.choose import SelectionSettings
 from active_learning.cost import CostModel
@@ -18,10 +19,12 @@ from cvat_bridge.ledger import Ledger
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.round.parts import Parts
 from cvat_bridge.round.rounds import NextStep, next_step, waiting_frames
+from cvat_bridge.round.serving import now_serving
 from cvat_bridge.round.steps import steps_of
 from cvat_bridge.round.workflow import Ended, Rounds
 from cvat_bridge.service import Outcome
 from cvat_bridge.settings import RoundSettings
+from cvat_bridge.status import describe
 from trainer.registry import Registry
 
 
@@ -56,6 +59,12 @@ class Bridge:
             return Outcome(acted=False, reason=step.reason)
         self.rounds.run(step.number)
         return Outcome(acted=True, reason=f"round {step.number} is done")
+
+    def status(self) -> dict[str, Any]:
+        """Say which round it is, what it waits for, which model serves, and why."""
+        parts = self.parts
+        serving = now_serving(self.config, parts.home, parts.ledger, parts.registry)
+        return describe(parts.ledger, self.config.project_id, serving)
 
     def run_round(self) -> Ended:
         """Run the next round now, whether or not it is due."""

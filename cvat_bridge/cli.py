@@ -113,11 +113,15 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     """Say which round it is, what it waits for, which model serves, and why."""
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
+    from cvat_bridge.round.serving import now_serving
     from cvat_bridge.status import describe
+    from trainer.registry import Registry
 
     loaded = load_config(config)
-    with Ledger(Home(loaded.home).ledger) as ledger:
-        found = describe(ledger, loaded.project_id)
+    home = Home(loaded.home)
+    with Ledger(home.ledger) as ledger:
+        serving = now_serving(loaded, home, ledger, Registry(loaded.mlflow_url, home.root))
+        found = describe(ledger, loaded.project_id, serving)
     if as_json:
         out.print_json(json.dumps(found))
         return
@@ -166,7 +170,6 @@ def run(
     from cvat_bridge.home import Home
     from cvat_bridge.run_events import add_run_routes
     from cvat_bridge.service import Loop, make_app
-    from cvat_bridge.status import describe
 
     _log_to_stderr(json_lines=as_json)
     loaded, secrets = load_config(config), load_secrets()
@@ -186,7 +189,7 @@ def run(
             loop,
             project_id=loaded.project_id,
             secret=secret.get_secret_value() if secret else Home(loaded.home).webhook_secret(),
-            status=lambda: describe(bridge.parts.ledger, loaded.project_id),
+            status=bridge.status,
         )
         add_run_routes(web, Home(loaded.home).runs)
         thread = threading.Thread(target=loop.run, name="loop", daemon=True)

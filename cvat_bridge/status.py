@@ -7,27 +7,28 @@ from typing import Any
 
 from cvat_bridge.corrections import tally
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.round.serving import Serving
 
 JsonObject = dict[str, Any]
 
 
-def describe(ledger: Ledger, project_id: int) -> JsonObject:
+def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
     """Read the records alone: works while the service runs and while CVAT is away.
+
+    serving: see `cvat_bridge.round.serving.now_serving`.
 
     {"project", "round", "state", "waits_for", "serves", "why", "corrected", "rounds": […]} with
     the rounds oldest first, each with its figures and what people did to its pre-annotations.
     """
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
-    promoted = [row for row in ledger.decisions() if row.promoted]
     last = rounds[-1] if rounds else None
-    serving = promoted[-1] if promoted else None
     return {
         "project": project_id,
         "round": last.number if last else 0,
         "state": last.state if last else "no round yet",
         "waits_for": last.waits_for if last else "",
-        "serves": serving.challenger if serving else None,
-        "why": list(serving.reasons) if serving else ["no model was promoted yet"],
+        "serves": serving.version,
+        "why": list(serving.why),
         "corrected": asdict(tally(ledger).total),
         "rounds": [
             {

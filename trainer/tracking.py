@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from trainer.detector import FitConfig, Progress
-from trainer.registry import Registry, quiet_mlflow
+from trainer.mlflow_access import quiet_mlflow
+from trainer.registry import Registry
 
 _PERIOD = 2.0  # seconds between two batches of figures
 _LIMIT = 1000  # figures of one batch, by MLflow's rules

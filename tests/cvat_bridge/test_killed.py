@@ -29,6 +29,8 @@ from cvat_bridge.demo.scenes import write_scenes
 from cvat_bridge.demo.truth import Truth, read_truth
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.sandbox import Sandbox, running
+from serverless.store import entries
+from trainer.bundle import read_bundle
 
 STEPS = ("facts", "pull", "fit", "decide", "predict", "select", "prioritise", "preannotate")
 POOL, HOLDOUT, BUDGET = 24, 6, 6
@@ -82,6 +84,31 @@ def test_the_round_that_is_compared_has_something_to_lose(undisturbed: dict[str,
     assert len(undisturbed["frames"]) == BUDGET
     assert len(undisturbed["pre_annotations"]) > 0
     assert len(undisturbed["labels of people"]) > 10
+
+
+def test_a_round_records_why_it_decided_and_its_model_where_it_comes_from(
+    world: World, undisturbed: dict[str, Any]
+) -> None:
+    home = world.folder / "undisturbed" / "home"
+    with Ledger(home / "ledger.db") as ledger:
+        (decision,) = ledger.decisions()
+    (entry,) = (row for row in entries(home / "functions") if row.kind == "detector")
+    origin = read_bundle(entry.bundle).card.provenance
+    gate = decision.figures["gate"]
+    manifest = json.loads((home / "snapshots" / origin["dataset"] / "manifest.json").read_text())
+
+    assert undisturbed["rounds"] == [(1, "done")]
+    assert entry.version == decision.challenger
+    assert decision.reasons
+    assert gate["leakage"]["judged"] == origin["frames"]["holdout"] > 0
+    assert gate["leakage"]["learnt"] == origin["frames"]["train"] > 0
+    assert gate["leakage"]["share"] == len(gate["leakage"]["leaks"]) / gate["leakage"]["judged"]
+    assert gate["calibration"]["champion"] is None
+    assert gate["calibration"]["challenger"]["answers"] > 0
+    assert (origin["round"], origin["strategy"]) == (1, "auto")
+    assert origin["jobs"] == manifest["jobs"]
+    assert len({row["job"] for row in origin["jobs"]}) == len(origin["jobs"]) >= 3
+    assert {"settings", "code", "base", "frames"} <= origin.keys()
 
 
 def go_through_a_round(

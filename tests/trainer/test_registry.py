@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from trainer.bundle import Bundle, read_bundle, write_bundle
-from trainer.errors import ConfigError, RegistryError
+from trainer.errors import BundleError, ConfigError, RegistryError
 from trainer.registry import Registry
 
 
@@ -144,6 +146,58 @@ def test_a_server_that_does_not_answer_is_not_an_empty_registry(tmp_path, unused
     registry = Registry(f"http://127.0.0.1:{unused_tcp_port}", tmp_path)
     with pytest.raises(RegistryError, match="did not answer"):
         registry.champion("any")
+
+
+# -- damage --------------------------------------------------------------------------------------
+
+
+def test_a_damaged_database_says_so_and_what_to_do(tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"torn" * 500)
+
+    with pytest.raises(RegistryError) as told:
+        Registry(None, tmp_path).versions("any")
+
+    for word in ("mlflow.db", "damaged", "trainer register"):
+        assert word in str(told.value)
+
+
+def test_a_version_whose_bundle_is_gone_or_changed_is_not_promoted(registry, tmp_path):
+    bundles = [make_bundle(tmp_path, f"g{n}") for n in range(3)]
+    gone, changed, good = (registry.register("damaged", b) for b in bundles)
+    registry.promote("damaged", good.number)
+    shutil.rmtree(gone.path)
+    (changed.path / "model.onnx").write_text("another")
+
+    with pytest.raises(BundleError, match=f"{gone.bundle}.*no such folder"):
+        registry.promote("damaged", gone.number)
+    with pytest.raises(BundleError, match="sha256"):
+        registry.promote("damaged", changed.number)
+
+    assert registry.champion("damaged").bundle == good.bundle
+    assert len(registry.history("damaged")) == 1
+    for bundle in bundles[:2]:
+        registry.promote("damaged", registry.register("damaged", bundle).number)
+
+
+def test_rows_that_people_damaged_in_mlflow_are_told(registry, tmp_path):
+    for content in ("h1", "h2", "h3"):
+        registry.register("rows", make_bundle(tmp_path, content))
+    client = MlflowClient(registry.tracking_uri, registry.tracking_uri)
+    for number in (1, 2):
+        registry.promote("rows", number)
+    client.set_registered_model_tag("rows", "promotion.000001", "{torn")
+    client.delete_model_version_tag("rows", "3", "bundle")
+
+    with pytest.raises(
+        RegistryError, match=r"damaged.*promotion\.000001"
+    ):
+        registry.rollback("rows")
+    with pytest.raises(RegistryError, match="version 3 names no bundle"):
+        registry.promote("rows", 3)
+
+    assert registry.promote("rows", 1).champion
+    client.delete_registered_model_tag("rows", "promotion.000001")
+    assert [p.number for p in registry.history("rows")] == [2, 1]
 
 
 @pytest.fixture

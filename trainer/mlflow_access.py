@@ -1,0 +1,66 @@
+"""The way to MLflow: quiet, telling nobody that it is used, its failures in our words."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from trainer.errors import RegistryError
+
+_DAMAGED = ("DatabaseError", "not a database", "malformed", "no such table", "no such column")
+
+
+def quiet_mlflow() -> Any:
+    """Import MLflow: quiet, and telling nobody that it is used."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # By itself MLflow tries for four minutes before it says that nobody answers.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return mlflow
+
+
+def pages(search: Callable[..., Any], condition: str | None) -> Iterator[Any]:
+    """Give the rows of every page of a search."""
+    token = None
+    while True:
+        page = search(condition, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+@contextmanager
+def translated(key: str, uri: str) -> Iterator[None]:
+    """Turn what MLflow raises into RegistryError with its reason and what to do."""
+    # SQLAlchemy's own errors pass MLflow by while it opens the database.
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (quiet_mlflow().MlflowException, SQLAlchemyError, OSError) as error:
+        raise RegistryError(key, _said(uri, error)) from error
+
+
+def missing(error: Exception) -> bool:
+    """Whether MLflow says that something is not there, and not that it could not look."""
+    return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
+
+
+def _said(uri: str, error: Exception) -> str:
+    # SQLAlchemy adds the statement and a link; the reason is in its first line.
+    reason = f"{error}".partition("\n")[0]
+    if any(word in f"{type(error).__name__} {error}" for word in _DAMAGED):
+        return (
+            f"the model registry {uri} is damaged: {reason}. Bring it back from a copy, or move it "
+            "away and `trainer register` the bundles again: they are whole"
+        )
+    return f"the model registry {uri} did not answer: {reason}"
