@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from trainer.detector import FitConfig, Progress
-from trainer.mlflow_access import quiet_mlflow
+from trainer.errors import RegistryError
+from trainer.mlflow_access import quiet_mlflow, translated
 from trainer.registry import Registry
 
 _PERIOD = 2.0  # seconds between two batches of figures
@@ -35,6 +36,7 @@ class Tracker:
     ) -> None:
         self.trouble = ""
         self._told: queue.SimpleQueue[Progress | str] = queue.SimpleQueue()
+        self._ending = threading.Event()
         self._ids = run / "mlflow-run"  # so that a fit gone on with adds to its own figures
         self._registry, self._name, self._run, self._params = registry, name, run, dict(params)
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
@@ -47,6 +49,7 @@ class Tracker:
     def end(self, status: str) -> None:
         """Send what is left and close the run. status: FINISHED, FAILED or KILLED."""
         self._told.put(status)
+        self._ending.set()
         self._thread.join(_END)
         if self._thread.is_alive():
             self.trouble = f"MLflow took more than {_END:.0f} s for the last figures"
@@ -54,8 +57,9 @@ class Tracker:
     def _work(self) -> None:
         # The edge of a thread: tracking is a courtesy, a fit of hours must not end with it.
         try:
-            self._follow()
-        except (quiet_mlflow().MlflowException, OSError, ValueError) as error:
+            with translated(self._name, self._registry.tracking_uri):
+                self._follow()
+        except (RegistryError, ValueError) as error:
             self.trouble = f"{type(error).__name__}: {error}"
             _log.warning("MLflow got no more figures: %s", error)
 
@@ -67,7 +71,7 @@ class Tracker:
         status = None
         while status is None:
             if self._told.empty():
-                time.sleep(_PERIOD)
+                self._ending.wait(_PERIOD)
             status = self._send(client, mlflow.entities.Metric, run_id)
         client.set_terminated(run_id, status)
 

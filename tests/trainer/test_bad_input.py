@@ -179,12 +179,13 @@ def test_a_run_folder_in_use_is_refused(data, tmp_path):
     assert refused
 
 
-def limited(limit: str, size: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `trainer` with a limit of the system on it."""
+def limited(limit: str, size: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `trainer` with a limit of the system on it. size: an expression, `now` bytes are used."""
     script = (
         "import resource, signal, sys\n"
         "import trainer.backends.centernet.fit\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "now = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         f"resource.setrlimit(resource.{limit}, ({size}, {size}))\n"
         "from trainer.cli import main\n"
         "main()\n"
@@ -203,7 +204,7 @@ def test_a_full_disk_is_told_and_what_was_saved_stays(data, tmp_path):
     """Files above 60 kB cannot be written: the first state of the network is larger."""
     asked = ["fit", "--data", str(data.path), "--out", str(tmp_path / "run"), "--mlflow", "none"]
     asked += ["--image-size", "48x64", "--batch-size", "4", "--set", "steps=2", "--set", "width=16"]
-    answer = limited("RLIMIT_FSIZE", 60_000, *asked)
+    answer = limited("RLIMIT_FSIZE", "60_000", *asked)
     assert answer.returncode == 1
     assert "the disk is full" in answer.stderr
     assert "Traceback" not in answer.stderr
@@ -215,17 +216,29 @@ def test_a_full_disk_is_told_and_what_was_saved_stays(data, tmp_path):
     assert not (tmp_path / "run" / "failure.json").exists()
 
 
-def test_running_out_of_memory_is_a_recorded_failure_with_advice(data, tmp_path):
-    """Images larger than any machine holds: asked for before they are read."""
+def test_images_that_no_memory_holds_are_refused_before_they_are_read(data, tmp_path):
     huge = dataclasses.replace(TINY, image_size=(600000, 600000), batch_size=1)
 
-    with pytest.raises(TrainingError) as told:
+    with pytest.raises(TrainingError, match="smaller image_size"):
         run_fit(data.path, huge, tmp_path / "run", report=silent)
 
-    assert "smaller" in str(told.value)
-    assert "image_size" in str(told.value)
     recorded = json.loads((tmp_path / "run" / "failure.json").read_text())
     assert recorded["kind"] == "TrainingError"
+
+
+def test_running_out_of_memory_is_a_recorded_failure_with_advice(data, tmp_path):
+    """A process that may take 500 MiB more learns from images that need some GiB."""
+    asked = ["fit", "--data", str(data.path), "--out", str(tmp_path / "run"), "--mlflow", "none"]
+    asked += ["--image-size", "1536x2048", "--batch-size", "4", "--set", "steps=2"]
+
+    answer = limited("RLIMIT_AS", "now + (500 << 20)", *asked)
+
+    assert answer.returncode == 1
+    assert "out of memory" in answer.stderr
+    assert "smaller" in answer.stderr
+    recorded = json.loads((tmp_path / "run" / "failure.json").read_text())
+    assert recorded["kind"] == "TrainingError"
+    assert "out of memory" in recorded["message"]
 
 
 def test_the_batch_is_fitted_to_the_memory():

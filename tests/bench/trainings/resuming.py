@@ -15,7 +15,7 @@ JUDGED = ("--split", "val", "--mlflow", "none")
 STEPS = ("--set", "steps=240", "--set", "save_every=1")
 BACKENDS = {
     "centernet": ["--image-size", "96x128", "--batch-size", "8", *STEPS],
-    "yolo": ["--image-size", "160x160", "--batch-size", "8", "--epochs", "12"],
+    "yolo": ["--image-size", "96x96", "--batch-size", "8", "--epochs", "16"],
 }
 
 

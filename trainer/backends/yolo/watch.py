@@ -106,7 +106,10 @@ class Watch:
             return
         number = trainer.epoch + 1
         picture = None
-        if number % max(1, trainer.epochs // _PICTURES) == 0 and trainer.ema is not None:
+        every = -(-trainer.epochs // _PICTURES)
+        # After its last epoch ultralytics looks once more, at the best one: that is no new epoch.
+        due = number % every == 0 and number <= trainer.epochs
+        if due and trainer.ema is not None:
             live = Live(trainer.ema.ema, self._dataset.labels, network_size(self._config))
             path = self._run_dir / "samples" / f"{number:04d}.png"
             picture = write_samples(live, self._dataset, path, split="val")
