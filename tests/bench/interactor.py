@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cvat_bridge.round.micro_model import TUNING, TUNING_RATE
 from serverless.polygon import polygons_from_mask, rasterize
 from tests.bench.figures import Figure, write
 from tests.bench.interacting import latency
@@ -40,6 +41,7 @@ from trainer.engines.clicks import EXTREME
 
 SHIPPED = Path(__file__).parents[2] / "serverless" / "extreme_points" / "weights"
 JITTER = 5.0  # pixels
+LARGE = 80  # pixels of the root of an object's box, from where 5 px are a small share of it
 NONE = np.zeros((0, 2))
 
 
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--tune", type=int, default=0, help="also fine-tune on so many objects of the train part"
     )
-    parser.add_argument("--steps", type=int, default=150, help="batches of that fit")
+    parser.add_argument("--steps", type=int, default=TUNING["steps"], help="batches of that fit")
     parser.add_argument("--sam", type=Path, help="SAM weights that ultralytics reads")
     parser.add_argument("--latency", action="store_true", help="measure it, with --data too")
     given = parser.parse_args(arguments)
@@ -79,17 +81,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def tuned(data: Path, objects: int, steps: int) -> Method:
-    """Return ours after a fit on so many objects of the set's train part."""
+    """Return ours after a fit on so many objects of the set's train part, as a round fits it."""
     general = read_bundle(SHIPPED)
     network = general.card.settings["extra"]
-    extra = {"steps": steps, "most": objects, "composed": 0.1, "ema": 0.98}
     config = FitConfig(
         "extreme_points",
         batch_size=16,
-        learning_rate=5e-4,
+        learning_rate=TUNING_RATE,
         image_size=general.card.input_size,
         base=SHIPPED,
-        extra=extra | {"width": network["width"], "backbone": network["backbone"]},
+        extra={
+            **TUNING,
+            "steps": steps,
+            "most": objects,
+            "width": network["width"],
+            "backbone": network["backbone"],
+        },
     )
     with tempfile.TemporaryDirectory() as folder:
         learner = backend("extreme_points")
@@ -97,7 +104,9 @@ def tuned(data: Path, objects: int, steps: int) -> Method:
         checkpoint = learner.fit(
             load_dataset(data), config, run_dir=where / "run", report=lambda _: None
         )
-        return ours(learner.export(checkpoint, where / "bundle", card={}).path)
+        bundle = learner.export(checkpoint, where / "bundle", card={})
+        print(f"{data.name}: {bundle.card.extra['blend']}")
+        return ours(bundle.path)
 
 
 def quality(name: str, found: Sequence[Target], methods: dict[str, Method]) -> list[Figure]:
@@ -105,6 +114,8 @@ def quality(name: str, found: Sequence[Target], methods: dict[str, Method]) -> l
     figures = []
     ious: dict[str, list[float]] = {}
     shaken: dict[str, list[float]] = {}
+    sides = [np.ptp(four_points(target.mask), axis=0) + 1 for target in found]
+    large = [float(np.sqrt(np.prod(side))) >= LARGE for side in sides]
     for place, target in enumerate(found):
         points = four_points(target.mask)
         moved = jittered(points, JITTER, np.random.default_rng(place), target.mask)
@@ -129,6 +140,11 @@ def quality(name: str, found: Sequence[Target], methods: dict[str, Method]) -> l
         jitter = float(np.mean(shaken[method]))
         note = f"each point {JITTER:g} px away; lost {value - jitter:.3f}"
         figures.append(Figure(f"iou4_jitter/{name}/{method}", jitter, "IoU", note=note))
+        losses = [a - b for a, b, wide in zip(values, shaken[method], large, strict=True) if wide]
+        if losses:
+            note = f"{len(losses)} of {len(values)} objects, of {LARGE} px and more"
+            lost = float(np.mean(losses))
+            figures.append(Figure(f"jitter_lost_large/{name}/{method}", lost, "IoU", note=note))
     return figures
 
 

@@ -27,6 +27,13 @@ TINY = {
         image_size=(64, 64),
         extra={"steps": 6, "width": 4, "first_size": 32},
     ),
+    "torchvision_detection": FitConfig(
+        "torchvision_detection",
+        batch_size=2,
+        image_size=(64, 96),
+        regions_per_image=16,
+        extra={"steps": 4, "ema": 0.5},
+    ),
     "yolo": FitConfig("yolo", epochs=1, batch_size=6, image_size=(64, 64)),
 }
 

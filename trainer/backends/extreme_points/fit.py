@@ -51,11 +51,12 @@ def fit(
     run_dir.mkdir(parents=True, exist_ok=True)
     run = _Run(dataset, config, settings, run_dir, settings.total_steps(config, objects))
     images, held = apart(images, settings.held, config.seed)
+    most_held = round(settings.held * settings.most)
     if run.step < run.total and not (run_dir / STOP).exists():
         things = cut_out(
             dataset,
             images,
-            most=settings.most,
+            most=max(1, settings.most - most_held),
             seed=config.seed,
             told=lambda n: report(Progress("read", n, len(images))),
         )
@@ -63,7 +64,7 @@ def fit(
             raise DatasetError(dataset.path, "split train", "has only specks to learn from")
         run.learn(Things(things, settings), report)
     if settings.held:
-        run.blend(cut_out(dataset, held, most=settings.most, seed=config.seed, told=lambda _: None))
+        run.blend(cut_out(dataset, held, most=most_held, seed=config.seed, told=lambda _: None))
     run.keep()
     return run_dir / CHECKPOINT
 

@@ -27,7 +27,8 @@ class Settings:
     that part is. most: objects of one source kept in memory. shares: how often a source
     (images[].source) is drawn, all alike where it is empty. composed: share of samples that are
     composed scenes. still: leave the norms of the base as they are. held: share of the images
-    that choose how much of the fit is mixed into the base, see blending. others: see Variation.
+    (and of most) that choose how much of the fit is mixed into the base, see blending.
+    others: see Variation.
     """
 
     steps: int | None = None

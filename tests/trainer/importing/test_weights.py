@@ -1,0 +1,122 @@
+"""torchvision's weights alone, in safetensors and in torch's own form, with their network named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torchvision.models import detection
+
+from trainer.backends.torchvision_detection.importing import convert, read_tensors
+from trainer.engines import load
+from trainer.errors import ConfigError, ModelFileError
+from trainer.importing import Request, cage, import_model
+
+NAME = "fasterrcnn_mobilenet_v3_large_320_fpn"
+LABELS = ("cat", "dog")
+TRUSTED = not cage.available()
+
+
+@pytest.fixture(scope="module")
+def network() -> torch.nn.Module:
+    torch.manual_seed(3)
+    made = getattr(detection, NAME)(
+        weights=None, weights_backbone=None, num_classes=3, min_size=320, max_size=448
+    )
+    # As it comes, every score is the same: chance would choose among them.
+    with torch.no_grad():
+        made.backbone.train()
+        for _ in range(30):
+            made.backbone(torch.randn(2, 3, 160, 224))
+        for part in (made.rpn.head.cls_logits, made.roi_heads.box_predictor.cls_score):
+            part.weight *= 20
+    return made.eval()
+
+
+@pytest.fixture(scope="module")
+def safe(network: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "ours.safetensors"
+    save_file(network.state_dict(), path)
+    return path
+
+
+def test_safetensors_answer_as_torchvision_does(
+    network: torch.nn.Module, safe: Path, tmp_path: Path
+) -> None:
+    request = Request(safe, "ours", labels=LABELS, architecture=NAME)
+    bundle = import_model(request, tmp_path / "out")
+    image = np.random.default_rng(1).integers(0, 255, (320, 448, 3), np.uint8)
+
+    (found,) = load(bundle, threads=1).detect([image], min_score=0.05)
+    with torch.inference_mode():
+        pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+        (theirs,) = network([pixels])
+
+    assert bundle.card.labels.names == LABELS
+    assert len(found) == len(theirs["scores"]) > 10
+    assert np.abs(found.scores - theirs["scores"].numpy()).max() < 1e-4
+    assert np.abs(found.boxes - theirs["boxes"].numpy()).max() < 0.05
+    assert (found.class_ids == theirs["labels"].numpy() - 1).all()
+
+
+@pytest.mark.parametrize("wrapped", ["", "model", "state_dict"])
+def test_a_checkpoint_of_torch_with_weights_within_is_read(
+    network: torch.nn.Module, tmp_path: Path, wrapped: str
+) -> None:
+    state = {f"module.{key}": value for key, value in network.state_dict().items()}
+    torch.save({wrapped: state, "epoch": 3} if wrapped else state, tmp_path / "epoch-3.pth")
+    found = read_tensors(tmp_path / "epoch-3.pth")
+    assert {k: v.shape for k, v in found.items()} == {
+        k: v.shape for k, v in network.state_dict().items()
+    }
+
+
+def test_a_checkpoint_passes_the_scan_and_the_process_apart(
+    network: torch.nn.Module, tmp_path: Path
+) -> None:
+    torch.save(network.state_dict(), tmp_path / "ours.pth")
+    request = Request(
+        tmp_path / "ours.pth", "ours", labels=("a",), architecture=NAME, trusted=TRUSTED
+    )
+    with pytest.raises(ModelFileError, match="has 2 classes .class 0, class 1., the list names 1"):
+        import_model(request, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("labels", "architecture", "says"),
+    [
+        (None, NAME, "do not name their 2 classes"),
+        (LABELS, "fcos_resnet18_fpn", "no weights of fcos_resnet18_fpn"),
+        (LABELS, "fasterrcnn_resnet18_fpn", "no weights of fasterrcnn_resnet18_fpn"),
+    ],
+)
+def test_weights_that_do_not_fit_say_why(
+    safe: Path, tmp_path: Path, labels: tuple[str, ...] | None, architecture: str, says: str
+) -> None:
+    with pytest.raises((ModelFileError, ConfigError), match=says):
+        convert(safe, tmp_path / "out", name="ours", labels=labels, architecture=architecture)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_architecture_must_be_named_and_known(safe: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="--architecture fasterrcnn_resnet50_fpn"):
+        import_model(Request(safe, "ours"), tmp_path / "out")
+    with pytest.raises(ConfigError, match="no architecture 'resnext'; there are fasterrcnn"):
+        import_model(Request(safe, "ours", architecture="resnext"), tmp_path / "out")
+
+
+def test_truncated_safetensors_are_said_to_be_so(safe: Path, tmp_path: Path) -> None:
+    path = tmp_path / "half.safetensors"
+    path.write_bytes(safe.read_bytes()[:100_000])
+    with pytest.raises(ModelFileError, match="truncated or broken"):
+        read_tensors(path)
+
+
+def test_a_pickle_among_the_tensors_does_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "bad.pth"
+    torch.save({"model": {"weight": torch.zeros(1)}, "more": Path("/")}, path)
+    with pytest.raises(ModelFileError, match="more than tensors"):
+        read_tensors(path)

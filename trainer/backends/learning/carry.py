@@ -1,0 +1,83 @@
+"""What of a network's weights fits another label set: classes by name, the rest by shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainer.labels import LabelMap
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How the first axis of a head's tensor is laid out: (outer, background + classes, inner).
+
+    outer: anchors, each with all classes. background: rows before the first class, carried over
+    as they are. inner: values a class has, such as the four of a box.
+    """
+
+    outer: int = 1
+    background: int = 0
+    inner: int = 1
+
+
+def carry(
+    own: Mapping[str, Tensor],
+    base: Mapping[str, Tensor],
+    *,
+    labels: LabelMap,
+    known: LabelMap,
+    heads: Mapping[str, Rows],
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Return own weights with all of base that fits, and a sentence for each thing that did not.
+
+    own: state of the network of `labels`; base: of one of `known`. heads: the tensors that have
+    rows for classes, by name; a class is found by its name, wherever it stands. So a renamed class
+    is a new one, and is told as such. No tensor that is given is changed.
+    """
+    both = [(labels.id_of(name), known.id_of(name)) for name in labels if name in known.names]
+    made: dict[str, Tensor] = {}
+    notes: list[str] = []
+    for name, value in own.items():
+        found, rows = base.get(name), heads.get(name)
+        merged = None
+        if found is not None and rows is not None:
+            merged = _merged(value, found, rows, both, (len(labels), len(known)))
+        elif found is not None and found.shape == value.shape:
+            merged = found.to(value.dtype)
+        if merged is None:
+            had = "nothing" if found is None else tuple(found.shape)
+            notes.append(f"{name}: begun anew, base has {had}, this network {tuple(value.shape)}")
+        made[name] = value.clone() if merged is None else merged.clone()
+    notes += [f"class {name}: new, begun anew" for name in labels if name not in known.names]
+    notes += [
+        f"class {name}: of base, not among the labels now"
+        for name in known
+        if name not in labels.names
+    ]
+    return made, notes
+
+
+def _merged(
+    value: Tensor,
+    found: Tensor,
+    rows: Rows,
+    both: list[tuple[int, int]],
+    counts: tuple[int, int],
+) -> Tensor | None:
+    """Return value with the rows of found, or None where the two are not laid out as said."""
+    rest = tuple(value.shape[1:])
+    shapes = [(rows.outer, rows.background + count, rows.inner, *rest) for count in counts]
+    sizes = [shape[0] * shape[1] * shape[2] for shape in shapes]
+    if (value.shape[0], found.shape[0]) != tuple(sizes) or tuple(found.shape[1:]) != rest:
+        return None
+    mine = value.clone().reshape(shapes[0])
+    theirs = found.to(value.dtype).reshape(shapes[1])
+    mine[:, : rows.background] = theirs[:, : rows.background]
+    for here, there in both:
+        mine[:, rows.background + here] = theirs[:, rows.background + there]
+    return mine.reshape(value.shape)

@@ -1,0 +1,111 @@
+"""Training frames with masks: decoded and scaled once, kept as bytes, varied when drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.annotations import AnnotatedImage
+from trainer.dataset import Dataset
+from trainer.detections import Mask
+from trainer.engines.letterbox import letterbox
+from trainer.errors import DatasetError
+from trainer.images import RGBImage
+
+_LEAST_SIDE = 1.0  # pixels of the input
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame at the network's size.
+
+    pixels: (H, W, 3). boxes: (M, 4) in its pixels. class_ids: (M,). masks: M, each cut to where
+    it is, or none of a network of boxes.
+    """
+
+    pixels: RGBImage
+    boxes: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    masks: tuple[Mask, ...] = ()
+
+    def drawn(self) -> NDArray[np.bool_]:
+        """Return the masks over the whole frame, (M, H, W)."""
+        height, width = self.pixels.shape[:2]
+        found = np.zeros((len(self.masks), height, width), np.bool_)
+        for canvas, mask in zip(found, self.masks, strict=True):
+            rows, columns = mask.bitmap.shape
+            canvas[mask.top : mask.top + rows, mask.left : mask.left + columns] = mask.bitmap
+        return found
+
+
+def read_frames(
+    dataset: Dataset,
+    images: tuple[AnnotatedImage, ...],
+    size: tuple[int, int],
+    told: Callable[[int], None],
+    *,
+    masks: bool,
+) -> list[Frame]:
+    """Read frames at the network's size (height, width); told(n) after each.
+
+    Crowd regions are left out, and objects that vanish at this size. masks: whether they are
+    learnt; then an object without one raises DatasetError, since its box is not its outline.
+    """
+    frames = []
+    for image in images:
+        pixels, scale = letterbox(dataset.read(image), size)
+        objects = [o for o in image.objects if not o.crowd]
+        boxes = np.array([o.box for o in objects], np.float32).reshape(-1, 4) * np.float32(scale)
+        large = (boxes[:, 2:] - boxes[:, :2] >= _LEAST_SIDE).all(axis=1)
+        keep: list[int] = np.flatnonzero(large).tolist()
+        drawn: dict[int, Mask] = {}
+        if masks:
+            for n in keep:
+                if objects[n].segmentation is None:
+                    raise DatasetError(
+                        dataset.path,
+                        f"image {image.file_name}",
+                        "an object has no mask: draw it, or learn boxes with another backend",
+                    )
+                mask = _scaled(objects[n].bitmap(image.height, image.width), scale, size)
+                if mask is not None:
+                    drawn[n] = mask
+            keep = list(drawn)
+        class_ids = np.array([objects[n].class_id for n in keep], np.int64)
+        frames.append(Frame(pixels, boxes[keep], class_ids, tuple(drawn.values())))
+        told(len(frames))
+    return frames
+
+
+def vary(frame: Frame, rng: np.random.Generator, *, mirrored: bool, colour: float) -> Frame:
+    """Return a varied copy. mirrored: whether it may be. colour: 0..1, strength of its change."""
+    pixels, boxes, masks = frame.pixels, frame.boxes, frame.masks
+    width = pixels.shape[1]
+    if mirrored and rng.random() < 0.5:
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+        boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
+        masks = tuple(
+            Mask(m.bitmap[:, ::-1], width - m.left - m.bitmap.shape[1], m.top) for m in masks
+        )
+    if colour:
+        gain = np.exp(rng.uniform(-colour, colour) + rng.uniform(-0.3, 0.3, 3) * colour)
+        shift = rng.uniform(-colour, colour) * 60
+        pixels = np.clip((pixels - 118.0) * gain + 118 + shift, 0, 255).astype(np.uint8)
+    return Frame(pixels, boxes, frame.class_ids, masks)
+
+
+def _scaled(bitmap: NDArray[np.bool_], scale: float, size: tuple[int, int]) -> Mask | None:
+    """Return the bitmap at the network's size cut to where it is; None when it vanishes."""
+    height, width = (max(1, round(side * scale)) for side in bitmap.shape)
+    small = cv2.resize(bitmap.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA)
+    small = small[: size[0], : size[1]]
+    rows, columns = np.flatnonzero(small.any(axis=1)), np.flatnonzero(small.any(axis=0))
+    if not len(rows):
+        return None
+    top, left = int(rows[0]), int(columns[0])
+    cut = small[top : rows[-1] + 1, left : columns[-1] + 1]
+    return Mask(np.asarray(cut > 0, np.bool_), left, top)

@@ -1,0 +1,57 @@
+"""Checkpoints: arrays with a description, never a pickle; or the weights inside a bundle."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.bundle import CARD, read_bundle
+from trainer.errors import BundleError, ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WEIGHTS = "weights.npz"
+_META = "__meta__"
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write weights and their description (JSON values); all of it or nothing."""
+    arrays: dict[str, NDArray[Any]] = {k: v.detach().cpu().numpy() for k, v in weights.items()}
+    arrays[_META] = np.frombuffer(json.dumps(dict(meta)).encode(), np.uint8)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    part.replace(path)
+
+
+def read_weights(
+    path: Path, *, engines: tuple[str, ...]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what save_weights wrote, or the weights inside a bundle of one of these engines.
+
+    Raises ConfigError when there is no such file, BundleError when it is something else.
+    """
+    import torch
+
+    if path.is_dir() and (path / CARD).exists():
+        bundle = read_bundle(path)
+        if bundle.card.engine not in engines:
+            wanted = f"a bundle of {' or '.join(engines)} to begin with"
+            raise BundleError(path, wanted, bundle.card.engine)
+        path = bundle.file(WEIGHTS)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            meta = json.loads(bytes(file[_META]).decode())
+            weights = {k: torch.from_numpy(file[k].copy()) for k in file.files if k != _META}
+    except FileNotFoundError:
+        raise ConfigError([f"base weights {path}: there is no such file or folder"]) from None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise BundleError(path, f"weights of {engines[0]} (.npz)", str(error)) from error
+    return weights, meta

@@ -1,0 +1,105 @@
+"""Checkpoint → bundle: the network up to candidates in ONNX, thinned by the engine in numpy.
+
+The engine does what torchvision does after its heads, so that every class's probability is known
+of each object. Masks have a graph of their own, since they are drawn for the chosen boxes only.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainer.backends.learning.weights import WEIGHTS, read_weights
+from trainer.backends.torchvision_detection.networks import build
+from trainer.backends.torchvision_detection.serving import Candidates, Masks
+from trainer.bundle import Bundle, write_bundle
+
+MODEL, MASKS = "model.onnx", "masks.onnx"
+ENGINES = ("torchvision_detection", "mask_rcnn")
+
+
+def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
+    """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
+    weights, meta = read_weights(checkpoint, engines=ENGINES)
+    size = (int(meta["image_size"][0]), int(meta["image_size"][1]))
+    network = build(meta["architecture"], meta["labels"], image_size=size)
+    network.load_state_dict(weights)
+    settings = meta.get("settings", {})
+    base = settings.get("base")
+    known = {
+        "name": meta["architecture"],
+        "labels": meta["labels"],
+        "dataset": meta.get("fingerprint", ""),
+        "base": Path(base).name if base else "",
+        "settings": settings,
+    }
+    notes = {"notes": meta.get("notes", []), "steps": meta.get("step", 0)}
+    whole = {**known, **card, "extra": {**notes, **card.get("extra", {})}}
+    return export_network(network, size, destination, files={WEIGHTS: checkpoint}, card=whole)
+
+
+def export_network(
+    network: nn.Module,
+    image_size: tuple[int, int],
+    destination: Path,
+    *,
+    files: Mapping[str, Path],
+    card: Mapping[str, Any],
+) -> Bundle:
+    """Write the bundle of a network that build made. card: `labels` and `name` at least.
+
+    files: what else belongs into the bundle, by name.
+    """
+    graph = Candidates(network.eval(), image_size).eval()
+    height, width = image_size
+    image = torch.zeros(1, 3, height, width)
+    with torch.no_grad():
+        answers = graph(image)
+    names = [
+        "boxes",
+        "probabilities",
+        "embedding",
+        *[f"feature{n}" for n in range(len(answers) - 3)],
+    ]
+    masked = graph.masked
+    with tempfile.TemporaryDirectory() as folder:
+        model, masks = Path(folder) / MODEL, Path(folder) / MASKS
+        torch.onnx.export(
+            graph,
+            (image,),
+            str(model),
+            input_names=["images"],
+            output_names=names,
+            dynamic_axes={"boxes": {0: "candidates"}, "probabilities": {0: "candidates"}},
+            opset_version=17,
+            dynamo=False,
+        )
+        made = {MODEL: model}
+        if masked:
+            boxes = torch.tensor([[1.0, 2.0, 20.0, 30.0], [4.0, 4.0, 9.0, 25.0]])
+            torch.onnx.export(
+                Masks(network, image_size).eval(),
+                (boxes, *answers[3:]),
+                str(masks),
+                input_names=["boxes", *names[3:]],
+                output_names=["masks"],
+                dynamic_axes={"boxes": {0: "objects"}, "masks": {0: "objects"}},
+                opset_version=17,
+                dynamo=False,
+            )
+            made[MASKS] = masks
+        reading = graph.reading(answers[1].shape[0])
+        known = {
+            "engine": "mask_rcnn" if masked else "torchvision_detection",
+            "task": "masks" if masked else "boxes",
+            "input_size": image_size,
+        }
+        extra = {**reading, **card.get("extra", {})}
+        return write_bundle(
+            destination, files={**made, **files}, **{**known, **card, "extra": extra}
+        )

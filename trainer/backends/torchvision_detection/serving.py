@@ -1,0 +1,113 @@
+"""What of torchvision's detectors becomes a graph: pixels to candidates, boxes to masks."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models.detection.image_list import ImageList
+
+_MULTIPLE = 32  # of which torchvision makes the sides by padding
+
+
+class Candidates(nn.Module):
+    """An image (1, 3, H, W) of 0..255 RGB to everything that may be an object.
+
+    boxes: (N, C, 4) or (N, 1, 4), x1 y1 x2 y2 in pixels, inside the image. probabilities: (N, C)
+    of each class, background left out. embedding: (1, D) of length 1. Then, where there are masks,
+    the maps that Masks reads.
+    """
+
+    def __init__(self, network: Any, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.network, self.size = network, size
+        self.staged = hasattr(network, "roi_heads")
+        self.masked = self.staged and network.roi_heads.has_mask()
+        self.levels: list[int] = []
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return boxes, probabilities, embedding and maps."""
+        net = self.network
+        mean = torch.tensor(net.transform.image_mean)[None, :, None, None]
+        std = torch.tensor(net.transform.image_std)[None, :, None, None]
+        height, width = self.size
+        x = functional.pad(
+            (images / 255 - mean) / std, (0, -width % _MULTIPLE, 0, -height % _MULTIPLE)
+        )
+        features = net.backbone(x)
+        frames = ImageList(x, [self.size])
+        found = self._staged(features, frames) if self.staged else self._dense(features, frames)
+        top = list(features.values())[-1].mean(dim=(2, 3))
+        kept = [features[name] for name in names_of(net)] if self.masked else []
+        return (*found, functional.normalize(top, dim=1), *kept)
+
+    def reading(self, candidates: int) -> dict[str, Any]:
+        """Return what the engine must know to thin candidates as torchvision does."""
+        net = self.network
+        if self.staged:
+            heads = net.roi_heads
+            return {
+                "floor": float(heads.score_thresh),
+                "iou": float(heads.nms_thresh),
+                "most": int(heads.detections_per_img),
+                "levels": [],
+            }
+        return {
+            "floor": float(net.score_thresh),
+            "iou": float(net.nms_thresh),
+            "most": int(net.detections_per_img),
+            "a_level": int(net.topk_candidates),
+            "levels": self.levels or [candidates],
+        }
+
+    def _staged(self, features: Any, frames: ImageList) -> tuple[Tensor, Tensor]:
+        heads = self.network.roi_heads
+        proposals, _ = self.network.rpn(frames, features)
+        pooled = heads.box_head(heads.box_roi_pool(features, proposals, frames.image_sizes))
+        logits, shifts = heads.box_predictor(pooled)
+        boxes = heads.box_coder.decode(shifts, proposals)
+        return self._clipped(boxes[:, 1:]), torch.softmax(logits, -1)[:, 1:]
+
+    def _dense(self, features: Any, frames: ImageList) -> tuple[Tensor, Tensor]:
+        net = self.network
+        maps = list(features.values())
+        answers = net.head(maps)
+        anchors = net.anchor_generator(frames, maps)[0]
+        scores = torch.sigmoid(answers["cls_logits"][0])
+        if "bbox_ctrness" in answers:
+            scores = torch.sqrt(scores * torch.sigmoid(answers["bbox_ctrness"][0]))
+            boxes = net.box_coder.decode(answers["bbox_regression"][0], anchors)
+        else:
+            boxes = net.box_coder.decode_single(answers["bbox_regression"][0], anchors)
+        if not torch.onnx.is_in_onnx_export():
+            each = scores.shape[0] // sum(m.shape[2] * m.shape[3] for m in maps)
+            self.levels = [int(m.shape[2] * m.shape[3]) * each for m in maps]
+        return self._clipped(boxes[:, None]), scores
+
+    def _clipped(self, boxes: Tensor) -> Tensor:
+        height, width = self.size
+        x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
+        return torch.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], dim=-1)
+
+
+class Masks(nn.Module):
+    """Boxes (K, 4) in pixels and the maps of Candidates, to (K, C, 28, 28) shares of each class."""
+
+    def __init__(self, network: Any, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.network, self.size = network, size
+
+    def forward(self, boxes: Tensor, *maps: Tensor) -> Tensor:
+        """Return what of each box is the object, by class."""
+        heads = self.network.roi_heads
+        features = OrderedDict(zip(names_of(self.network), maps, strict=True))
+        pooled = heads.mask_roi_pool(features, [boxes], [self.size])
+        return torch.sigmoid(heads.mask_predictor(heads.mask_head(pooled)))[:, 1:]
+
+
+def names_of(network: Any) -> list[str]:
+    """Return the names of the maps that masks are drawn from."""
+    return list(network.roi_heads.mask_roi_pool.featmap_names)

@@ -1,0 +1,163 @@
+"""Runs torchvision's detectors: ONNX Runtime up to candidates, numpy for choosing among them.
+
+What is chosen is what torchvision chooses (roi_heads.py, retinanet.py, fcos.py): candidates above
+a score, of dense networks the best of each level, thinned within their class, the best of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.bundle import Bundle
+from trainer.detections import Detections, Mask
+from trainer.engines.letterbox import letterbox
+from trainer.engines.runtime import open_session
+from trainer.errors import BundleError
+from trainer.images import RGBImage
+from trainer.labels import LabelMap
+
+_LEAST_SIDE = 0.01  # pixels of the input: smaller boxes are none, as in torchvision
+_CANDIDATES = 5000  # pairs of box and class, when every candidate is asked for
+_SHARE = 0.5  # of a mask, from which on a pixel belongs to the object
+_Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TorchvisionDetector:
+    """The detector of one bundle. See trainer.detector.Detector.
+
+    iou: above it, two boxes of a class are one object. most: objects a frame. levels: candidates
+    of each level of a dense network, a_level: how many of them are looked at; none for R-CNN.
+    """
+
+    labels: LabelMap
+    input_size: tuple[int, int]
+    iou: float
+    most: int
+    levels: tuple[int, ...]
+    a_level: int
+    session: Any
+    masks: Any | None = None
+
+    def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
+        """Answer every image; probabilities are those of every class at the object."""
+        return [self._one(image, min_score) for image in images]
+
+    def _one(self, image: RGBImage, min_score: float) -> Detections:
+        pixels, scale = letterbox(image, self.input_size)
+        batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
+        boxes, probabilities, embedding, *maps = self.session.run(None, {"images": batch})
+        rows, class_ids = self._candidates(probabilities, min_score)
+        corners = boxes[rows, class_ids if boxes.shape[1] > 1 else 0]
+        large = (corners[:, 2:] - corners[:, :2] >= _LEAST_SIDE).all(axis=1)
+        rows, class_ids, corners = rows[large], class_ids[large], corners[large]
+        keep = thin(corners, class_ids, self.iou, self.most)
+        rows, class_ids, corners = rows[keep], class_ids[keep], corners[keep]
+        height, width = image.shape[:2]
+        limits = np.array([width, height, width, height])
+        placed = np.clip(corners / scale, 0, limits).astype(np.float32)
+        # A box may lie on the padding, beyond the image's own pixels.
+        inside = np.flatnonzero((placed[:, 2:] > placed[:, :2]).all(axis=1))
+        drawn = None
+        if self.masks is not None:
+            shares = self._shares(corners[inside], class_ids[inside], maps)
+            found = [
+                draw(share, corners[n] / scale, placed[n])
+                for share, n in zip(shares, inside, strict=True)
+            ]
+            shown = [n for n, mask in enumerate(found) if mask.bitmap.any()]
+            inside, drawn = inside[shown], tuple(found[n] for n in shown)
+        rows, class_ids = rows[inside], class_ids[inside]
+        return Detections(
+            boxes=placed[inside],
+            scores=np.clip(probabilities[rows, class_ids], 0, 1).astype(np.float32),
+            class_ids=class_ids.astype(np.int64),
+            probabilities=probabilities[rows].astype(np.float32),
+            masks=drawn,
+            embedding=embedding[0].astype(np.float32),
+            # Dense networks have no background: each class is a question of its own.
+            head="sigmoid" if self.levels else "softmax",
+        )
+
+    def _candidates(
+        self, probabilities: _Float, min_score: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return pairs of box and class, best first."""
+        classes = probabilities.shape[1]
+        scores = probabilities.ravel()
+        wanted = np.flatnonzero((scores >= min_score) & (scores > 0))
+        wanted = wanted[np.argsort(-scores[wanted], kind="stable")]
+        if self.levels:
+            ends = np.cumsum(self.levels) * classes
+            level = np.searchsorted(ends, wanted, side="right")
+            best = [np.flatnonzero(level == n)[: self.a_level] for n in range(len(ends))]
+            wanted = wanted[np.sort(np.concatenate(best))]
+        rows, class_ids = np.divmod(wanted[:_CANDIDATES], classes)
+        return rows, class_ids
+
+    def _shares(self, corners: _Float, class_ids: NDArray[np.int64], maps: list[Any]) -> _Float:
+        if self.masks is None or not len(corners):
+            return np.zeros((0, 1, 1), np.float32)
+        given = {f"feature{n}": values for n, values in enumerate(maps)}
+        taken = {i.name for i in self.masks.get_inputs()}
+        given = {name: value for name, value in given.items() if name in taken}
+        (shares,) = self.masks.run(None, {"boxes": corners.astype(np.float32), **given})
+        return np.asarray(shares[np.arange(len(corners)), class_ids], np.float32)
+
+
+def load(bundle: Bundle, *, threads: int | None = None) -> TorchvisionDetector:
+    """Load the bundle's ONNX files; BundleError when they are of other classes than the card."""
+    card = bundle.card
+    session = open_session(bundle.file("model.onnx"), threads=threads)
+    shape = session.get_outputs()[1].shape
+    if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != len(card.labels)):
+        raise BundleError(
+            bundle.path, f"probabilities of {len(card.labels)} classes, (N, C)", str(shape)
+        )
+    masked = card.task == "masks"
+    return TorchvisionDetector(
+        labels=card.labels,
+        input_size=card.input_size,
+        iou=float(card.extra["iou"]),
+        most=int(card.extra["most"]),
+        levels=tuple(int(n) for n in card.extra["levels"]),
+        a_level=int(card.extra.get("a_level", _CANDIDATES)),
+        session=session,
+        masks=open_session(bundle.file("masks.onnx"), threads=threads) if masked else None,
+    )
+
+
+def thin(boxes: _Float, class_ids: NDArray[np.int64], iou: float, most: int) -> NDArray[np.int64]:
+    """Return the rows that stay, (N, 4) best first; a box falls to a better one of its class."""
+    order = np.arange(len(boxes))
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    kept: list[int] = []
+    while len(order) and len(kept) < most:
+        first, order = order[0], order[1:]
+        kept.append(int(first))
+        low = np.maximum(boxes[first, :2], boxes[order, :2])
+        high = np.minimum(boxes[first, 2:], boxes[order, 2:])
+        inner = np.clip(high - low, 0, None).prod(axis=1)
+        overlap = inner / np.maximum(area[first] + area[order] - inner, 1e-9)
+        order = order[(overlap <= iou) | (class_ids[order] != class_ids[first])]
+    return np.array(kept, np.int64)
+
+
+def draw(share: _Float, box: _Float, placed: _Float) -> Mask:
+    """Draw a mask (M, M) of a box at the image's own resolution, inside the box clipped to it."""
+    left, top = (int(v) for v in np.floor(placed[:2]))
+    right, bottom = (int(v) for v in np.ceil(placed[2:]))
+    side = share.shape[0]
+    width, height = box[2:] - box[:2]
+    x = (np.arange(left, right) + 0.5 - box[0]) / width * side - 0.5
+    y = (np.arange(top, bottom) + 0.5 - box[1]) / height * side - 0.5
+    grid_x, grid_y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+    # Beyond the box there is nothing, as in torchvision's paste_masks_in_image.
+    sampled = cv2.remap(share, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return Mask(np.asarray(sampled >= _SHARE, np.bool_), left, top)
