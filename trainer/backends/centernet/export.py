@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from trainer.backends.centernet.checkpoint import WEIGHTS, build, read_checkpoint
+from trainer.backends.centernet.checkpoint import build, read_checkpoint
 from trainer.backends.centernet.network import STRIDE, UNIT
+from trainer.backends.learning.weights import WEIGHTS
 from trainer.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.centernet.checkpoint import carry_over, save_checkpoint
+from trainer.backends.centernet.checkpoint import carry_over
 from trainer.backends.centernet.export import export
 from trainer.backends.centernet.frames import Frame, augment, collate, read_frames
 from trainer.backends.centernet.loss import class_weights, loss
 from trainer.backends.centernet.network import CenterNet
 from trainer.backends.centernet.settings import Settings, read_settings
+from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
-from trainer.backends.learning.looking import judge
-from trainer.backends.learning.loop import Lesson, Loop, Tuning
-from trainer.backends.learning.memory import check_kept
-from trainer.backends.learning.state import plain, room_for
+from trainer.backends.learning.loop import Lesson, Tuning
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig, Progress
-from trainer.errors import DatasetError
-
-CHECKPOINT = "checkpoint.npz"
 
 
 def fit(
@@ -33,58 +26,35 @@ def fit(
 ) -> Path:
     """Learn from the train part; see Backend.fit."""
     settings = read_settings(config)
-    images = dataset.split("train")
-    if not images:
-        raise DatasetError(dataset.path, "split train", "has no image to learn from")
-    if not any(not o.crowd for image in images for o in image.objects):
-        raise DatasetError(dataset.path, "split train", "has no object to learn from")
-    run_dir.mkdir(parents=True, exist_ok=True)
+    images = train_part(dataset)
     network, notes = _begin(dataset, config, settings)
-    loop = Loop(
-        dataset,
-        config,
+
+    def lesson(told: Callable[[int], None]) -> Lesson[Frame]:
+        frames = read_frames(dataset, images, config.image_size, told)
+        return _lesson(frames, dataset, config, settings)
+
+    course = Course(
         network,
-        run_dir=run_dir,
+        notes,
         total=settings.total_steps(config, len(images)),
-        per_epoch=math.ceil(len(images) / config.batch_size),
         tuning=Tuning(
             weight_decay=settings.weight_decay,
             ema=settings.ema,
             warmup=settings.warmup,
             save_every=settings.save_every,
         ),
+        settings=settings,
+        described={"width": settings.width},
+        lesson=lesson,
+        export=export,
     )
-    said = {
-        "labels": list(dataset.labels),
-        "width": settings.width,
-        "image_size": list(config.image_size),
-        "notes": notes,
-        "settings": plain(config) | {"extra": dataclasses.asdict(settings)},
-        "fingerprint": dataset.fingerprint,
-    }
-
-    def save(path: Path, weights: Mapping[str, Tensor]) -> None:
-        with room_for(path.with_suffix(".part"), config.backend):
-            save_checkpoint(path, weights, {**said, **loop.meta})
-
-    if not loop.ended:
-        check_kept(config.backend, len(images), config.image_size)
-        frames = read_frames(
-            dataset,
-            images,
-            config.image_size,
-            lambda n: report(Progress("read", n, len(images))),
-        )
-        look = judge(dataset, run_dir=run_dir, save=save, export=export, report=report)
-        loop.learn(_lesson(frames, dataset, config, settings), report, look)
-    save(run_dir / CHECKPOINT, loop.weights)
-    return run_dir / CHECKPOINT
+    return take(course, dataset, config, run_dir=run_dir, report=report)
 
 
 def _begin(dataset: Dataset, config: FitConfig, settings: Settings) -> tuple[CenterNet, list[str]]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = CenterNet(len(dataset.labels), width=settings.width)
+        network = CenterNet(len(dataset.labels), width=settings.width, deep=settings.deep)
     if config.base is None:
         return network, []
     return network, carry_over(network, dataset.labels, config.base)

@@ -13,12 +13,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from trainer.backends.centernet.settings import DEEP
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 STRIDE = 4  # pixels of the input a cell of the output
 UNIT = 16.0  # pixels; sizes are learnt as log(size / UNIT)
-EMBEDDING = 128
 _PRIOR = 0.01  # of a centre in a cell, before anything is learnt (Lin et al., Focal Loss, 2017)
 
 
@@ -27,7 +28,7 @@ class Outputs(NamedTuple):
 
     heat: (B, C, h, w) logits. sizes: (B, 2, h, w) log(width / UNIT), log(height / UNIT).
     offsets: (B, 2, h, w) x, y of the centre from the middle of the cell, in cells.
-    embedding: (B, EMBEDDING) of length 1, of the whole image.
+    embedding: (B, deep) of length 1, of the whole image.
     """
 
     heat: Tensor
@@ -39,20 +40,18 @@ class Outputs(NamedTuple):
 class CenterNet(nn.Module):
     """Images (B, 3, H, W) float, 0..255 RGB, H and W multiples of 32 or not, to Outputs."""
 
-    def __init__(self, classes: int, *, width: int = 32) -> None:
+    def __init__(self, classes: int, *, width: int = 32, deep: int = DEEP) -> None:
         super().__init__()
         w = width
         # Most of the work is done from an eighth of the size on, where a CPU can afford it.
         self.stem = nn.Sequential(_conv(3, w // 2, 2), _conv(w // 2, w, 2))
         self.down8 = nn.Sequential(_conv(w, 2 * w, 2), _Block(2 * w))
-        self.down16 = nn.Sequential(
-            _conv(2 * w, EMBEDDING, 2), _Block(EMBEDDING), _Block(EMBEDDING)
-        )
-        self.down32 = nn.Sequential(_conv(EMBEDDING, EMBEDDING, 2), _Block(EMBEDDING))
+        self.down16 = nn.Sequential(_conv(2 * w, deep, 2), _Block(deep), _Block(deep))
+        self.down32 = nn.Sequential(_conv(deep, deep, 2), _Block(deep))
         self.lateral4 = nn.Conv2d(w, w, 1)
         self.lateral8 = nn.Conv2d(2 * w, w, 1)
-        self.lateral16 = nn.Conv2d(EMBEDDING, w, 1)
-        self.lateral32 = nn.Conv2d(EMBEDDING, w, 1)
+        self.lateral16 = nn.Conv2d(deep, w, 1)
+        self.lateral32 = nn.Conv2d(deep, w, 1)
         self.mix8 = _conv(w, w)
         self.mix4 = _conv(w, w)
         self.heat_trunk = _conv(w, w)

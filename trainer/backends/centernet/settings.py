@@ -11,13 +11,16 @@ from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 from trainer.fit_checks import shared_faults
 
+DEEP = 128  # of networks whose description does not say, too
+
 
 @dataclass(frozen=True)
 class Settings:
     """Keys of FitConfig.extra; each has a default that works.
 
     steps: batches to learn from, or None for epochs, but at least min_steps of them, since a few
-    frames make short epochs. width: channels of the finest level. weight_decay: of AdamW.
+    frames make short epochs. width: channels of the finest level. deep: channels of the coarse
+    levels, where most of the work is, and length of the embedding. weight_decay: of AdamW.
     ema: decay of the averaged weights that are kept. balance: how far rare classes are weighed
     up, 0 not at all, 1 to as much as any other. warmup: share of the steps in which the learning
     rate rises. save_every: seconds between saved states. The others: see Augmentation.
@@ -26,6 +29,7 @@ class Settings:
     steps: int | None = None
     min_steps: int = 300
     width: int = 32
+    deep: int = DEEP
     weight_decay: float = 0.02
     ema: float = 0.99
     balance: float = 0.5
@@ -94,6 +98,7 @@ def _ranges(config: FitConfig, settings: Settings) -> list[str]:
             settings.width >= 8 and settings.width % 2 == 0,
             f"extra.width must be even and 8 or more: {settings.width}",
         ),
+        (settings.deep >= 8, f"extra.deep must be 8 or more: {settings.deep}"),
         (0 <= settings.ema < 1, f"extra.ema must lie in 0..1: {settings.ema}"),
         (0 <= settings.balance <= 1, f"extra.balance must lie in 0..1: {settings.balance}"),
         (0 <= settings.warmup < 1, f"extra.warmup must lie in 0..1: {settings.warmup}"),

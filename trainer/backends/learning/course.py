@@ -1,0 +1,108 @@
+"""A fit from the first check to the checkpoint, the same for every backend that learns by Loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from torch import Tensor, nn
+
+from trainer.backends.learning.looking import judge
+from trainer.backends.learning.loop import Lesson, Loop, Tuning
+from trainer.backends.learning.memory import check_kept
+from trainer.backends.learning.state import plain, room_for
+from trainer.backends.learning.weights import save_weights
+from trainer.dataset import Dataset
+from trainer.detector import FitConfig, Progress
+from trainer.errors import DatasetError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from trainer.annotations import AnnotatedImage
+    from trainer.bundle import Bundle
+
+CHECKPOINT = "checkpoint.npz"
+Sample = TypeVar("Sample")
+
+
+@dataclass(frozen=True)
+class Course(Generic[Sample]):
+    """What a backend brings to a fit.
+
+    network: to be learnt. notes: what of the base did not carry over, a sentence each. total:
+    steps. settings: the backend's own. described: what rebuilds the network from a checkpoint,
+    beside its labels and the size of its input. lesson: reads the train part, telling how many
+    frames are read. export: Backend.export. task: "boxes" or "masks", by what val is judged.
+    """
+
+    network: nn.Module
+    notes: Sequence[str]
+    total: int
+    tuning: Tuning
+    settings: DataclassInstance
+    described: Mapping[str, Any]
+    lesson: Callable[[Callable[[int], None]], Lesson[Sample]]
+    export: Callable[..., Bundle]
+    task: str = "boxes"
+
+
+def train_part(dataset: Dataset) -> tuple[AnnotatedImage, ...]:
+    """Return the frames to learn from; DatasetError when there is nothing to be learnt in them."""
+    images = dataset.split("train")
+    if not images:
+        raise DatasetError(dataset.path, "split train", "has no image to learn from")
+    if not any(not o.crowd for image in images for o in image.objects):
+        raise DatasetError(dataset.path, "split train", "has no object to learn from")
+    return images
+
+
+def take(
+    course: Course[Any],
+    dataset: Dataset,
+    config: FitConfig,
+    *,
+    run_dir: Path,
+    report: Callable[[Progress], None],
+) -> Path:
+    """Learn, or go on with what run_dir holds, and return the checkpoint; see Backend.fit."""
+    images = train_part(dataset)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    loop = Loop(
+        dataset,
+        config,
+        course.network,
+        run_dir=run_dir,
+        total=course.total,
+        per_epoch=math.ceil(len(images) / config.batch_size),
+        tuning=course.tuning,
+    )
+    said = {
+        **course.described,
+        "labels": list(dataset.labels),
+        "image_size": list(config.image_size),
+        "notes": list(course.notes),
+        "settings": plain(config) | {"extra": dataclasses.asdict(course.settings)},
+        "fingerprint": dataset.fingerprint,
+    }
+
+    def save(path: Path, weights: Mapping[str, Tensor]) -> None:
+        with room_for(path.with_suffix(".part"), config.backend):
+            save_weights(path, weights, {**said, **loop.meta})
+
+    if not loop.ended:
+        for note in course.notes:
+            report(Progress("note", 0, 0, note=note))
+        check_kept(config.backend, len(images), config.image_size)
+        lesson = course.lesson(lambda n: report(Progress("read", n, len(images))))
+        look = judge(
+            dataset, run_dir=run_dir, save=save, export=course.export, report=report,
+            task=course.task,
+        )  # fmt: skip
+        loop.learn(lesson, report, look)
+    save(run_dir / CHECKPOINT, loop.weights)
+    return run_dir / CHECKPOINT
