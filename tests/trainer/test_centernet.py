@@ -268,9 +268,22 @@ def test_base_weights_of_another_kind_are_refused(dataset, tmp_path):
 
 
 def test_a_network_of_another_width_is_no_base(dataset, bundle, tmp_path):
-    config = dataclasses.replace(SHORT, base=bundle.path, extra={**SHORT.extra, "width": 8})
-    with pytest.raises(ConfigError, match="have width 16"):
+    other = {**SHORT.extra, "width": 8, "deep": 32}
+    config = dataclasses.replace(SHORT, base=bundle.path, extra=other)
+    with pytest.raises(ConfigError, match=r"have width 16[\s\S]*have deep 128"):
         backend("centernet").fit(dataset, config, run_dir=tmp_path, report=ignore)
+
+
+def test_shallow_levels_shorten_the_embedding_and_serve(dataset, tmp_path):
+    learner = backend("centernet")
+    config = dataclasses.replace(SHORT, extra={**SHORT.extra, "steps": 2, "deep": 24})
+    checkpoint = learner.fit(dataset, config, run_dir=tmp_path / "run", report=ignore)
+    served = load(learner.export(checkpoint, tmp_path / "bundle", card={"name": "small"}))
+
+    answer = served.detect([dataset.read(dataset.images[0])], min_score=0.0)[0]
+
+    assert answer.embedding is not None
+    assert answer.embedding.shape == (24,)
 
 
 def test_every_fault_of_a_config_is_told_at_once(dataset, tmp_path):

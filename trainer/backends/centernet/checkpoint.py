@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.backends.centernet.network import CenterNet
+from trainer.backends.centernet.settings import DEEP
 from trainer.backends.learning.carry import Rows, carry
 from trainer.backends.learning.weights import read_weights
 from trainer.errors import ConfigError
@@ -25,7 +26,9 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def build(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> CenterNet:
     """Return the network of a checkpoint, ready to answer."""
-    network = CenterNet(len(meta["labels"]), width=int(meta["width"]))
+    network = CenterNet(
+        len(meta["labels"]), width=int(meta["width"]), deep=int(meta.get("deep", DEEP))
+    )
     network.load_state_dict(dict(weights))
     return network.eval()
 
@@ -33,14 +36,19 @@ def build(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> CenterNet:
 def carry_over(network: CenterNet, labels: LabelMap, base: Path) -> list[str]:
     """Load all of base that fits, classes by name; return what did not, a sentence each.
 
-    Raises ConfigError when base is of a network of another width.
+    Raises ConfigError when base is of a network of another width or deep.
     """
     weights, meta = read_checkpoint(base)
-    width = network.heat.in_channels
-    if meta["width"] != width:
-        raise ConfigError(
-            [f"base weights {base} have width {meta['width']}; set extra.width to it, not {width}"]
+    faults = [
+        f"base weights {base} have {name} {theirs}; set extra.{name} to it, not {mine}"
+        for name, theirs, mine in (
+            ("width", meta["width"], network.heat.in_channels),
+            ("deep", meta.get("deep", DEEP), network.lateral32.in_channels),
         )
+        if theirs != mine
+    ]
+    if faults:
+        raise ConfigError(faults)
     known = LabelMap(tuple(meta["labels"]))
     fitting, notes = carry(network.state_dict(), weights, labels=labels, known=known, heads=_HEADS)
     network.load_state_dict(fitting)

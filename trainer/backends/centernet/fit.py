@@ -44,7 +44,7 @@ def fit(
             save_every=settings.save_every,
         ),
         settings=settings,
-        described={"width": settings.width},
+        described={"width": settings.width, "deep": settings.deep},
         lesson=lesson,
         export=export,
     )
