@@ -278,7 +278,7 @@ def test_shallow_levels_shorten_the_embedding_and_serve(dataset, tmp_path):
     learner = backend("centernet")
     config = dataclasses.replace(SHORT, extra={**SHORT.extra, "steps": 2, "deep": 24})
     checkpoint = learner.fit(dataset, config, run_dir=tmp_path / "run", report=ignore)
-    served = load(learner.export(checkpoint, tmp_path / "bundle", card={"name": "small"}))
+    served = engines.load(learner.export(checkpoint, tmp_path / "bundle", card={"name": "small"}))
 
     answer = served.detect([dataset.read(dataset.images[0])], min_score=0.0)[0]
 
