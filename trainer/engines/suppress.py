@@ -28,6 +28,27 @@ def suppress(
     return np.flatnonzero(stays)
 
 
+def thin(
+    boxes: NDArray[np.float32], class_ids: NDArray[np.int64], iou: float, most: int
+) -> NDArray[np.int64]:
+    """Return the rows that stay, `most` of them at most, without a table of all pairs.
+
+    boxes: (N, 4), best score first. iou: above it a box falls to a better one of its class.
+    """
+    order = np.arange(len(boxes))
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    kept: list[int] = []
+    while len(order) and len(kept) < most:
+        first, order = order[0], order[1:]
+        kept.append(int(first))
+        low = np.maximum(boxes[first, :2], boxes[order, :2])
+        high = np.minimum(boxes[first, 2:], boxes[order, 2:])
+        inner = np.clip(high - low, 0, None).prod(axis=1)
+        overlap = inner / np.maximum(area[first] + area[order] - inner, 1e-9)
+        order = order[(overlap <= iou) | (class_ids[order] != class_ids[first])]
+    return np.array(kept, np.int64)
+
+
 def _iou(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
     b = boxes.astype(np.float64)
     low = np.maximum(b[:, None, :2], b[None, :, :2])

@@ -18,6 +18,7 @@ from trainer.bundle import Bundle
 from trainer.detections import Detections, Mask
 from trainer.engines.letterbox import letterbox
 from trainer.engines.runtime import open_session
+from trainer.engines.suppress import thin
 from trainer.errors import BundleError
 from trainer.images import RGBImage
 from trainer.labels import LabelMap
@@ -25,6 +26,7 @@ from trainer.labels import LabelMap
 _LEAST_SIDE = 0.01  # pixels of the input: smaller boxes are none, as in torchvision
 _CANDIDATES = 5000  # pairs of box and class, when every candidate is asked for
 _SHARE = 0.5  # of a mask, from which on a pixel belongs to the object
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255  # a network's zero, of ImageNet's pixels
 _Float = NDArray[np.float32]
 
 
@@ -34,6 +36,8 @@ class TorchvisionDetector:
 
     iou: above it, two boxes of a class are one object. most: objects a frame. levels: candidates
     of each level of a dense network, a_level: how many of them are looked at; none for R-CNN.
+    linear: scale and pad an image as torchvision does, for weights that it taught; else as
+    trainer.backends does, which keeps more of an image that is made much smaller.
     """
 
     labels: LabelMap
@@ -44,19 +48,21 @@ class TorchvisionDetector:
     a_level: int
     session: Any
     masks: Any | None = None
+    linear: bool = False
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
         """Answer every image; probabilities are those of every class at the object."""
         return [self._one(image, min_score) for image in images]
 
     def _one(self, image: RGBImage, min_score: float) -> Detections:
-        pixels, scale = letterbox(image, self.input_size)
+        pixels, scale = self._fitted(image)
         batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
         boxes, probabilities, embedding, *maps = self.session.run(None, {"images": batch})
         rows, class_ids = self._candidates(probabilities, min_score)
         corners = boxes[rows, class_ids if boxes.shape[1] > 1 else 0]
-        large = (corners[:, 2:] - corners[:, :2] >= _LEAST_SIDE).all(axis=1)
-        rows, class_ids, corners = rows[large], class_ids[large], corners[large]
+        if not self.levels:  # dense networks let them take a place, and they are dropped below
+            large = (corners[:, 2:] - corners[:, :2] >= _LEAST_SIDE).all(axis=1)
+            rows, class_ids, corners = rows[large], class_ids[large], corners[large]
         keep = thin(corners, class_ids, self.iou, self.most)
         rows, class_ids, corners = rows[keep], class_ids[keep], corners[keep]
         height, width = image.shape[:2]
@@ -84,6 +90,21 @@ class TorchvisionDetector:
             # Dense networks have no background: each class is a question of its own.
             head="sigmoid" if self.levels else "softmax",
         )
+
+    def _fitted(self, image: RGBImage) -> tuple[RGBImage | _Float, _Float]:
+        """Return the image in the input, (H, W, 3), and input pixels an image pixel, (x y x y)."""
+        if not self.linear:
+            pixels, scale = letterbox(image, self.input_size)
+            return pixels, np.full(4, scale, np.float32)
+        height, width = image.shape[:2]
+        # In 32 bits, as torchvision, so that the sides come out alike.
+        sides = np.array([self.input_size, (height, width)], np.float32)
+        factor = float((sides[0] / sides[1]).min())
+        inner = max(1, int(width * factor)), max(1, int(height * factor))
+        canvas = np.full((*self.input_size, 3), _MEAN, np.float32)
+        small = cv2.resize(image.astype(np.float32), inner, interpolation=cv2.INTER_LINEAR)
+        canvas[: inner[1], : inner[0]] = small
+        return canvas, np.array([inner[0] / width, inner[1] / height] * 2, np.float32)
 
     def _candidates(
         self, probabilities: _Float, min_score: float
@@ -130,34 +151,26 @@ def load(bundle: Bundle, *, threads: int | None = None) -> TorchvisionDetector:
         a_level=int(card.extra.get("a_level", _CANDIDATES)),
         session=session,
         masks=open_session(bundle.file("masks.onnx"), threads=threads) if masked else None,
+        linear=card.extra.get("scaling") == "linear",
     )
 
 
-def thin(boxes: _Float, class_ids: NDArray[np.int64], iou: float, most: int) -> NDArray[np.int64]:
-    """Return the rows that stay, (N, 4) best first; a box falls to a better one of its class."""
-    order = np.arange(len(boxes))
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    kept: list[int] = []
-    while len(order) and len(kept) < most:
-        first, order = order[0], order[1:]
-        kept.append(int(first))
-        low = np.maximum(boxes[first, :2], boxes[order, :2])
-        high = np.minimum(boxes[first, 2:], boxes[order, 2:])
-        inner = np.clip(high - low, 0, None).prod(axis=1)
-        overlap = inner / np.maximum(area[first] + area[order] - inner, 1e-9)
-        order = order[(overlap <= iou) | (class_ids[order] != class_ids[first])]
-    return np.array(kept, np.int64)
-
-
 def draw(share: _Float, box: _Float, placed: _Float) -> Mask:
-    """Draw a mask (M, M) of a box at the image's own resolution, inside the box clipped to it."""
+    """Draw a mask (M, M) of a box at the image's own resolution, inside the box clipped to it.
+
+    As torchvision's paste_masks_in_image does: a border of nothing around it, the box that holds
+    both made whole pixels, and the mask enlarged to that.
+    """
+    bordered = np.pad(share, 1)
+    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+    half = half * np.float32(len(bordered) / len(share))
+    (x1, y1), (x2, y2) = (corner.astype(np.int64) for corner in (middle - half, middle + half))
+    size = max(1, int(x2 - x1 + 1)), max(1, int(y2 - y1 + 1))
+    grown = cv2.resize(bordered, size, interpolation=cv2.INTER_LINEAR) >= _SHARE
     left, top = (int(v) for v in np.floor(placed[:2]))
     right, bottom = (int(v) for v in np.ceil(placed[2:]))
-    side = share.shape[0]
-    width, height = box[2:] - box[:2]
-    x = (np.arange(left, right) + 0.5 - box[0]) / width * side - 0.5
-    y = (np.arange(top, bottom) + 0.5 - box[1]) / height * side - 0.5
-    grid_x, grid_y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
-    # Beyond the box there is nothing, as in torchvision's paste_masks_in_image.
-    sampled = cv2.remap(share, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return Mask(np.asarray(sampled >= _SHARE, np.bool_), left, top)
+    canvas = np.zeros((bottom - top, right - left), np.bool_)
+    inner = grown[max(0, top - y1) : bottom - y1, max(0, left - x1) : right - x1]
+    row, column = max(0, int(y1) - top), max(0, int(x1) - left)
+    canvas[row : row + inner.shape[0], column : column + inner.shape[1]] = inner
+    return Mask(canvas, left, top)

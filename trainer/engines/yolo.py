@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from trainer.bundle import Bundle
 from trainer.detections import Detections, Mask
 from trainer.engines.runtime import open_session, run
+from trainer.engines.suppress import thin
 from trainer.errors import BundleError
 from trainer.images import RGBImage
 from trainer.labels import LabelMap
@@ -178,7 +179,8 @@ def _suppressed(answer: _FLOAT, classes: int, min_score: float, iou: float) -> _
     scores, class_ids = probabilities.max(axis=1), probabilities.argmax(axis=1)
     half = rows[:, 2:4] / 2
     corners = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], axis=1)
-    keep = _thin(corners, scores, class_ids, iou)
+    order = np.argsort(-scores, kind="stable")
+    keep = order[thin(corners[order], class_ids[order], iou, MOST)]
     return (
         corners[keep],
         scores[keep],
@@ -216,24 +218,6 @@ def _chosen(answer: _FLOAT, min_score: float) -> _Rows:
     rows = answer[answer[:, 4] > min_score]
     rows = rows[np.argsort(-rows[:, 4], kind="stable")][:MOST]
     return rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64), None, rows[:, 6:]
-
-
-def _thin(
-    corners: _FLOAT, scores: _FLOAT, class_ids: NDArray[np.int64], limit: float
-) -> NDArray[np.int64]:
-    """Return the rows that stay, best first; a box falls to a better one of its class."""
-    order = np.argsort(-scores, kind="stable")
-    area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
-    kept: list[int] = []
-    while len(order) and len(kept) < MOST:
-        first, order = order[0], order[1:]
-        kept.append(int(first))
-        low = np.maximum(corners[first, :2], corners[order, :2])
-        high = np.minimum(corners[first, 2:], corners[order, 2:])
-        inner = np.clip(high - low, 0, None).prod(axis=1)
-        overlap = inner / np.maximum(area[first] + area[order] - inner, 1e-9)
-        order = order[(overlap <= limit) | (class_ids[order] != class_ids[first])]
-    return np.array(kept, np.int64)
 
 
 def _to_image(corners: _FLOAT, frame: Frame) -> _FLOAT:

@@ -49,7 +49,8 @@ def carry(
             merged = _merged(value, found, rows, both, (len(labels), len(known)))
         elif found is not None and found.shape == value.shape:
             merged = found.to(value.dtype)
-        if merged is None:
+        # Networks whose normalisation was frozen have counted no batches.
+        if merged is None and not (found is None and name.endswith("num_batches_tracked")):
             had = "nothing" if found is None else tuple(found.shape)
             notes.append(f"{name}: begun anew, base has {had}, this network {tuple(value.shape)}")
         made[name] = value.clone() if merged is None else merged.clone()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainer.backends.learning.onnx_writing import write_onnx
 from trainer.backends.learning.weights import WEIGHTS, read_weights
 from trainer.backends.torchvision_detection.networks import build
 from trainer.backends.torchvision_detection.serving import Candidates, Masks
@@ -69,28 +70,24 @@ def export_network(
     masked = graph.masked
     with tempfile.TemporaryDirectory() as folder:
         model, masks = Path(folder) / MODEL, Path(folder) / MASKS
-        torch.onnx.export(
+        write_onnx(
             graph,
             (image,),
-            str(model),
-            input_names=["images"],
-            output_names=names,
-            dynamic_axes={"boxes": {0: "candidates"}, "probabilities": {0: "candidates"}},
-            opset_version=17,
-            dynamo=False,
+            model,
+            inputs=["images"],
+            outputs=names,
+            free={"boxes": "candidates", "probabilities": "candidates"},
         )
         made = {MODEL: model}
         if masked:
             boxes = torch.tensor([[1.0, 2.0, 20.0, 30.0], [4.0, 4.0, 9.0, 25.0]])
-            torch.onnx.export(
+            write_onnx(
                 Masks(network, image_size).eval(),
                 (boxes, *answers[3:]),
-                str(masks),
-                input_names=["boxes", *names[3:]],
-                output_names=["masks"],
-                dynamic_axes={"boxes": {0: "objects"}, "masks": {0: "objects"}},
-                opset_version=17,
-                dynamo=False,
+                masks,
+                inputs=["boxes", *names[3:]],
+                outputs=["masks"],
+                free={"boxes": "objects", "masks": "objects"},
             )
             made[MASKS] = masks
         reading = graph.reading(answers[1].shape[0])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,107 +9,104 @@ import torch
 from torch import Tensor, nn
 
 from trainer.backends.learning.carry import carry
+from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.frames import Frame, read_frames, vary
-from trainer.backends.learning.looking import judge
-from trainer.backends.learning.loop import Lesson, Loop, Tuning
-from trainer.backends.learning.memory import check_kept
-from trainer.backends.learning.state import plain, room_for
-from trainer.backends.learning.weights import read_weights, save_weights
+from trainer.backends.learning.loop import Lesson, Tuning
+from trainer.backends.learning.weights import read_weights
 from trainer.backends.torchvision_detection.export import ENGINES, export
-from trainer.backends.torchvision_detection.networks import build, heads_of
-from trainer.backends.torchvision_detection.settings import Settings, read_settings
+from trainer.backends.torchvision_detection.networks import build, heads_of, published_coco
+from trainer.backends.torchvision_detection.settings import (
+    Settings,
+    read_settings,
+    task_of,
+    two_stages,
+)
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig, Progress
-from trainer.errors import ConfigError, DatasetError
+from trainer.errors import ConfigError
 from trainer.labels import LabelMap
-
-CHECKPOINT = "checkpoint.npz"
 
 
 def fit(
     dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
 ) -> Path:
     """Learn from the train part; see Backend.fit. Mask R-CNN needs a mask of every object."""
-    settings = read_settings(config)
-    images = dataset.split("train")
-    if not images:
-        raise DatasetError(dataset.path, "split train", "has no image to learn from")
-    if not any(not o.crowd for image in images for o in image.objects):
-        raise DatasetError(dataset.path, "split train", "has no object to learn from")
-    run_dir.mkdir(parents=True, exist_ok=True)
-    network, notes = _begin(dataset, config, settings)
-    loop = Loop(
-        dataset,
-        config,
+    asked = read_settings(config)
+    images = train_part(dataset)
+    settings, network, notes = _begin(dataset, config, asked)
+
+    def lesson(told: Callable[[int], None]) -> Lesson[Frame]:
+        masks = settings.task == "masks"
+        frames = read_frames(dataset, images, config.image_size, told, masks=masks)
+        return _lesson(frames, config, settings)
+
+    course = Course(
         network,
-        run_dir=run_dir,
+        notes,
         total=settings.total_steps(config, len(images)),
-        per_epoch=math.ceil(len(images) / config.batch_size),
         tuning=Tuning(
             weight_decay=settings.weight_decay, ema=settings.ema, save_every=settings.save_every
         ),
+        settings=settings,
+        described={"architecture": settings.architecture},
+        lesson=lesson,
+        export=export,
+        task=settings.task or "boxes",
     )
-    said = {
-        "architecture": settings.architecture,
-        "labels": list(dataset.labels),
-        "image_size": list(config.image_size),
-        "notes": notes,
-        "settings": plain(config) | {"extra": dataclasses.asdict(settings)},
-        "fingerprint": dataset.fingerprint,
-    }
-
-    def save(path: Path, weights: Mapping[str, Tensor]) -> None:
-        with room_for(path.with_suffix(".part"), config.backend):
-            save_weights(path, weights, {**said, **loop.meta})
-
-    if not loop.ended:
-        for note in notes:
-            report(Progress("note", 0, 0, note=note))
-        check_kept(config.backend, len(images), config.image_size)
-        frames = read_frames(
-            dataset,
-            images,
-            config.image_size,
-            lambda n: report(Progress("read", n, len(images))),
-            masks=settings.masked,
-        )
-        task = "masks" if settings.masked else "boxes"
-        look = judge(dataset, run_dir=run_dir, save=save, export=export, report=report, task=task)
-        loop.learn(_lesson(frames, config, settings), report, look)
-    save(run_dir / CHECKPOINT, loop.weights)
-    return run_dir / CHECKPOINT
+    return take(course, dataset, config, run_dir=run_dir, report=report)
 
 
-def _begin(dataset: Dataset, config: FitConfig, settings: Settings) -> tuple[nn.Module, list[str]]:
+def _begin(
+    dataset: Dataset, config: FitConfig, asked: Settings
+) -> tuple[Settings, nn.Module, list[str]]:
+    """Return the settings with all decided, the network, and what of a base is not in it."""
+    weights: Mapping[str, Tensor] = {}
+    known: tuple[str, ...] = ()
+    settings = asked.settled()
+    if config.base is not None:
+        weights, meta = read_weights(config.base, engines=ENGINES)
+        known, theirs = tuple(meta["labels"]), str(meta["architecture"])
+        _check_base(config.base, theirs, asked)
+        settings = asked.settled(theirs)
+    architecture = str(settings.architecture)
+    if settings.pretrained:
+        weights, known = published_coco(architecture, config.backend)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = build(
-            settings.architecture,
+            architecture,
             dataset.labels.names,
             image_size=config.image_size,
             regions=config.regions_per_image,
         )
-    if config.base is None:
-        return network, []
-    base, meta = read_weights(config.base, engines=ENGINES)
-    if meta["architecture"] != settings.architecture:
-        fault = f"base weights {config.base} are of {meta['architecture']}; set "
-        raise ConfigError([f"{fault}extra.architecture to it, not {settings.architecture}"])
+    if not weights:
+        return settings, network, []
     carried, notes = carry(
         network.state_dict(),
-        base,
+        weights,
         labels=dataset.labels,
-        known=LabelMap(tuple(meta["labels"])),
+        known=LabelMap(known),
         heads=heads_of(network),
     )
     network.load_state_dict(carried)
-    return network, notes
+    return settings, network, notes
+
+
+def _check_base(base: Path, theirs: str, asked: Settings) -> None:
+    if asked.task is not None and task_of(theirs) != asked.task:
+        fault = f"base weights {base} are of {task_of(theirs)}, this fit is of {asked.task}"
+        raise ConfigError([fault])
+    if asked.architecture not in (None, theirs):
+        fault = f"base weights {base} are of {theirs}: leave extra.architecture out, or set it to"
+        raise ConfigError([f"{fault} that, not {asked.architecture}"])
 
 
 def _lesson(frames: list[Frame], config: FitConfig, settings: Settings) -> Lesson[Frame]:
     device = torch.device(config.device)
-    first = 1 if settings.staged else 0  # where there is a background, it is class 0
+    first = int(
+        two_stages(str(settings.architecture))
+    )  # where there is a background, it is class 0
 
     def batch(step: int) -> list[Frame]:
         return [
@@ -130,7 +125,7 @@ def _lesson(frames: list[Frame], config: FitConfig, settings: Settings) -> Lesso
         for frame in samples:
             known = {"boxes": torch.from_numpy(frame.boxes).to(device)}
             known["labels"] = torch.from_numpy(frame.class_ids + first).to(device)
-            if settings.masked:
+            if settings.task == "masks":
                 known["masks"] = torch.from_numpy(frame.drawn()).to(device).byte()
             targets.append(known)
         parts: dict[str, Tensor] = network(images, targets)

@@ -6,15 +6,20 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
-from torchvision.models import detection
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torch import Tensor, nn
+from torchvision.models import detection, mobilenet_v3_small
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
 
 from trainer.backends.learning.carry import Rows
-from trainer.backends.torchvision_detection.settings import ARCHITECTURES
+from trainer.backends.learning.published import published
+from trainer.backends.torchvision_detection.settings import ARCHITECTURES, two_stages
 from trainer.errors import ConfigError
 
-_SMALL = re.compile(r"(\w+?)_(resnet18|resnet34)_fpn")
+_SMALL = re.compile(r"(\w+?)_(resnet18|resnet34|mobilenet_v3_small)_fpn")
+# What comes out of mobilenet_v3_small at strides of 4, 8, 16 and 32: layer → channels.
+_MOBILE = {1: 16, 3: 24, 8: 48, 11: 96}
+_MOBILE_WIDTH = 64
 _FAMILIES: dict[str, Any] = {
     "fasterrcnn": detection.FasterRCNN,
     "maskrcnn": detection.MaskRCNN,
@@ -51,22 +56,27 @@ def build(
             weights=None, weights_backbone=None, num_classes=count, **options
         )
         return made
-    backbone = resnet_fpn_backbone(
-        backbone_name=small[2],
-        weights=None,
-        trainable_layers=5,
-        norm_layer=nn.BatchNorm2d,
-        **({} if two_stages(architecture) else {"returned_layers": [2, 3, 4]}),
-    )
+    family, trunk = small.groups()
+    backbone = _trunk(trunk, levels=4 if two_stages(architecture) else 3)
     if not two_stages(architecture):
-        options |= _dense_anchors(small[1])
-    other: nn.Module = _FAMILIES[small[1]](backbone, num_classes=count, **options)
+        options |= _dense_anchors(family)
+    other: nn.Module = _FAMILIES[family](backbone, num_classes=count, **options)
     return other
 
 
-def two_stages(architecture: str) -> bool:
-    """Return whether it proposes regions first, so that a background class is among its outputs."""
-    return "rcnn" in architecture
+def published_coco(architecture: str, who: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return torchvision's own weights and the classes of their heads; see learning.published."""
+    weights, _ = published(architecture, who)
+    return weights, coco_names(architecture)
+
+
+def coco_names(architecture: str) -> tuple[str, ...]:
+    """Return COCO's names as torchvision numbers them; the gaps in its ids have names too."""
+    known = detection.FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
+    return tuple(
+        f"unused {n}" if name in ("N/A", "__background__") else name
+        for n, name in enumerate(known[int(two_stages(architecture)) :])
+    )
 
 
 def heads_of(network: Any) -> dict[str, Rows]:
@@ -83,10 +93,26 @@ def heads_of(network: Any) -> dict[str, Rows]:
     return {f"{name}.{part}": rows for name, rows in names.items() for part in ("weight", "bias")}
 
 
+def _trunk(name: str, *, levels: int) -> nn.Module:
+    """Return a network with a pyramid over its last levels, and one coarser by pooling."""
+    if name == "mobilenet_v3_small":
+        taken = dict([*_MOBILE.items()][-levels:])
+        outputs = {str(layer): str(n) for n, layer in enumerate(taken)}
+        features = mobilenet_v3_small(weights=None).features
+        small: nn.Module = BackboneWithFPN(features, outputs, [*taken.values()], _MOBILE_WIDTH)
+        return small
+    made: nn.Module = resnet_fpn_backbone(
+        backbone_name=name,
+        weights=None,
+        trainable_layers=5,
+        norm_layer=nn.BatchNorm2d,
+        returned_layers=[1, 2, 3, 4][-levels:],
+    )
+    return made
+
+
 def _dense_anchors(family: str) -> dict[str, Any]:
     """Return anchors for the four levels of a small pyramid, from a stride of 8 on."""
-    from torchvision.models.detection.anchor_utils import AnchorGenerator
-
     if family == "fcos":
         return {"anchor_generator": AnchorGenerator(((8,), (16,), (32,), (64,)), ((1.0,),) * 4)}
     sizes = tuple(

@@ -27,15 +27,16 @@ class Candidates(nn.Module):
         self.staged = hasattr(network, "roi_heads")
         self.masked = self.staged and network.roi_heads.has_mask()
         self.levels: list[int] = []
+        for name in ("mean", "std"):
+            values = getattr(network.transform, f"image_{name}")
+            self.register_buffer(name, torch.tensor(values)[None, :, None, None])
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return boxes, probabilities, embedding and maps."""
         net = self.network
-        mean = torch.tensor(net.transform.image_mean)[None, :, None, None]
-        std = torch.tensor(net.transform.image_std)[None, :, None, None]
         height, width = self.size
         x = functional.pad(
-            (images / 255 - mean) / std, (0, -width % _MULTIPLE, 0, -height % _MULTIPLE)
+            (images / 255 - self.mean) / self.std, (0, -width % _MULTIPLE, 0, -height % _MULTIPLE)
         )
         features = net.backbone(x)
         frames = ImageList(x, [self.size])
@@ -50,13 +51,11 @@ class Candidates(nn.Module):
         if self.staged:
             heads = net.roi_heads
             return {
-                "floor": float(heads.score_thresh),
                 "iou": float(heads.nms_thresh),
                 "most": int(heads.detections_per_img),
                 "levels": [],
             }
         return {
-            "floor": float(net.score_thresh),
             "iou": float(net.nms_thresh),
             "most": int(net.detections_per_img),
             "a_level": int(net.topk_candidates),
