@@ -27,12 +27,19 @@ TINY = {
         image_size=(64, 64),
         extra={"steps": 6, "width": 4, "first_size": 32},
     ),
+    "semantic": FitConfig(
+        "semantic",
+        batch_size=4,
+        image_size=(64, 96),
+        learning_rate=4e-3,
+        extra={"steps": 30, "ema": 0.8, "architecture": "lraspp_mobilenet_v3_small"},
+    ),
     "torchvision_detection": FitConfig(
         "torchvision_detection",
         batch_size=2,
         image_size=(64, 96),
         regions_per_image=16,
-        extra={"steps": 4, "ema": 0.5},
+        extra={"steps": 4, "ema": 0.5, "architecture": "fasterrcnn_mobilenet_v3_small_fpn"},
     ),
     "yolo": FitConfig("yolo", epochs=1, batch_size=6, image_size=(64, 64)),
 }
@@ -46,7 +53,8 @@ interactors_only = pytest.mark.parametrize("name", INTERACTORS, indirect=True)
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    return shapes_dataset(tmp_path_factory.mktemp("shapes") / "d", train=6, holdout=3)
+    folder = tmp_path_factory.mktemp("shapes") / "d"
+    return shapes_dataset(folder, train=6, holdout=3, masks=True)
 
 
 @pytest.fixture(scope="module", params=sorted(BACKENDS))

@@ -19,14 +19,16 @@ from trainer.run import run_fit
 from trainer.run_folder import read_request, reopen, stop_fit
 
 ROOT = Path(__file__).parents[2]
-EXACT = ("centernet", "extreme_points")  # they draw by step, so a resume is the same to the bit
+# They draw by step, so a resume is the same to the bit.
+EXACT = ("centernet", "extreme_points", "semantic", "torchvision_detection")
 
 pytestmark = pytest.mark.parametrize("name", sorted(BACKENDS))
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return shapes_dataset(tmp_path_factory.mktemp("shapes") / "d", train=6, holdout=2).path
+    folder = tmp_path_factory.mktemp("shapes") / "d"
+    return shapes_dataset(folder, train=6, holdout=2, masks=True).path
 
 
 def config(name):

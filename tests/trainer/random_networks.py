@@ -21,7 +21,7 @@ def detector(
     settle(network.backbone, size)
     with torch.no_grad():
         if hasattr(network, "roi_heads"):
-            network.rpn._post_nms_top_n["testing"] = 100  # noqa: SLF001 for time alone
+            network.rpn._post_nms_top_n["testing"] = 100  # for time alone
             network.roi_heads.detections_per_img = 12
             network.rpn.head.cls_logits.weight *= 20
             network.roi_heads.box_predictor.cls_score.weight *= 20

@@ -16,8 +16,18 @@ LABELS = LabelMap(("disc", "square"))
 COLOURS = {0: (200, 60, 50), 1: (50, 70, 200)}
 
 
-def picture(rng: np.random.Generator, *, height: int = 96, width: int = 128, most: int = 5):
-    """Return pixels (height, width, 3) and the objects on them, none overlapping."""
+def picture(
+    rng: np.random.Generator,
+    *,
+    height: int = 96,
+    width: int = 128,
+    most: int = 5,
+    masks: bool = False,
+):
+    """Return pixels (height, width, 3) and the objects on them, none overlapping.
+
+    masks: whether discs have an outline too; squares always have.
+    """
     pixels = np.clip(rng.normal(150, 18, (height, width, 3)), 0, 255).astype(np.uint8)
     objects: list[AnnotatedObject] = []
     for _ in range(int(rng.integers(0, most + 1))):
@@ -39,20 +49,31 @@ def picture(rng: np.random.Generator, *, height: int = 96, width: int = 128, mos
             pixels[y : y + side, x : x + side] = COLOURS[1]
         x2, y2 = x + side, y + side
         polygon = [[float(v) for v in (x, y, x2, y, x2, y2, x, y2)]] if kind == 1 else None
+        if kind == 0 and masks:
+            polygon = [cv2.ellipse2Poly(centre, (side // 2,) * 2, 0, 0, 359, 20).ravel().tolist()]
         objects.append(AnnotatedObject(kind, (float(x), float(y), float(x2), float(y2)), polygon))
     return pixels, tuple(objects)
 
 
 def shapes_dataset(
-    folder: Path, *, train: int = 24, holdout: int = 12, seed: int = 0, labels: LabelMap = LABELS
+    folder: Path,
+    *,
+    train: int = 24,
+    holdout: int = 12,
+    seed: int = 0,
+    labels: LabelMap = LABELS,
+    masks: bool = False,
 ) -> Dataset:
-    """Write a dataset of shapes into the folder: train and holdout frames, some of them empty."""
+    """Write a dataset of shapes into the folder: train and holdout frames, some of them empty.
+
+    masks: whether all objects have one, or squares alone.
+    """
     rng = np.random.default_rng(seed)
     originals = folder.with_name(folder.name + "-originals")
     originals.mkdir(parents=True)
     images, sources = [], {}
     for n in range(train + holdout):
-        pixels, objects = picture(rng)
+        pixels, objects = picture(rng, masks=masks)
         name = f"{n:03}.png"
         sources[name] = originals / name
         cv2.imwrite(str(sources[name]), pixels[..., ::-1])

@@ -31,7 +31,7 @@ def picture(seed: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def theirs(network: torch.nn.Module, image: np.ndarray) -> Seen:
-    """What torchvision itself answers, from the image's own pixels on; boxes of no area are none."""
+    """What torchvision answers from the image's own pixels on; boxes of no area are none."""
     with torch.inference_mode():
         pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
         (found,) = network([pixels])

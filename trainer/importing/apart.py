@@ -24,6 +24,7 @@ _BACKENDS = {
     "trainer.backends.torchvision_detection.importing": (
         "trainer.backends.torchvision_detection.settings"
     ),
+    "trainer.backends.semantic.importing": "trainer.backends.semantic.settings",
 }
 
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from trainer.backends.centernet.checkpoint import carry_over
 from trainer.backends.centernet.export import export
 from trainer.backends.centernet.frames import Frame, augment, collate, read_frames
-from trainer.backends.centernet.loss import class_weights, loss
+from trainer.backends.centernet.loss import loss
 from trainer.backends.centernet.network import CenterNet
 from trainer.backends.centernet.settings import Settings, read_settings
+from trainer.backends.learning.balance import class_weights
 from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.loop import Lesson, Tuning

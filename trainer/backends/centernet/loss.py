@@ -37,25 +37,13 @@ def centre_maps(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
     return gy[..., :, None] * gx[..., None, :] * valid
 
 
-def class_weights(counts: Tensor, balance: float) -> Tensor:
-    """Return what an object of each class weighs, (C,), 1 on average over the objects.
-
-    counts: (C,) objects a class in the train part. balance: 0 for all alike, 1 for every class
-    as much as any other; a class without objects weighs 1.
-    """
-    seen = counts.clamp(1)
-    weights = (seen.sum() / seen).pow(balance)
-    weights = weights * counts.sum().clamp(1) / (weights * counts).sum().clamp(1)
-    return torch.where(counts > 0, weights.clamp(0.2, 5.0), 1.0)
-
-
 def loss(
     outputs: Outputs, boxes: Tensor, class_ids: Tensor, weights: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of a batch and its parts.
 
     boxes: (B, M, 4) input pixels, rows of no area are padding. class_ids: (B, M). weights: (C,),
-    see class_weights.
+    see learning.balance.
     """
     batch, classes, height, width = outputs.heat.shape
     maps = centre_maps(boxes, (height, width))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
-from trainer.backends.learning.looking import judge
+from trainer.backends.learning.looking import Figures, judge
 from trainer.backends.learning.loop import Lesson, Loop, Tuning
 from trainer.backends.learning.memory import check_kept
 from trainer.backends.learning.state import plain, room_for
@@ -38,6 +38,7 @@ class Course(Generic[Sample]):
     steps. settings: the backend's own. described: what rebuilds the network from a checkpoint,
     beside its labels and the size of its input. lesson: reads the train part, telling how many
     frames are read. export: Backend.export. task: "boxes" or "masks", by what val is judged.
+    figures: what else a look at val tells; see learning.looking.
     """
 
     network: nn.Module
@@ -49,6 +50,7 @@ class Course(Generic[Sample]):
     lesson: Callable[[Callable[[int], None]], Lesson[Sample]]
     export: Callable[..., Bundle]
     task: str = "boxes"
+    figures: Figures | None = None
 
 
 def train_part(dataset: Dataset) -> tuple[AnnotatedImage, ...]:
@@ -100,9 +102,14 @@ def take(
         check_kept(config.backend, len(images), config.image_size)
         lesson = course.lesson(lambda n: report(Progress("read", n, len(images))))
         look = judge(
-            dataset, run_dir=run_dir, save=save, export=course.export, report=report,
+            dataset,
+            run_dir=run_dir,
+            save=save,
+            export=course.export,
+            report=report,
             task=course.task,
-        )  # fmt: skip
+            more=course.figures,
+        )
         loop.learn(lesson, report, look)
     save(run_dir / CHECKPOINT, loop.weights)
     return run_dir / CHECKPOINT

@@ -66,11 +66,7 @@ def read_frames(
         if masks:
             for n in keep:
                 if objects[n].segmentation is None:
-                    raise DatasetError(
-                        dataset.path,
-                        f"image {image.file_name}",
-                        "an object has no mask: draw it, or learn boxes with another backend",
-                    )
+                    raise no_mask(dataset, image)
                 mask = _scaled(objects[n].bitmap(image.height, image.width), scale, size)
                 if mask is not None:
                     drawn[n] = mask
@@ -91,11 +87,25 @@ def vary(frame: Frame, rng: np.random.Generator, *, mirrored: bool, colour: floa
         masks = tuple(
             Mask(m.bitmap[:, ::-1], width - m.left - m.bitmap.shape[1], m.top) for m in masks
         )
-    if colour:
-        gain = np.exp(rng.uniform(-colour, colour) + rng.uniform(-0.3, 0.3, 3) * colour)
-        shift = rng.uniform(-colour, colour) * 60
-        pixels = np.clip((pixels - 118.0) * gain + 118 + shift, 0, 255).astype(np.uint8)
-    return Frame(pixels, boxes, frame.class_ids, masks)
+    return Frame(coloured(pixels, rng, colour), boxes, frame.class_ids, masks)
+
+
+def coloured(pixels: RGBImage, rng: np.random.Generator, strength: float) -> RGBImage:
+    """Return a copy of other contrast, tint and brightness. strength: 0..1, 0 for none."""
+    if not strength:
+        return pixels
+    gain = np.exp(rng.uniform(-strength, strength) + rng.uniform(-0.3, 0.3, 3) * strength)
+    shift = rng.uniform(-strength, strength) * 60
+    return np.asarray(np.clip((pixels - 118.0) * gain + 118 + shift, 0, 255), np.uint8)
+
+
+def no_mask(dataset: Dataset, image: AnnotatedImage) -> DatasetError:
+    """Return the error of an object without a mask where masks are learnt."""
+    return DatasetError(
+        dataset.path,
+        f"image {image.file_name}",
+        "an object has no mask: draw it, or learn boxes with another backend",
+    )
 
 
 def _scaled(bitmap: NDArray[np.bool_], scale: float, size: tuple[int, int]) -> Mask | None:

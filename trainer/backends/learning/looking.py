@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ from torch import Tensor
 from trainer.backends.learning.loop import Judge
 from trainer.bundle import Bundle
 from trainer.dataset import Dataset
+from trainer.detections import Detections
 from trainer.detector import Progress
 from trainer.engines import load
-from trainer.evaluate import evaluate
+from trainer.evaluate import answer, evaluate_answers
 from trainer.samples import write_samples
 
 _FOLDER = "look"
+# Answers, one a frame of a part of the dataset, and the names of their classes → figures.
+Figures = Callable[[Sequence[Detections], Dataset, str, Sequence[str]], Mapping[str, float]]
 
 
 def judge(
@@ -28,10 +31,12 @@ def judge(
     export: Callable[..., Bundle],
     report: Callable[[Progress], None],
     task: str = "boxes",
+    more: Figures | None = None,
 ) -> Judge | None:
     """Return what looks at val, or None where there is no val part.
 
-    save: writes a checkpoint of some weights. export: Backend.export. Each look leaves a picture
+    save: writes a checkpoint of some weights. export: Backend.export. more: further figures of
+    the answers. Each look leaves a picture
     of predictions in run_dir/samples and is told as a step of stage "val".
     """
     if not dataset.split("val"):
@@ -45,13 +50,17 @@ def judge(
             checkpoint = folder / "checkpoint"
             save(checkpoint, weights)
             detector = load(export(checkpoint, folder / "bundle", card={}))
-            found = evaluate(detector, dataset, split="val", task=task)
+            names = detector.labels.names
+            answers = answer(detector, dataset, split="val")
+            found = evaluate_answers(answers, dataset, split="val", names=names, task=task)
             picture = write_samples(
                 detector, dataset, run_dir / "samples" / f"{number:04d}.png", split="val"
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         figures: dict[str, Any] = {"ap": found.overall.ap or 0.0, "ap50": found.overall.ap50 or 0.0}
+        if more is not None:
+            figures |= more(answers, dataset, "val", names)
         report(Progress("val", number, max(number, of), None, figures, picture))
         return figures
 

@@ -25,12 +25,23 @@ def truth(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def total_steps(config: FitConfig, frames: int, *, steps: int | None, least: int) -> int:
+    """Return the batches that a fit of so many frames learns from.
+
+    steps: so many, or None for epochs, but at least `least`, since few frames make short epochs.
+    """
+    if steps is not None:
+        return steps
+    return max(config.epochs * math.ceil(frames / config.batch_size), least)
+
+
 # Of settings that every backend of the shared loop has.
 SHARED_RULES: Mapping[str, Rule] = {
     "steps": (
         lambda v: v is None or (isinstance(v, int) and v is not True and v >= 1),
         "1 or more",
     ),
+    "min_steps": (lambda v: isinstance(v, int) and v is not True and v >= 1, "1 or more"),
     "weight_decay": (number(0), "a number of 0 or more"),
     "ema": (number(0, 0.99999), "a number in 0..1, less than 1"),
     "flip_horizontal": (truth, "true or false"),

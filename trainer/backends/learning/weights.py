@@ -55,3 +55,18 @@ def read_weights(
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise BundleError(path, f"weights of {engines[0]} (.npz)", str(error)) from error
     return weights, meta
+
+
+def known_fields(meta: Mapping[str, Any], card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a bundle's card that a checkpoint tells; `card` knows better."""
+    settings = meta.get("settings", {})
+    base = settings.get("base")
+    known = {
+        "name": meta["architecture"],
+        "labels": meta["labels"],
+        "dataset": meta.get("fingerprint", ""),
+        "base": Path(base).name if base else "",
+        "settings": settings,
+    }
+    notes = {"notes": meta.get("notes", []), "steps": meta.get("step", 0)}
+    return {**known, **card, "extra": {**notes, **card.get("extra", {})}}

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from trainer.backends.learning.onnx_writing import write_onnx
-from trainer.backends.learning.weights import WEIGHTS, read_weights
+from trainer.backends.learning.weights import WEIGHTS, known_fields, read_weights
 from trainer.backends.torchvision_detection.networks import build
 from trainer.backends.torchvision_detection.serving import Candidates, Masks
 from trainer.bundle import Bundle, write_bundle
@@ -30,18 +30,8 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
     size = (int(meta["image_size"][0]), int(meta["image_size"][1]))
     network = build(meta["architecture"], meta["labels"], image_size=size)
     network.load_state_dict(weights)
-    settings = meta.get("settings", {})
-    base = settings.get("base")
-    known = {
-        "name": meta["architecture"],
-        "labels": meta["labels"],
-        "dataset": meta.get("fingerprint", ""),
-        "base": Path(base).name if base else "",
-        "settings": settings,
-    }
-    notes = {"notes": meta.get("notes", []), "steps": meta.get("step", 0)}
-    whole = {**known, **card, "extra": {**notes, **card.get("extra", {})}}
-    return export_network(network, size, destination, files={WEIGHTS: checkpoint}, card=whole)
+    files = {WEIGHTS: checkpoint}
+    return export_network(network, size, destination, files=files, card=known_fields(meta, card))
 
 
 def export_network(

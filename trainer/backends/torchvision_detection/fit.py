@@ -8,12 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.learning.carry import carry
+from trainer.backends.learning.beginning import Base, begin
 from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.frames import Frame, read_frames, vary
 from trainer.backends.learning.loop import Lesson, Tuning
-from trainer.backends.learning.weights import read_weights
 from trainer.backends.torchvision_detection.export import ENGINES, export
 from trainer.backends.torchvision_detection.networks import build, heads_of, published_coco
 from trainer.backends.torchvision_detection.settings import (
@@ -25,7 +24,6 @@ from trainer.backends.torchvision_detection.settings import (
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError
-from trainer.labels import LabelMap
 
 
 def fit(
@@ -34,7 +32,28 @@ def fit(
     """Learn from the train part; see Backend.fit. Mask R-CNN needs a mask of every object."""
     asked = read_settings(config)
     images = train_part(dataset)
-    settings, network, notes = _begin(dataset, config, asked)
+    base = Base.read(config, ENGINES, asked.architecture)
+    if base.architecture and asked.task not in (None, task_of(base.architecture)):
+        theirs = task_of(base.architecture)
+        raise ConfigError(
+            [f"base weights {config.base} are of {theirs}, this fit is of {asked.task}"]
+        )
+    settings = asked.settled(base.architecture)
+    architecture = str(settings.architecture)
+    if settings.pretrained:
+        base = Base(architecture, *published_coco(architecture, config.backend))
+    network, notes = begin(
+        lambda: build(
+            architecture,
+            dataset.labels.names,
+            image_size=config.image_size,
+            regions=config.regions_per_image,
+        ),
+        base,
+        dataset.labels,
+        heads=heads_of,
+        seed=config.seed,
+    )
 
     def lesson(told: Callable[[int], None]) -> Lesson[Frame]:
         masks = settings.task == "masks"
@@ -49,57 +68,12 @@ def fit(
             weight_decay=settings.weight_decay, ema=settings.ema, save_every=settings.save_every
         ),
         settings=settings,
-        described={"architecture": settings.architecture},
+        described={"architecture": architecture},
         lesson=lesson,
         export=export,
         task=settings.task or "boxes",
     )
     return take(course, dataset, config, run_dir=run_dir, report=report)
-
-
-def _begin(
-    dataset: Dataset, config: FitConfig, asked: Settings
-) -> tuple[Settings, nn.Module, list[str]]:
-    """Return the settings with all decided, the network, and what of a base is not in it."""
-    weights: Mapping[str, Tensor] = {}
-    known: tuple[str, ...] = ()
-    settings = asked.settled()
-    if config.base is not None:
-        weights, meta = read_weights(config.base, engines=ENGINES)
-        known, theirs = tuple(meta["labels"]), str(meta["architecture"])
-        _check_base(config.base, theirs, asked)
-        settings = asked.settled(theirs)
-    architecture = str(settings.architecture)
-    if settings.pretrained:
-        weights, known = published_coco(architecture, config.backend)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        network = build(
-            architecture,
-            dataset.labels.names,
-            image_size=config.image_size,
-            regions=config.regions_per_image,
-        )
-    if not weights:
-        return settings, network, []
-    carried, notes = carry(
-        network.state_dict(),
-        weights,
-        labels=dataset.labels,
-        known=LabelMap(known),
-        heads=heads_of(network),
-    )
-    network.load_state_dict(carried)
-    return settings, network, notes
-
-
-def _check_base(base: Path, theirs: str, asked: Settings) -> None:
-    if asked.task is not None and task_of(theirs) != asked.task:
-        fault = f"base weights {base} are of {task_of(theirs)}, this fit is of {asked.task}"
-        raise ConfigError([fault])
-    if asked.architecture not in (None, theirs):
-        fault = f"base weights {base} are of {theirs}: leave extra.architecture out, or set it to"
-        raise ConfigError([f"{fault} that, not {asked.architecture}"])
 
 
 def _lesson(frames: list[Frame], config: FitConfig, settings: Settings) -> Lesson[Frame]:

@@ -21,6 +21,9 @@ class Candidates(nn.Module):
     the maps that Masks reads.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: Any, size: tuple[int, int]) -> None:
         super().__init__()
         self.network, self.size = network, size

@@ -1,0 +1,89 @@
+"""Checkpoint → bundle: the network in ONNX for serving, its weights for the next fit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainer.backends.learning.onnx_writing import write_onnx
+from trainer.backends.learning.weights import WEIGHTS, known_fields, read_weights
+from trainer.backends.semantic.networks import build
+from trainer.bundle import Bundle, write_bundle
+
+MODEL = "model.onnx"
+ENGINES = ("semantic",)
+# What torchvision's weights are used to: mean and spread of ImageNet's pixels, 0..1.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Served(nn.Module):
+    """Images (B, 3, H, W) of 0..255 RGB, to what each pixel shows.
+
+    Probabilities (B, 1 + C, H, W), the background first, and an embedding (B, D) of length 1.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities and embedding."""
+        logits, coarse = logits_of(self.network, images)
+        top = functional.normalize(coarse.mean(dim=(2, 3)), dim=1)
+        return torch.softmax(logits, dim=1), top
+
+
+def logits_of(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the network's own answer at the size of the images, and its coarsest map.
+
+    images: (B, 3, H, W) of 0..255 RGB. Returns (B, 1 + C, H, W) and (B, D, h, w).
+    """
+    mean, std = (images.new_tensor(values)[None, :, None, None] for values in (MEAN, STD))
+    features = network.backbone((images / 255 - mean) / std)
+    coarse = features["high"] if "high" in features else features["out"]
+    answer = network.classifier(features if "high" in features else coarse)
+    size = images.shape[-2:]
+    return functional.interpolate(answer, size, mode="bilinear", align_corners=False), coarse
+
+
+def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
+    """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
+    weights, meta = read_weights(checkpoint, engines=ENGINES)
+    network = build(meta["architecture"], len(meta["labels"]))
+    network.load_state_dict(weights)
+    size = (int(meta["image_size"][0]), int(meta["image_size"][1]))
+    files = {WEIGHTS: checkpoint}
+    return export_network(network, size, destination, files=files, card=known_fields(meta, card))
+
+
+def export_network(
+    network: nn.Module,
+    image_size: tuple[int, int],
+    destination: Path,
+    *,
+    files: Mapping[str, Path],
+    card: Mapping[str, Any],
+) -> Bundle:
+    """Write the bundle of a network that build made. card: `labels` and `name` at least.
+
+    files: what else belongs into the bundle, by name.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / MODEL
+        with torch.no_grad():
+            write_onnx(
+                Served(network).eval(),
+                (torch.zeros(2, 3, *image_size),),
+                model,
+                inputs=["images"],
+                outputs=["probabilities", "embedding"],
+                free=dict.fromkeys(("images", "probabilities", "embedding"), "batch"),
+            )
+        known = {"engine": "semantic", "task": "masks", "input_size": image_size}
+        return write_bundle(destination, files={MODEL: model, **files}, **{**known, **card})

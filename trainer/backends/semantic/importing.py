@@ -1,0 +1,46 @@
+"""torchvision's segmentation weights → a bundle: their architecture is named, not guessed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from trainer.backends.learning.tensors import fill, read_tensors, rows_of
+from trainer.backends.learning.weights import WEIGHTS, save_weights
+from trainer.backends.semantic.export import export_network
+from trainer.backends.semantic.networks import build, heads_of, served, voc_names
+from trainer.bundle import Bundle, file_sha256
+from trainer.errors import ConfigError
+from trainer.importing.class_list import fitting
+
+_VOC = 21  # outputs of torchvision's own weights, the background's included
+_SIZE = (520, 696)  # torchvision scales the shorter side to 520
+
+
+def convert(
+    file: Path, destination: Path, *, name: str, labels: tuple[str, ...] | None, architecture: str
+) -> Bundle:
+    """Write the bundle of a state dict in safetensors or in torch's own form.
+
+    labels: the classes in order without the background, None for torchvision's own weights,
+    which are of Pascal VOC. Raises ModelFileError for tensors that are not those of the
+    architecture, ConfigError for class names that do not fit.
+    """
+    weights = served(read_tensors(file))
+    head = next(name for name in heads_of(build(architecture, 1)) if name.endswith(".bias"))
+    count = rows_of(file, weights, head, architecture) - 1
+    if labels is None and count != _VOC - 1:
+        raise ConfigError(
+            [f"{file}: weights alone do not name their {count} classes; give them by --labels"]
+        )
+    known = [f"class {n}" for n in range(count)]
+    names = voc_names() if labels is None else fitting(file, known, labels)
+    network = build(architecture, count)
+    fill(file, network, weights, architecture)
+    settings = {"architecture": architecture, "imported": file_sha256(file)}
+    meta = {"architecture": architecture, "labels": list(names), "image_size": list(_SIZE)}
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder) / WEIGHTS
+        save_weights(kept, network.state_dict(), {**meta, "settings": settings})
+        card = {"name": name, "labels": names, "settings": settings}
+        return export_network(network, _SIZE, destination, files={WEIGHTS: kept}, card=card)
