@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import base64
 import json
-import resource
+import re
 import tempfile
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
+import psutil
 import requests
 
 from serverless.host import running
 from tests.bench.figures import Figure
-from trainer.images import RGBImage
+from tests.bench.interacting import mobilesam
+from tests.bench.interacting.pictures import photo
 
 SIZES = {"0.3": (480, 640), "2": (1224, 1632), "12": (3000, 4000)}
-FIRST, LATER = 8, 4  # pictures of a size, and clicks after the first on each
+FIRST, LATER = 12, 4  # pictures of a size, and clicks after the first on each
+PEER = "MobileSAM architecture, random weights"
 _LIMIT = 60.0
 
 
-def figures(_bundle: Path, *, peer: bool = True) -> list[Figure]:
+def figures(*, peer: bool = True) -> list[Figure]:
     """Return the latency of first and later clicks at every size, and MobileSAM's."""
     made: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as url:
@@ -34,43 +36,75 @@ def figures(_bundle: Path, *, peer: bool = True) -> list[Figure]:
                 first.append(click(url, data, size, extra=0))
                 later += [click(url, data, size, extra=n + 1) for n in range(LATER)]
             cold, warm = 1000 * np.array(first), 1000 * np.array(later)
-            against: tuple[str | None, float | None, float | None] = (None, None, None)
-            if peer:
-                theirs = 1000 * float(np.percentile(mobilesam(size), 95))
-                ours = float(np.percentile(cold, 95))
-                against = ("MobileSAM architecture, random weights", theirs, ours / theirs)
-                made.append(
-                    Figure(
-                        f"mobilesam_latency_ratio/{label}",
-                        theirs / ours,
-                        "x",
-                        "MobileSAM architecture, random weights",
-                        theirs,
-                        theirs / ours,
-                        "its predict alone against our whole HTTP request, p95 of first clicks",
-                    )
-                )
-            made += [
-                Figure(
-                    f"first_click_ms_p95/{label}",
-                    float(np.percentile(cold, 95)),
-                    "ms",
-                    *against,
-                    note=f"p50 {np.median(cold):.0f} ms, whole HTTP request, JPEG of {size}",
-                ),
-                Figure(
-                    f"second_click_ratio/{label}",
-                    float(np.median(warm) / np.median(cold)),
-                    "ratio",
-                    "first click, p50",
-                    float(np.median(cold)),
-                    float(np.median(warm) / np.median(cold)),
-                    f"p50 {np.median(warm):.0f} ms, p95 {np.percentile(warm, 95):.0f} ms",
-                ),
-            ]
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    made.append(Figure("host_peak_mb", peak, "MB", note="of the function host, after 12 MP"))
+            theirs = mobilesam.measure(size) if peer else None
+            made += _figures(label, size, cold, warm, peak_mb(), theirs)
     return made
+
+
+def _figures(
+    label: str,
+    size: tuple[int, int],
+    cold: np.ndarray,
+    warm: np.ndarray,
+    peak: float,
+    theirs: mobilesam.Measured | None,
+) -> list[Figure]:
+    ours = float(np.percentile(cold, 95))
+    first = Figure(
+        f"first_click_ms_p95/{label}",
+        ours,
+        "ms",
+        note=f"p50 {np.median(cold):.0f} ms, whole HTTP request, JPEG of {size}",
+    )
+    ratio = float(np.median(warm) / np.median(cold))
+    second = Figure(
+        f"second_click_ratio/{label}",
+        ratio,
+        "ratio",
+        "first click, p50",
+        float(np.median(cold)),
+        ratio,
+        f"p50 {np.median(warm):.0f} ms, p95 {np.percentile(warm, 95):.0f} ms",
+    )
+    memory = Figure(f"host_peak_mb/{label}", peak, "MB", note="of the function host so far")
+    if theirs is None:
+        return [first, second, memory]
+    slow = 1000 * float(np.percentile(theirs.first, 95))
+    median, p95 = (1000 * float(v) for v in np.percentile(theirs.later, (50, 95)))
+    return [
+        Figure(**{**vars(first), "peer": PEER, "peer_value": slow, "ratio": ours / slow}),
+        second,
+        Figure(
+            **{
+                **vars(memory),
+                "peer": PEER,
+                "peer_value": theirs.peak_mb,
+                "ratio": peak / theirs.peak_mb,
+            }
+        ),
+        Figure(
+            f"mobilesam_latency_ratio/{label}",
+            slow / ours,
+            "x",
+            PEER,
+            slow,
+            slow / ours,
+            "its predict alone against our whole HTTP request, p95 of first clicks; "
+            f"its later clicks p50 {median:.0f} ms, p95 {p95:.0f} ms",
+        ),
+    ]
+
+
+def peak_mb() -> float:
+    """Return the most memory that the function host has had resident, MB."""
+    (host,) = [
+        child for child in psutil.Process().children() if "serverless.host" in child.cmdline()
+    ]
+    text = Path(f"/proc/{host.pid}/status").read_text(encoding="utf-8")
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", text, re.MULTILINE)
+    if found is None:
+        raise RuntimeError("the kernel tells no peak of resident memory (VmHWM)")
+    return int(found[1]) / 1024
 
 
 def click(url: str, data: bytes, size: tuple[int, int], *, extra: int) -> float:
@@ -98,41 +132,4 @@ def click(url: str, data: bytes, size: tuple[int, int], *, extra: int) -> float:
     )
     seconds = time.perf_counter() - began
     answer.raise_for_status()
-    return seconds
-
-
-def photo(size: tuple[int, int], seed: int) -> bytes:
-    """Return the JPEG of a disc on a textured ground."""
-    pixels = scene(size, seed)
-    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
-
-
-def scene(size: tuple[int, int], seed: int) -> RGBImage:
-    """Return the picture itself, (H, W, 3)."""
-    rng = np.random.default_rng(seed)
-    small = rng.integers(0, 255, (size[0] // 8, size[1] // 8, 3), dtype=np.uint8)
-    pixels = cv2.resize(small, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
-    middle = size[1] // 2, size[0] // 2
-    cv2.circle(pixels, middle, min(size) // 4, (40, 90, 200), -1)
-    return np.asarray(pixels, np.uint8)
-
-
-def mobilesam(size: tuple[int, int], runs: int = 3) -> list[float]:
-    """Return the seconds of first clicks by MobileSAM; random weights cost the same time."""
-    import torch
-    from ultralytics.models.sam import Predictor
-    from ultralytics.models.sam.build import build_mobile_sam
-
-    predictor = Predictor(overrides={"imgsz": 1024, "verbose": False, "save": False})
-    predictor.setup_model(build_mobile_sam().eval(), verbose=False)
-    seconds = []
-    x, y, r = size[1] / 2, size[0] / 2, min(size) / 4
-    with torch.inference_mode():
-        for seed in range(runs):
-            pixels = np.ascontiguousarray(scene(size, seed)[..., ::-1])
-            began = time.perf_counter()
-            predictor.set_image(pixels)
-            predictor(bboxes=[x - r, y - r, x + r, y + r])
-            seconds.append(time.perf_counter() - began)
-            predictor.reset_image()
     return seconds
