@@ -30,7 +30,8 @@ def content(folder: Path) -> dict:
 
 
 def test_there_are_folders_to_check():
-    assert {"centernet", "yolo"} <= {folder.name for folder in FOLDERS}
+    expected = {"centernet", "mask_rcnn", "semantic", "torchvision_detection", "yolo"}
+    assert expected <= {folder.name for folder in FOLDERS}
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -109,7 +110,7 @@ class TestFolder:
     def test_what_it_imports_is_what_its_image_installs(self, folder):
         module = content(folder)["spec"]["handler"].partition(":")[0]
         script = (
-            f"import json, sys, {module}, trainer.engines.{folder.name}\n"
+            f"import json, sys, {module}, {ENGINES[folder.name].partition(':')[0]}\n"
             "files = {n.split('.')[0] for n, m in list(sys.modules.items())"
             " if 'site-packages' in (getattr(m, '__file__', None) or '')}\n"
             "print(json.dumps(sorted(files)))"

@@ -1,0 +1,1 @@
+"""The mask_rcnn engine as a Nuclio function."""

@@ -1,0 +1,1 @@
+"""The semantic engine as a Nuclio function."""

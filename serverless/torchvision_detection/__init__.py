@@ -1,0 +1,1 @@
+"""The torchvision_detection engine as a Nuclio function."""
