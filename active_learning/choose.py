@@ -140,7 +140,7 @@ def _fitted(
         cap_per_group=settings.cap_per_group,
         near_duplicate=settings.near_duplicate if chosen.selector != "random" else None,
         candidates=settings.candidates if chosen.candidates is not None else None,
-        crowding=settings.crowding if chosen.crowding is not None else None,
+        believed=settings.believed if chosen.believed else 0.0,
         k=settings.k,
         empty_place=settings.empty_place,
     )

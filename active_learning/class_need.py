@@ -7,15 +7,20 @@ import numpy as np
 from active_learning.errors import InvalidPoolError
 from active_learning.pool import FloatArray, Objects, ProjectState
 
-_MOST = 5.0
+_MOST = 10.0
 
 
 def class_need(state: ProjectState, *, strength: float = 1.0) -> FloatArray | None:
     """Return (C,) factor of each class, mean 1, higher for rare classes and those with low AP.
 
-    rarity = sqrt((mean count + 1) / (count + 1)), difficulty = (1 - AP) / mean (1 - AP), an
-    unknown AP counts as the mean; need = (rarity * difficulty) ** strength, brought to mean 1
-    and kept within 1/5..5. None when the project knows neither counts nor AP, or strength is 0.
+    rarity = (mean count + 1) / (count + 1), difficulty = (1 - AP) / mean (1 - AP), an unknown AP
+    counts as the mean; need = (rarity * difficulty) ** strength, brought to mean 1 and kept
+    within 1/10..10. None when the project knows neither counts nor AP, or strength is 0.
+
+    Strength 1 is what one more label of a class is worth where its error 1 - AP falls with a
+    power of its labels n, as learning curves do (Viering and Loog, 2022): the slope of
+    loss * n ** -a is a * (1 - AP) / n. So a frame's needs summed over its objects are in
+    proportion to what it adds to the mean AP over classes.
     Raises InvalidPoolError when the lengths differ or a value is out of range.
     """
     counts, precision = state.class_counts, state.class_ap
@@ -34,7 +39,7 @@ def class_need(state: ProjectState, *, strength: float = 1.0) -> FloatArray | No
         counts = np.asarray(counts, float)
         if not np.isfinite(counts).all() or (counts < 0).any():
             raise InvalidPoolError("state.class_counts must be finite and not negative")
-        need *= np.sqrt((counts.mean() + 1) / (counts + 1))
+        need *= (counts.mean() + 1) / (counts + 1)
     if precision is not None:
         lack = 1 - np.asarray(precision, float)
         if np.isinf(lack).any() or (lack < 0).any() or (lack > 1).any():
@@ -49,8 +54,10 @@ def class_need(state: ProjectState, *, strength: float = 1.0) -> FloatArray | No
 
 
 def object_weights(objects: Objects, need: FloatArray) -> FloatArray:
-    """Return (M,) factor of each object: the need of its classes, weighed by their probability.
+    """Return (M,) factor of each object: the need of its classes, by their squared probability.
 
+    Squared, so that a real doubt between two classes counts both, yet the faint second guess that
+    a sigmoid head has everywhere does not lift objects of a common class to the need of a rare one.
     Raises InvalidPoolError when need is not (C,).
     """
     if need.shape != (objects.probabilities.shape[1],):
@@ -58,8 +65,9 @@ def object_weights(objects: Objects, need: FloatArray) -> FloatArray:
             f"class need must be ({objects.probabilities.shape[1]},) like the columns of the "
             f"probabilities, found {need.shape}"
         )
-    sums = objects.probabilities.sum(axis=1)
-    weighted = objects.probabilities @ need
+    squares = np.square(objects.probabilities)
+    sums = squares.sum(axis=1)
+    weighted = squares @ need
     # An object without any probability says nothing about its class.
     weights: FloatArray = np.where(sums > 0, weighted / np.where(sums > 0, sums, 1), need.mean())
     return weights

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from active_learning.aggregate import frame_values
+from active_learning.believed import believed
 from active_learning.class_need import object_weights
 from active_learning.cold_start import probcover, typiclust
-from active_learning.crowding import crowd_factor
 from active_learning.distances import Float32Array, Space, squared_distances
 from active_learning.errors import EmptyPoolError, InvalidPoolError
 from active_learning.k_center import k_center
@@ -18,7 +18,7 @@ from active_learning.limits import Limits
 from active_learning.measures import MEASURES
 from active_learning.ordering import content_rank, top_rows
 from active_learning.picks import Context, Picks
-from active_learning.pool import FloatArray, IntArray, Objects, Pool, Selection
+from active_learning.pool import FloatArray, IntArray, Pool, Selection
 from active_learning.reasons import reasons
 from active_learning.selectors import (
     Choice,
@@ -49,7 +49,8 @@ class QueryStrategy:
     measure: a name of MEASURES; "scores" reads Pool.scores; None makes all frames equal.
     aggregation, k, empty_place: see `aggregate.frame_values`.
     candidates: a diverse selector sees only the best candidates * budget frames (at least 50),
-        or all of them when None. crowding: see `crowding.crowd_factor`.
+        or all of them when None.
+    believed: candidate objects below this probability are left out, see `believed.believed`.
     cap_per_group, near_duplicate: see `limits.Limits`.
     """
 
@@ -60,7 +61,7 @@ class QueryStrategy:
     k: int = 3
     empty_place: float = 0.0
     candidates: float | None = None
-    crowding: float | None = None
+    believed: float = 0.0
     cap_per_group: int | None = None
     near_duplicate: float | None = None
     context: Context = field(default_factory=Context)
@@ -153,24 +154,15 @@ class QueryStrategy:
                 f"{self.name} reads candidate objects and the pool has none: predict the pool "
                 "first, or choose a cold-start strategy such as typiclust"
             )
+        objects, need = believed(pool.objects, least=self.believed), self.context.class_need
         return frame_values(
-            MEASURES[self.measure](pool.objects),
-            pool.objects.offsets,
+            MEASURES[self.measure](objects),
+            objects.offsets,
             aggregation=self.aggregation,
             k=self.k,
             empty_place=self.empty_place,
-            weights=self._weights(pool.objects),
+            weights=None if need is None else object_weights(objects, need),
         )
-
-    def _weights(self, objects: Objects) -> FloatArray | None:
-        """Return (M,) factor of each object: the need of its class, the crowd it stands in."""
-        need = self.context.class_need
-        weights = None if need is None else object_weights(objects, need)
-        if self.crowding is None:
-            return weights
-        factor = crowd_factor(objects, strength=self.crowding)
-        crowd = np.repeat(factor, np.diff(objects.offsets))
-        return crowd if weights is None else weights * crowd
 
     def _space(self, pool: Pool) -> Space | None:
         wanted = self.selector in DIVERSE or self.near_duplicate is not None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from active_learning.believed import BELIEVED
 from active_learning.cost import CostModel
 from active_learning.errors import InvalidPoolError
 
@@ -29,8 +30,7 @@ class SelectionSettings:
     near_duplicate: two frames nearer than this share of the pool's typical distance are not both
         chosen while others are left; 0 bars exact copies alone, None bars nothing.
     candidates: the diverse selector sees candidates * budget of the most informative frames.
-    crowding: 0 ignores how many objects a frame shows, 1 counts each in full; the default
-        strategy reads it.
+    believed: the default strategy counts candidates from this probability, and no fainter ones.
     k, empty_place: see aggregate.frame_values.
     gain_per_second: choose by gain per second of a person, `cost` giving the seconds.
     stop_gain: AP that the next batch must promise, below which the advice is to stop.
@@ -46,7 +46,7 @@ class SelectionSettings:
     class_quotas: Mapping[str, int] = field(default_factory=dict)
     near_duplicate: float | None = 0.05
     candidates: float | None = 4.0
-    crowding: float = 0.5
+    believed: float = BELIEVED
     k: int = 3
     empty_place: float = 0.0
     gain_per_second: bool = False
@@ -66,8 +66,8 @@ class SelectionSettings:
             faults.append(f"near_duplicate must be 0 or more, found {self.near_duplicate}")
         if self.candidates is not None and not 1 <= self.candidates < np.inf:
             faults.append(f"candidates must be 1 or more, found {self.candidates}")
-        if not 0 <= self.crowding < np.inf:
-            faults.append(f"crowding must be 0 or more, found {self.crowding}")
+        if not 0 <= self.believed <= 1:
+            faults.append(f"believed must lie in 0..1, found {self.believed}")
         if not 0 <= self.class_need < np.inf:
             faults.append(f"class_need must be 0 or more, found {self.class_need}")
         if self.k < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from active_learning.aggregate import AGGREGATIONS
+from active_learning.believed import BELIEVED
 from active_learning.errors import UnknownStrategyError
 from active_learning.pool import Strategy
 from active_learning.query_strategy import DIVERSE, QueryStrategy, check_budget
@@ -22,7 +23,9 @@ def _table() -> dict[str, Strategy]:
         QueryStrategy("uncertainty_k_center", "k_center", "entropy"),
         QueryStrategy("badge", "k_means_pp", "entropy"),
         QueryStrategy(
-            "uncertainty_diversity", "k_means_pp", "entropy", candidates=4.0, crowding=0.5
+            *("uncertainty_diversity", "k_means_pp", "entropy", "sum"),
+            candidates=4.0,
+            believed=BELIEVED,
         ),
         QueryStrategy("disagreement", "top_k", "disagreement"),
         QueryStrategy("disagreement_diversity", "k_means_pp", "disagreement", candidates=4.0),

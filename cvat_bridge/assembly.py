@@ -137,7 +137,7 @@ def round_settings(config: Config) -> RoundSettings:
             class_quotas=chosen.class_quotas,
             near_duplicate=chosen.near_duplicate,
             candidates=chosen.candidates,
-            crowding=chosen.crowding,
+            believed=chosen.believed,
             k=chosen.k,
             empty_place=chosen.empty_place,
             gain_per_second=chosen.gain_per_second,

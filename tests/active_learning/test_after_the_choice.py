@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from active_learning.class_need import class_need
+from active_learning.class_need import class_need, object_weights
 from active_learning.duplicates import duplicate_groups
 from active_learning.errors import InvalidPoolError
 from active_learning.mistakes import LabelledFrame, likely_mistakes
@@ -174,13 +174,42 @@ def test_duplicate_groups_equal_the_plain_comparison():
 
 
 def test_need_by_hand():
-    """sqrt((mean + 1) / (count + 1)) with counts 8 and 0, mean 4: sqrt(5/9), sqrt(5)."""
-    found = class_need(ProjectState(class_counts=np.array([8.0, 0.0])))
-    raw = np.sqrt([5 / 9, 5.0])
+    """(mean + 1) / (count + 1) of counts 8 and 0, mean 4: 5/9 and 5; at 0.5 the roots of those."""
+    counts = ProjectState(class_counts=np.array([8.0, 0.0]))
+    raw = np.array([5 / 9, 5.0])
 
-    assert found == pytest.approx(raw / raw.mean())
+    assert class_need(counts) == pytest.approx(raw / raw.mean())
+    roots = np.sqrt(raw)
+    assert class_need(counts, strength=0.5) == pytest.approx(roots / roots.mean())
     assert class_need(ProjectState(class_counts=np.array([8.0, 0.0])), strength=0) is None
     assert class_need(ProjectState()) is None
+
+
+def test_no_class_is_needed_more_than_ten_times_the_average():
+    """Of counts 10^6 and 0 the second is needed twice, the first not at all: 1/10 is kept."""
+    found = class_need(ProjectState(class_counts=np.array([1e6, 0.0])))
+
+    assert found == pytest.approx(np.array([0.1, 2.0]) / 1.05, rel=1e-3)
+
+
+def test_need_is_the_slope_of_the_learning_curve():
+    """AP_c = 1 - n_c ** -0.5: one label more of each class gains in proportion to its need."""
+    counts = np.array([120.0, 36.0, 64.0])
+    ap = 1 - counts**-0.5
+    gain = counts**-0.5 - (counts + 1) ** -0.5
+
+    found = class_need(ProjectState(class_counts=counts, class_ap=ap))
+
+    assert found == pytest.approx(gain / gain.mean(), rel=0.02)
+
+
+def test_a_faint_second_guess_hardly_lifts_a_common_class():
+    """By hand, squares as weights: (0.36 * 0.2 + 0.01 * 1.8) / 0.37, and an even doubt the mean."""
+    objects = Objects(np.array([0, 3]), np.array([[0.6, 0.1], [0.4, 0.4], [0.0, 0.0]]))
+
+    found = object_weights(objects, np.array([0.2, 1.8]))
+
+    assert found == pytest.approx([0.09 / 0.37, 1.0, 1.0])
 
 
 def test_an_unknown_ap_counts_as_the_mean():

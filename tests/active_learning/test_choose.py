@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from active_learning import strategies
+from active_learning.believed import believed
 from active_learning.choose import SelectionSettings, choose
 from active_learning.control import control_size, estimate
 from active_learning.cost import CostModel
-from active_learning.crowding import crowd_factor
 from active_learning.errors import EmptyPoolError, InvalidPoolError, UnknownStrategyError
 from active_learning.pool import Objects, Pool, ProjectState, Selection
 from tests.contract.test_strategies import make_pool
@@ -120,21 +120,47 @@ def test_the_default_prefers_many_doubtful_objects_to_one():
     )
 
     found = batch(pool, 10)
-    flat = batch(pool, 10, settings=replace(NO_CONTROL, crowding=0.0))
 
     assert all(int(i.split("-")[1]) % 2 for i in found.ids)
-    assert not all(int(i.split("-")[1]) % 2 for i in flat.ids)
 
 
-def test_faint_candidates_are_no_crowd():
-    """By hand: (1 + objects from 0.3) ** strength; a hundred faint ones count for nothing."""
-    rows = np.concatenate([[[0.9, 0.1], [0.1, 0.3]], np.full((100, 2), 0.29)])
-    objects = Objects(np.array([0, 2, 102, 102]), rows)
+def test_the_default_does_not_count_faint_candidates():
+    """Sixty frames with four objects in doubt (one with two), sixty with a hundred faint each."""
+    counts = np.array([4, 100] * 60)
+    counts[0] = 2
+    levels = np.repeat([0.5, 0.1] * 60, counts)
+    pool = Pool(
+        np.array([f"frame-{i}" for i in range(120)]),
+        embeddings=np.random.default_rng(0).normal(size=(120, 8)),
+        objects=Objects(np.concatenate([[0], counts.cumsum()]), levels[:, None]),
+    )
 
-    assert crowd_factor(objects, strength=0.5) == pytest.approx([3**0.5, 1, 1])
-    assert crowd_factor(objects, strength=0) == pytest.approx([1, 1, 1])
-    with pytest.raises(InvalidPoolError, match="crowding must be 0 or more"):
-        crowd_factor(objects, strength=-1)
+    found = batch(pool, 8)
+    everything = batch(pool, 8, settings=replace(NO_CONTROL, believed=0.0))
+
+    assert not any(int(i.split("-")[1]) % 2 for i in found.ids)
+    assert all(int(i.split("-")[1]) % 2 for i in everything.ids)
+
+
+def test_believed_candidates_keep_all_that_is_known_of_them():
+    objects = Objects(
+        np.array([0, 2, 2, 4]),
+        np.array([[0.9, 0.1], [0.1, 0.2], [0.1, 0.3], [0.0, 0.0]]),
+        boxes=np.arange(16.0).reshape(4, 4),
+        disagreement=np.array([0.1, 0.2, 0.3, 0.4]),
+    )
+
+    found = believed(objects)
+
+    assert found.offsets.tolist() == [0, 1, 1, 2]
+    assert found.probabilities.tolist() == [[0.9, 0.1], [0.1, 0.3]]
+    assert found.boxes is not None
+    assert found.boxes.tolist() == [[0, 1, 2, 3], [8, 9, 10, 11]]
+    assert found.disagreement is not None
+    assert found.disagreement.tolist() == [0.1, 0.3]
+    assert believed(objects, least=0) is objects
+    with pytest.raises(InvalidPoolError, match=r"believed must lie in 0\.\.1"):
+        believed(objects, least=1.5)
 
 
 def test_every_frame_is_equally_likely_to_be_control():

@@ -1,8 +1,10 @@
 """Does choosing save labels, and what does choosing cost?
 
 `python -m tests.bench.selection --data <folder in COCO form> --seeds 5` replays rounds against
-known labels with the centernet backend: every arm begins with the same random frames, buys the
-same number a round, and learns from scratch. Fits are kept under --cache, so a killed run goes on.
+known labels with the centernet backend. A base is learnt on the sets beside that folder, and from
+it a champion on the first frames, which every arm of a seed shares. Every later model, the one
+that sees all labels too, is fine-tuned from that champion with as many batches, so that labels
+alone tell them apart. Fits are kept under --cache, so a killed run goes on.
 `--speed` times the selectors instead. Both write tests/bench/results/selection.json.
 """
 
@@ -22,9 +24,10 @@ from active_learning.pool import Pool, ProjectState, StrArray
 from active_learning.simulate import ReplayedRound, replay
 from tests.bench.figures import RESULTS, Figure, write
 from tests.bench.selecting.curves import Curves, figures, picture
-from tests.bench.selecting.learner import Learner
+from tests.bench.selecting.learner import Learner, learnt_base, read_once
 from tests.bench.selecting.speed import OURS, PEERS, measure, rival_seconds
-from trainer.dataset import Dataset, load_dataset
+from trainer.bundle import Bundle
+from trainer.dataset import Dataset
 from trainer.detector import FitConfig
 
 # "loop" is what the bridge does by default, control arm and all; "entropy" is what a team writes
@@ -43,11 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="a folder in COCO form with a test part")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), help="of ARMS or STRATEGIES")
-    parser.add_argument("--first", type=int, default=20, help="frames labelled at the start")
-    parser.add_argument("--budget", type=int, default=20, help="frames bought a round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=300, help="batches of a fit")
-    parser.add_argument("--height", type=int, default=96, help="pixels; the width is 4/3 of it")
+    parser.add_argument("--first", type=int, default=5, help="frames labelled at the start")
+    parser.add_argument(
+        *("--budgets", "--budget"),
+        type=int,
+        nargs="+",
+        default=[5, 6, 8, 12],
+        help="frames bought, round by round",
+    )
+    parser.add_argument("--base-frames", type=int, default=150, help="of each other set")
+    parser.add_argument("--base-steps", type=int, default=800, help="0: learn from scratch")
+    parser.add_argument("--first-steps", type=int, default=300, help="of the champion")
+    parser.add_argument("--steps", type=int, default=200, help="batches of 4 of a round's fit")
+    parser.add_argument("--size", type=int, nargs=2, default=(96, 128), metavar=("HIGH", "WIDE"))
     parser.add_argument("--minutes", type=float, help="begin no fit after so long")
     parser.add_argument("--cache", type=Path, default=Path("build/bench/selection"))
     parser.add_argument("--speed", action="store_true")
@@ -65,31 +76,40 @@ def _replay(given: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    dataset = load_dataset(given.data)
+    dataset = read_once(given.data)
     name = given.data.resolve().name
+    config = FitConfig(
+        backend="centernet",
+        image_size=tuple(given.size),
+        batch_size=8,
+        learning_rate=4e-3,
+        extra={"width": 16, "deep": 64},
+    )
+    base = None
+    if given.base_steps:
+        base = learnt_base(
+            given.data, config, given.cache, frames=given.base_frames, steps=given.base_steps
+        )
     ids = [frame.file_name for frame in dataset.images if frame.split != "test"]
     arms: dict[str, dict[int, list[ReplayedRound]]] = {arm: {} for arm in given.arms}
     whole = []
     ends = None if given.minutes is None else time.monotonic() + 60 * given.minutes
     for seed in range(given.seeds):
-        config = FitConfig(
-            backend="centernet",
-            image_size=(given.height, given.height * 4 // 3),
-            batch_size=8,
-            learning_rate=4e-3,
-            seed=seed,
-            extra={"steps": given.steps, "width": 16},
-        )
+        if ends is not None and time.monotonic() >= ends:
+            break
+        order = np.random.default_rng(seed).permutation(len(ids))
+        first = tuple(ids[row] for row in order[: given.first])
+        begun, tuned = _configs(config, seed, base, given)
+        champion = Learner(dataset, begun, given.cache / name, blind=True)
+        blind = champion.beginning_from(first, tuned)
         for arm, finished in arms.items():
-            learner = Learner(dataset, config, given.cache / name, blind=arm == "random")
-            rounds = _play(learner, ids, arm, seed, given, ends)
-            if len(rounds) == given.rounds + 1:
+            learner = replace(blind, blind=arm == "random")
+            rounds = _play(learner, ids, first, arm, seed, given, ends)
+            if len(rounds) == len(given.budgets) + 1:
                 finished[seed] = rounds
         if ends is None or time.monotonic() < ends:
-            blind = Learner(dataset, config, given.cache / name, blind=True)
             whole.append(blind.learn(tuple(ids))[2]["ap"])
-        told = f"centernet from scratch, {given.steps} batches of 8 at {given.height} pixels"
-        _report(dataset, name, arms, whole, told)
+        _report(dataset, name, arms, whole, _told(given, base))
     if ends is not None and time.monotonic() >= ends:
         print(f"the {given.minutes} minutes are over; run again to go on")
 
@@ -97,6 +117,7 @@ def _replay(given: argparse.Namespace) -> None:
 def _play(
     learner: Learner,
     ids: list[str],
+    first: tuple[str, ...],
     arm: str,
     seed: int,
     given: argparse.Namespace,
@@ -104,7 +125,6 @@ def _play(
 ) -> list[ReplayedRound]:
     """Play one arm of one seed, or as much of it as the time allows."""
     settings = ARMS.get(arm, replace(PLAIN, strategy=arm))
-    first = [ids[row] for row in np.random.default_rng(seed).permutation(len(ids))[: given.first]]
 
     def select(pool: Pool, state: ProjectState, budget: int, number: int) -> StrArray:
         seeded = 1000 * seed + number
@@ -114,7 +134,7 @@ def _play(
     rounds = replay(
         ids,
         first=first,
-        budgets=[given.budget] * given.rounds,
+        budgets=given.budgets,
         learn=learner.learn,
         observe=learner.observe,
         select=select,
@@ -130,6 +150,33 @@ def _play(
             flush=True,
         )
     return played
+
+
+def _configs(
+    config: FitConfig, seed: int, base: Bundle | None, given: argparse.Namespace
+) -> tuple[FitConfig, FitConfig]:
+    """Return how the champion learns from the base, and how rounds tune the champion."""
+    extra = dict(config.extra)
+    begun = replace(
+        config,
+        seed=seed,
+        base=base.path if base else None,
+        extra={**extra, "steps": given.first_steps},
+    )
+    tuned = replace(
+        config, seed=seed, batch_size=4, learning_rate=3e-3, extra={**extra, "steps": given.steps}
+    )
+    return begun, tuned
+
+
+def _told(given: argparse.Namespace, base: Bundle | None) -> str:
+    """Say how the fits were made."""
+    high, wide = given.size
+    begun = f"a base of {given.base_steps} batches on other sets" if base else "scratch"
+    return (
+        f"centernet at {high} x {wide}: {given.steps} batches of 4 from a champion of "
+        f"{given.first_steps} batches of 8 on the first {given.first} frames, itself from {begun}"
+    )
 
 
 def _report(

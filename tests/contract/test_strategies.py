@@ -247,6 +247,7 @@ CHANGES = {
     "empty_place": ("entropy_mean", {"empty_place": 1.0}),
     "selector": ("entropy_max", {"selector": "k_center"}),
     "candidates": ("uncertainty_diversity", {"candidates": None}),
+    "believed": ("entropy_sum", {"believed": 0.7}),
     "cap_per_group": ("entropy_max", {"cap_per_group": 3}),
     "near_duplicate": ("entropy_max", {"near_duplicate": 0.8}),
     "class_need": ("entropy_max", {"context": Context(class_need=np.array([0.1, 0.1, 2.8]))}),

@@ -92,7 +92,7 @@ SELECTION = {
     "class_quotas": {"cell": 2},
     "near_duplicate": 0.2,
     "candidates": 2.5,
-    "crowding": 0.0,
+    "believed": 0.2,
     "k": 5,
     "empty_place": 0.5,
     "gain_per_second": True,

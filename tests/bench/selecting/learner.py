@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
@@ -12,23 +13,55 @@ from pathlib import Path
 import numpy as np
 
 from active_learning.pool import Objects, Pool, ProjectState
+from tests.bench.gain import mixed
 from trainer.annotations import AnnotatedImage
 from trainer.backends import backend
-from trainer.dataset import Dataset
+from trainer.bundle import CARD, Bundle, read_bundle
+from trainer.dataset import Dataset, load_dataset
 from trainer.detector import FitConfig
 from trainer.engines import load
 from trainer.evaluate import evaluate
+from trainer.images import RGBImage
 
 CANDIDATE_SCORE = 0.05
+BASE_SIZE = (96, 128)  # pixels, height and width
+
+
+class ReadOnce(Dataset):
+    """A dataset whose pixels are kept once read: hundreds of fits read the same frames."""
+
+    def read(self, image: AnnotatedImage) -> RGBImage:
+        """Return what Dataset.read returns; nobody may write into it."""
+        return _pixels(str(self.path), image.file_name)
+
+
+@functools.cache
+def _by_name(path: str) -> tuple[Dataset, dict[str, AnnotatedImage]]:
+    dataset = load_dataset(Path(path))
+    return dataset, {image.file_name: image for image in dataset.images}
+
+
+@functools.cache
+def _pixels(path: str, file_name: str) -> RGBImage:
+    dataset, images = _by_name(path)
+    pixels = dataset.read(images[file_name])
+    pixels.setflags(write=False)
+    return pixels
+
+
+def read_once(path: Path) -> ReadOnce:
+    """Load a dataset whose pixels are kept once read."""
+    dataset, _ = _by_name(str(path))
+    return ReadOnce(dataset.path, dataset.labels, dataset.images, dataset.warnings)
 
 
 @dataclass(frozen=True)
 class Learner:
     """Fits on some frames, evaluates on the test part, and reads the frames not yet labelled.
 
-    A fit's folder is named by the labelled frames, the seed and the settings, so that arms which
-    begin with the same frames share it and a killed replay goes on where it was. blind: the arm
-    chooses without looking, so the frames are not predicted.
+    A fit's folder is named by the labelled frames, the seed, the settings and what it begins
+    from, so that arms which begin with the same frames share it and a killed replay goes on where
+    it was. blind: the arm chooses without looking, so the frames are not predicted.
     """
 
     dataset: Dataset
@@ -58,6 +91,14 @@ class Learner:
         )
         return folder, state, {**figures, "objects": float(counts.sum())}
 
+    def beginning_from(self, labelled: tuple[str, ...], config: FitConfig) -> Learner:
+        """Return a learner of `config` whose every fit begins from this one's on these frames.
+
+        As a project that goes on fine-tuning its first champion, so that a round costs little.
+        """
+        first = self.learn(labelled)[0]
+        return replace(self, config=replace(config, base=first / "bundle"))
+
     def observe(self, folder: Path, remaining: tuple[str, ...]) -> Pool:
         """Return frames outside the test part as a pool, as the fit's model sees them."""
         if self.blind:
@@ -85,19 +126,14 @@ class Learner:
 
     def _fit(self, frames: tuple[AnnotatedImage, ...], folder: Path) -> None:
         shutil.rmtree(folder / "bundle", ignore_errors=True)
-        learner = backend(self.config.backend)
         subset = replace(self.dataset, images=tuple(replace(f, split="train") for f in frames))
-        checkpoint = learner.fit(subset, self.config, run_dir=folder / "fit", report=lambda _: None)
-        bundle = learner.export(checkpoint, folder / "bundle", card={"name": "replay"})
+        bundle = _learnt(subset, self.config, folder)
         result = evaluate(load(bundle, threads=1), self.dataset, split=self.test).to_json()
         figures = {"ap": result["ap"], "ap50": result["ap50"]}
         figures |= {f"ap/{name}": value or 0.0 for name, value in result["class_ap"].items()}
         (folder / "figures.json").write_text(json.dumps(figures))
-        shutil.rmtree(folder / "fit", ignore_errors=True)
 
     def _predict(self, folder: Path, stored: Path) -> None:
-        from trainer.bundle import read_bundle
-
         detector = load(read_bundle(folder / "bundle"), threads=1)
         frames = [f for f in self.dataset.images if f.split != self.test]
         counts, rows, embeddings = [], [], []
@@ -124,8 +160,46 @@ class Learner:
 
     def _key(self, labelled: Sequence[str]) -> str:
         config = self.config
+        base = "" if config.base is None else read_bundle(config.base, verify=False).version
         told = [
             *(self.dataset.path.name, config.seed, config.image_size, config.batch_size),
-            *(config.learning_rate, sorted(config.extra.items()), sorted(labelled)),
+            *(config.learning_rate, sorted(config.extra.items()), base, sorted(labelled)),
         ]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:20]
+
+
+def learnt_base(
+    data: Path, config: FitConfig, cache: Path, *, frames: int, steps: int
+) -> Bundle | None:
+    """Return weights learnt on the other sets beside `data`, no frame of it; None without any.
+
+    frames: of each other set's train part. Learnt once at BASE_SIZE and kept, for all seeds, arms
+    and sizes.
+    """
+    others = sorted(
+        p
+        for p in data.resolve().parent.iterdir()
+        if p != data.resolve() and (p / "images").is_dir()
+    )
+    if not others:
+        return None
+    told = [data.name, frames, steps, BASE_SIZE, sorted(config.extra.items())]
+    key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]
+    folder = cache / f"base-of-{data.name}-{key}"
+    if (folder / "bundle" / CARD).exists():
+        return read_bundle(folder / "bundle")
+    shutil.rmtree(folder, ignore_errors=True)
+    broad = mixed(folder / "data", {p.name: load_dataset(p) for p in others}, frames)
+    settings = replace(config, image_size=BASE_SIZE, base=None, seed=0, evaluation_period=0)
+    extra = {**config.extra, "steps": steps}
+    bundle = _learnt(broad, replace(settings, extra=extra), folder)
+    shutil.rmtree(folder / "data")
+    return bundle
+
+
+def _learnt(dataset: Dataset, config: FitConfig, folder: Path) -> Bundle:
+    learner = backend(config.backend)
+    checkpoint = learner.fit(dataset, config, run_dir=folder / "fit", report=lambda _: None)
+    bundle = learner.export(checkpoint, folder / "bundle", card={"name": "replay"})
+    shutil.rmtree(folder / "fit", ignore_errors=True)
+    return bundle
