@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
+from trainer.dataset import ANNOTATIONS
+from trainer.dataset_checks import JUDGES
 from trainer.detector import PRECISIONS, SCHEDULES, FitConfig
 
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+(,\d+)*)?")
@@ -14,6 +17,31 @@ def devices_of(config: FitConfig) -> list[str]:
     """Return the devices a fit runs on: "cuda:0,1" is two."""
     kind, _, numbers = config.device.partition(":")
     return [f"{kind}:{n}" for n in numbers.split(",")] if numbers else [kind]
+
+
+def well_formed(device: str) -> bool:
+    """Whether a device is written as one: cpu, mps, cuda, cuda:0 or cuda:0,1."""
+    return _DEVICE.fullmatch(device) is not None
+
+
+def place_faults(out: Path, split: str) -> list[str]:
+    """Return a sentence for each fault of where a fit writes and of what shall judge it."""
+    splits = ("auto", "none", *JUDGES)
+    checks = [
+        (
+            all(path.is_dir() for path in (out, *out.parents) if path.exists()),
+            f"out {out}: a file is in the way of this folder; choose another",
+        ),
+        (split in splits, f"split must be of {', '.join(splits)}: {split!r}"),
+    ]
+    return [fault for passed, fault in checks if not passed]
+
+
+def data_faults(data: Path) -> list[str]:
+    """Return what is to be seen at a glance of a dataset that cannot be read."""
+    if (data / ANNOTATIONS).is_file():
+        return []
+    return [f"data {data}: there is no {ANNOTATIONS} in it; a dataset is a folder in COCO form"]
 
 
 def shared_faults(
@@ -70,7 +98,7 @@ def _ranges(config: FitConfig) -> list[str]:
             f"precision must be of {', '.join(PRECISIONS)}: {config.precision!r}",
         ),
         (
-            _DEVICE.fullmatch(config.device) is not None,
+            well_formed(config.device),
             f"device must be cpu, cuda:0 or several as cuda:0,1: {config.device!r}",
         ),
         (

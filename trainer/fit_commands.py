@@ -17,6 +17,7 @@ from trainer.console import Lines, bars, evaluation_table
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError, TrainingError
 from trainer.events import follow
+from trainer.fit_checks import data_faults, place_faults
 from trainer.fit_settings import fit_config, read_pairs, read_yaml
 
 _Request = tuple[Path, FitConfig, str]  # data, settings, name
@@ -65,11 +66,14 @@ def fit(
     name: Annotated[str, _asked("What people will call the model.", WHAT)] = "",
     config: Annotated[Path | None, _asked("YAML of the settings below; options win.", WHAT)] = None,
     backend: Annotated[str | None, _asked("Model family; centernet if unset.", MODEL)] = None,
+    task: Annotated[
+        str | None, _asked("boxes or masks, of a family that learns both; boxes.", MODEL)
+    ] = None,
     base: Annotated[
         Path | None, _asked("Bundle or weights to start from; from scratch if unset.", MODEL)
     ] = None,
     image_size: Annotated[
-        str | None, _asked("HEIGHTxWIDTH that the network sees; 144x192.", MODEL)
+        str | None, _asked("HEIGHTxWIDTH that the network sees; 144x192 (yolo: 640x640).", MODEL)
     ] = None,
     regions_per_image: Annotated[
         int | None, _asked("Regions learnt from in an image, by two-stage detectors.", MODEL)
@@ -122,6 +126,7 @@ def fit(
     """
     given = {
         "backend": backend,
+        "task": task,
         "base": base,
         "image_size": image_size,
         "regions_per_image": regions_per_image,
@@ -141,9 +146,13 @@ def fit(
     }
 
     def request() -> _Request:
-        values = read_yaml(config) | {k: v for k, v in given.items() if v is not None}
-        values["extra"] = {**values.get("extra", {}), **read_pairs(set_ or [])}
-        return data, fit_config(values), name
+        try:
+            values = read_yaml(config) | {k: v for k, v in given.items() if v is not None}
+            values["extra"] = {**values.get("extra", {}), **read_pairs(set_ or [])}
+            return data, fit_config(values), name
+        except ConfigError as error:
+            places = [*place_faults(out, split), *data_faults(data)]
+            raise ConfigError([*error.faults, *places]) from error
 
     if json_:
         from trainer.parent import end_with_parent

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from trainer.backends import BACKENDS, backend
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 
+# What a family is used to where nobody says; the others begin from FitConfig's own.
+_USUAL: Mapping[str, Mapping[str, Any]] = {"yolo": {"image_size": (640, 640)}}
+
 
 def fit_config(values: Mapping[str, Any]) -> FitConfig:
-    """Build a FitConfig from plain values; ConfigError lists every fault."""
+    """Build a FitConfig from plain values; ConfigError lists every fault, the backend's too.
+
+    Besides FitConfig's own names, `task` ("boxes", "masks") chooses what a backend learns.
+    """
     known = {f.name for f in fields(FitConfig)}
     faults = [
-        f"{name} is no setting of a fit; there are {', '.join(sorted(known))}"
-        for name in sorted(set(values) - known)
+        f"{name} is no setting of a fit; there are {', '.join(sorted({*known, 'task'}))}"
+        for name in sorted(set(values) - known - {"task"})
     ]
     kinds: dict[str, Callable[[Any], Any]] = {
         "backend": str,
@@ -39,15 +46,44 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
         "precision": str,
         "extra": dict,
     }
-    read = {"backend": "centernet"}
+    read: dict[str, Any] = {"backend": "centernet"}
     for name in sorted(set(values) & known):
         try:
             read[name] = kinds[name](values[name])
         except (TypeError, ValueError) as error:
             faults.append(f"{name} cannot be {values[name]!r}: {error}")
+    config = FitConfig(**{**_USUAL.get(read["backend"], {}), **read})
+    if values.get("task") is not None:
+        config, wrong = _with_task(config, values["task"])
+        faults += wrong
     if faults:
-        raise ConfigError(faults)
-    return FitConfig(**read)  # type: ignore[arg-type]
+        raise ConfigError([*faults, *_faults_besides(config)])
+    return config
+
+
+def _with_task(config: FitConfig, task: str) -> tuple[FitConfig, list[str]]:
+    """Return the config that learns a task, and what is wrong with asking for it."""
+    if config.backend not in BACKENDS:
+        return config, []  # which its own fault tells
+    can = backend(config.backend).tasks
+    if task not in can:
+        others = [name for name in BACKENDS if task in backend(name).tasks]
+        told = f"; {', '.join(others)} can" if others else ""
+        return config, [f"task {task!r}: {config.backend} learns {' or '.join(sorted(can))}{told}"]
+    if config.extra.get("task", task) != task:
+        return config, [f"task={task} and extra.task={config.extra['task']} contradict each other"]
+    if len(can) == 1:
+        return config, []
+    return replace(config, extra={**config.extra, "task": task}), []
+
+
+def _faults_besides(config: FitConfig) -> Sequence[str]:
+    """Return what the backend finds wrong with the settings that could be read."""
+    try:
+        backend(config.backend).check(config)
+    except ConfigError as error:
+        return error.faults
+    return ()
 
 
 def _size(text: Any) -> tuple[int, int]:

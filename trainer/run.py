@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from trainer.backends import backend
+from trainer.backends.devices import device_faults
 from trainer.bundle import Bundle, read_bundle, with_metrics
 from trainer.dataset import Dataset, load_dataset
 from trainer.dataset_checks import judge_of, notes_on
 from trainer.detector import Backend, FitConfig, Progress
 from trainer.engines import load, load_interactor
-from trainer.errors import BundleError, DatasetError
+from trainer.errors import BundleError, ConfigError, DatasetError
 from trainer.evaluate import evaluate
 from trainer.events import Events
+from trainer.fit_checks import data_faults, place_faults, well_formed
 from trainer.gain import Gain, check_scratch, over_base, over_scratch
 from trainer.interactor_gate import measure
 from trainer.provenance import provenance_of, with_provenance
@@ -85,9 +87,7 @@ def run_fit(
     failure is recorded in out.
     """
     learner = backend(config.backend)
-    learner.check(config)
-    if against_scratch:
-        check_scratch(config.base)
+    _check(learner, data, config, out, split, against_scratch=against_scratch)
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with alone(out, config.backend):
@@ -116,6 +116,27 @@ def run_fit(
             )
             events.write("done", outcome.to_json())
     return outcome
+
+
+def _check(
+    learner: Backend, data: Path, config: FitConfig, out: Path, split: str, *, against_scratch: bool
+) -> None:
+    """Raise ConfigError with all that is wrong, before anything is read."""
+    faults: list[str] = []
+    for check in (
+        lambda: learner.check(config),
+        lambda: check_scratch(config.base) if against_scratch else None,
+    ):
+        try:
+            check()
+        except ConfigError as error:
+            faults += error.faults
+    if well_formed(config.device):
+        faults += device_faults(config)
+    faults += place_faults(out, split)
+    if faults:
+        # Alone it is a DatasetError, which reading tells.
+        raise ConfigError([*faults, *data_faults(data)])
 
 
 def _run(

@@ -49,6 +49,16 @@ def rows(dataset: Dataset, part: str) -> list[dict]:
     return json.loads((dataset.path / ANNOTATIONS).read_text())[part]
 
 
+def test_base_weights_that_are_no_weights_are_named(data, tmp_path):
+    text = tmp_path / "base.pt"
+    text.write_text("hello\n")
+
+    with pytest.raises(BundleError, match="expected weights that ultralytics can read") as caught:
+        run_fit(data.path, dataclasses.replace(YOLO, base=text), tmp_path / "run", report=silent)
+
+    assert caught.value.path == text
+
+
 def test_an_empty_dataset_is_refused_and_recorded(data, tmp_path):
     changed(data, images=[], annotations=[])
 

@@ -18,6 +18,7 @@ from trainer.bundle import read_bundle
 from trainer.cli import main
 
 ROOT = Path(__file__).parents[2]
+GPU = "cuda:91"
 SETTINGS = ("--mlflow", "none", "--image-size", "48x64", "--batch-size", "4", "--set", "width=8")
 
 
@@ -94,6 +95,44 @@ def test_all_wrong_settings_are_told_at_once_before_anything_is_loaded(tmp_path,
     assert len(error["faults"]) == 3
     for word in ("batch_sise", "epochs", "image_size"):
         assert word in error["message"]
+
+
+def test_faults_of_every_kind_are_told_together(tmp_path):
+    """What cannot be read, what is out of range, the backend's own, places, and the machine."""
+    (tmp_path / "file").write_text("in the way")
+    answer = trainer(
+        *("fit", "--json", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "file" / "r")),
+        *("--image-size", "64", "--epochs", "0", "--set", "steps=x", "--set", "foo=1"),
+        *("--task", "masks", "--split", "tset", "--set", "novalue"),
+    )
+    (error,) = events(answer.stdout)
+    assert answer.returncode == 2
+    # A pair that is none hides the other settings, not the places.
+    assert "--set needs KEY=VALUE, found 'novalue'" in error["faults"]
+
+    answer = trainer(
+        *("fit", "--json", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "file" / "r")),
+        *("--image-size", "64", "--epochs", "0", "--set", "steps=x", "--set", "foo=1"),
+        *("--task", "masks", "--split", "tset"),
+    )
+    (error,) = events(answer.stdout)
+    assert answer.returncode == 2
+    said = "\n".join(error["faults"])
+    for word in (
+        *("image_size cannot be '64'", "epochs must be 1 or more", "extra.steps", "extra.foo"),
+        *("centernet learns boxes; ", "yolo can", "split must be of", "a file is in the way"),
+        "there is no annotations.json",
+    ):
+        assert word in said
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_is_read(tmp_path):
+    answer = trainer("fit", "--json", *where(tmp_path / "none", tmp_path / "o"), "--device", GPU)
+    (error,) = events(answer.stdout)
+    assert (answer.returncode, error["kind"]) == (2, "ConfigError")
+    assert f"device {GPU} is not on this machine" in error["message"]
+    assert "there are: cpu" in error["message"]
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_dataset_that_is_not_there_is_exit_1_with_its_name_and_no_traceback_for_people(tmp_path):

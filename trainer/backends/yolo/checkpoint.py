@@ -16,6 +16,16 @@ from trainer.errors import BundleError, ConfigError
 from trainer.labels import LabelMap
 
 WEIGHTS = "weights.pt"
+# What torch raises on a file that is not one of its own, by what it takes the bytes for.
+_UNREADABLE = (
+    RuntimeError,
+    pickle.UnpicklingError,
+    EOFError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+)
 
 
 def save_checkpoint(path: Path, trained: Path, meta: Mapping[str, Any]) -> None:
@@ -93,7 +103,7 @@ def base_weights(base: Path, run_dir: Path, *, task: str) -> tuple[Path, LabelMa
 def _is_ours(path: Path) -> bool:
     try:
         return "meta" in torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError):
+    except _UNREADABLE:
         return False
 
 
@@ -124,8 +134,8 @@ def load_trained(path: Path) -> Any:
     read: Any = tasks.load_checkpoint
     try:
         return read(str(path))[0].float().eval()
-    except (RuntimeError, pickle.UnpicklingError, KeyError, AttributeError, TypeError) as error:
-        raise BundleError(path, "weights that ultralytics can read", str(error)) from error
+    except _UNREADABLE as error:
+        raise BundleError(path, "weights that ultralytics can read", repr(error)) from error
 
 
 def _state(model: Any) -> dict[str, torch.Tensor]:

@@ -110,7 +110,7 @@ def _rows(
         raise DatasetError(
             dataset.path,
             f"image {image.file_name}",
-            "an object has no mask; fit boxes (extra.task=boxes) or draw masks",
+            "an object has no mask; fit boxes (--task boxes) or draw masks",
         )
     outline = _outline(item.bitmap(image.height, image.width))
     return [] if outline is None else [_row(item.class_id, (outline / size).ravel())]
