@@ -1,4 +1,4 @@
-"""Nuclio's entry point for a bundle of torchvision's detectors; the work is in serverless.handler."""
+"""Nuclio's entry point for a bundle of torchvision's boxes; the work is in serverless.handler."""
 
 from pathlib import Path
 from typing import Any

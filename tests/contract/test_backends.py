@@ -29,10 +29,10 @@ TINY = {
     ),
     "semantic": FitConfig(
         "semantic",
-        batch_size=4,
+        batch_size=2,
         image_size=(64, 96),
-        learning_rate=4e-3,
-        extra={"steps": 30, "ema": 0.8, "architecture": "lraspp_mobilenet_v3_small"},
+        learning_rate=1e-2,
+        extra={"steps": 30, "ema": 0.5, "architecture": "lraspp_mobilenet_v3_small"},
     ),
     "torchvision_detection": FitConfig(
         "torchvision_detection",
@@ -160,13 +160,12 @@ def test_a_batch_answers_as_its_images_do_alone(detector):
 
 @detectors_only
 def test_min_score_takes_the_tail_and_nothing_else(detector):
-    image = picture(np.random.default_rng(4), most=8)[0]
-
-    (every,) = detector.detect([image], min_score=0.0)
+    pictures = (picture(np.random.default_rng(seed), most=8)[0] for seed in range(4, 12))
+    several = ((image, detector.detect([image], min_score=0.0)[0]) for image in pictures)
+    image, every = next((image, every) for image, every in several if len(every) > 1)
     middle = float(np.median(every.scores))
     (some,) = detector.detect([image], min_score=middle)
 
-    assert len(every) > 1
     assert np.array_equal(some.scores, every.scores[every.scores >= middle][: len(some)])
     assert (some.scores >= middle).all()
     assert len(some) < len(every) or every.scores.min() == middle

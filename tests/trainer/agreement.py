@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.detections import Detections
+
 Bitmap = NDArray[np.bool_]
 
 
@@ -22,6 +24,20 @@ class Seen:
     scores: NDArray[np.float64]
     names: Sequence[str]
     bitmaps: Sequence[Bitmap] | None = None
+
+
+def saw(found: Detections, names: Sequence[str], size: tuple[int, int]) -> Seen:
+    """Return what one of our detectors said of an image of (height, width) = size."""
+    bitmaps = None
+    if found.masks is not None:
+        bitmaps = []
+        for mask in found.masks:
+            whole = np.zeros(size, np.bool_)
+            rows, columns = mask.bitmap.shape
+            whole[mask.top : mask.top + rows, mask.left : mask.left + columns] = mask.bitmap
+            bitmaps.append(whole)
+    called = [names[n] for n in found.class_ids]
+    return Seen(found.boxes.astype(float), found.scores.astype(float), called, bitmaps)
 
 
 @dataclass

@@ -18,8 +18,7 @@ from trainer.errors import ConfigError, ModelFileError
 from trainer.importing.class_list import fitting
 
 _COCO = 91  # rows of the heads of torchvision's own weights, the background's included
-_SIZES = {"fasterrcnn_mobilenet_v3_large_320_fpn": (320, 448)}
-_SIZE = (800, 1088)
+_SIZE, _SMALL = (800, 1088), (320, 448)
 
 
 def convert(
@@ -38,7 +37,8 @@ def convert(
             [f"{file}: weights alone do not name their {count} classes; give them by --labels"]
         )
     names = coco_names(architecture) if labels is None else fitting(file, _numbered(count), labels)
-    size = _SIZES.get(architecture, _SIZE)
+    small = "320" in architecture or "mobilenet_v3_small" in architecture
+    size = _SMALL if small else _SIZE
     network = build(architecture, names, image_size=size)
     frozen = fill(file, network, weights, architecture)
     if frozen and coco and "resnet50_fpn" in architecture and not architecture.endswith("v2"):
