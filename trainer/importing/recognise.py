@@ -29,14 +29,15 @@ def recognise(path: Path) -> str:
         raise ModelFileError(path, "there is no such file") from None
     except OSError as error:
         raise ModelFileError(path, f"cannot be read: {error}") from error
+    # Told first: the length that it begins with may look like the first byte of any other.
+    if start[8:9] == b"{" and start[5:8] == bytes(3):
+        return "safetensors"
     if start.startswith(b"PK"):
         return _zipped(path)
     if start.startswith(_PICKLE):
         return "pickle"
     if start.startswith(_PROTOBUF):
         return "onnx"
-    if start[8:9] == b"{":
-        return "safetensors"
     found = "an empty file" if not start else f"a file that begins with {start[:8]!r}"
     raise ModelFileError(path, f"not a model: {found}", _KNOWN.capitalize())
 

@@ -15,6 +15,7 @@ from trainer.backends.torchvision_detection.importing import convert, read_tenso
 from trainer.engines import load
 from trainer.errors import ConfigError, ModelFileError
 from trainer.importing import Request, cage, import_model
+from trainer.importing.recognise import recognise
 
 NAME = "fasterrcnn_mobilenet_v3_small_fpn"
 SIZE = (320, 448)
@@ -109,3 +110,15 @@ def test_a_pickle_among_the_tensors_does_not_run(tmp_path: Path) -> None:
     torch.save({"model": {"weight": torch.zeros(1)}, "more": Path("/")}, path)
     with pytest.raises(ModelFileError, match="more than tensors"):
         read_tensors(path)
+
+
+@pytest.mark.parametrize("first", [0x08, 0x50, 0x80])  # as ONNX, a zip and a pickle begin
+def test_safetensors_are_told_whatever_their_length_looks_like(tmp_path: Path, first: int) -> None:
+    path = tmp_path / "weights.safetensors"
+    for size in range(1, 3000):
+        save_file({"a" * size: torch.zeros(1)}, path)
+        if path.read_bytes()[0] == first:
+            break
+
+    assert path.read_bytes()[0] == first
+    assert recognise(path) == "safetensors"
