@@ -15,7 +15,6 @@ from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 from trainer.labels import LabelMap
 
-
 _MOMENTUM = 0.1  # of the normalisations' running means: torch's own default
 
 
