@@ -20,7 +20,12 @@ from cvat_bridge.round.assignment import check_assignees
 State = Literal["good", "warning", "bad", "unknown"]
 LEARNABLE = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})
 LEAST_DISK = 2 << 30
-BACKEND_NEEDS = {"yolo": ("torch", "ultralytics"), "centernet": ("torch",)}
+BACKEND_NEEDS = {
+    "yolo": ("torch", "ultralytics"),
+    "centernet": ("torch",),
+    "torchvision_detection": ("torch", "torchvision"),
+    "semantic": ("torch", "torchvision"),
+}
 
 
 @dataclass(frozen=True)

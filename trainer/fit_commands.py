@@ -65,7 +65,13 @@ def fit(
     *,
     name: Annotated[str, _asked("What people will call the model.", WHAT)] = "",
     config: Annotated[Path | None, _asked("YAML of the settings below; options win.", WHAT)] = None,
-    backend: Annotated[str | None, _asked("Model family; centernet if unset.", MODEL)] = None,
+    backend: Annotated[
+        str | None,
+        _asked(
+            "centernet, yolo, torchvision_detection, semantic or extreme_points; centernet if unset.",
+            MODEL,
+        ),
+    ] = None,
     task: Annotated[
         str | None, _asked("boxes or masks, of a family that learns both; boxes.", MODEL)
     ] = None,

@@ -181,7 +181,8 @@ def test_weights_whose_architecture_is_named_become_a_bundle(tmp_path):
 
     assert (bundle.card.engine, bundle.card.task) == ("semantic", "masks")
     assert bundle.card.labels.names == CLASSES
-    again = backend("semantic").export(bundle.path, tmp_path / "again", card={"name": "again"})
+    weights = bundle.file("weights.npz")
+    again = backend("semantic").export(weights, tmp_path / "again", card={"name": "again"})
     assert again.card.files["model.onnx"] == bundle.card.files["model.onnx"]
 
 
