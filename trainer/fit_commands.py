@@ -68,7 +68,7 @@ def fit(
     backend: Annotated[
         str | None,
         _asked(
-            "centernet, yolo, torchvision_detection, semantic or extreme_points; centernet if unset.",
+            "centernet (if unset), yolo, torchvision_detection, semantic or extreme_points.",
             MODEL,
         ),
     ] = None,
