@@ -102,9 +102,9 @@ def look(
     known = set(bundle.card.labels.names)
     unknown = tuple(name for name in dataset.labels if name not in known)
     if len(unknown) == len(dataset.labels):
-        ours, theirs = ", ".join(sorted(known)), ", ".join(dataset.labels)
+        ours, theirs = _few(bundle.card.labels.names), _few(dataset.labels.names)
         told = f"{bundle.path} knows {ours}, and {dataset.path} has {theirs}: no class is in both"
-        raise ComparisonError([told])
+        raise ComparisonError([f"{told}; give the model's classes the names that the data has"])
     answers = tuple(answer(load(bundle), dataset, split=split, report=report))
     names = tuple(bundle.card.labels)
 
@@ -121,6 +121,11 @@ def look(
         shown=np.array([bundle.card.min_score_of(name) for name in dataset.labels]),
         unknown=unknown,
     )
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def gaps(first: Side, second: Side) -> list[FrameGap]:

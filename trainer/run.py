@@ -123,14 +123,15 @@ def _check(
 ) -> None:
     """Raise ConfigError with all that is wrong, before anything is read."""
     faults: list[str] = []
-    for check in (
-        lambda: learner.check(config),
-        lambda: check_scratch(config.base) if against_scratch else None,
-    ):
-        try:
-            check()
-        except ConfigError as error:
-            faults += error.faults
+    try:
+        learner.check(config)
+    except ConfigError as error:
+        faults += error.faults
+    try:
+        if against_scratch:
+            check_scratch(config.base)
+    except ConfigError as error:
+        faults += error.faults
     if well_formed(config.device):
         faults += device_faults(config)
     faults += place_faults(out, split)

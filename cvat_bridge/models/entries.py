@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +15,24 @@ from serverless.folders import shipped
 from serverless.store import Entry
 from trainer.bundle import Card
 
+_LONGEST = 60  # of an id
+
 
 def function_id(name: str) -> str:
-    """Make the id of a function out of what people call a model; Kubernetes takes such a name."""
-    made = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60].strip("-")
-    if not made:
-        raise BridgeError(f"the name {name!r} has no letter or digit to make an id of")
+    """Make the id of a function out of what people call a model; Kubernetes takes such a name.
+
+    Where letters of another script, or the end of a long name, do not fit in, a hash of the name
+    keeps two models apart. Raises BridgeError for a name without any letter or digit.
+    """
+    plain = [c for c in unicodedata.normalize("NFKD", name.lower()) if not unicodedata.combining(c)]
+    if not any(c.isalnum() for c in plain):
+        raise BridgeError(
+            f"the name {name!r} has no letter or digit to make an id of; give another --name"
+        )
+    made = re.sub(r"[^a-z0-9]+", "-", "".join(plain)).strip("-")
+    if len(made) > _LONGEST or any(c.isalnum() and not c.isascii() for c in plain):
+        short = hashlib.sha256(unicodedata.normalize("NFKC", name.lower()).encode()).hexdigest()[:8]
+        made = f"{made[: _LONGEST - 9].strip('-') or 'model'}-{short}"
     return made
 
 

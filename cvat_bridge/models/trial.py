@@ -18,6 +18,8 @@ from cvat_bridge.gateway import Gateway
 from serverless.models import answer_detector, answer_interactor, load
 from serverless.store import Entry
 from serverless.wire import detector_request, interactor_request
+from trainer.errors import ImageError
+from trainer.images import decode
 
 _LOWEST = 0.01
 
@@ -42,9 +44,11 @@ def sample_frame(path: Path | None, gateway: Gateway | None, project: int | None
     """
     if path is not None:
         try:
-            return path.read_bytes()
-        except OSError as error:
+            content = path.read_bytes()
+            decode(content)
+        except (OSError, ImageError) as error:
             raise BridgeError(f"{path}: the sample cannot be read: {error}") from error
+        return content
     if gateway is not None and project is not None:
         for task in gateway.tasks(project):
             for _, image in gateway.frames(task.id, [0]):

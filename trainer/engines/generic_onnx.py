@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trainer.bundle import Bundle
 from trainer.detections import Detections
-from trainer.engines.runtime import open_session, run
+from trainer.engines.runtime import fed, open_session, run
 from trainer.engines.yolo import Frame, letterbox
 from trainer.errors import BundleError
 from trainer.images import RGBImage
@@ -41,7 +41,7 @@ class GenericDetector:
         mean, std = (np.asarray(self.reading[k], np.float32) for k in ("mean", "std"))
         seen = ((pixels.astype(np.float32) - mean) / std).transpose(2, 0, 1)[None]
         names = [output.name for output in self.session.get_outputs()]
-        given = {self.session.get_inputs()[0].name: np.ascontiguousarray(seen)}
+        given = fed(self.session, np.ascontiguousarray(seen, np.float32))
         answers = dict(zip(names, self.session.run(None, given), strict=True))
         boxes, scores, ids, shares = read(answers, self.reading["outputs"], len(self.labels))
         boxes = self._placed(boxes, frame)
@@ -104,7 +104,7 @@ def load(bundle: Bundle, *, threads: int | None = None) -> GenericDetector:
     session = open_session(bundle.file("model.onnx"), threads=threads)
     names = [output.name for output in session.get_outputs()]
     empty = np.zeros((1, 3, *card.input_size), np.float32)
-    answers = run(session, {session.get_inputs()[0].name: empty}, bundle.path)
+    answers = run(session, fed(session, empty), bundle.path)
     try:
         read(dict(zip(names, answers, strict=True)), card.extra["outputs"], len(card.labels))
     except (ValueError, KeyError) as error:

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainer.errors import BundleError
 
 
@@ -54,6 +57,13 @@ def _share_scratch() -> None:
     ort.create_and_register_allocator(
         place, ort.OrtArenaCfg({**sizes, "max_dead_bytes_per_chunk": -1})
     )
+
+
+def fed(session: Any, values: NDArray[np.float32]) -> dict[str, Any]:
+    """Return values as the session's first input, in the precision that it was exported with."""
+    first = session.get_inputs()[0]
+    half = first.type == "tensor(float16)"
+    return {first.name: values.astype(np.float16) if half else values}
 
 
 def run(session: Any, given: Mapping[str, Any], path: Path) -> list[Any]:

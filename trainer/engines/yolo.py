@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainer.bundle import Bundle
 from trainer.detections import Detections, Mask
-from trainer.engines.runtime import open_session, run
+from trainer.engines.runtime import fed, open_session, run
 from trainer.engines.suppress import thin
 from trainer.errors import BundleError
 from trainer.images import RGBImage
@@ -74,7 +74,7 @@ class YoloDetector:
         fitted = [letterbox(image, self.input_size) for image in images]
         batch = np.stack([pixels for pixels, _ in fitted]).transpose(0, 3, 1, 2)
         names = [output.name for output in self.session.get_outputs()]
-        given = {self.session.get_inputs()[0].name: batch.astype(np.float32) / 255}
+        given = fed(self.session, np.divide(batch, 255, dtype=np.float32))
         outputs = dict(zip(names, self.session.run(None, given), strict=True))
         embeddings = outputs.pop("embedding", None)
         first, *rest = outputs.values()
@@ -130,7 +130,7 @@ def load(bundle: Bundle, *, threads: int | None = None) -> YoloDetector:
     first = session.get_inputs()[0]
     batch = first.shape[0] if isinstance(first.shape[0], int) else None
     empty = np.zeros((batch or 1, 3, *card.input_size), np.float32)
-    answers = run(session, {first.name: empty}, bundle.path)
+    answers = run(session, fed(session, empty), bundle.path)
     names = [output.name for output in session.get_outputs()]
     shapes = [a.shape for name, a in zip(names, answers, strict=True) if name != "embedding"]
     extra = shapes[1][1] if len(shapes) > 1 else 0

@@ -17,7 +17,7 @@ import numpy as np
 
 from trainer.bundle import Bundle
 from trainer.engines import load
-from trainer.errors import BundleError
+from trainer.errors import BundleError, ConfigError
 from trainer.importing.recognise import recognise
 from trainer.importing.request import Request as Request
 
@@ -37,6 +37,7 @@ def import_model(request: Request, destination: Path) -> Bundle:
     ConfigError or BundleError for classes or a card that do not fit it; then there is no folder.
     """
     form = recognise(request.path)
+    _check_said(request, form)
     request.check_sha256()
     module, _, attribute = IMPORTERS[form].partition(":")
     importer = cast(
@@ -55,6 +56,22 @@ def import_model(request: Request, destination: Path) -> Bundle:
             raise BundleError(request.path, error.expected, error.found) from error
         raise
     return bundle
+
+
+def _check_said(request: Request, form: str) -> None:
+    """Raise ConfigError for what was said of the file and would be left unread."""
+    faults = []
+    if request.card is not None and form != "onnx":
+        faults.append(
+            f"--card describes an ONNX file, and {request.path} is none (a {form}); leave it out"
+        )
+    if request.architecture and form not in ("pickle", "safetensors"):
+        faults.append(
+            f"--architecture names the network of weights alone, and {request.path} holds its"
+            f" network (it is {'an ONNX file' if form == 'onnx' else 'a bundle'}); leave it out"
+        )
+    if faults:
+        raise ConfigError(faults)
 
 
 def try_out(bundle: Bundle) -> int:

@@ -50,6 +50,9 @@ def read_card(path: Path, session: Any) -> dict[str, Any]:
     form = content.get("box_format", "xyxy")
     if form not in ("xyxy", "cxcywh"):
         faults.append(f"{path}: box_format must be xyxy or cxcywh, found {form!r}")
+    least = content.get("min_score", 0.3)
+    if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
+        faults.append(f"{path}: min_score must be a number in 0..1, found {least!r}")
     if faults:
         raise ConfigError(faults)
     return {
@@ -57,7 +60,7 @@ def read_card(path: Path, session: Any) -> dict[str, Any]:
         "task": "boxes",
         "labels": of_mapping(path, content["labels"]),
         "input_size": size,
-        "min_score": float(content.get("min_score", 0.3)),
+        "min_score": float(least),
         "licence": str(content.get("licence", "")),
         "extra": {
             "mean": mean,

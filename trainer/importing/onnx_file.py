@@ -28,7 +28,7 @@ def from_onnx(request: Request, destination: Path) -> Bundle:
     except BundleError as error:
         raise ModelFileError(
             path,
-            f"not an ONNX file that can be run, or a truncated one: {error.found}",
+            f"not an ONNX file that can be run, or a truncated one: {error.found.rstrip('.')}",
             "Copy or export it again",
         ) from error
     meta = session.get_modelmeta().custom_metadata_map

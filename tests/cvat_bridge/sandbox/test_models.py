@@ -151,6 +151,19 @@ def test_weights_of_ultralytics_pass_from_the_command_line_into_cvat(
     assert list(page["provenance"]["base"]["sha256"]) == ["best.pt"]
 
 
+def test_names_in_other_scripts_are_models_of_their_own(setting: Setting, tmp_path: Path) -> None:
+    """Two names that differ only in letters an id cannot hold must not become one model."""
+    made = [
+        setting.run("add", yolo(tmp_path / f"{name}.onnx", gain=gain))
+        for name, gain in (("汽车 1", 30.0), ("行人 1", 31.0), ("Café", 32.0))
+    ]
+    assert made[2]["id"] == "cafe"
+    assert made[0]["id"] != made[1]["id"]
+    assert [one["number"] for one in made] == [1, 1, 1]
+    offered = setting.offered()
+    assert [offered[one["id"]]["name"] for one in made] == ["汽车 1", "行人 1", "Café"]
+
+
 def test_a_second_version_replaces_the_first_and_a_rollback_brings_it_back(
     setting: Setting, tmp_path: Path
 ) -> None:
@@ -244,6 +257,8 @@ def test_two_models_are_compared_on_the_same_frames(setting: Setting, tmp_path: 
         ("stranger", "--card"),
         ("taken", "give another --name"),
         ("sample", "sample cannot be read"),
+        ("no image", "text.pt: the sample cannot be read"),
+        ("no name", "no letter or digit"),
     ],
 )
 def test_what_cannot_be_taken_in_says_why_and_leaves_nothing(
@@ -263,6 +278,8 @@ def test_what_cannot_be_taken_in_says_why_and_leaves_nothing(
         "stranger": [stranger(tmp_path / "stranger.onnx")],
         "taken": [good, "--name", "Extreme points"],
         "sample": [good, "--sample", tmp_path / "none.jpg"],
+        "no image": [good, "--sample", tmp_path / "text.pt"],
+        "no name": [good, "--name", "!?"],
     }[case]
     before = (setting.run("list"), sorted(setting.offered()), _files(setting))
 

@@ -22,10 +22,12 @@ def yolo(
     task: str = "detect",
     gain: float = 20.0,
     told: int | None = None,
+    half: bool = False,
 ) -> Path:
     """Write a network with one output (1, 4 + C, A) and what ultralytics tells of it.
 
-    told: how many classes it says to have, where that is not the truth.
+    told: how many classes it says to have, where that is not the truth. half: in 16 bits, as
+    `half=True` exports it on a GPU.
     """
     count = len(names) if told is None else told
     listed = {n: names[n] if n < len(names) else f"more {n}" for n in range(count)}
@@ -35,6 +37,7 @@ def yolo(
         {"output0": [1, 4 + len(names), (SIDE // CELL) ** 2]},
         classes=len(names),
         gain=gain,
+        half=half,
         metadata={
             "task": task,
             "names": str(listed),
@@ -76,6 +79,7 @@ def _save(
     classes: int,
     gain: float,
     metadata: dict[str, str],
+    half: bool = False,
 ) -> Path:
     select = np.zeros((classes, 3, 1, 1), np.float32)
     for n in range(classes):
@@ -96,11 +100,15 @@ def _save(
         helper.make_node("Reshape", ["shares", "flat"], ["heat"]),
         *last,
     ]
+    kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    if half:
+        whole = {name: value.dtype.kind == "i" for name, value in constants.items()}
+        constants = {n: v if whole[n] else v.astype(np.float16) for n, v in constants.items()}
     graph = helper.make_graph(
         nodes,
         "cells",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
+        [helper.make_tensor_value_info("images", kind, [1, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info(n, kind, s) for n, s in outputs.items()],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

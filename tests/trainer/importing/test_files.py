@@ -48,6 +48,31 @@ def test_a_yolo_tells_its_classes_task_and_size_and_answers(tmp_path: Path, out:
     assert found.boxes[order].tolist() == [[24, 16, 32, 24], [48, 40, 56, 48]]
 
 
+def test_a_file_in_16_bits_answers_as_the_same_in_32(tmp_path: Path, out: Path) -> None:
+    frames = [picture((2, 3, 0), (5, 6, 1))]
+    whole = import_model(Request(yolo(tmp_path / "whole"), "whole"), out.with_name("whole"))
+    halved = import_model(Request(yolo(tmp_path / "half", half=True), "half"), out)
+
+    (expected,), (found,) = (load(one).detect(frames, min_score=0.5) for one in (whole, halved))
+    assert len(found) == 2
+    assert found.boxes.tolist() == expected.boxes.tolist()
+    np.testing.assert_allclose(found.scores, expected.scores, atol=2e-3)
+
+
+def test_what_is_said_of_another_kind_of_file_is_refused_and_not_left_unread(
+    tmp_path: Path, out: Path
+) -> None:
+    file, card = yolo(tmp_path / "m.onnx"), tmp_path / "card.yaml"
+    card.write_text(CARD)
+    network = Request(file, "m", architecture="fasterrcnn_resnet50_fpn")
+    assert "it is an ONNX file" in refused(network, out, ConfigError)
+    made = import_model(Request(file, "m"), tmp_path / "bundle")
+    described = Request(made.path, "m", card=card, architecture="fasterrcnn_resnet50_fpn")
+    told = refused(described, out, ConfigError)
+    assert "--card describes an ONNX file" in told
+    assert "it is a bundle" in told
+
+
 def test_class_names_may_be_given_in_the_networks_order(tmp_path: Path, out: Path) -> None:
     text = tmp_path / "classes.txt"
     text.write_text("rot\n\ngrün\n", encoding="utf-8")
@@ -151,6 +176,7 @@ def test_an_onnx_of_unknown_outputs_asks_for_a_card_and_is_served_with_one(
         ("dets", "nowhere", "outputs.boxes is 'nowhere', the file has dets, conf"),
         ("[red, green]", "[red]", "expected outputs as its card says"),
         ("[red, green]", "[red, red]", "already stands"),
+        ("min_score: 0.6", "min_score: some", "min_score must be a number in 0..1"),
         ("task: boxes", "task: keypoints", "task must be boxes"),
         ("cxcywh", "yxyx", "box_format must be"),
         ("input:", "imput:", "imput is unknown"),
