@@ -86,12 +86,11 @@ def measure(folder: Path, given: argparse.Namespace) -> list[Figure]:
             wanted = "12"[swap % 2]
             began = time.perf_counter()
             if swap % 4 == 3:
-                serving.rollback(gateway, config, home, registry)
-                wanted = "12"[(swap - 1) % 2]
+                now, _ = serving.rollback(gateway, config, home, registry)
             else:
-                serving.promote(gateway, config, home, registry, wanted)
+                now, _ = serving.promote(gateway, config, home, registry, wanted)
             time.sleep(4)
-            seconds.append(settled(calls, known, wanted, began))
+            seconds.append(settled(calls, known, str(now.number), began))
         stop.set()
         for thread in threads:
             thread.join()
@@ -139,12 +138,17 @@ def load(ask: Asking, stop: threading.Event, called: Called) -> None:
 
 
 def settled(calls: Sequence[Called], known: dict[str, str], wanted: str, began: float) -> float:
-    """Return the seconds from the word to promote to the last answer of the old model."""
+    """Return the seconds from the word to promote to the last answer of the old model.
+
+    Raises ValueError when the old model still answered at the end.
+    """
     rows = [row for call in calls for row in list(call.answers) if row[0] >= began]
     late = [end for _, end, answer in rows if known.get(answer) != wanted]
     fresh = [end for start, end, answer in rows if known.get(answer) == wanted]
     if not fresh:
         raise ValueError(f"version {wanted} never answered within 4 s")
+    if late and max(late) > max(fresh):
+        raise ValueError(f"another version than {wanted} still answered after 4 s")
     first = min(fresh) - began
     return max(first, max(late) - began) if late else first
 
