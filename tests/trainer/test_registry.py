@@ -188,9 +188,7 @@ def test_rows_that_people_damaged_in_mlflow_are_told(registry, tmp_path):
     client.set_registered_model_tag("rows", "promotion.000001", "{torn")
     client.delete_model_version_tag("rows", "3", "bundle")
 
-    with pytest.raises(
-        RegistryError, match=r"damaged.*promotion\.000001"
-    ):
+    with pytest.raises(RegistryError, match=r"damaged.*promotion\.000001"):
         registry.rollback("rows")
     with pytest.raises(RegistryError, match="version 3 names no bundle"):
         registry.promote("rows", 3)
