@@ -58,7 +58,8 @@ def typiclust(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
         queues[cluster] = queues[cluster][np.flatnonzero(queues[cluster] == row)[0] + 1 :]
         state = "no label yet" if not labelled[cluster] else "few labels"
         labelled[cluster] += 1
-        limits.take(int(rows[row]), f"typical of a cluster of {sizes[cluster]} frames with {state}")
+        many = "1 frame" if sizes[cluster] == 1 else f"{sizes[cluster]} frames"
+        limits.take(int(rows[row]), f"typical of a cluster of {many} with {state}")
         taken.append(int(rows[row]))
     return np.asarray(taken, np.int64)
 

@@ -10,6 +10,7 @@ from typing import Any
 from active_learning.choose import SelectionSettings
 from active_learning.cost import CostModel
 from active_learning.errors import ActiveLearningError
+from active_learning.strategies import strategy
 from cvat_bridge.client import CvatClient, connect
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.errors import ConfigError
@@ -126,6 +127,8 @@ def round_settings(config: Config) -> RoundSettings:
     """Give the steps their settings; ConfigError with every fault."""
     chosen, rounds, holdout = config.active_learning, config.rounds, config.holdout
     try:
+        for name in {chosen.strategy, chosen.cold_start} - {"auto"}:
+            strategy(name)
         selection = SelectionSettings(
             strategy=chosen.strategy,
             cold_start=chosen.cold_start,

@@ -217,15 +217,18 @@ def select(
     _log_to_stderr(json_lines=as_json)
     loaded, secrets = load_config(config), load_secrets()
     with _progress(quiet=as_json) as report, assembled(loaded, secrets, report=report) as bridge:
-        rows = preview(bridge.parts, sheet=sheet)
+        found = preview(bridge.parts, sheet=sheet)
     if as_json:
-        out.print_json(json.dumps(rows))
+        out.print_json(json.dumps(found))
         return
+    err.print(f"phase: {found['phase']}; strategy: {found['strategy']}", markup=False)
+    for line in (*(f"{name}: {why}" for name, why in found["notes"].items()), found["advice"]):
+        if line:
+            err.print(line, markup=False)
     table = Table("rank", "frame", "worth", "arm", "reason", box=None)
-    for row in rows:
-        table.add_row(
-            str(row["rank"]), row["frame"], f"{row['score']:.3f}", row["arm"], row["reason"]
-        )
+    for row in found["frames"]:
+        worth = "-" if row["score"] is None else f"{row['score']:.3g}"
+        table.add_row(str(row["rank"]), row["frame"], worth, row["arm"], row["reason"])
     out.print(table)
     if sheet:
         err.print(f"contact sheet: {sheet}", markup=False)

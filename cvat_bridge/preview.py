@@ -20,11 +20,12 @@ TILE = (180, 240)  # height, width in pixels
 COLUMNS = 5
 
 
-def preview(parts: Parts, *, sheet: Path | None = None) -> list[dict[str, Any]]:
+def preview(parts: Parts, *, sheet: Path | None = None) -> dict[str, Any]:
     """Choose as the next round would with the model that serves, without recording anything.
 
-    Returns a row a frame in rank order: rank, frame ("task/number"), score, arm, reason. Raises
-    NothingToDoError on an empty pool.
+    Returns phase, strategy, advice, notes (what was decided → why) and frames, a row each in rank
+    order: rank, frame ("task/number"), score (None where the strategy gives none), arm, reason.
+    Raises NothingToDoError on an empty pool.
     """
     chosen = look(parts)
     rows = [
@@ -41,7 +42,13 @@ def preview(parts: Parts, *, sheet: Path | None = None) -> list[dict[str, Any]]:
         keys = [(frame.task_id, frame.frame) for frame in chosen.frames]
         captions = [f"{frame.rank}. {frame.reason}" for frame in chosen.frames]
         write_sheet(sheet, _pictures(parts.gateway, keys), captions)
-    return rows
+    return {
+        "phase": chosen.phase,
+        "strategy": chosen.strategy,
+        "advice": chosen.advice,
+        "notes": dict(chosen.notes),
+        "frames": rows,
+    }
 
 
 def write_sheet(path: Path, pictures: Sequence[RGBImage | None], captions: Sequence[str]) -> None:

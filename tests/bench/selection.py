@@ -1,9 +1,9 @@
 """Does choosing save labels, and what does choosing cost?
 
 `python -m tests.bench.selection --data <folder in COCO form> --seeds 5` replays rounds against
-known labels with the centernet backend. A base is learnt on the sets beside that folder, and from
-it a champion on the first frames, which every arm of a seed shares. Every later model, the one
-that sees all labels too, is fine-tuned from that champion with as many batches, so that labels
+known labels with the centernet backend. A base is learnt on the sets beside that folder; every
+arm of a seed begins with the same random frames and buys the same number a round; every model, the
+one that sees all labels too, is fine-tuned from the base with as many batches, so that labels
 alone tell them apart. Fits are kept under --cache, so a killed run goes on.
 `--speed` times the selectors instead. Both write tests/bench/results/selection.json.
 """
@@ -46,18 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="a folder in COCO form with a test part")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), help="of ARMS or STRATEGIES")
-    parser.add_argument("--first", type=int, default=5, help="frames labelled at the start")
+    parser.add_argument("--first", type=int, default=20, help="frames labelled at the start")
     parser.add_argument(
         *("--budgets", "--budget"),
         type=int,
         nargs="+",
-        default=[5, 6, 8, 12],
+        default=[20, 20, 30],
         help="frames bought, round by round",
     )
     parser.add_argument("--base-frames", type=int, default=150, help="of each other set")
     parser.add_argument("--base-steps", type=int, default=800, help="0: learn from scratch")
-    parser.add_argument("--first-steps", type=int, default=300, help="of the champion")
-    parser.add_argument("--steps", type=int, default=200, help="batches of 4 of a round's fit")
+    parser.add_argument("--steps", type=int, default=800, help="batches of 8 of a fit")
     parser.add_argument("--size", type=int, nargs=2, default=(96, 128), metavar=("HIGH", "WIDE"))
     parser.add_argument("--minutes", type=float, help="begin no fit after so long")
     parser.add_argument("--cache", type=Path, default=Path("build/bench/selection"))
@@ -99,9 +98,13 @@ def _replay(given: argparse.Namespace) -> None:
             break
         order = np.random.default_rng(seed).permutation(len(ids))
         first = tuple(ids[row] for row in order[: given.first])
-        begun, tuned = _configs(config, seed, base, given)
-        champion = Learner(dataset, begun, given.cache / name, blind=True)
-        blind = champion.beginning_from(first, tuned)
+        begun = replace(
+            config,
+            seed=seed,
+            base=base.path if base else None,
+            extra={**config.extra, "steps": given.steps},
+        )
+        blind = Learner(dataset, begun, given.cache / name, blind=True)
         for arm, finished in arms.items():
             learner = replace(blind, blind=arm == "random")
             rounds = _play(learner, ids, first, arm, seed, given, ends)
@@ -152,31 +155,11 @@ def _play(
     return played
 
 
-def _configs(
-    config: FitConfig, seed: int, base: Bundle | None, given: argparse.Namespace
-) -> tuple[FitConfig, FitConfig]:
-    """Return how the champion learns from the base, and how rounds tune the champion."""
-    extra = dict(config.extra)
-    begun = replace(
-        config,
-        seed=seed,
-        base=base.path if base else None,
-        extra={**extra, "steps": given.first_steps},
-    )
-    tuned = replace(
-        config, seed=seed, batch_size=4, learning_rate=3e-3, extra={**extra, "steps": given.steps}
-    )
-    return begun, tuned
-
-
 def _told(given: argparse.Namespace, base: Bundle | None) -> str:
     """Say how the fits were made."""
     high, wide = given.size
     begun = f"a base of {given.base_steps} batches on other sets" if base else "scratch"
-    return (
-        f"centernet at {high} x {wide}: {given.steps} batches of 4 from a champion of "
-        f"{given.first_steps} batches of 8 on the first {given.first} frames, itself from {begun}"
-    )
+    return f"centernet at {high} x {wide}, {given.steps} batches of 8 from {begun}"
 
 
 def _report(

@@ -121,6 +121,16 @@ def test_every_setting_of_the_library_is_set_by_name(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("setting", ["strategy", "cold_start"])
+def test_a_name_that_no_strategy_has_lists_the_names_there_are(
+    tmp_path: Path, setting: str
+) -> None:
+    path = write(tmp_path, json.dumps({"active_learning": {setting: "hardest"}}))
+
+    with pytest.raises(ConfigError, match=r"no strategy 'hardest'.*uncertainty_diversity"):
+        round_settings(load_config(path))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("candidates", 0.5), ("k", 0), ("empty_place", 2), ("warm_up", -1), ("cost", {"fix": -1})],

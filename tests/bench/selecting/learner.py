@@ -91,14 +91,6 @@ class Learner:
         )
         return folder, state, {**figures, "objects": float(counts.sum())}
 
-    def beginning_from(self, labelled: tuple[str, ...], config: FitConfig) -> Learner:
-        """Return a learner of `config` whose every fit begins from this one's on these frames.
-
-        As a project that goes on fine-tuning its first champion, so that a round costs little.
-        """
-        first = self.learn(labelled)[0]
-        return replace(self, config=replace(config, base=first / "bundle"))
-
     def observe(self, folder: Path, remaining: tuple[str, ...]) -> Pool:
         """Return frames outside the test part as a pool, as the fit's model sees them."""
         if self.blind:
