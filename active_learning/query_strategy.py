@@ -38,7 +38,7 @@ SELECTORS: dict[str, Selector] = {
     "typiclust": typiclust,
     "probcover": probcover,
 }
-_LEAST_CANDIDATES = 50
+_LEAST_CANDIDATES = 20
 DIVERSE = frozenset({"k_center", "k_means_pp", "typiclust", "probcover"})
 
 
@@ -48,7 +48,7 @@ class QueryStrategy:
 
     measure: a name of MEASURES; "scores" reads Pool.scores; None makes all frames equal.
     aggregation, k, empty_place: see `aggregate.frame_values`.
-    candidates: a diverse selector sees only the best candidates * budget frames (at least 50),
+    candidates: a diverse selector sees only the best candidates * budget frames (at least 20),
         or all of them when None.
     believed: candidate objects below this probability are left out, see `believed.believed`.
     cap_per_group, near_duplicate: see `limits.Limits`.

@@ -45,7 +45,7 @@ class SelectionSettings:
     class_need: float = 1.0
     class_quotas: Mapping[str, int] = field(default_factory=dict)
     near_duplicate: float | None = 0.05
-    candidates: float | None = 4.0
+    candidates: float | None = 2.0
     believed: float = BELIEVED
     k: int = 3
     empty_place: float = 0.0

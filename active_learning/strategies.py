@@ -24,11 +24,11 @@ def _table() -> dict[str, Strategy]:
         QueryStrategy("badge", "k_means_pp", "entropy"),
         QueryStrategy(
             *("uncertainty_diversity", "k_means_pp", "entropy", "sum"),
-            candidates=4.0,
+            candidates=2.0,
             believed=BELIEVED,
         ),
         QueryStrategy("disagreement", "top_k", "disagreement"),
-        QueryStrategy("disagreement_diversity", "k_means_pp", "disagreement", candidates=4.0),
+        QueryStrategy("disagreement_diversity", "k_means_pp", "disagreement", candidates=2.0),
         QueryStrategy("likely_misses", "top_k", "likely_miss", "sum"),
         QueryStrategy("class_need", "top_k", "certainty", "max"),
     ]

@@ -65,7 +65,7 @@ class SelectionSection(Section):
     class_need: float = Field(1.0, ge=0)
     class_quotas: dict[str, int] = Field(default_factory=dict)
     near_duplicate: float | None = Field(0.05, ge=0)
-    candidates: float | None = Field(4.0, ge=1)
+    candidates: float | None = Field(2.0, ge=1)
     believed: Score = 0.3
     k: int = Field(3, ge=1)
     empty_place: Score = 0.0
