@@ -8,7 +8,15 @@ from active_learning.errors import UnknownStrategyError
 from active_learning.pool import Strategy
 from active_learning.query_strategy import DIVERSE, QueryStrategy, check_budget
 
-__all__ = ["DEFAULT_STRATEGY", "DIVERSE", "STRATEGIES", "QueryStrategy", "check_budget", "strategy"]
+__all__ = [
+    "DEFAULT_STRATEGY",
+    "DIVERSE",
+    "STRATEGIES",
+    "QueryStrategy",
+    "check_budget",
+    "reads_disagreement",
+    "strategy",
+]
 
 
 def _table() -> dict[str, Strategy]:
@@ -42,6 +50,12 @@ def _table() -> dict[str, Strategy]:
 
 STRATEGIES: dict[str, Strategy] = _table()
 DEFAULT_STRATEGY = "uncertainty_diversity"
+
+
+def reads_disagreement(name: str) -> bool:
+    """Whether the strategy of that name wants Objects.disagreement, a second look at the pool."""
+    chosen = STRATEGIES.get(name)
+    return isinstance(chosen, QueryStrategy) and chosen.measure == "disagreement"
 
 
 def strategy(name: str) -> Strategy:

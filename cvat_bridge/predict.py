@@ -9,7 +9,9 @@ from itertools import islice
 
 import numpy as np
 
+from active_learning.strategies import reads_disagreement
 from cvat_bridge.facts import Facts, PoolFrame
+from cvat_bridge.frames.mirrored import Mirrored, mirrored
 from cvat_bridge.frames.originals import ImageStore, Original, ahead, read_originals
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.gateway import Gateway
@@ -57,8 +59,9 @@ def predict(
     """Predict every frame of facts.pool that was not predicted by this model yet.
 
     detector None (with model DESCRIPTOR) is a cold start: an embedding from the image alone.
-    labelled: also read the labelled images at hand, so that diversity can count them. Batches
-    are kept as they are done; a killed pass goes on where it was. Raises GatewayError,
+    labelled: also read the labelled images at hand, so that diversity can count them. Where the
+    strategy reads disagreement, the pool is read mirrored, too. Batches are kept as they are done;
+    a killed pass goes on where it was. Raises GatewayError,
     LedgerError and what the detector raises; a broken frame is skipped and named.
     """
     labels = () if detector is None else tuple(detector.labels)
@@ -82,6 +85,19 @@ def predict(
             store.put(_look(detector, good, settings))
             count += len(batch)
             report("predict", count, total)
+    if detector is not None and reads_disagreement(settings.selection.strategy):
+        plain = replace(settings, selection=replace(settings.selection, strategy="auto"))
+        predict(
+            gateway,
+            ledger,
+            facts,
+            home=home,
+            settings=plain,
+            detector=Mirrored(detector),
+            model=mirrored(model),
+            labelled=False,
+            report=report,
+        )
     known = ledger.frames()
     skipped = {key: known[key].problem for key in pool if key in known and known[key].problem}
     cached = sum(key in old for key in pool) - sum(key in old for key in skipped)

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from active_learning.choose import choose
+from active_learning.disagreement import between_passes
 from active_learning.pool import FloatArray, Objects, Pool, ProjectState, Selection
+from active_learning.strategies import reads_disagreement
 from cvat_bridge.errors import LabelMismatchError, NothingToDoError
 from cvat_bridge.facts import Facts, PoolFrame
+from cvat_bridge.frames.mirrored import mirrored
 from cvat_bridge.frames.origins import image_groups, origins
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
@@ -81,11 +84,18 @@ def choose_frames(
         names = store.labels
     if state.class_names not in ((), names):
         raise LabelMismatchError(state.class_names, names, "The state is of another model.")
+    shas = [known[frame.key].sha256 for frame in frames]
+    second = None
+    if predicted.model != DESCRIPTOR and reads_disagreement(settings.selection.strategy):
+        with PredictionStore(home.predictions, mirrored(predicted.model)) as store:
+            looks = store.get(shas)
+        second = [looks[sha256] for sha256 in shas]
     pool = as_pool(
         frames,
-        [found[known[frame.key].sha256] for frame in frames],
-        groups=[groups[known[frame.key].sha256] for frame in frames],
+        [found[sha256] for sha256 in shas],
+        groups=[groups[sha256] for sha256 in shas],
         classes=len(names) if predicted.model != DESCRIPTOR else None,
+        second=second,
     )
     selection = choose(
         pool,
@@ -143,29 +153,49 @@ def as_pool(
     *,
     groups: Sequence[str],
     classes: int | None,
+    second: Sequence[Detections] | None = None,
 ) -> Pool:
     """Put frames and what the model said of them into the form that strategies read.
 
     classes: number of the model's classes; None when no model looked (embeddings alone). A model
-    that gives only the winner's score gives it in the winner's column.
+    that gives only the winner's score gives it in the winner's column. second: what a second look
+    found in each frame, for the strategies that read disagreement.
     """
     return Pool(
         ids=np.array([frame.key for frame in frames]),
         embeddings=_embeddings(found),
         groups=np.array(groups),
-        objects=None if classes is None else _objects(found, classes),
+        objects=None if classes is None else _objects(found, classes, second),
     )
 
 
-def _objects(found: Sequence[Detections], classes: int) -> Objects:
+def _objects(
+    found: Sequence[Detections], classes: int, second: Sequence[Detections] | None
+) -> Objects:
     offsets = np.cumsum([0, *(len(one) for one in found)]).astype(np.int64)
     rows = [_probabilities(one, classes) for one in found]
     return Objects(
         offsets=offsets,
         probabilities=np.concatenate([np.zeros((0, classes), np.float32), *rows]),
         boxes=np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in found)]),
+        disagreement=None if second is None else _disagreement(found, second, classes),
         head=found[0].head if found else "sigmoid",
     )
+
+
+def _disagreement(
+    found: Sequence[Detections], second: Sequence[Detections], classes: int
+) -> FloatArray:
+    each = [
+        between_passes(
+            one.boxes,
+            _probabilities(one, classes),
+            [(other.boxes, _probabilities(other, classes))],
+            head=one.head,
+        )
+        for one, other in zip(found, second, strict=True)
+    ]
+    return np.concatenate([np.zeros(0), *each])
 
 
 def _probabilities(found: Detections, classes: int) -> FloatArray:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from active_learning.choose import SelectionSettings
+from active_learning.disagreement import unflip
 from active_learning.pool import ProjectState
 from cvat_bridge.corrections import Tally, collect_corrections, tally
 from cvat_bridge.errors import ConfigError, LedgerError, NothingToDoError
@@ -28,6 +30,7 @@ from tests.fakes.faulty import DyingGateway, KilledError
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
 from tests.fakes.server import FakeServer
+from trainer.images import decode
 
 MODEL = "m1"
 PICTURES = {n: picture(n) for n in range(12)}
@@ -222,6 +225,36 @@ def test_the_least_sure_frames_are_chosen_best_first_and_remembered(loop):
     assert all(row.reason for row in chosen.frames)
     assert again == chosen == loop.choose()
     assert loop.ledger.selection(1) == chosen.frames
+
+
+def test_disagreement_by_name_chooses_where_the_mirrored_frame_is_read_otherwise(loop):
+    """The detector finds frames 2 and 5 mirrored at another place, the others where they were."""
+
+    class Turns(ToldDetector):
+        def detect(self, images, *, min_score):
+            self.batches.append(len(images))
+            return [self._either(image, min_score) for image in images]
+
+        def _either(self, image, min_score):
+            plain = self._answer(image, min_score)
+            if len(plain):
+                return plain
+            upright = np.ascontiguousarray(image[:, ::-1])
+            found = self._answer(upright, min_score)
+            boxes = unflip(found.boxes, image.shape[1])
+            if upright.tobytes() in odd:
+                boxes = boxes + np.float32(3)
+            return replace(found, boxes=boxes.astype(np.float32))
+
+    odd = {decode(PICTURES[n]).tobytes() for n in (2, 5)}
+    loop.detector = Turns(["cell"], TOLD)
+    named = replace(loop.settings.selection, strategy="disagreement")
+    loop.settings = replace(loop.settings, budget=2, selection=named)
+
+    chosen = loop.choose()
+
+    assert {row.key for row in chosen.frames} == {f"{loop.task.id}/{n}" for n in (2, 5)}
+    assert loop.detector.seen == 16
 
 
 def test_looking_records_nothing(loop):
