@@ -1,4 +1,4 @@
-"""A second look at every frame, mirrored: where the two looks differ, the model is not to be sure.
+"""A second look at every frame, mirrored: where the two looks differ, the model is unsure.
 
 What a strategy of the measure "disagreement" reads (after CALD; see active_learning.disagreement).
 """

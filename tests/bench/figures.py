@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,12 +26,18 @@ class Figure:
     note: str = ""
 
 
-def write(area: str, figures: Sequence[Figure]) -> Path:
-    """Write <area>.json, and print it as a table; figures of the same name are replaced."""
+def write(
+    area: str, figures: Sequence[Figure], *, stale: Callable[[str], bool] = lambda _: False
+) -> Path:
+    """Write <area>.json, and print it as a table; figures of the same name are replaced.
+
+    stale: tells by its name whether an old figure that no new one replaces is dropped.
+    """
     path = RESULTS / f"{area}.json"
     known = json.loads(path.read_text())["figures"] if path.exists() else []
     names = {figure.name for figure in figures}
-    rows = [row for row in known if row["name"] not in names] + [asdict(f) for f in figures]
+    kept = [row for row in known if row["name"] not in names and not stale(row["name"])]
+    rows = kept + [asdict(figure) for figure in figures]
     content = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}",

@@ -181,7 +181,8 @@ def _report(
     finished = {arm: {seed: seeds[seed] for seed in common} for arm, seeds in arms.items()}
     curves = Curves(name, finished, whole, told)
     picture(curves, RESULTS / f"selection_{name}.png", rare=rare)
-    write("selection", figures(curves, rare=rare))
+    found = figures(curves, rare=rare if len(counts) > 1 else None)
+    write("selection", found, stale=lambda figure: name in figure.split("/"))
 
 
 def _speed(selectors: Sequence[str], sizes: list[int], budget: int) -> None:

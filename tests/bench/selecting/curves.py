@@ -38,15 +38,20 @@ class Curves:
         return np.array([len(r.labelled) for r in runs[min(runs)]], float)
 
 
-def figures(curves: Curves, *, rare: str) -> list[Figure]:
-    """Return labels to 90 and 95 % of the AP with all labels, and what rare classes gained."""
+def figures(curves: Curves, *, rare: str | None) -> list[Figure]:
+    """Return labels to 90 and 95 % of the AP with all labels, and what the rarest class gained.
+
+    rare: the rarest class, or None where there is one class only.
+    """
     found = []
     for strategy in curves.arms:
         found.append(_reached(curves, strategy))
         for share in (0.90, 0.95):
             found += _savings(curves, strategy, share)
         if strategy != "random":
-            found += [_against_random(curves, strategy), _rare(curves, strategy, rare)]
+            found.append(_against_random(curves, strategy))
+            if rare is not None:
+                found.append(_rare(curves, strategy, rare))
     whole = float(np.mean(curves.whole))
     found.append(
         Figure(
@@ -82,8 +87,8 @@ def picture(curves: Curves, path: Path, *, rare: str) -> None:
     axes[0].axhline(whole, color="black", linewidth=1, label="all labels")
     axes[0].axhline(0.95 * whole, color="black", linewidth=1, linestyle=":", label="95 % of it")
     axes[0].legend()
-    seeds = len(next(iter(curves.arms.values())))
-    figure.suptitle(f"{curves.name}: mean of {seeds} seeds, 95 % bootstrap band")
+    seeds = _seeds(curves, next(iter(curves.arms)))
+    figure.suptitle(f"{curves.name}: mean of {seeds}, 95 % bootstrap band")
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -119,27 +124,44 @@ def _savings(curves: Curves, strategy: str, share: float) -> list[Figure]:
                 peer="random" if against else None,
                 peer_value=plain if against else None,
                 ratio=needed / plain if against and plain else None,
-                note=f"mean of {len(curves.arms[strategy])} seeds, target AP {target:.3f}",
+                note=f"of the mean curve of {_seeds(curves, strategy)}, target AP "
+                f"{target:.3f}; seed by seed: {_singly(curves, strategy, unit, target)}",
             )
         )
     return found
 
 
-def _needed(curves: Curves, strategy: str, unit: str, target: float) -> float | None:
-    precision = curves.values(strategy, "ap").mean(axis=0)
-    bought = (
-        curves.frames(strategy)
-        if unit == "frames"
-        else curves.values(strategy, "objects").mean(axis=0)
-    )
-    return labels_to_reach(list(zip(bought.tolist(), precision.tolist(), strict=True)), target)
+def _needed(
+    curves: Curves, strategy: str, unit: str, target: float, seed: int | None = None
+) -> float | None:
+    """Frames or objects to the target: of the mean curve, or of one seed by its place."""
+    precision = curves.values(strategy, "ap")
+    bought = curves.values(strategy, "objects")
+    if unit == "frames":
+        bought = np.broadcast_to(curves.frames(strategy), precision.shape)
+    rows = slice(None) if seed is None else slice(seed, seed + 1)
+    means = (bought[rows].mean(axis=0).tolist(), precision[rows].mean(axis=0).tolist())
+    return labels_to_reach(list(zip(*means, strict=True)), target)
+
+
+def _seeds(curves: Curves, strategy: str) -> str:
+    count = len(curves.arms[strategy])
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def _singly(curves: Curves, strategy: str, unit: str, target: float) -> str:
+    each = [
+        _needed(curves, strategy, unit, target, seed)
+        for seed in range(len(curves.values(strategy, "ap")))
+    ]
+    return ", ".join("not reached" if one is None else f"{one:.0f}" for one in each)
 
 
 def _against_random(curves: Curves, strategy: str) -> Figure:
     """The worst round against random, with the noise that the same seeds give."""
     own, plain = curves.values(strategy, "ap"), curves.values("random", "ap")
     apart = own - plain  # the same seed began with the same frames
-    error = apart.std(axis=0, ddof=1) / np.sqrt(len(apart)) if len(apart) > 1 else apart[0] * np.nan
+    error = _error(apart)
     worst = int(np.argmin(apart.mean(axis=0)))
     gaps = "; ".join(
         f"{n:.0f}: {100 * m:+.1f} ± {100 * e:.1f}"
@@ -153,15 +175,28 @@ def _against_random(curves: Curves, strategy: str) -> Figure:
     )
 
 
+def _error(apart: np.ndarray) -> np.ndarray:
+    """Standard error of the mean over seeds, round by round; NaN with one seed."""
+    if len(apart) < 2:
+        return np.full(apart.shape[1], np.nan)
+    return np.asarray(apart.std(axis=0, ddof=1) / np.sqrt(len(apart)))
+
+
 def _rare(curves: Curves, strategy: str, rare: str) -> Figure:
-    own = curves.values(strategy, f"ap/{rare}").mean(axis=0)[1:]
+    apart = (curves.values(strategy, f"ap/{rare}") - curves.values("random", f"ap/{rare}"))[:, 1:]
     plain = curves.values("random", f"ap/{rare}").mean(axis=0)[1:]
-    ahead = int((own > plain).sum())
+    gaps = apart.mean(axis=0)
+    error = _error(apart)
+    told = "; ".join(
+        f"{n:.0f}: {100 * m:+.1f} ± {100 * e:.1f}"
+        for n, m, e in zip(curves.frames(strategy)[1:], gaps, error, strict=True)
+    )
     return Figure(
         f"rare_class_ap_gain/{curves.name}/{strategy}",
-        float((own - plain).mean()),
+        float(gaps.mean()),
         "AP",
         peer="random",
         peer_value=float(plain.mean()),
-        note=f"{rare}, mean over rounds after the common first; ahead in {ahead} of {len(own)}",
+        note=f"{rare}, mean over rounds after the common first; ahead in {int((gaps > 0).sum())} "
+        f"of {len(gaps)}; by labelled frames, AP points ± standard error: {told}",
     )
