@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 from cvat_sdk.core.client import Client
 from PIL import Image
-from typer.testing import CliRunner
 
-from cvat_bridge.cli import app
 from cvat_bridge.sandbox import Sandbox
 
 
@@ -38,11 +36,22 @@ def config(
         yield path
 
 
+def select(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a process: within this one it would rebind the log for later tests."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("cvat-bridge"), "select", "--config", config, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 def test_the_ranking_says_phase_strategy_and_reasons_and_draws_a_sheet(config: Path) -> None:
     sheet = config.parent / "next.png"
-    words = ["select", "--config", str(config), "--sheet", str(sheet), "--json"]
 
-    found = json.loads(CliRunner().invoke(app, words).stdout)
+    found = json.loads(select(config, "--sheet", str(sheet), "--json").stdout)
 
     assert found["phase"] == "cold start"
     assert found["strategy"] == "typiclust"
@@ -61,14 +70,8 @@ def test_a_person_reads_the_phase_the_strategy_named_in_the_config_and_why(confi
     values["active_learning"]["strategy"] = "k_center"
     config.write_text(json.dumps(values))
 
-    done = subprocess.run(
-        [Path(sys.executable).with_name("cvat-bridge"), "select", "--config", config],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = select(config)
 
-    assert done.returncode == 0, done.stderr
     assert "phase: set by hand; strategy: k_center" in done.stderr
     assert done.stdout.split()[:5] == ["rank", "frame", "worth", "arm", "reason"]
     assert len(done.stdout.splitlines()) >= 6
