@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -61,9 +62,28 @@ def predict(
     detector None (with model DESCRIPTOR) is a cold start: an embedding from the image alone.
     labelled: also read the labelled images at hand, so that diversity can count them. Where the
     strategy reads disagreement, the pool is read mirrored, too. Batches are kept as they are done;
-    a killed pass goes on where it was. Raises GatewayError,
-    LedgerError and what the detector raises; a broken frame is skipped and named.
+    a killed pass goes on where it was. Raises GatewayError, LedgerError and what the detector
+    raises; a broken frame is skipped and named.
     """
+    look = partial(_pass, gateway, ledger, facts, home=home, settings=settings, report=report)
+    done = look(detector=detector, model=model, labelled=labelled)
+    if detector is not None and reads_disagreement(settings.selection.strategy):
+        look(detector=Mirrored(detector), model=mirrored(model), labelled=False)
+    return done
+
+
+def _pass(
+    gateway: Gateway,
+    ledger: Ledger,
+    facts: Facts,
+    *,
+    home: Home,
+    settings: RoundSettings,
+    detector: Detector | None,
+    model: str,
+    labelled: bool,
+    report: Report,
+) -> Predicted:
     labels = () if detector is None else tuple(detector.labels)
     images = ImageStore(home.images)
     pool = [frame.key for frame in facts.pool]
@@ -85,19 +105,6 @@ def predict(
             store.put(_look(detector, good, settings))
             count += len(batch)
             report("predict", count, total)
-    if detector is not None and reads_disagreement(settings.selection.strategy):
-        plain = replace(settings, selection=replace(settings.selection, strategy="auto"))
-        predict(
-            gateway,
-            ledger,
-            facts,
-            home=home,
-            settings=plain,
-            detector=Mirrored(detector),
-            model=mirrored(model),
-            labelled=False,
-            report=report,
-        )
     known = ledger.frames()
     skipped = {key: known[key].problem for key in pool if key in known and known[key].problem}
     cached = sum(key in old for key in pool) - sum(key in old for key in skipped)

@@ -1,48 +1,6 @@
 """Objects as centre points at low resolution: a detector that two CPU cores teach in a minute."""
 
-from __future__ import annotations
+from trainer.backends.package_backend import PackageBackend
+from trainer.detector import Backend
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from trainer.bundle import Bundle
-from trainer.dataset import Dataset
-from trainer.detector import Backend, FitConfig, Progress
-
-
-@dataclass(frozen=True)
-class CenterNetBackend:
-    """The Backend of this package; see trainer.detector.Backend and settings.Settings."""
-
-    name: str = "centernet"
-    tasks: frozenset[str] = frozenset({"boxes"})
-
-    def check(self, config: FitConfig) -> None:
-        """Refuse settings that cannot be used; see trainer.detector.Backend."""
-        from trainer.backends.centernet.settings import read_settings
-
-        read_settings(config)
-
-    def fit(
-        self,
-        dataset: Dataset,
-        config: FitConfig,
-        *,
-        run_dir: Path,
-        report: Callable[[Progress], None],
-    ) -> Path:
-        """Learn; a file named "stop" in run_dir ends the fit early with a usable checkpoint."""
-        from trainer.backends.centernet.fit import fit
-
-        return fit(dataset, config, run_dir=run_dir, report=report)
-
-    def export(self, checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
-        """Write the bundle that trainer.engines.centernet runs."""
-        from trainer.backends.centernet.export import export
-
-        return export(checkpoint, destination, card=card)
-
-
-BACKEND: Backend = CenterNetBackend()
+BACKEND: Backend = PackageBackend("centernet", frozenset({"boxes"}))

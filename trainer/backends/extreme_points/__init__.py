@@ -1,48 +1,6 @@
 """Clicks to masks: the DEXTR recipe (Maninis et al., CVPR 2018) with corrective clicks."""
 
-from __future__ import annotations
+from trainer.backends.package_backend import PackageBackend
+from trainer.detector import Backend
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from trainer.bundle import Bundle
-from trainer.dataset import Dataset
-from trainer.detector import Backend, FitConfig, Progress
-
-
-@dataclass(frozen=True)
-class ExtremePointsBackend:
-    """The Backend of this package; see trainer.detector.Backend and settings.Settings."""
-
-    name: str = "extreme_points"
-    tasks: frozenset[str] = frozenset({"interactor"})
-
-    def check(self, config: FitConfig) -> None:
-        """Refuse settings that cannot be used; see trainer.detector.Backend."""
-        from trainer.backends.extreme_points.settings import read_settings
-
-        read_settings(config)
-
-    def fit(
-        self,
-        dataset: Dataset,
-        config: FitConfig,
-        *,
-        run_dir: Path,
-        report: Callable[[Progress], None],
-    ) -> Path:
-        """Learn; a file named "stop" in run_dir ends the fit early with a usable checkpoint."""
-        from trainer.backends.extreme_points.fit import fit
-
-        return fit(dataset, config, run_dir=run_dir, report=report)
-
-    def export(self, checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
-        """Write the bundle that trainer.engines.extreme_points runs."""
-        from trainer.backends.extreme_points.export import export
-
-        return export(checkpoint, destination, card=card)
-
-
-BACKEND: Backend = ExtremePointsBackend()
+BACKEND: Backend = PackageBackend("extreme_points", frozenset({"interactor"}))

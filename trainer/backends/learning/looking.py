@@ -36,8 +36,8 @@ def judge(
     """Return what looks at val, or None where there is no val part.
 
     save: writes a checkpoint of some weights. export: Backend.export. more: further figures of
-    the answers. Each look leaves a picture
-    of predictions in run_dir/samples and is told as a step of stage "val".
+    the answers. Each look leaves a picture of predictions in run_dir/samples and is told as a step
+    of stage "val".
     """
     if not dataset.split("val"):
         return None

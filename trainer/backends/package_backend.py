@@ -1,0 +1,48 @@
+"""A backend made of one package: its modules settings, fit and export, imported on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from trainer.bundle import Bundle
+from trainer.dataset import Dataset
+from trainer.detector import FitConfig, Progress
+
+
+@dataclass(frozen=True)
+class PackageBackend:
+    """A Backend, see trainer.detector, of the package trainer.backends.<name>.
+
+    Its modules have settings.read_settings, fit.fit and export.export; of them only settings is
+    free of torch, so checking a config loads none.
+    """
+
+    name: str
+    tasks: frozenset[str]
+
+    def check(self, config: FitConfig) -> None:
+        """Refuse settings that cannot be used; see Backend."""
+        self._part("settings").read_settings(config)
+
+    def fit(
+        self,
+        dataset: Dataset,
+        config: FitConfig,
+        *,
+        run_dir: Path,
+        report: Callable[[Progress], None],
+    ) -> Path:
+        """Learn; a file named "stop" in run_dir ends the fit early with a usable checkpoint."""
+        fitted = self._part("fit").fit(dataset, config, run_dir=run_dir, report=report)
+        return cast("Path", fitted)
+
+    def export(self, checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
+        """Write the bundle that the engine of the package's models runs."""
+        return cast("Bundle", self._part("export").export(checkpoint, destination, card=card))
+
+    def _part(self, module: str) -> Any:
+        return import_module(f"trainer.backends.{self.name}.{module}")
