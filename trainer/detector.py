@@ -126,5 +126,9 @@ class Backend(Protocol):
         ...
 
     def export(self, checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
-        """Write the bundle (ONNX, so that serving needs no torch) into the folder destination."""
+        """Write the bundle (ONNX, so that serving needs no torch) into the folder destination.
+
+        checkpoint: what fit returned, or the folder of a bundle of this backend with its weights
+        inside. Raises BundleError for what is neither.
+        """
         ...

@@ -123,6 +123,25 @@ def test_bundle_is_whole_and_carries_the_callers_words(bundle, name, dataset):
     assert bundle.card.task in backend(name).tasks
 
 
+def test_the_folder_of_a_bundle_is_exported_as_its_checkpoint_is(bundle, name, tmp_path):
+    again = backend(name).export(bundle.path, tmp_path / "again", card={"name": "again"})
+
+    assert (again.card.engine, again.card.labels) == (bundle.card.engine, bundle.card.labels)
+    assert again.card.files.keys() == bundle.card.files.keys()
+    (weights,) = (file for file in again.card.files if file.startswith("weights."))
+    assert again.card.files[weights] == bundle.card.files[weights]
+
+
+def test_a_bundle_of_another_engine_or_no_bundle_is_not_exported(bundle, name, tmp_path):
+    other = next(other for other in sorted(BACKENDS) if other != name)
+    with pytest.raises(BundleError, match="expected"):
+        backend(other).export(bundle.path, tmp_path / "b", card={})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BundleError, match="expected"):
+        backend(name).export(tmp_path / "empty", tmp_path / "b", card={})
+    assert not (tmp_path / "b").exists()
+
+
 @detectors_only
 def test_answers_keep_the_law_of_detect(detector):
     """In order, inside the image, best first, distinct sizes in one batch, all classes named."""

@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, Any
 from trainer.backends.centernet.network import CenterNet
 from trainer.backends.centernet.settings import DEEP
 from trainer.backends.learning.carry import Rows, carry
-from trainer.backends.learning.weights import read_weights
+from trainer.backends.learning.weights import read_weights, weights_file
 from trainer.errors import ConfigError
 from trainer.labels import LabelMap
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+ENGINES = ("centernet",)
 _HEADS = {"heat.weight": Rows(), "heat.bias": Rows()}
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a checkpoint, or the weights inside a bundle folder."""
-    return read_weights(path, engines=("centernet",))
+    return read_weights(path, engines=ENGINES)
+
+
+def checkpoint_file(path: Path) -> Path:
+    """Return the file that read_checkpoint reads."""
+    return weights_file(path, engines=ENGINES)
 
 
 def build(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> CenterNet:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from trainer.backends.centernet.checkpoint import build, read_checkpoint
+from trainer.backends.centernet.checkpoint import build, checkpoint_file, read_checkpoint
 from trainer.backends.centernet.network import STRIDE, UNIT
 from trainer.backends.learning.weights import WEIGHTS
 from trainer.bundle import Bundle, write_bundle
@@ -49,6 +49,6 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
         )
         return write_bundle(
             destination,
-            files={MODEL: model, WEIGHTS: checkpoint},
+            files={MODEL: model, WEIGHTS: checkpoint_file(checkpoint)},
             **{**known, **card, "extra": {**reading, **card.get("extra", {})}},
         )

@@ -40,12 +40,7 @@ def read_weights(
     """
     import torch
 
-    if path.is_dir() and (path / CARD).exists():
-        bundle = read_bundle(path)
-        if bundle.card.engine not in engines:
-            wanted = f"a bundle of {' or '.join(engines)} to begin with"
-            raise BundleError(path, wanted, bundle.card.engine)
-        path = bundle.file(WEIGHTS)
+    path = weights_file(path, engines=engines)
     try:
         with np.load(path, allow_pickle=False) as file:
             meta = json.loads(bytes(file[_META]).decode())
@@ -55,6 +50,20 @@ def read_weights(
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise BundleError(path, f"weights of {engines[0]} (.npz)", str(error)) from error
     return weights, meta
+
+
+def weights_file(path: Path, *, engines: tuple[str, ...]) -> Path:
+    """Return the file of weights inside a bundle of one of these engines; any other path as it is.
+
+    Raises BundleError for a bundle of another engine, or one without weights to learn from.
+    """
+    if not (path.is_dir() and (path / CARD).exists()):
+        return path
+    bundle = read_bundle(path)
+    if bundle.card.engine not in engines:
+        wanted = f"a bundle of {' or '.join(engines)} to begin with"
+        raise BundleError(path, wanted, bundle.card.engine)
+    return bundle.file(WEIGHTS)
 
 
 def known_fields(meta: Mapping[str, Any], card: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.backends.learning.onnx_writing import write_onnx
-from trainer.backends.learning.weights import WEIGHTS, known_fields, read_weights
+from trainer.backends.learning.weights import (
+    WEIGHTS,
+    known_fields,
+    read_weights,
+    weights_file,
+)
 from trainer.backends.semantic.networks import build
 from trainer.bundle import Bundle, write_bundle
 
@@ -58,7 +63,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
     network = build(meta["architecture"], len(meta["labels"]))
     network.load_state_dict(weights)
     size = (int(meta["image_size"][0]), int(meta["image_size"][1]))
-    files = {WEIGHTS: checkpoint}
+    files = {WEIGHTS: weights_file(checkpoint, engines=ENGINES)}
     return export_network(network, size, destination, files=files, card=known_fields(meta, card))
 
 

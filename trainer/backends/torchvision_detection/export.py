@@ -15,7 +15,12 @@ import torch
 from torch import nn
 
 from trainer.backends.learning.onnx_writing import write_onnx
-from trainer.backends.learning.weights import WEIGHTS, known_fields, read_weights
+from trainer.backends.learning.weights import (
+    WEIGHTS,
+    known_fields,
+    read_weights,
+    weights_file,
+)
 from trainer.backends.torchvision_detection.networks import build
 from trainer.backends.torchvision_detection.serving import Candidates, Masks
 from trainer.bundle import Bundle, write_bundle
@@ -30,7 +35,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
     size = (int(meta["image_size"][0]), int(meta["image_size"][1]))
     network = build(meta["architecture"], meta["labels"], image_size=size)
     network.load_state_dict(weights)
-    files = {WEIGHTS: checkpoint}
+    files = {WEIGHTS: weights_file(checkpoint, engines=ENGINES)}
     return export_network(network, size, destination, files=files, card=known_fields(meta, card))
 
 

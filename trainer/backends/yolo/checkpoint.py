@@ -55,18 +55,14 @@ def save_network(path: Path, model: Any, meta: Mapping[str, Any]) -> None:
 
 def read_checkpoint(path: Path) -> tuple[Any, dict[str, Any]]:
     """Return the network with its weights, and meta; also of a bundle folder."""
-    if path.is_dir() and (path / CARD).exists():
-        bundle = read_bundle(path)
-        if bundle.card.engine != "yolo" or WEIGHTS not in bundle.card.files:
-            raise BundleError(path, f"a bundle of yolo with {WEIGHTS}", bundle.card.engine)
-        path = bundle.file(WEIGHTS)
+    path = checkpoint_file(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         meta = json.loads(content["meta"])
         weights = content["weights"]
     except FileNotFoundError:
         raise ConfigError([f"base weights {path}: there is no such file or folder"]) from None
-    except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
+    except (OSError, *_UNREADABLE) as error:
         raise BundleError(path, "a checkpoint of the yolo backend", str(error)) from error
     try:
         model = _build(meta)
@@ -77,6 +73,16 @@ def read_checkpoint(path: Path) -> tuple[Any, dict[str, Any]]:
         raise BundleError(path, "the description of a network", str(error)) from error
     model.names = dict(enumerate(meta["labels"]))
     return model.float().eval(), meta
+
+
+def checkpoint_file(path: Path) -> Path:
+    """Return the file that read_checkpoint reads: of a bundle folder, the weights inside."""
+    if not (path.is_dir() and (path / CARD).exists()):
+        return path
+    bundle = read_bundle(path)
+    if bundle.card.engine != "yolo" or WEIGHTS not in bundle.card.files:
+        raise BundleError(path, f"a bundle of yolo with {WEIGHTS}", bundle.card.engine)
+    return bundle.file(WEIGHTS)
 
 
 def base_weights(base: Path, run_dir: Path, *, task: str) -> tuple[Path, LabelMap]:

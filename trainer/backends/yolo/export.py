@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainer.backends.yolo.checkpoint import WEIGHTS, read_checkpoint
+from trainer.backends.yolo.checkpoint import WEIGHTS, checkpoint_file, read_checkpoint
 from trainer.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"
@@ -84,6 +84,6 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
             )
         return write_bundle(
             destination,
-            files={MODEL: model, WEIGHTS: checkpoint},
+            files={MODEL: model, WEIGHTS: checkpoint_file(checkpoint)},
             **{**known, **card, "extra": {**reading, **card.get("extra", {})}},
         )
