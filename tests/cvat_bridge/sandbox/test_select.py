@@ -12,6 +12,9 @@ import pytest
 from cvat_sdk.core.client import Client
 from PIL import Image
 
+from cvat_bridge.home import Home
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.records import Round
 from cvat_bridge.sandbox import Sandbox
 
 
@@ -75,3 +78,15 @@ def test_a_person_reads_the_phase_the_strategy_named_in_the_config_and_why(confi
     assert "phase: set by hand; strategy: k_center" in done.stderr
     assert done.stdout.split()[:5] == ["rank", "frame", "worth", "arm", "reason"]
     assert len(done.stdout.splitlines()) >= 6
+
+
+def test_after_three_rounds_it_says_what_the_next_labels_promise(config: Path) -> None:
+    project = json.loads(config.read_text())["cvat"]["project"]
+    with Ledger(Home(config.parent / "home").ledger) as ledger:
+        for number, (labelled, ap) in enumerate(((10, 0.2), (20, 0.3), (40, 0.35)), start=1):
+            figures = {"train": labelled, "challenger": {"ap": ap}}
+            ledger.save_round(Round(number, project, "done", figures=figures))
+
+    done = select(config)
+
+    assert "the next 5 labels: about +0." in " ".join(done.stderr.split())
