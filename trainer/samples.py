@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -25,22 +26,28 @@ def write_samples(
     path: Path,
     *,
     split: str,
+    answers: Sequence[Detections] | None = None,
     most: int = 6,
     min_score: float = 0.3,
 ) -> Path:
     """Write a PNG of up to `most` frames of a part: truth thin and white, predictions in colour.
 
-    The frames are spread over the part, the same ones each time. Returns the path. Raises
-    DatasetError for an image that cannot be read.
+    The frames are spread over the part, the same ones each time. answers: the detector's, one a
+    frame of the part, where they are known; else the frames are shown to it, all at once. Returns
+    the path. Raises DatasetError for an image that cannot be read.
     """
     images = dataset.split(split)
     rows = np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int)
+    shown = [images[row] for row in rows]
+    pictures = [dataset.read(image) for image in shown]
+    if answers is None:
+        found = detector.detect(pictures, min_score=min_score)
+    else:
+        found = [answers[row] for row in rows]
     tiles = []
-    for image in (images[row] for row in rows):
-        pixels = dataset.read(image)
-        (found,) = detector.detect([pixels], min_score=min_score)
+    for image, pixels, answer in zip(shown, pictures, found, strict=True):
         truth = np.array([o.box for o in image.objects if not o.crowd]).reshape(-1, 4)
-        tiles.append(_tile(pixels, truth, found, detector.labels))
+        tiles.append(_tile(pixels, truth, answer, detector.labels, min_score))
     sheet = np.full((-(-len(tiles) // _COLUMNS) * _SIDE, _COLUMNS * _SIDE, 3), 32, np.uint8)
     for place, tile in enumerate(tiles):
         y, x = place // _COLUMNS * _SIDE, place % _COLUMNS * _SIDE
@@ -50,13 +57,17 @@ def write_samples(
     return path
 
 
-def _tile(pixels: RGBImage, truth: np.ndarray, found: Detections, labels: LabelMap) -> RGBImage:
+def _tile(
+    pixels: RGBImage, truth: np.ndarray, found: Detections, labels: LabelMap, min_score: float
+) -> RGBImage:
     scale = (_SIDE - 4) / max(pixels.shape[:2])
     tile = np.ascontiguousarray(cv2.resize(pixels, None, fx=scale, fy=scale), np.uint8)
     for x1, y1, x2, y2 in (truth * scale).round().astype(int):
         cv2.rectangle(tile, (x1, y1), (x2, y2), _TRUE, 1)
     boxes = (found.boxes * scale).round().astype(int)
     for (x1, y1, x2, y2), kind, score in zip(boxes, found.class_ids, found.scores, strict=True):
+        if score < min_score:
+            continue
         colour = _COLOURS[int(kind) % len(_COLOURS)]
         cv2.rectangle(tile, (x1, y1), (x2, y2), colour, 2)
         text = f"{labels.names[int(kind)]} {score:.2f}"

@@ -19,16 +19,19 @@ from trainer.registry import Registry
 
 _PERIOD = 2.0  # seconds between two batches of figures
 _LIMIT = 1000  # figures of one batch, by MLflow's rules
+_STAGES = ("fit", "val")  # whose figures are sent
 _PARAM = 6000  # what MLflow keeps of one parameter
 _END = 60.0  # seconds that the end of a fit waits for the last figures
+_END_FAILED = 5.0  # and of one that failed, whose error people wait for
 _log = logging.getLogger(__name__)
 
 
 class Tracker:
     """One MLflow run. Figures are gathered and sent from a thread of its own.
 
-    registry: where; name: of the experiment; run: the folder whose name the run bears.
-    trouble: why nothing could be sent, or "".
+    registry: where; name: of the experiment; run: the folder whose name the run bears. MLflow,
+    which takes seconds to load, is woken by the first figure: a fit that fails before it has
+    learnt anything does not wait for it. trouble: why nothing could be sent, or "".
     """
 
     def __init__(
@@ -40,19 +43,31 @@ class Tracker:
         self._ids = run / "mlflow-run"  # so that a fit gone on with adds to its own figures
         self._registry, self._name, self._run, self._params = registry, name, run, dict(params)
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
-        self._thread.start()
+        self._woken = False
 
     def progress(self, step: Progress) -> None:
         """Take note of a step; returns at once."""
+        if step.stage not in _STAGES:
+            return
         self._told.put(step)
+        self._wake()
 
     def end(self, status: str) -> None:
         """Send what is left and close the run. status: FINISHED, FAILED or KILLED."""
+        if not self._woken and not self._ids.exists():
+            return  # MLflow knows nothing of this fit
         self._told.put(status)
         self._ending.set()
-        self._thread.join(_END)
+        self._wake()
+        patience = _END if status == "FINISHED" else _END_FAILED
+        self._thread.join(patience)
         if self._thread.is_alive():
-            self.trouble = f"MLflow took more than {_END:.0f} s for the last figures"
+            self.trouble = f"MLflow took more than {patience:.0f} s for the last figures"
+
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._thread.start()
 
     def _work(self) -> None:
         # The edge of a thread: tracking is a courtesy, a fit of hours must not end with it.
@@ -103,8 +118,6 @@ class Tracker:
             step = self._told.get()
             if isinstance(step, str):
                 status = step
-                continue
-            if step.stage not in ("fit", "val"):
                 continue
             prefix = "val_" if step.stage == "val" else ""
             rows += [metric(prefix + k, float(v), now, step.done) for k, v in step.figures.items()]

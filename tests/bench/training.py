@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 
 from tests.bench.figures import Figure, write
 from tests.bench.trainings.commands import Used, ours, ultralytics
@@ -108,7 +108,13 @@ def resuming(name: str, data: Path, scratch: Path, *, seeds: int) -> None:
 def _figure(
     name: str, unit: str, peer: str, mine: list[Used], theirs: list[Used], of: str, note: str
 ) -> Figure:
-    value, other = (mean(getattr(one, of) for one in used) for used in (mine, theirs))
+    # A machine that does other things too is slow now and then: the median bears one such run.
+    middle = mean if of == "ap" else median
+    value, other = (middle(getattr(one, of) for one in used) for used in (mine, theirs))
+    ratios = ", ".join(
+        f"{getattr(a, of) / getattr(b, of):.3f}" for a, b in zip(mine, theirs, strict=True)
+    )
+    note += f"; {'mean' if of == 'ap' else 'median'} of the seeds, whose ratios are {ratios}"
     if of == "ap":
         spread = stdev(one.ap for one in theirs) if len(theirs) > 1 else 0.0
         note += f"; deviation of the peer over seeds {spread:.4f}"

@@ -32,15 +32,19 @@ class Used:
 
 
 def ours(data: Path, config: FitConfig, out: Path) -> Used:
-    """Run `trainer fit`, live figures in MLflow and the event stream included."""
+    """Run `trainer fit`, live figures in MLflow and the event stream included.
+
+    The runs of all seeds lie beside each other, as people's do: MLflow's store is theirs together.
+    """
     out.mkdir(parents=True)
+    run = out.parent.parent / "runs" / out.parent.name
     command = [sys.executable, "-m", "trainer", "fit", "--json", "--split", "none"]
-    command += ["--backend", "yolo", "--data", str(data), "--out", str(out / "run")]
+    command += ["--backend", "yolo", "--data", str(data), "--out", str(run)]
     command += ["--epochs", str(config.epochs), "--batch-size", str(config.batch_size)]
     command += ["--image-size", "x".join(map(str, config.image_size)), "--seed", str(config.seed)]
     command += ["--learning-rate", str(config.learning_rate)]
     wall, processor, memory = _measured(command, out)
-    return Used(wall, processor, memory, _best(out / "run" / "fit" / "ultralytics"))
+    return Used(wall, processor, memory, _best(run / "fit" / "ultralytics"))
 
 
 def ultralytics(data: Path, config: FitConfig, out: Path) -> Used:

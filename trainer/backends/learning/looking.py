@@ -53,9 +53,8 @@ def judge(
             names = detector.labels.names
             answers = answer(detector, dataset, split="val")
             found = evaluate_answers(answers, dataset, split="val", names=names, task=task)
-            picture = write_samples(
-                detector, dataset, run_dir / "samples" / f"{number:04d}.png", split="val"
-            )
+            path = run_dir / "samples" / f"{number:04d}.png"
+            picture = write_samples(detector, dataset, path, split="val", answers=answers)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         figures: dict[str, Any] = {"ap": found.overall.ap or 0.0, "ap50": found.overall.ap50 or 0.0}
