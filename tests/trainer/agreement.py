@@ -58,8 +58,13 @@ class Agreement:
         """Return the share of objects that both said, of all."""
         return 2 * self.paired / max(1, 2 * self.paired + self.single)
 
-    def add(self, ours: Seen, theirs: Seen, *, pixels: float, score: float) -> None:
-        """Pair the objects of one image: of a class, no further apart than this."""
+    def add(
+        self, ours: Seen, theirs: Seen, *, pixels: float, score: float, iou: float = 0.0
+    ) -> None:
+        """Pair the objects of one image: of a class, no further apart than this.
+
+        iou: that the masks of a pair have at least, where both have masks.
+        """
         left = set(range(len(theirs.scores)))
         for n in np.argsort(-ours.scores, kind="stable"):
             near = [
@@ -68,6 +73,7 @@ class Agreement:
                 if theirs.names[m] == ours.names[n]
                 and abs(theirs.scores[m] - ours.scores[n]) <= score
                 and np.abs(theirs.boxes[m] - ours.boxes[n]).max() <= pixels
+                and (iou <= 0 or _masks_overlap(ours, n, theirs, m) >= iou)
             ]
             if not near:
                 self.single += 1
@@ -78,8 +84,14 @@ class Agreement:
             self.box = max(self.box, float(np.abs(theirs.boxes[best] - ours.boxes[n]).max()))
             self.score = max(self.score, float(abs(theirs.scores[best] - ours.scores[n])))
             if ours.bitmaps is not None and theirs.bitmaps is not None:
-                self.iou.append(overlap(ours.bitmaps[n], theirs.bitmaps[best]))
+                self.iou.append(_masks_overlap(ours, n, theirs, best))
         self.single += len(left)
+
+
+def _masks_overlap(one: Seen, n: int, other: Seen, m: int) -> float:
+    if one.bitmaps is None or other.bitmaps is None:
+        return 1.0
+    return overlap(one.bitmaps[n], other.bitmaps[m])
 
 
 def overlap(one: Bitmap, other: Bitmap) -> float:

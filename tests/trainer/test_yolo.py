@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.trainer.random_networks import ultralytics_network
 from tests.trainer.shapes import shapes_dataset
 from trainer.annotations import AnnotatedImage, AnnotatedObject
 from trainer.backends import backend
 from trainer.backends.yolo.checkpoint import save_checkpoint
 from trainer.backends.yolo.layout import lay_out
-from trainer.backends.yolo.offline import isolate
 from trainer.bundle import Bundle, write_bundle
 from trainer.dataset import load_dataset
 from trainer.detections import Detections
@@ -36,30 +36,6 @@ YOLO = backend("yolo")
 
 def quiet(_step: Progress) -> None:
     return None
-
-
-def random_network(name: str, *, one_to_one: bool):
-    """A network with random weights whose answers are many, sure and different everywhere."""
-    isolate()
-    from ultralytics.nn.tasks import DetectionModel, SegmentationModel
-
-    torch.manual_seed(0)
-    kind = SegmentationModel if name.endswith("-seg") else DetectionModel
-    model = kind(f"{name}.yaml", nc=len(LABELS), verbose=False).train()
-    model.names = dict(enumerate(LABELS))
-    with torch.no_grad():
-        for _ in range(12):
-            model(torch.rand(4, 3, *SIZE))  # settles the norms
-        gains = {"cv2": 3, "cv3": 100, "cv4": 5}
-        for part, gain in gains.items():
-            for heads in (part, f"one2one_{part}"):
-                for layer in getattr(model.model[-1], heads, None) or ():
-                    layer[-1].weight.mul_(gain)
-                    if part == "cv3":
-                        layer[-1].bias.normal_(-1, 0.3)
-    if one_to_one:
-        model.model[-1].end2end = True
-    return model.half().eval()
 
 
 def images() -> list[np.ndarray]:
@@ -84,7 +60,7 @@ def export_random(folder: Path, name: str, *, one_to_one: bool) -> tuple[Path, B
     """Save a random network as ultralytics does; return that file and our bundle of it."""
     task = "masks" if name.endswith("-seg") else "boxes"
     weights = folder / "weights.pt"
-    model = random_network(name, one_to_one=one_to_one)
+    model = ultralytics_network(name, LABELS, SIZE, one_to_one=one_to_one)
     said = "segment" if task == "masks" else "detect"
     torch.save({"model": model, "train_args": {"task": said}}, weights)
     meta = {

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trainer.bundle import Bundle
 from trainer.detections import Detections, Mask
-from trainer.engines.letterbox import letterbox
+from trainer.engines.letterbox import inner_size, letterbox
 from trainer.engines.runtime import open_session
 from trainer.engines.suppress import thin
 from trainer.errors import BundleError
@@ -55,9 +55,12 @@ class TorchvisionDetector:
         return [self._one(image, min_score) for image in images]
 
     def _one(self, image: RGBImage, min_score: float) -> Detections:
-        pixels, scale = self._fitted(image)
+        pixels, inner, scale = self._fitted(image)
         batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
-        boxes, probabilities, embedding, *maps = self.session.run(None, {"images": batch})
+        given = {"images": batch}
+        if len(self.session.get_inputs()) > 1:  # bundles of before take the padding for image
+            given["limits"] = np.array(inner, np.float32)
+        boxes, probabilities, embedding, *maps = self.session.run(None, given)
         rows, class_ids = self._candidates(probabilities, min_score)
         corners = boxes[rows, class_ids if boxes.shape[1] > 1 else 0]
         if not self.levels:  # dense networks let them take a place, and they are dropped below
@@ -91,12 +94,16 @@ class TorchvisionDetector:
             head="sigmoid" if self.levels else "softmax",
         )
 
-    def _fitted(self, image: RGBImage) -> tuple[RGBImage | _Float, _Float]:
-        """Return the image in the input, (H, W, 3), and input pixels an image pixel, (x y x y)."""
+    def _fitted(self, image: RGBImage) -> tuple[RGBImage | _Float, tuple[int, int], _Float]:
+        """Return the image in the input, (H, W, 3), how much of it is image, and the scale.
+
+        The scale: input pixels an image pixel, (x y x y).
+        """
+        height, width = image.shape[:2]
         if not self.linear:
             pixels, scale = letterbox(image, self.input_size)
-            return pixels, np.full(4, scale, np.float32)
-        height, width = image.shape[:2]
+            inside = inner_size((height, width), self.input_size)
+            return pixels, inside, np.full(4, scale, np.float32)
         # In 32 bits, as torchvision, so that the sides come out alike.
         sides = np.array([self.input_size, (height, width)], np.float32)
         factor = float((sides[0] / sides[1]).min())
@@ -104,7 +111,8 @@ class TorchvisionDetector:
         canvas = np.full((*self.input_size, 3), _MEAN, np.float32)
         small = cv2.resize(image.astype(np.float32), inner, interpolation=cv2.INTER_LINEAR)
         canvas[: inner[1], : inner[0]] = small
-        return canvas, np.array([inner[0] / width, inner[1] / height] * 2, np.float32)
+        factors = np.array([inner[0] / width, inner[1] / height] * 2, np.float32)
+        return canvas, (inner[1], inner[0]), factors
 
     def _candidates(
         self, probabilities: _Float, min_score: float

@@ -38,10 +38,13 @@ class Server:
         assert answer.ok, answer.text[:500]
         return answer.json() if answer.content else None
 
-    def task(self, name: str, frames: Sequence[Path]) -> int:
-        """Make a task of files and wait until it has its data."""
-        labels = [{"name": label, "type": "rectangle", "attributes": []} for label in LABELS]
-        number = self.call("POST", "/api/tasks", json={"name": name, "labels": labels})["id"]
+    def task(
+        self, name: str, frames: Sequence[Path], labels: Sequence[dict[str, Any]] | None = None
+    ) -> int:
+        """Make a task of files and wait until it has its data. labels: of the scenes unless given."""
+        usual = [{"name": label, "type": "rectangle", "attributes": []} for label in LABELS]
+        asked = {"name": name, "labels": usual if labels is None else labels}
+        number = self.call("POST", "/api/tasks", json=asked)["id"]
         parts = {
             f"client_files[{n}]": (path.name, path.read_bytes()) for n, path in enumerate(frames)
         }
@@ -52,6 +55,17 @@ class Server:
             assert state["status"] != "failed", state
             time.sleep(0.1)
         return int(number)
+
+    def frame(self, task_id: int, number: int) -> bytes:
+        """Give a frame's original as the server serves it."""
+        answer = requests.get(
+            f"{self.url}/api/tasks/{task_id}/data",
+            params={"type": "frame", "quality": "original", "number": number},
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=120,
+        )
+        assert answer.ok, answer.text[:500]
+        return answer.content
 
     def shapes(self, task_id: int) -> list[dict[str, Any]]:
         """Read every shape of a task."""

@@ -97,9 +97,14 @@ def ours(folder: Path, server: Server, bundle: Bundle, task: int, threshold: flo
     return Ours(answer["seconds"], answer["processor_seconds"], answer["objects"])
 
 
-def by_menu(server: Server, task: int, threshold: float) -> float:
-    """Let CVAT's own batch request annotate the task through the function host."""
-    body = {"function": FUNCTION, "task": task, "threshold": threshold}
+def by_menu(
+    server: Server, task: int, threshold: float, *, called: str = FUNCTION, **more: Any
+) -> float:
+    """Let CVAT's own batch request annotate the task through the function host.
+
+    called: the function's id. more: what else the request says.
+    """
+    body = {"function": called, "task": task, "threshold": threshold, **more}
     begun = time.perf_counter()
     number = server.call("POST", "/api/lambda/requests", json=body)["id"]
     while (state := server.call("GET", f"/api/lambda/requests/{number}"))["status"] != "finished":

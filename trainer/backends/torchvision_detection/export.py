@@ -53,9 +53,9 @@ def export_network(
     """
     graph = Candidates(network.eval(), image_size).eval()
     height, width = image_size
-    image = torch.zeros(1, 3, height, width)
+    given = torch.zeros(1, 3, height, width), torch.tensor([float(height), float(width)])
     with torch.no_grad():
-        answers = graph(image)
+        answers = graph(*given)
     names = [
         "boxes",
         "probabilities",
@@ -67,9 +67,9 @@ def export_network(
         model, masks = Path(folder) / MODEL, Path(folder) / MASKS
         write_onnx(
             graph,
-            (image,),
+            given,
             model,
-            inputs=["images"],
+            inputs=["images", "limits"],
             outputs=names,
             free={"boxes": "candidates", "probabilities": "candidates"},
         )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import concat_box_prediction_layers
 
 _MULTIPLE = 32  # of which torchvision makes the sides by padding
 
@@ -16,9 +17,10 @@ _MULTIPLE = 32  # of which torchvision makes the sides by padding
 class Candidates(nn.Module):
     """An image (1, 3, H, W) of 0..255 RGB to everything that may be an object.
 
-    boxes: (N, C, 4) or (N, 1, 4), x1 y1 x2 y2 in pixels, inside the image. probabilities: (N, C)
-    of each class, background left out. embedding: (1, D) of length 1. Then, where there are masks,
-    the maps that Masks reads.
+    limits: (2,) height and width of what of it is the image; the rest, right and below, is
+    padding, into which torchvision lets no box reach. boxes: (N, C, 4) or (N, 1, 4), x1 y1 x2 y2
+    in pixels, within the limits. probabilities: (N, C) of each class, background left out.
+    embedding: (1, D) of length 1. Then, where there are masks, the maps that Masks reads.
     """
 
     mean: Tensor
@@ -34,7 +36,7 @@ class Candidates(nn.Module):
             values = getattr(network.transform, f"image_{name}")
             self.register_buffer(name, torch.tensor(values)[None, :, None, None])
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor, limits: Tensor) -> tuple[Tensor, ...]:
         """Return boxes, probabilities, embedding and maps."""
         net = self.network
         height, width = self.size
@@ -43,7 +45,7 @@ class Candidates(nn.Module):
         )
         features = net.backbone(x)
         frames = ImageList(x, [self.size])
-        found = self._staged(features, frames) if self.staged else self._dense(features, frames)
+        found = (self._staged if self.staged else self._dense)(features, frames, limits)
         top = list(features.values())[-1].mean(dim=(2, 3))
         kept = [features[name] for name in names_of(net)] if self.masked else []
         return (*found, functional.normalize(top, dim=1), *kept)
@@ -65,15 +67,33 @@ class Candidates(nn.Module):
             "levels": self.levels or [candidates],
         }
 
-    def _staged(self, features: Any, frames: ImageList) -> tuple[Tensor, Tensor]:
+    def _staged(
+        self, features: dict[str, Tensor], frames: ImageList, limits: Tensor
+    ) -> tuple[Tensor, Tensor]:
         heads = self.network.roi_heads
-        proposals, _ = self.network.rpn(frames, features)
+        proposals = self._proposals(features, frames, limits)
         pooled = heads.box_head(heads.box_roi_pool(features, proposals, frames.image_sizes))
         logits, shifts = heads.box_predictor(pooled)
         boxes = heads.box_coder.decode(shifts, proposals)
-        return self._clipped(boxes[:, 1:]), torch.softmax(logits, -1)[:, 1:]
+        return _clipped(boxes[:, 1:], limits), torch.softmax(logits, -1)[:, 1:]
 
-    def _dense(self, features: Any, frames: ImageList) -> tuple[Tensor, Tensor]:
+    def _proposals(
+        self, features: dict[str, Tensor], frames: ImageList, limits: Tensor
+    ) -> list[Tensor]:
+        """Return what rpn proposes, but within the limits, which rpn itself takes for constant."""
+        rpn, maps = self.network.rpn, list(features.values())
+        objectness, shifts = rpn.head(maps)
+        anchors = rpn.anchor_generator(frames, maps)
+        shapes = [level[0].shape for level in objectness]
+        scores, shifts = concat_box_prediction_layers(objectness, shifts)
+        boxes = _clipped(rpn.box_coder.decode(shifts, anchors), limits).view(1, -1, 4)
+        counts = [shape[0] * shape[1] * shape[2] for shape in shapes]
+        proposals: list[Tensor] = rpn.filter_proposals(boxes, scores, frames.image_sizes, counts)[0]
+        return proposals
+
+    def _dense(
+        self, features: dict[str, Tensor], frames: ImageList, limits: Tensor
+    ) -> tuple[Tensor, Tensor]:
         net = self.network
         maps = list(features.values())
         answers = net.head(maps)
@@ -87,12 +107,7 @@ class Candidates(nn.Module):
         if not torch.onnx.is_in_onnx_export():
             each = scores.shape[0] // sum(m.shape[2] * m.shape[3] for m in maps)
             self.levels = [int(m.shape[2] * m.shape[3]) * each for m in maps]
-        return self._clipped(boxes[:, None]), scores
-
-    def _clipped(self, boxes: Tensor) -> Tensor:
-        height, width = self.size
-        x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
-        return torch.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], dim=-1)
+        return _clipped(boxes[:, None], limits), scores
 
 
 class Masks(nn.Module):
@@ -113,3 +128,10 @@ class Masks(nn.Module):
 def names_of(network: Any) -> list[str]:
     """Return the names of the maps that masks are drawn from."""
     return list(network.roi_heads.mask_roi_pool.featmap_names)
+
+
+def _clipped(boxes: Tensor, limits: Tensor) -> Tensor:
+    """Return boxes (..., 4) cut at 0 and at (height, width) = limits."""
+    x = torch.minimum(boxes[..., 0::2].clamp(min=0), limits[1])
+    y = torch.minimum(boxes[..., 1::2].clamp(min=0), limits[0])
+    return torch.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], dim=-1)
