@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from cvat_bridge.config import TrainerSection, load_config, load_secrets
+from cvat_bridge.config import Config, TrainerSection, load_config, load_secrets
 from cvat_bridge.console import bars, silence
 from cvat_bridge.errors import ConfigError
+from trainer.detector import Progress
 from trainer.errors import ConfigError as FitConfigError
+from trainer.events import step_of
+from trainer.versions import Version
 
 LEARN = "What to learn from (all finished jobs of the project, if none is named)"
 TEST = "What to test on (a share, if none is named)"
@@ -56,15 +61,20 @@ def train(
 ) -> None:
     """Learn from chosen parts of CVAT; what serves stays as it is until you promote.
 
-    Settings that are not given are those of the configuration's trainer section. While it learns:
-    `trainer watch RUN`, `trainer stop RUN` with the folder that is told.
+    Settings that are not given are those of the configuration's trainer section.
+
+    While it learns: `trainer watch RUN`, `trainer stop RUN` with the folder that is told.
     """
     from cvat_bridge.assembly import connected, round_settings
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
     from cvat_bridge.round.fitting import run_fit
-    from cvat_bridge.training import check_training, run_folder, snapshot
+    from cvat_bridge.training import check_training, register, run_folder, snapshot
     from cvat_bridge.training_choice import Choice, Part
+    from trainer.console import bars as fit_bars
+    from trainer.console import evaluation_table
+    from trainer.registry import Registry
+    from trainer.scores import Evaluation
 
     loaded = load_config(config)
     settings = trainer_settings(loaded.trainer, fit or [], set_ or [])
@@ -77,49 +87,85 @@ def train(
     )
     home = Home(loaded.home)
     run = run_folder(home, called)
+    project_id = loaded.project_id if project is None else project
     err.print(f"run {run}", markup=False)
-    with silence() if as_json else bars(err) as report:
-        with connected(loaded, load_secrets()) as gateway, Ledger(home.ledger) as ledger:
-            pulled = snapshot(
-                gateway,
-                ledger,
-                loaded.project_id if project is None else project,
-                choice,
-                home=home,
-                settings=round_settings(loaded),
-                now=datetime.now(timezone.utc).isoformat(),
-                report=report,
-            )
-        for row in pulled.skipped:
-            err.print(f"left out: {row.what}: {row.reason}", markup=False)
+    with (
+        silence() if as_json else bars(err) as report,
+        connected(loaded, load_secrets()) as gateway,
+        Ledger(home.ledger) as ledger,
+    ):
+        pulled = snapshot(
+            gateway,
+            ledger,
+            project_id,
+            choice,
+            home=home,
+            settings=round_settings(loaded),
+            now=datetime.now(timezone.utc).isoformat(),
+            report=report,
+        )
+        labels = {label.name: label.id for label in gateway.labels(project_id=project_id)}
+    for row in pulled.skipped:
+        err.print(f"left out: {row.what}: {row.reason}", markup=False)
+    with nullcontext() if as_json else fit_bars() as learning:
         fitted = run_fit(
             pulled.dataset.path,
             settings,
             run_dir=run,
             name=called,
             base=settings.base,
-            report=report,
+            told=None if learning is None else partial(_show, learning),
             split="auto",
             mlflow=loaded.mlflow_url or home.mlflow_url,
         )
+    version = register(
+        Registry(loaded.mlflow_url, home.root),
+        project_id,
+        fitted.bundle,
+        run=called,
+        dataset=pulled.dataset.fingerprint,
+        labels=labels,
+    )
     answer = {
         "run": str(run),
         "dataset": str(pulled.dataset.path),
         "train": pulled.train,
         "test": pulled.holdout,
         "bundle": str(fitted.bundle),
+        "key": version.key,
+        "version": version.number,
         "evaluation": fitted.evaluation,
         "seconds": fitted.seconds,
     }
     if as_json:
         out.print_json(json.dumps(answer))
         return
-    found = fitted.evaluation or {}
+    if fitted.evaluation is not None:
+        judged = Evaluation.from_json(json.loads((run / "evaluation.json").read_text()))
+        out.print(evaluation_table(judged, f"on {pulled.holdout} frames it did not learn from"))
     out.print(
-        f"learnt from {pulled.train} images in {fitted.seconds:.0f} s; AP {found.get('ap')} on "
-        f"{pulled.holdout}; bundle {fitted.bundle}",
+        f"learnt from {pulled.train} frames in {fitted.seconds:.0f} s; bundle {fitted.bundle}",
         markup=False,
     )
+    out.print(
+        f"{version.key} version {version.number}; it serves after {_next(version, loaded)}",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _show(learning: Callable[[Progress], None], event: Mapping[str, Any]) -> None:
+    if event.get("event") in ("progress", "note"):
+        learning(step_of(event))
+
+
+def _next(version: Version, config: Config) -> str:
+    """Say what makes a version serve."""
+    from cvat_bridge.round.serving import project_key
+
+    if version.key != project_key(config.project_id):
+        return f"`trainer promote {version.key} {version.number} --home {config.home}` and a round"
+    return f"`cvat-bridge promote {version.number}`"
 
 
 def trainer_settings(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +18,17 @@ from cvat_bridge.ledger import Ledger
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.pull import Pulled, pull
 from cvat_bridge.round.fitting import fit_settings_of
+from cvat_bridge.round.micro_model import key_of
+from cvat_bridge.round.publishing import LABEL_IDS
+from cvat_bridge.round.serving import project_key
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.training_choice import Choice, chosen
+from cvat_bridge.training_choice import MOST_HELD_OUT, Choice, chosen
 from trainer.backends import backend
+from trainer.bundle import read_bundle
 from trainer.errors import ConfigError as FitConfigError
+from trainer.provenance import with_provenance
+from trainer.registry import Registry
+from trainer.versions import Version
 
 _NAME = re.compile(r"[\w][\w.-]{0,99}")
 
@@ -54,8 +63,9 @@ def snapshot(
     ledger: the loop's, only read: what it holds out is not trained on here either. Raises
     ConfigError for parts that are not there, and what pulling raises.
     """
-    share = settings.holdout_share if choice.holdout_share is None else choice.holdout_share
-    settings = replace(settings, holdout_share=share)
+    share = choice.holdout_share
+    if share is not None and 0 <= share <= MOST_HELD_OUT:  # else `chosen` tells, with all else
+        settings = replace(settings, holdout_share=share)
     with TemporaryDirectory() as scratch, Ledger(Path(scratch) / "ledger.db") as own:
         own.add_frames(ledger.frames().values())
         own.add_memberships(row for row in ledger.memberships().values() if row.role == "holdout")
@@ -63,6 +73,34 @@ def snapshot(
         return pull(
             gateway, own, facts, home=home, settings=settings, now=lambda: now, report=report
         )
+
+
+def register(
+    registry: Registry,
+    project_id: int,
+    bundle: Path,
+    *,
+    run: str,
+    dataset: str,
+    labels: Mapping[str, int],
+) -> Version:
+    """Give what was learnt a number among the project's models, so that it can be promoted.
+
+    dataset: the snapshot's fingerprint. labels: the project's label ids by name. An interactor is
+    registered beside the others: it answers clicks and cannot serve in a detector's place.
+    """
+    made = with_provenance(
+        read_bundle(bundle), {"project": project_id, "run": run, "strategy": "chosen by hand"}
+    )
+    key = project_key(project_id)
+    figures = {k: v for k, v in made.card.metrics.items() if isinstance(v, (int, float))}
+    return registry.register(
+        key_of(key) if made.card.task == "interactor" else key,
+        made,
+        metrics=figures,
+        params={"run": run},
+        tags={"dataset": dataset, LABEL_IDS: json.dumps(dict(labels))},
+    )
 
 
 def run_folder(home: Home, name: str) -> Path:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.facts import Facts, LabelledJob
 
+MOST_HELD_OUT = 0.9  # share of the frames
+
 
 @dataclass(frozen=True)
 class Part:
@@ -52,8 +54,8 @@ def chosen(facts: Facts, choice: Choice) -> Facts:
     faults = [*_absent("train", choice.train, facts), *_absent("test", choice.test, facts)]
     if choice.test and choice.holdout_share is not None:
         faults.append("a test part and --holdout-share contradict each other; choose one of them")
-    if choice.holdout_share is not None and not 0 <= choice.holdout_share <= 0.9:
-        faults.append(f"--holdout-share must lie in 0..0.9: {choice.holdout_share}")
+    if choice.holdout_share is not None and not 0 <= choice.holdout_share <= MOST_HELD_OUT:
+        faults.append(f"--holdout-share must lie in 0..{MOST_HELD_OUT}: {choice.holdout_share}")
     both = sorted(set(choice.train.jobs) & set(choice.test.jobs))
     both += sorted(set(choice.train.tasks) & set(choice.test.tasks))
     if both:

@@ -18,6 +18,7 @@ from trainer.engines import load
 from trainer.errors import ComparisonError
 from trainer.evaluate import answer, evaluate_answers
 from trainer.matching import WHOLE, Area
+from trainer.mean_iou import of_pixels
 from trainer.scores import Evaluation, FrameMatches
 
 # COCO's, in square pixels of the image.
@@ -53,6 +54,7 @@ class Side:
             "version": self.version,
             "ap": overall.ap,
             "ap50": overall.ap50,
+            **({} if self.evaluation.miou is None else {"miou": self.evaluation.miou}),
             "class_ap": dict(overall.class_ap),
             "class_ap50": dict(overall.class_ap50),
             "size_ap": {name: found.ap for name, found in self.sizes.items()},
@@ -108,15 +110,17 @@ def look(
     answers = tuple(answer(load(bundle), dataset, split=split, report=report))
     names = tuple(bundle.card.labels)
 
-    def count(area: Area) -> Evaluation:
-        return evaluate_answers(answers, dataset, split=split, names=names, task=task, area=area)
+    def count(area: Area, *, pixels: bool = False) -> Evaluation:
+        return evaluate_answers(
+            answers, dataset, split=split, names=names, task=task, area=area, pixels=pixels
+        )
 
     return Side(
         path=bundle.path,
         version=bundle.version,
         answers=answers,
         names=names,
-        evaluation=count(WHOLE),
+        evaluation=count(WHOLE, pixels=task == "masks" and of_pixels(bundle.card)),
         sizes={name: count(area) for name, area in SIZES.items()},
         shown=np.array([bundle.card.min_score_of(name) for name in dataset.labels]),
         unknown=unknown,

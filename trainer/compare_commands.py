@@ -131,6 +131,8 @@ def _comparison(first: Side, second: Side) -> Table:
     row("all", sum(ours.objects.values()), ours.ap, theirs.ap)
     for name, count in ours.objects.items():
         row(name, count, ours.overall.class_ap[name], theirs.overall.class_ap[name])
+    if ours.miou is not None or theirs.miou is not None:
+        row("mIoU of pixels", sum(ours.objects.values()), ours.miou, theirs.miou)
     table.add_section()
     for name, of_size in first.sizes.items():
         row(name, sum(of_size.objects.values()), of_size.ap, second.sizes[name].ap)

@@ -85,8 +85,9 @@ def bars() -> Iterator[Report]:
 
 
 def evaluation_table(evaluation: Evaluation, title: str) -> Table:
-    """Return AP and AP50, overall and a class."""
-    table = Table("", "objects", "AP", "AP50", title=title)
+    """Return AP and AP50, overall and a class, and the mean IoU of a model of pixels."""
+    caption = None if evaluation.miou is None else f"mIoU of pixels {evaluation.miou:.3f}"
+    table = Table("", "objects", "AP", "AP50", title=title, caption=caption)
     overall = evaluation.overall
     table.add_row(
         "all", str(sum(evaluation.objects.values())), _figure(overall.ap), _figure(overall.ap50)

@@ -16,6 +16,7 @@ from trainer.detections import Detections
 from trainer.detector import Detector, Progress
 from trainer.errors import DatasetError
 from trainer.matching import WHOLE, Area, match_frame
+from trainer.mean_iou import mean_iou
 from trainer.scores import Evaluation
 
 CANDIDATE_SCORE = 0.01  # low, so that the tail of the precision-recall curve is seen
@@ -29,15 +30,16 @@ def evaluate(
     task: str = "boxes",
     batch: int = 8,
     min_score: float = CANDIDATE_SCORE,
+    pixels: bool = False,
     report: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
     """Run the detector over a part of the dataset and count.
 
     split: of annotations.SPLITS. task: "boxes" or "masks", by what the IoU is measured.
-    batch: frames at a time. Classes are matched by name; a class of the dataset that the
-    detector lacks is missed, one that only the detector has counts as false wherever it answers
-    within a name of the dataset only (others are not judged). Raises DatasetError when the part
-    has no frame, or when a mask is asked for and an object has none.
+    batch: frames at a time. pixels: count the mean IoU of pixels too, of a detector that gives
+    masks. Classes are matched by name; a class of the dataset that the detector lacks is missed,
+    and answers of a class that only the detector has are not judged. Raises DatasetError when the
+    part has no frame, or when a mask is asked for and an object has none.
     """
     began = time.monotonic()
     answers = answer(
@@ -50,6 +52,7 @@ def evaluate(
         task=task,
         names=tuple(detector.labels),
         seconds=time.monotonic() - began,
+        pixels=pixels,
     )
 
 
@@ -90,12 +93,14 @@ def evaluate_answers(
     task: str = "boxes",
     seconds: float = 0.0,
     area: Area = WHOLE,
+    pixels: bool = False,
 ) -> Evaluation:
     """Count answers that were given before, one for each frame of the part, in its order.
 
     names: the classes that the answers' class_ids point into. area: only objects of so many
     square pixels count; as COCO has it, others are neither found nor missed, and answers outside
-    it that match nothing are not false. Raises DatasetError as evaluate does.
+    it that match nothing are not false. pixels: count the mean IoU of pixels too, of answers with
+    masks. Raises DatasetError as evaluate does.
     """
     images = dataset.split(split)
     if len(answers) != len(images):
@@ -118,4 +123,5 @@ def evaluate_answers(
         labels=tuple(dataset.labels),
         frames=frames,
         seconds=seconds,
+        miou=mean_iou(answers, dataset, split, names).get("miou") if pixels else None,
     )

@@ -134,6 +134,14 @@ def step_json(step: Progress) -> dict[str, Any]:
     return values | ({} if step.picture is None else {"picture": str(step.picture)})
 
 
+def step_of(event: Mapping[str, Any]) -> Progress:
+    """Return the step that a "progress" or "note" event tells of, without its picture."""
+    if event["event"] == "note":
+        return Progress("note", 0, 0, note=event["text"])
+    figures = {name: value for name, value in event["figures"].items() if value is not None}
+    return Progress(event["stage"], event["done"], event["total"], event["seconds_left"], figures)
+
+
 def error_json(error: BaseException) -> dict[str, Any]:
     """Return what went wrong as JSON values."""
     values: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}

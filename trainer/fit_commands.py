@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 
 from trainer.console import Lines, bars, evaluation_table
-from trainer.detector import FitConfig, Progress
+from trainer.detector import FitConfig
 from trainer.errors import ConfigError, TrainingError
-from trainer.events import follow
+from trainer.events import follow, step_of
 from trainer.fit_checks import data_faults, place_faults
 from trainer.fit_settings import fit_config, read_pairs, read_yaml
 
@@ -118,7 +118,7 @@ def fit(
     ] = False,
     mlflow: Mlflow = None,
     device: Annotated[
-        str | None, _asked("cpu, cuda:0, or several: cuda:0,1 (yolo).", MACHINE)
+        str | None, _asked("cpu (if unset), cuda:0 or 0, or several: cuda:0,1 (yolo).", MACHINE)
     ] = None,
     precision: Annotated[str | None, _asked("fp32, bf16 or fp16; fp32.", MACHINE)] = None,
     workers: Annotated[int | None, _asked("Processes that read images; 0.", MACHINE)] = None,
@@ -127,8 +127,9 @@ def fit(
 ) -> None:
     """Learn from a dataset: checkpoint, bundle and evaluation in the folder of the run.
 
-    Only --data and --out must be given. All that is wrong is told at once, before anything is
-    read. While it learns: `trainer watch OUT`, `trainer stop OUT`.
+    Only --data and --out must be given. All that is wrong is told at once, first of all.
+
+    While it learns: `trainer watch OUT`, `trainer stop OUT`.
     """
     given = {
         "backend": backend,
@@ -214,10 +215,8 @@ def watch(
             last = event
             if report is None:
                 typer.echo(json.dumps(event))
-            elif event["event"] == "progress":
-                report(_step(event))
-            elif event["event"] == "note":
-                report(Progress("note", 0, 0, note=event["text"]))
+            elif event["event"] in ("progress", "note"):
+                report(step_of(event))
     if not json_:
         _tell_end(last, out)
     if last.get("event") != "done":
@@ -232,11 +231,6 @@ def _tell_end(last: Mapping[str, Any], out: Path) -> None:
         typer.echo(f"failed: {last['kind']}: {last['message']}", err=True)
     else:
         typer.echo(f"{out}: nobody is learning there; `trainer resume {out}` goes on", err=True)
-
-
-def _step(event: Mapping[str, Any]) -> Progress:
-    figures = {name: value for name, value in event["figures"].items() if value is not None}
-    return Progress(event["stage"], event["done"], event["total"], event["seconds_left"], figures)
 
 
 def _learn(

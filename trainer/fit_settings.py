@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -35,7 +36,7 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
         "seed": int,
         "time_limit": float,
         "base": Path,
-        "device": str,
+        "device": _device,
         "workers": int,
         "schedule": str,
         "gamma": float,
@@ -91,6 +92,12 @@ def _size(text: Any) -> tuple[int, int]:
     if len(parts) != 2:
         raise ValueError("expected HEIGHTxWIDTH, such as 384x512")
     return int(parts[0]), int(parts[1])
+
+
+def _device(value: Any) -> str:
+    """Return a device; numbers alone are GPUs, as ultralytics has it: 0 or 0,1."""
+    text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return f"cuda:{text}" if re.fullmatch(r"\d+(,\d+)*", text) else text
 
 
 def _epochs(text: Any) -> tuple[int, ...]:

@@ -8,10 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.annotations import AnnotatedImage
+from trainer.bundle import Card
 from trainer.dataset import Dataset
 from trainer.detections import Detections
 
 NOBODY_KNOWS = -1  # where a crowd is
+
+
+def of_pixels(card: Card) -> bool:
+    """Whether a model names the class of every pixel, so that mean IoU is its measure."""
+    return card.engine == "semantic"
 
 
 def class_map(image: AnnotatedImage) -> NDArray[np.int16]:

@@ -22,6 +22,7 @@ from trainer.events import Events
 from trainer.fit_checks import data_faults, place_faults, well_formed
 from trainer.gain import Gain, check_scratch, over_base, over_scratch
 from trainer.interactor_gate import measure
+from trainer.mean_iou import of_pixels
 from trainer.provenance import provenance_of, with_provenance
 from trainer.run_folder import (
     Report,
@@ -161,7 +162,14 @@ def _run(
         bundle = _clicked(bundle, dataset, judge, told)
     elif judge is not None:
         task = "masks" if bundle.card.task == "masks" else "boxes"
-        evaluation = evaluate(load(bundle), dataset, split=judge, task=task, report=told)
+        evaluation = evaluate(
+            load(bundle),
+            dataset,
+            split=judge,
+            task=task,
+            pixels=of_pixels(bundle.card),
+            report=told,
+        )
         write_json(out / "evaluation.json", evaluation.to_json())
         bundle = with_metrics(bundle, figures_of(evaluation))
     return Outcome(checkpoint, bundle, evaluation, time.monotonic() - began)

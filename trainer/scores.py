@@ -48,7 +48,8 @@ class Evaluation:
     """One detector on one part of one dataset.
 
     dataset: fingerprint. split, task: as asked for. labels: C class names of the dataset.
-    frames: in the order of the part. seconds: wall clock of reading and detecting.
+    frames: in the order of the part. seconds: wall clock of reading and detecting. miou: IoU of
+    pixels meaned over the classes (see trainer.mean_iou), of a model that names every pixel.
     """
 
     dataset: str
@@ -57,6 +58,7 @@ class Evaluation:
     labels: tuple[str, ...]
     frames: tuple[FrameMatches, ...]
     seconds: float = 0.0
+    miou: float | None = None
 
     @property
     def ap(self) -> float | None:
@@ -121,6 +123,7 @@ class Evaluation:
             "seconds": self.seconds,
             "ap": overall.ap,
             "ap50": overall.ap50,
+            **({} if self.miou is None else {"miou": self.miou}),
             "class_ap": dict(overall.class_ap),
             "class_ap50": dict(overall.class_ap50),
             "objects": self.objects,
@@ -147,6 +150,7 @@ class Evaluation:
             task=values["task"],
             labels=tuple(values["labels"]),
             seconds=values["seconds"],
+            miou=values.get("miou"),
             frames=tuple(
                 FrameMatches(
                     file_name=f["file_name"],

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,12 @@ def run_fit(
     report: Report = quiet,
     split: str = "none",
     mlflow: str = "none",
+    told: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Fitted:
     """Fit in run_dir, going on with what a killed try left there.
 
     split: part to evaluate on, see `trainer fit`. mlflow: where live figures go, or "none".
+    told: hears every event (see trainer.events) with its figures, besides report.
     Raises FitFailedError with the trainer's own words, or its last lines when it crashed.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -80,6 +82,8 @@ def run_fit(
             errors.write(line)
             last.append(line.rstrip())
             event = _event(line)
+            if told is not None and event:
+                told(event)
             if event.get("event") == "progress":
                 report(str(event.get("stage", "fit")), int(event["done"]), int(event["total"]))
             elif event.get("event") == "done":

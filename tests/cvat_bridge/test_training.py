@@ -10,15 +10,17 @@ from fastapi.testclient import TestClient
 
 from cvat_bridge.config import TrainerSection
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.round.fitting import FitFailedError, run_fit
+from cvat_bridge.round.fitting import FitFailedError, fit_settings_of, run_fit
 from cvat_bridge.run_events import add_run_routes
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.train_cli import trainer_settings
-from cvat_bridge.training import check_training, snapshot
+from cvat_bridge.training import check_training, register, snapshot
 from cvat_bridge.training_choice import Choice, Part
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
+from trainer.bundle import read_bundle
 from trainer.events import read_events
+from trainer.registry import Registry
 
 TINY = TrainerSection(
     backend="centernet", batch_size=4, image_size=(48, 64), extra={"steps": 3, "width": 8}
@@ -116,13 +118,13 @@ def test_the_loop_knows_nothing_of_it_and_what_it_holds_out_is_not_learnt(
 def test_all_that_is_wrong_with_a_choice_is_told_at_once(server, ledger, project, home):
     unfinished = task_ids(server, project)[3]
     choice = Choice(
-        Part(tasks=(unfinished, 999), subsets=("Nowhere",)), Part(jobs=(888,)), holdout_share=0.3
+        Part(tasks=(unfinished, 999), subsets=("Nowhere",)), Part(jobs=(888,)), holdout_share=1.5
     )
 
     with pytest.raises(ConfigError) as told:
         pulled(server, ledger, project, home, choice)
 
-    for word in ("999", "888", "'Nowhere'", "no finished job", "contradict"):
+    for word in ("999", "888", "'Nowhere'", "no finished job", "contradict", "0..0.9: 1.5"):
         assert word in str(told.value)
 
 
@@ -147,6 +149,39 @@ def test_settings_are_merged_and_their_faults_told_before_cvat_is_asked():
         assert word in str(told.value)
     with pytest.raises(ConfigError, match="epochs"):
         trainer_settings(TINY, ["epochs=many"], [])
+
+
+@pytest.mark.parametrize("asked", ["0", "0,1", "cuda:0,1", "cpu"])
+def test_gpus_are_named_by_number_as_people_do(asked):
+    device = fit_settings_of(trainer_settings(TINY, [f"device={asked}"], [])).device
+
+    assert device == {"0": "cuda:0", "0,1": "cuda:0,1"}.get(asked, asked)
+
+
+def test_what_was_learnt_by_hand_can_be_promoted(server, ledger, project, home):
+    """It gets a number among the project's models and says where it comes from; nothing serves."""
+    found = pulled(server, ledger, project, home, Choice(holdout_share=0.5))
+    told = []
+    run = home.runs / "by-hand"
+    fitted = run_fit(
+        found.dataset.path, TINY, run_dir=run, name="by hand", split="auto", told=told.append
+    )
+    registry = Registry(None, home.root)
+    asked = {"run": "by-hand", "dataset": found.dataset.fingerprint, "labels": {"cell": 7}}
+
+    versions = [register(registry, project.id, fitted.bundle, **asked) for _ in range(2)]
+
+    key = f"project-{project.id}"
+    assert [version.number for version in versions] == [1, 1]
+    assert registry.champion(key) is None
+    assert json.loads(versions[0].tags["label_ids"]) == {"cell": 7}
+    assert registry.promote(key, "1", reasons=("by hand",)).champion
+    origin = read_bundle(versions[0].path).card.provenance
+    assert (origin["run"], origin["strategy"]) == ("by-hand", "chosen by hand")
+    assert {job["job"] for job in origin["source"]["jobs"]}
+    stages = {event.get("stage") for event in told}
+    assert {"fit", "evaluate"} <= stages
+    assert any(event.get("figures", {}).get("loss") for event in told)
 
 
 def test_a_run_is_learnt_in_its_own_process_and_its_events_are_served(

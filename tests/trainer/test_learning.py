@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -19,7 +21,8 @@ from tests.trainer.shapes import shapes_dataset
 from trainer.backends.learning.memory import need_of
 from trainer.backends.learning.schedule import rate
 from trainer.dataset import ANNOTATIONS, load_dataset
-from trainer.detector import FitConfig
+from trainer.detector import FitConfig, Progress
+from trainer.errors import TrainingError
 from trainer.events import Events, follow, read_events
 from trainer.run import run_fit
 from trainer.tracking import tracker_of
@@ -133,6 +136,34 @@ def test_figures_and_pictures_are_in_mlflow_and_in_the_event_stream(data, tmp_pa
     assert told[-1]["version"] == outcome.bundle.version
     assert all(Path(e["picture"]).exists() for e in told if e.get("stage") == "val")
     assert [e for e in told if e.get("stage") == "fit"][-1]["seconds_left"] == 0
+
+
+def test_a_fit_that_fails_before_its_first_figure_does_not_wake_mlflow(data, tmp_path):
+    out = tmp_path / "runs" / "one"
+    tracker = tracker_of(None, out, TINY, "shapes")
+    huge = dataclasses.replace(TINY, image_size=(600000, 600000), batch_size=1)
+
+    with pytest.raises(TrainingError):
+        run_fit(data, huge, out, report=lambda _: None, tracker=tracker)
+
+    assert json.loads((out / "failure.json").read_text())["kind"] == "TrainingError"
+    assert not (out.parent / "mlflow.db").exists()
+
+
+def test_a_failed_fit_ends_soon_though_mlflow_does_not_answer(tmp_path):
+    """A server that takes the call and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        begin = tracker_of(where, tmp_path / "run", TINY, "shapes")
+        assert begin is not None
+        (tmp_path / "run").mkdir()
+        tracker = begin()
+        tracker.progress(Progress("fit", 1, 2, figures={"loss": 1.0}))
+        began = time.monotonic()
+        tracker.end("FAILED")
+
+    assert time.monotonic() - began < 15
+    assert "MLflow took more than" in tracker.trouble
 
 
 def test_a_follower_sees_half_lines_whole_and_ends_with_the_run(tmp_path):

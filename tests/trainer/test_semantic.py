@@ -15,6 +15,7 @@ from tests.trainer.shapes import shapes_dataset
 from trainer.annotations import AnnotatedImage, AnnotatedObject
 from trainer.backends import backend
 from trainer.backends.semantic.export import export_network, logits_of
+from trainer.compare import look
 from trainer.dataset import Dataset
 from trainer.detections import Detections, Mask
 from trainer.detector import FitConfig
@@ -22,9 +23,13 @@ from trainer.engines import load
 from trainer.engines.letterbox import inner_size, letterbox
 from trainer.engines.semantic import regions_of, winners
 from trainer.errors import ConfigError, DatasetError
+from trainer.evaluate import answer as answers_of
 from trainer.importing import Request, import_model
 from trainer.labels import LabelMap
 from trainer.mean_iou import answered_map, mean_iou
+from trainer.model_page import model_json, model_page
+from trainer.run import run_fit
+from trainer.scores import Evaluation
 
 CLASSES = ("cat", "dog", "cow")
 SIZE = (64, 96)
@@ -120,6 +125,25 @@ def test_pixels_of_a_class_count_over_all_frames_and_a_crowd_does_not(tmp_path):
 
     assert mean_iou([found], dataset, "val", ("cat",)) == {"miou": 1.0}
     assert mean_iou([found], dataset, "val", ("dog",)) == {"miou": 0.0}
+
+
+def test_a_fit_is_judged_by_mean_iou_too_and_its_card_says_so(tmp_path):
+    data = shapes_dataset(tmp_path / "data", train=4, holdout=3, masks=True)
+
+    outcome = run_fit(data.path, TINY, tmp_path / "run", report=lambda _: None)
+
+    detector = load(outcome.bundle)
+    answers = answers_of(detector, data, split="holdout")
+    (miou,) = mean_iou(answers, data, "holdout", detector.labels.names).values()
+    evaluation = outcome.evaluation
+    assert evaluation is not None
+    assert 0 <= miou <= 1
+    assert evaluation.miou == pytest.approx(miou)
+    assert outcome.bundle.card.metrics["miou"] == evaluation.miou
+    assert Evaluation.from_json(evaluation.to_json()).miou == evaluation.miou
+    assert f"  miou: {evaluation.miou}" in model_page(model_json(outcome.bundle))
+    side = look(outcome.bundle, data, split="holdout", task="masks")
+    assert side.to_json()["miou"] == pytest.approx(miou)
 
 
 def test_a_base_of_other_classes_gives_what_fits_and_says_what_does_not(tmp_path):
