@@ -198,7 +198,9 @@ def _tell(ended: Outcome, as_json: bool) -> None:
         highlight=False,
     )
     for name, reason in ended.unmatched.items():
-        out.print(f"class {name}: {reason}", markup=False, highlight=False)
+        count = ended.unwritten[name]
+        text = f"class {name}: {count} objects not written: {reason}"
+        out.print(text, markup=False, highlight=False)
     _tell_left_alone(ended.left_alone)
     for one in ended.left_out:
         text = f"left out: task {one.task_id}, frame {one.frame} ({one.name}): {one.problem}"

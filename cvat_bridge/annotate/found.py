@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from cvat_bridge.annotate.inference import Seen
@@ -28,6 +29,20 @@ def frame_row(
         reach[key] = min(score, reach.get(key, score))
     objects = len(new) + (earlier.objects if earlier else 0)
     return AnnotatedFrame(job_id, seen.frame, model, reach, objects, tuple(new))
+
+
+def unwritten(plan: TaskPlan, seen: Seen) -> Counter[str]:
+    """Count what was found in a frame of the classes that have no label. Pure."""
+    found = seen.found
+    if found is None or not plan.unlabelled:
+        return Counter()
+    names = plan.classes
+    known = [n for n in range(len(found)) if 0 <= found.class_ids[n] < len(names)]
+    return Counter(
+        name
+        for name, score in ((names[found.class_ids[n]], found.scores[n]) for n in known)
+        if score >= plan.unlabelled.get(name, 2.0)
+    )
 
 
 def shapes_of(plan: TaskPlan, seen: Seen, reach: Mapping[str, float]) -> list[RawShape]:

@@ -55,7 +55,11 @@ def match(
     missing: list[str] = []
     for class_id, name in enumerate(classes):
         if mapped.get(name) == LEFT_OUT or (name not in model.names and name not in mapped):
-            left_out[name] = "left out"
+            left_out[name] = (
+                "left out, as --map asks"
+                if name in mapped
+                else f"the function does not show it; give --map {name}=LABEL to have it written"
+            )
             continue
         learnt = by_id.get(model.label_ids.get(name, -1))
         label = (
@@ -78,6 +82,8 @@ def match(
             "Give --map CLASS=LABEL to use another label, --map CLASS= to leave a class out, or "
             "--known-only to leave out all that CVAT does not have",
         )
+    for name in missing:
+        left_out[name] += f"; add one to the task or project, or give --map {name}=LABEL"
     return Labelling(label_of, left_out)
 
 

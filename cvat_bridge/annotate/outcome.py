@@ -24,7 +24,8 @@ class Outcome:
     frames: looked at now. objects: written now, by_label too. done: frames that were done before.
     occupied: frames left alone because they have objects (only_empty). seconds: of the work, by
     the clock and of this process's processors.
-    stopped: it was told to, and the rest is still due.
+    unmatched: classes that are not written, and why; unwritten: how many objects of each were
+    found. stopped: it was told to, and the rest is still due.
     """
 
     frames: int = 0
@@ -35,6 +36,7 @@ class Outcome:
     left_out: list[LeftOut] = field(default_factory=list)
     left_alone: dict[int, str] = field(default_factory=dict)
     unmatched: dict[str, str] = field(default_factory=dict)
+    unwritten: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     processor_seconds: float = 0.0
     stopped: bool = False
@@ -45,6 +47,7 @@ class Outcome:
         return {
             **vars(self),
             "by_label": dict(self.by_label),
+            "unwritten": dict(self.unwritten),
             "left_out": [asdict(one) for one in self.left_out],
             "left_alone": self.left_alone,
             "frames_per_second": round(rate, 2),

@@ -19,7 +19,8 @@ class TaskPlan:
     """A task's share. due: frames of each job that this model has not done, rising, by job.
 
     classes: of the model, in the order of its ids. least: score from which "<label id>:<class>" is
-    written. done: frames that are done already.
+    written. unlabelled: score from which an object of a class without a label is counted. done:
+    frames that are done already.
     """
 
     task: Task
@@ -29,6 +30,7 @@ class TaskPlan:
     due: Mapping[int, tuple[int, ...]]
     classes: tuple[str, ...]
     least: Mapping[str, float]
+    unlabelled: Mapping[str, float]
     done: int
 
     @property
@@ -146,7 +148,8 @@ def _task_plan(
             if frame not in rows or rows[frame].pending or not covers(rows[frame].reach, least)
         )
         done += len(asked) - len(due[job.id])
-    return TaskPlan(task, media, labelling, jobs, due, names.names, least, done)
+    unlabelled = {name: scores[name] for name in labelling.left_out}
+    return TaskPlan(task, media, labelling, jobs, due, names.names, least, unlabelled, done)
 
 
 def reach_key(label_id: int, class_name: str) -> str:

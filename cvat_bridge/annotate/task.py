@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from cvat_bridge.annotate.found import frame_row
+from cvat_bridge.annotate.found import frame_row, unwritten
 from cvat_bridge.annotate.frames import decoded
 from cvat_bridge.annotate.inference import Runner, Seen
 from cvat_bridge.annotate.outcome import LeftOut, Outcome
@@ -73,6 +73,7 @@ class TaskRun:
                     self._leave_out(seen)
                 else:
                     self.outcome.frames += 1
+                    self.outcome.unwritten.update(unwritten(self.plan, seen))
                     for job_id in jobs_of[seen.frame]:
                         writer.put(self._row(seen, job_id, jobs[job_id]))
                 yield seen.frame

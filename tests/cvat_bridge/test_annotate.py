@@ -423,7 +423,8 @@ def test_classes_can_be_left_out_and_the_outcome_says_so(scene: Scene):
     ended = scene.run(mapped=parse_map(["platelet="]))
 
     assert ended.by_label == {"cell": FRAMES}
-    assert set(ended.unmatched) == {"platelet"}
+    assert ended.unmatched == {"platelet": "left out, as --map asks"}
+    assert ended.unwritten == {"platelet": FRAMES}
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,10 @@ def test_people_read_what_was_done_and_what_was_not(
     assert dry[0] == 0
     assert "1 frames are due" in dry[1]
     assert "1 objects on 1 frames (1 red)" in done[1]
-    assert "class green: CVAT has no such label" in done[1]
+    assert (
+        "class green: 1 objects not written: CVAT has no such label; add one to the task or "
+        "project, or give --map green=LABEL" in done[1]
+    )
     assert f"job {first} is left alone: it is completed" in done[1]
     assert again[0] == 3
     assert [shape["frame"] for shape in world.shapes(task)] == [1]
