@@ -135,11 +135,14 @@ def step_json(step: Progress) -> dict[str, Any]:
 
 
 def step_of(event: Mapping[str, Any]) -> Progress:
-    """Return the step that a "progress" or "note" event tells of, without its picture."""
+    """Return the step that a "progress" or "note" event tells of."""
     if event["event"] == "note":
         return Progress("note", 0, 0, note=event["text"])
     figures = {name: value for name, value in event["figures"].items() if value is not None}
-    return Progress(event["stage"], event["done"], event["total"], event["seconds_left"], figures)
+    picture = None if event.get("picture") is None else Path(event["picture"])
+    return Progress(
+        event["stage"], event["done"], event["total"], event["seconds_left"], figures, picture
+    )
 
 
 def error_json(error: BaseException) -> dict[str, Any]:

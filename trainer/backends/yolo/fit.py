@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from trainer.backends.yolo.capacity import fitting_batch
 from trainer.backends.yolo.checkpoint import base_weights, save_checkpoint
 from trainer.backends.yolo.layout import lay_out
 from trainer.backends.yolo.offline import quiet
+from trainer.backends.yolo.relay import relayed
 from trainer.backends.yolo.settings import Settings, network_size, read_settings
 from trainer.backends.yolo.watch import Watch
 from trainer.dataset import Dataset
@@ -129,7 +131,18 @@ def _train(
             trainer: Any = kind(overrides=overrides)
             for event, callback in watch.callbacks().items():
                 trainer.add_callback(event, callback)
-            trainer.train()
+            if len(devices_of(config)) == 1:
+                trainer.train()
+            else:
+                with relayed(run_dir, watch.hear):
+                    trainer.train()
+                watch.catch_up()
+    except subprocess.CalledProcessError as error:
+        raise TrainingError(
+            "yolo",
+            f"the processes on {config.device} ended with exit code {error.returncode}; what they "
+            "said is in the output of this fit",
+        ) from error
     except (RuntimeError, ValueError, AssertionError, OSError, TypeError) as error:
         raise TrainingError("yolo", str(error), run_dir / LOG) from error
     return Path(trainer.best if trainer.best.exists() else trainer.last)

@@ -38,13 +38,16 @@ def isolate() -> None:
     os.environ.setdefault("YOLO_VERBOSE", "false")
     # Files of weights make known classes only, and their description of a network is not evaluated.
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
-    if "YOLO_CONFIG_DIR" not in os.environ:
+    ours = "YOLO_CONFIG_DIR" not in os.environ
+    if ours:
         folder = tempfile.mkdtemp(prefix="ultralytics-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ["YOLO_CONFIG_DIR"] = folder
     image_open = Image.open
-    from ultralytics.utils import USER_CONFIG_DIR
+    from ultralytics.utils import SETTINGS, USER_CONFIG_DIR
 
+    if ours:  # for its processes on several devices, which read the file that this writes
+        SETTINGS.update(dict.fromkeys(_OFF, False))
     # It puts its own in place of Pillow's for the whole process, which asks pip for a HEIC reader
     # at every broken image and then raises something else than Pillow does.
     Image.open = image_open

@@ -11,6 +11,7 @@ from typing import Any
 
 from trainer.backends.learning.state import STATE, STOP, room_for
 from trainer.backends.yolo.live import Live
+from trainer.backends.yolo.relay import agreed, leads, teller
 from trainer.backends.yolo.settings import Settings, network_size
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig, Progress
@@ -18,6 +19,7 @@ from trainer.samples import write_samples
 
 _FIGURES = {"metrics/mAP50-95(B)": "ap", "metrics/mAP50(B)": "ap50"}
 _MASK_FIGURES = {"metrics/mAP50-95(M)": "ap", "metrics/mAP50(M)": "ap50"}
+LEARNT = "learnt.json"  # seconds and epochs so far
 _PICTURES = 10  # of sample predictions in a fit, at most about
 
 
@@ -38,13 +40,24 @@ class Watch:
         self._names = names if dataset.split("val") else {}
         self._batch = self.epochs = 0
         self._begun: float | None = None
-        clock = run_dir / "seconds.json"
-        self._before = float(json.loads(clock.read_text())) if clock.exists() else 0.0
+        self._before = 0.0
+        self.catch_up()
 
     @property
     def seconds(self) -> float:
         """Seconds of learning, those before a restart included."""
         return self._before + (0.0 if self._begun is None else time.monotonic() - self._begun)
+
+    def catch_up(self) -> None:
+        """Read how long and how far was learnt before, or in other processes."""
+        clock = self._run_dir / LEARNT
+        if clock.exists():
+            known = json.loads(clock.read_text())
+            self._before, self.epochs = float(known["seconds"]), int(known["epochs"])
+
+    def hear(self, step: Progress) -> None:
+        """Tell what another process told."""
+        self._report(step)
 
     def callbacks(self) -> dict[str, Callable[[Any], None]]:
         """Return what to add to the trainer, by event."""
@@ -58,9 +71,8 @@ class Watch:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        # With several devices ultralytics learns in processes of its own: they keep the state and
-        # heed the stop file, but cannot tell ours of each batch.
-        return {**self.__dict__, "_report": _unheard}
+        # With several devices ultralytics learns in processes of its own; see relay.
+        return {**self.__dict__, "_report": teller(self._run_dir)}
 
     def _start(self, _trainer: Any) -> None:
         self._begun = time.monotonic()
@@ -70,6 +82,13 @@ class Watch:
 
     def _end_batch(self, trainer: Any) -> None:
         self._batch += 1
+        limit = self._config.time_limit
+        if leads():
+            self._tell(trainer)
+        if agreed((self._run_dir / STOP).exists() or (limit is not None and self.seconds >= limit)):
+            trainer.stop = True
+
+    def _tell(self, trainer: Any) -> None:
         batches = len(trainer.train_loader)
         done, total = trainer.epoch * batches + self._batch, trainer.epochs * batches
         begun_at = trainer.start_epoch * batches
@@ -88,8 +107,6 @@ class Watch:
             if trainer.epoch > trainer.start_epoch and theirs in trainer.metrics
         }
         self._report(Progress("fit", done, total, left, figures))
-        if (self._run_dir / STOP).exists() or (limit is not None and self.seconds >= limit):
-            trainer.stop = True
 
     def _end_epoch(self, trainer: Any) -> None:
         period = self._config.evaluation_period
@@ -102,7 +119,12 @@ class Watch:
 
     def _look(self, trainer: Any) -> None:
         """Tell what val said, with a picture now and then."""
-        if not self._names or trainer.fitness is None or trainer.epoch < trainer.start_epoch:
+        if (
+            not leads()
+            or not self._names
+            or trainer.fitness is None
+            or trainer.epoch < trainer.start_epoch
+        ):
             return
         number = trainer.epoch + 1
         picture = None
@@ -126,8 +148,5 @@ class Watch:
         with room_for(part, self._config.backend):
             shutil.copyfile(trainer.last, part)
             part.replace(self._run_dir / STATE)
-        (self._run_dir / "seconds.json").write_text(json.dumps(self.seconds))
-
-
-def _unheard(_step: Progress) -> None:
-    return
+        known = {"seconds": self.seconds, "epochs": self.epochs}
+        (self._run_dir / LEARNT).write_text(json.dumps(known))
