@@ -77,10 +77,18 @@ def _tell_apart(network: Any, images: torch.Tensor, *, brief: bool) -> None:
         spread([network.roi_heads.mask_predictor.mask_fcn_logits], run)
 
 
-def segmenter(architecture: str, classes: int, images: torch.Tensor, *, seed: int = 1) -> nn.Module:
+def segmenter(
+    architecture: str,
+    classes: int,
+    images: torch.Tensor,
+    *,
+    seed: int = 1,
+    foreground: float | None = None,
+) -> nn.Module:
     """Return a segmentation network in evaluation, of which every class wins somewhere.
 
-    images: (B, 3, H, W) of 0..255, on which its answers are made to have a spread.
+    images: (B, 3, H, W) of 0..255, on which its answers are made to have a spread. foreground:
+    the share of their pixels that shall be another class than the background, in fewer regions.
     """
     torch.manual_seed(seed)
     made: Any = build_segmenter(architecture, classes)
@@ -94,6 +102,14 @@ def segmenter(architecture: str, classes: int, images: torch.Tensor, *, seed: in
         for head in (h for h in heads if h.out_channels == classes + 1):
             head.weight *= 3 / logits.std()
             head.bias *= 3 / logits.std()
+        if foreground is not None:
+            if hasattr(made.classifier, "low_classifier"):
+                made.classifier.low_classifier.weight *= (
+                    0.25  # the finer map, and the more restless
+                )
+            logits = logits_of(made, images)[0]
+            lead = (logits[:, 1:].amax(1) - logits[:, 0]).flatten().sort().values
+            heads[-1].bias[0] += lead[-int(foreground * len(lead))]
     network: nn.Module = made
     return network
 
@@ -105,11 +121,13 @@ def ultralytics_network(
     *,
     one_to_one: bool = False,
     images: torch.Tensor | None = None,
+    above: float = 0.005,
 ) -> Any:
     """Return a network of ultralytics' yaml whose answers are many, sure and different everywhere.
 
     In 16 bits, as ultralytics writes files. one_to_one: with the head that suppresses nothing.
-    images: (B, 3, *size) of 0..1, of which one place in 200 shall be an object; else of noise.
+    images: (B, 3, *size) of 0..1 to be told apart, with a score above 1/4 at this share of the
+    places; else noise.
     """
     from trainer.backends.yolo.offline import isolate
 
@@ -133,7 +151,7 @@ def ultralytics_network(
         if images is not None:
             count(model, images)
             heads = [branch[-1] for branch in model.eval().model[-1].cv3]
-            spread(heads, lambda: model(images), above=0.005)
+            spread(heads, lambda: model(images), above=above)
     if one_to_one:
         model.model[-1].end2end = True
     return model.half().eval()

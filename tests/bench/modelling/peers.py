@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,16 +30,19 @@ from tests.trainer.random_networks import (
 )
 from trainer.backends.centernet.checkpoint import build, read_checkpoint
 from trainer.backends.centernet.network import decode_boxes
+from trainer.backends.semantic.export import export_network as export_segmenter
+from trainer.backends.torchvision_detection.export import export_network
 from trainer.bundle import Bundle
 from trainer.detector import FitConfig
 from trainer.engines.centernet import ANY_CLASS_IOU, MOST, SAME_CLASS_IOU
+from trainer.engines.yolo import letterbox
 from trainer.images import RGBImage
 from trainer.importing import Request, cage, import_model
 from trainer.run import run_fit
 
 SIDE = 320  # of YOLO's input
 SMALL = (320, 448)  # what torchvision's small networks are imported with
-SHORT = 520  # pixels, the shorter side that torchvision's segmentation is given
+FEW = 4  # images that the random networks are made to tell places apart on
 Labels = tuple[str, ...]
 
 
@@ -68,22 +72,24 @@ class Case:
 
 def yolo(folder: Path, data: Path, labels: Labels, images: list[RGBImage]) -> Case:
     """ultralytics' boxes."""
-    return _yolo(folder, labels, "yolo11n", Tolerance(0.5, 1e-3))
+    return _yolo(folder, labels, images, "yolo11n", Tolerance(0.5, 1e-3))
 
 
 def yolo_masks(folder: Path, data: Path, labels: Labels, images: list[RGBImage]) -> Case:
     """ultralytics' masks."""
-    return _yolo(folder, labels, "yolo11n-seg", Tolerance(np.inf, 1e-3, 0.9))
+    return _yolo(folder, labels, images, "yolo11n-seg", Tolerance(np.inf, 1e-3, 0.9))
 
 
-def _yolo(folder: Path, labels: Labels, name: str, tolerance: Tolerance) -> Case:
+def _yolo(
+    folder: Path, labels: Labels, images: list[RGBImage], name: str, tolerance: Tolerance
+) -> Case:
     task = "segment" if name.endswith("-seg") else "detect"
     weights = folder / f"{name}.pt"
-    made = ultralytics_network(name, labels, (SIDE, SIDE))
+    few = _tensor([letterbox(image, (SIDE, SIDE))[0] for image in _few(images)]) / 255
+    above = 0.001 if task == "segment" else 0.005  # such masks are slow to outline
+    made = ultralytics_network(name, labels, (SIDE, SIDE), images=few, above=above)
     torch.save({"model": made, "train_args": {"imgsz": SIDE, "task": task}}, weights)
-    bundle = import_model(
-        Request(weights, name, trusted=not cage.available()), folder / "bundle"
-    )
+    bundle = import_model(Request(weights, name, trusted=not cage.available()), folder / "bundle")
     from ultralytics import YOLO
 
     peer, least = YOLO(str(weights)), 0.25
@@ -125,25 +131,30 @@ def torchvision_boxes(
     """torchvision's detectors of boxes."""
 
     def make(folder: Path, data: Path, labels: Labels, images: list[RGBImage]) -> Case:
-        return _torchvision(folder, labels, architecture, Tolerance(0.5, 1e-3))
+        return _torchvision(folder, labels, images, architecture, Tolerance(0.5, 1e-3))
 
     return make
 
 
 def mask_rcnn(folder: Path, data: Path, labels: Labels, images: list[RGBImage]) -> Case:
     """torchvision's Mask R-CNN."""
-    return _torchvision(
-        folder, labels, "maskrcnn_mobilenet_v3_small_fpn", Tolerance(np.inf, 1e-3, 0.9)
-    )
+    architecture = "maskrcnn_mobilenet_v3_small_fpn"
+    return _torchvision(folder, labels, images, architecture, Tolerance(np.inf, 1e-3, 0.9))
 
 
-def _torchvision(folder: Path, labels: Labels, architecture: str, tolerance: Tolerance) -> Case:
-    masked = architecture.startswith("maskrcnn")
-    network: Any = detector(architecture, labels, SMALL, brief=masked)
-    weights = folder / f"{architecture}.safetensors"
-    save_file(network.state_dict(), weights)
-    request = Request(weights, architecture, labels=labels, architecture=architecture)
-    bundle = import_model(request, folder / "bundle")
+def _torchvision(
+    folder: Path, labels: Labels, images: list[RGBImage], architecture: str, tolerance: Tolerance
+) -> Case:
+    few, masked = _tensor(_few(images)) / 255, architecture.startswith("maskrcnn")
+    network: Any = detector(architecture, labels, SMALL, brief=masked, images=few)
+    if masked:  # twelve objects an image, since masks are slow to outline; weights do not tell that
+        card = {"name": architecture, "labels": labels, "extra": {"scaling": "linear"}}
+        bundle = export_network(network, SMALL, folder / "bundle", files={}, card=card)
+    else:
+        weights = folder / f"{architecture}.safetensors"
+        save_file(network.state_dict(), weights)
+        request = Request(weights, architecture, labels=labels, architecture=architecture)
+        bundle = import_model(request, folder / "bundle")
     parts = network.roi_heads if hasattr(network, "roi_heads") else network
     about = f"{architecture} of random weights, {SMALL[0]} x {SMALL[1]}"
 
@@ -162,29 +173,45 @@ def _torchvision(folder: Path, labels: Labels, architecture: str, tolerance: Tol
     return Case(bundle, "torchvision", says, float(parts.score_thresh), about, tolerance)
 
 
-def semantic(architecture: str) -> Callable[[Path, Path, Labels, list[RGBImage]], Case]:
-    """torchvision's segmentation, scaled by its own preset."""
+def semantic(
+    architecture: str,
+) -> Callable[[Path, Path, Labels, list[RGBImage]], Case]:
+    """torchvision's segmentation in the images' own size.
+
+    Its weights are imported for a shorter side of 520; a network of random weights tells images
+    apart by their last bit, so that another rounding of the scaled pixels would be all that is
+    measured.
+    """
 
     def make(folder: Path, data: Path, labels: Labels, images: list[RGBImage]) -> Case:
-        few = torch.stack([torch.from_numpy(i[::4, ::4].copy()) for i in images[:2]])
-        network = segmenter(architecture, len(labels), few.permute(0, 3, 1, 2).float())
-        weights = folder / f"{architecture}.safetensors"
-        save_file(network.state_dict(), weights)
-        request = Request(weights, architecture, labels=labels, architecture=architecture)
-        bundle = import_model(request, folder / "bundle")
-        scaled = SemanticSegmentation(resize_size=SHORT)
+        size = (images[0].shape[0], images[0].shape[1])
+        network = segmenter(architecture, len(labels), _tensor(_few(images)[:2]), foreground=0.05)
+        card = {"name": architecture, "labels": labels}
+        bundle = export_segmenter(network, size, folder / "bundle", files={}, card=card)
+        scaled = SemanticSegmentation(resize_size=min(size))
 
         def says(image: RGBImage) -> NDArray[np.int64]:
             pixels = scaled(torch.from_numpy(image.copy()).permute(2, 0, 1))[None]
             with torch.inference_mode():
-                shares = torch.softmax(network(pixels)["out"], 1)
-                large = functional.interpolate(shares, image.shape[:2], mode="bilinear")
+                large = functional.interpolate(network(pixels)["out"], image.shape[:2])
             return np.asarray(large[0].argmax(0).numpy(), np.int64)
 
-        about = f"{architecture} of random weights, the shorter side {SHORT}"
+        about = f"{architecture} of random weights, {size[0]} x {size[1]}"
         return Case(bundle, "torchvision", says, 0.0, about)
 
     return make
+
+
+def _few(images: list[RGBImage]) -> list[RGBImage]:
+    """Return some of the images, far from each other in the list."""
+    return images[:: max(1, len(images) // FEW)][:FEW]
+
+
+def _tensor(images: list[RGBImage]) -> torch.Tensor:
+    """Return images as (B, 3, H, W) of 0..255, all in the size of the first."""
+    height, width = images[0].shape[:2]
+    alike = np.stack([cv2.resize(image, (width, height)) for image in images])
+    return torch.from_numpy(alike).permute(0, 3, 1, 2).float()
 
 
 def centernet(folder: Path, data: Path, labels: Labels, images: list[RGBImage]) -> Case:
@@ -207,7 +234,7 @@ def centernet(folder: Path, data: Path, labels: Labels, images: list[RGBImage]) 
         scale = min(size[0] / height, size[1] / width)
         inner = round(height * scale), round(width * scale)
         pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float()
-        small = functional.interpolate(pixels, inner, mode="area")
+        small = functional.interpolate(pixels, inner, mode="area").round()
         small = functional.pad(small, (0, size[1] - inner[1], 0, size[0] - inner[0]), value=118)
         with torch.inference_mode():
             out = network(small)
@@ -239,7 +266,7 @@ CASES: dict[str, Callable[[Path, Path, Labels, list[RGBImage]], Case]] = {
     "yolo": yolo,
     "yolo_masks": yolo_masks,
     "centernet": centernet,
-    "torchvision_detection/fasterrcnn": torchvision_boxes("fasterrcnn_mobilenet_v3_large_320_fpn"),
+    "torchvision_detection/fasterrcnn": torchvision_boxes("fasterrcnn_mobilenet_v3_small_fpn"),
     "torchvision_detection/retinanet": torchvision_boxes("retinanet_mobilenet_v3_small_fpn"),
     "torchvision_detection/fcos": torchvision_boxes("fcos_mobilenet_v3_small_fpn"),
     "mask_rcnn": mask_rcnn,

@@ -41,7 +41,7 @@ class Server:
     def task(
         self, name: str, frames: Sequence[Path], labels: Sequence[dict[str, Any]] | None = None
     ) -> int:
-        """Make a task of files and wait until it has its data. labels: of the scenes unless given."""
+        """Make a task of files, of the scenes' labels unless given; wait until it has its data."""
         usual = [{"name": label, "type": "rectangle", "attributes": []} for label in LABELS]
         asked = {"name": name, "labels": usual if labels is None else labels}
         number = self.call("POST", "/api/tasks", json=asked)["id"]
