@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pytest
 import requests
+import torch
 import yaml
 from PIL import Image
 
@@ -23,7 +25,11 @@ from serverless.export import write_function
 from serverless.host import running
 from serverless.store import Entry, FunctionLabel, publish
 from tests.serverless.bright_spots import bright_spots, picture
+from tests.trainer.random_networks import detector, segmenter
+from trainer.backends.semantic.export import export_network as export_segmenter
+from trainer.backends.torchvision_detection.export import export_network as export_detector
 from trainer.bundle import Bundle
+from trainer.engines import load
 from trainer.errors import BundleError
 
 # Reads requests, a JSON a line, and answers each as Nuclio's wrapper would put it on the wire.
@@ -128,6 +134,56 @@ def test_the_folder_by_itself_answers_as_the_host_does(tmp_path: Path) -> None:
     assert {item["label"] for item in first} == {"Grün", "Rot"}
     assert worker.files
     assert all(Path(path).is_relative_to(tmp_path / "function") for path in worker.files)
+
+
+def random_bundle(engine: str, folder: Path) -> Bundle:
+    """Make a small bundle of torch's own networks, of two classes."""
+    card = {"name": engine, "labels": ("cat", "dog")}
+    size = (64, 96)
+    if engine == "semantic":
+        noise = torch.rand(2, 3, *size) * 255
+        segments = segmenter("lraspp_mobilenet_v3_small", 2, noise)
+        return export_segmenter(segments, size, folder, files={}, card=card)
+    family = "maskrcnn" if engine == "mask_rcnn" else "retinanet"
+    noise = torch.rand(2, 3, *size)
+    name = f"{family}_mobilenet_v3_small_fpn"
+    network = detector(name, card["labels"], size, brief=True, images=noise)
+    return export_detector(network, size, folder, files={}, card=card)
+
+
+@pytest.mark.parametrize("engine", ["torchvision_detection", "mask_rcnn", "semantic"])
+def test_the_folder_of_a_torch_network_answers_without_torch(engine: str, tmp_path: Path) -> None:
+    made = random_bundle(engine, tmp_path / "bundle")
+    assert made.card.engine == engine
+    entry = Entry(engine, "detector", engine, "finds", made.path, made.version)
+    write_function(entry, tmp_path / "function")
+    image = np.random.default_rng(4).integers(0, 255, (8, 12, 3), np.uint8).repeat(10, 0)
+    image = image.repeat(10, 1)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    request = {"image": base64.b64encode(buffer.getvalue()).decode(), "threshold": 0.3}
+
+    with Worker(tmp_path / "function") as worker:
+        output = worker(request)
+        bad = worker({"image": "no"})
+    told = worker.content["metadata"]["annotations"]
+    (found,) = load(made).detect([image], min_score=0.3)
+
+    assert (output["status_code"], bad["status_code"]) == (200, 400)
+    items = json.loads(output["body"])
+    assert len(found) > 0
+    assert [i["confidence"] for i in items] == [f"{score:.4f}" for score in found.scores]
+    assert {i["label"] for i in items} <= {"cat", "dog"}
+    kind = "rectangle" if engine == "torchvision_detection" else "mask"
+    assert {i["type"] for i in items} == {kind}
+    assert [(row["name"], row["type"]) for row in json.loads(told["spec"])] == [
+        ("cat", kind),
+        ("dog", kind),
+    ]
+    assert {path.name for path in (tmp_path / "function" / "model").iterdir()} == {
+        "card.json",
+        *made.card.files,
+    }
 
 
 def test_what_nuclio_and_cvat_are_told_obeys_their_rules(tmp_path: Path) -> None:
