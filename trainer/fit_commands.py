@@ -189,9 +189,9 @@ def resume(
 
 def stop(out: Path) -> None:
     """End a running fit after the step at work; what it learnt becomes the model."""
-    from trainer.run_folder import stop_fit
+    from trainer.run_folder import in_work, stop_fit
 
-    if not stop_fit(out):
+    if not in_work(out) or not stop_fit(out):
         typer.echo(f"{out}: nothing to stop", err=True)
         raise typer.Exit(3)
     typer.echo(f"{out}: told to stop")

@@ -109,7 +109,8 @@ class Registry:
         if len(found) == 1:
             return self._here(found[0])
         there = ", ".join(f"{v.number} ({v.bundle[:12]})" for v in known) or "none"
-        raise RegistryError(key, f"{len(found)} versions answer to {text!r}; there are: {there}")
+        how_many = f"{len(found)} versions answer" if found else "no version answers"
+        raise RegistryError(key, f"{how_many} to {text!r}; there are: {there}")
 
     def promote(self, key: str, version: int | str, *, reasons: tuple[str, ...] = ()) -> Version:
         """Make a version the champion; promoting the champion again changes nothing.

@@ -25,6 +25,7 @@ from trainer.interactor_gate import measure
 from trainer.mean_iou import of_pixels
 from trainer.provenance import provenance_of, with_provenance
 from trainer.run_folder import (
+    STOP,
     Report,
     alone,
     check_request,
@@ -109,6 +110,9 @@ def run_fit(
             for note in notes:
                 told(Progress("note", 0, 0, note=note))
             outcome = _run(learner, dataset, config, out, name=name, split=split, told=told)
+            if (out / "fit" / STOP).exists():
+                goes_on = f"stopped before its end; `trainer resume {out}` goes on"
+                told(Progress("note", 0, 0, note=goes_on))
             if config.base is not None and outcome.evaluation is not None:
                 gains = _gains(learner, dataset, config, outcome, out, told, against_scratch)
                 outcome = replace(outcome, gains=gains)

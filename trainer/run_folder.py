@@ -124,7 +124,8 @@ def alone(out: Path, name: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TrainingError(name, f"another process is learning in {out}") from None
+            busy = f"another process is learning in {out}: follow it with `trainer watch {out}`"
+            raise TrainingError(name, f"{busy}, or choose another folder") from None
         yield
 
 

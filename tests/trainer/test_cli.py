@@ -175,7 +175,9 @@ def test_stop_keeps_what_was_learnt_and_resume_goes_on(tmp_path, data):
     learnt = read_bundle(Path(done["bundle"])).card.extra["steps"]
 
     assert (stopped.returncode, process.returncode) == (0, 0)
-    assert events(held.stdout)[0]["message"].endswith(f"another process is learning in {out}")
+    assert f"another process is learning in {out}" in events(held.stdout)[0]["message"]
+    told = [event["text"] for event in events(rest) if event["event"] == "note"]
+    assert f"stopped before its end; `trainer resume {out}` goes on" in told
     assert 0 < learnt < 100000
     assert trainer("stop", str(out)).returncode == 3
 
