@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -47,7 +48,8 @@ def isolate() -> None:
     from ultralytics.utils import SETTINGS, USER_CONFIG_DIR
 
     if ours:  # for its processes on several devices, which read the file that this writes
-        SETTINGS.update(dict.fromkeys(_OFF, False))
+        settings: Any = SETTINGS
+        settings.update(dict.fromkeys(_OFF, False))
     # It puts its own in place of Pillow's for the whole process, which asks pip for a HEIC reader
     # at every broken image and then raises something else than Pillow does.
     Image.open = image_open
