@@ -10,15 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from cvat_bridge.errors import ConfigError
 
@@ -104,7 +96,7 @@ class TrainerSection(Section):
     time_limit: float | None = Field(None, gt=0)
     base: Path | None = None
     warm_start: bool = False
-    device: str = "cpu"
+    device: str = Field("cpu", coerce_numbers_to_str=True)  # YAML reads the GPU 0 as a number
     schedule: str = "cosine"
     gamma: float = 0.1
     milestones: tuple[int, ...] = ()
@@ -114,12 +106,6 @@ class TrainerSection(Section):
     precision: str = "fp32"
     min_frames: int = Field(8, ge=2)
     extra: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("device", mode="before")
-    @classmethod
-    def _number(cls, value: object) -> object:
-        """Take 0, the first GPU, which YAML reads as a number."""
-        return str(value) if isinstance(value, int) else value
 
 
 class PromotionSection(Section):

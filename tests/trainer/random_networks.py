@@ -103,10 +103,9 @@ def segmenter(
             head.weight *= 3 / logits.std()
             head.bias *= 3 / logits.std()
         if foreground is not None:
-            if hasattr(made.classifier, "low_classifier"):
-                made.classifier.low_classifier.weight *= (
-                    0.25  # the finer map, and the more restless
-                )
+            finer = getattr(made.classifier, "low_classifier", None)  # of lraspp: the restless map
+            if finer is not None:
+                finer.weight *= 0.25
             logits = logits_of(made, images)[0]
             lead = (logits[:, 1:].amax(1) - logits[:, 0]).flatten().sort().values
             heads[-1].bias[0] += lead[-int(foreground * len(lead))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -59,6 +60,7 @@ class Standin:
                 distributed.all_reduce(torch.ones(1))
                 taken += 1
                 if rank == 1 and taken == BATCHES + BATCHES // 2:
+                    time.sleep(1)  # so that the first has looked already, and they disagree
                     Path(self.args.stop).touch()
                 self._call("on_train_batch_end")
                 if self.stop:
