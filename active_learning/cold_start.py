@@ -6,22 +6,17 @@ are better (Hacohen, Dekel and Weinshall, 2022). Both selectors read embeddings 
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
-from active_learning.distances import Float32Array, Space, squared_distances
-from active_learning.k_means_pp import k_means_pp
+from active_learning.clusters import MOST_CLUSTERED, clusters, known_vectors, representatives
+from active_learning.distances import Float32Array, squared_distances
 from active_learning.limits import Limits
-from active_learning.ordering import top_rows
 from active_learning.pool import FloatArray, IntArray
 from active_learning.selectors import Choice
 
-# Beyond these a random part of the pool stands for all of it: clusters and balls of 20,000 frames
-# tell what is typical of a million.
-_MOST_CLUSTERED, _MOST_COVERED = 20_000, 8_192
+_MOST_COVERED = 8_192  # beyond this a random part of the pool stands for all of it
 _MOST_CLUSTERS, _SMALL_CLUSTER, _NEIGHBOURS = 500, 5, 20
-_FULL_BATCH, _REFERENCES = 4096, 2048
+_REFERENCES = 2048
 _PURITY, _PSEUDO_CLASSES = 0.95, 10
 
 
@@ -35,13 +30,13 @@ def typiclust(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     a random part, and the embeddings are whatever the caller has, not a self-supervised network's.
     """
     space = choice.needed_space("typiclust")
-    rows = _representatives(choice, limits, max(_MOST_CLUSTERED, 4 * budget))
+    rows = representatives(choice, limits, max(MOST_CLUSTERED, 4 * budget))
     vectors = space.rows(rows)
-    known = _known(choice, space.width)
+    known = known_vectors(choice, space.width)
     count = min(len(known) + budget, _MOST_CLUSTERS, len(rows) + len(known))
     if not len(rows) or budget < 1:
         return np.zeros(0, np.int64)
-    labels = _clusters(np.concatenate([vectors, known]), count, choice.rng)
+    labels = clusters(np.concatenate([vectors, known]), count, choice.rng)
     own, labelled = labels[: len(rows)], np.bincount(labels[len(rows) :], minlength=count)
     sizes = np.bincount(own, minlength=count)
     queues = {
@@ -74,7 +69,7 @@ def probcover(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     represented by a random part; once all is covered, a second cover begins.
     """
     space = choice.needed_space("probcover")
-    rows = _representatives(choice, limits, max(_MOST_COVERED, budget))
+    rows = representatives(choice, limits, max(_MOST_COVERED, budget))
     if not len(rows) or budget < 1:
         return np.zeros(0, np.int64)
     vectors = space.rows(rows)
@@ -84,7 +79,7 @@ def probcover(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
         part = slice(start, start + 1024)
         near[part] = squared_distances(vectors[part], vectors) <= radius**2
     covered = np.zeros(len(rows), bool)
-    known = _known(choice, space.width)
+    known = known_vectors(choice, space.width)
     if len(known):
         for start in range(0, len(known), 1024):
             gaps = squared_distances(vectors, known[start : start + 1024])
@@ -110,41 +105,6 @@ def probcover(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     return np.asarray(taken, np.int64)
 
 
-def _representatives(choice: Choice, limits: Limits, most: int) -> IntArray:
-    """Open rows in the order of content, or a random part of them when they are too many."""
-    rows = np.flatnonzero(limits.open)
-    if len(rows) > most:
-        rows = rows[top_rows(choice.draws()[rows], most, choice.rank[rows])]
-    return rows[np.argsort(choice.rank[rows])]
-
-
-def _known(choice: Choice, width: int) -> Float32Array:
-    return choice.known if choice.known is not None else np.zeros((0, width), np.float32)
-
-
-def _clusters(vectors: Float32Array, count: int, rng: np.random.Generator) -> IntArray:
-    if count >= len(vectors):
-        return np.arange(len(vectors))
-    start = Choice(
-        values=np.ones(len(vectors)),
-        rank=np.arange(len(vectors)),
-        rng=rng,
-        space=Space.of(vectors),
-    )
-    seeds = vectors[k_means_pp(start, Limits(np.ones(len(vectors), bool)), budget=count)]
-    # Imported here: scikit-learn takes seconds to load, and only a cold start needs it.
-    from sklearn.cluster import KMeans, MiniBatchKMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    kind = MiniBatchKMeans if len(vectors) > _FULL_BATCH else KMeans
-    settings = {"batch_size": _FULL_BATCH} if kind is MiniBatchKMeans else {}
-    model = kind(count, init=seeds, n_init=1, random_state=int(rng.integers(2**31)), **settings)
-    with warnings.catch_warnings():
-        # Fewer distinct frames than clusters is no fault: the empty clusters are never asked.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return np.asarray(model.fit_predict(vectors), np.int64)
-
-
 def _by_typicality(members: IntArray, vectors: Float32Array) -> IntArray:
     """Members of a cluster, most typical first; equals keep their order.
 
@@ -165,7 +125,7 @@ def _by_typicality(members: IntArray, vectors: Float32Array) -> IntArray:
 
 
 def _pure_radius(vectors: Float32Array, rng: np.random.Generator) -> float:
-    labels = _clusters(vectors, min(_PSEUDO_CLASSES, len(vectors)), rng)
+    labels = clusters(vectors, min(_PSEUDO_CLASSES, len(vectors)), rng)
     if len(np.unique(labels)) < 2:
         return 0.0
     foreign = np.empty(len(vectors))

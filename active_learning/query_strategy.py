@@ -28,6 +28,7 @@ from active_learning.selectors import (
     top_k,
     weighted_random,
 )
+from active_learning.stratified import stratified
 
 SELECTORS: dict[str, Selector] = {
     "top_k": top_k,
@@ -37,9 +38,10 @@ SELECTORS: dict[str, Selector] = {
     "k_means_pp": k_means_pp,
     "typiclust": typiclust,
     "probcover": probcover,
+    "stratified": stratified,
 }
 _LEAST_CANDIDATES = 20
-DIVERSE = frozenset({"k_center", "k_means_pp", "typiclust", "probcover"})
+DIVERSE = frozenset({"k_center", "k_means_pp", "typiclust", "probcover", "stratified"})
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,10 +95,20 @@ def weighted_random(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     return take_in_order(keys, choice.rank, limits, budget=budget)
 
 
-def take_in_order(keys: FloatArray, rank: IntArray, limits: Limits, *, budget: int) -> IntArray:
-    """Walk the keys from the highest down, ties by rank, and take what the limits admit."""
+def take_in_order(
+    keys: FloatArray,
+    rank: IntArray,
+    limits: Limits,
+    *,
+    budget: int,
+    rows: IntArray | None = None,
+) -> IntArray:
+    """Walk the keys from the highest down, ties by rank, and take what the limits admit.
+
+    rows: walk these alone; None walks the whole pool.
+    """
     taken: list[int] = []
-    left = np.flatnonzero(limits.open)
+    left = np.flatnonzero(limits.open) if rows is None else rows[limits.open[rows]]
     while len(taken) < budget and len(left):
         part = top_rows(keys[left], max(_WALK, 2 * (budget - len(taken))), rank[left])
         _take(left[part], limits, taken, budget)

@@ -29,7 +29,8 @@ class SelectionSettings:
     class_quotas: class name → frames of the batch that seem to show it, before all others.
     near_duplicate: two frames nearer than this share of the pool's typical distance are not both
         chosen while others are left; 0 bars exact copies alone, None bars nothing.
-    candidates: the diverse selector sees candidates * budget of the most informative frames.
+    candidates: uncertainty_k_means_pp sees candidates * budget of the most informative frames; so
+        do disagreement_diversity and others that narrow the pool first.
     believed: the default strategy counts candidates from this probability, and no fainter ones.
     k, empty_place: see aggregate.frame_values.
     gain_per_second: choose by gain per second of a person, `cost` giving the seconds.

@@ -30,8 +30,9 @@ def _table() -> dict[str, Strategy]:
         QueryStrategy("weighted_random", "weighted_random", "entropy"),
         QueryStrategy("uncertainty_k_center", "k_center", "entropy"),
         QueryStrategy("badge", "k_means_pp", "entropy"),
+        QueryStrategy("uncertainty_diversity", "stratified", "entropy", "sum", believed=BELIEVED),
         QueryStrategy(
-            *("uncertainty_diversity", "k_means_pp", "entropy", "sum"),
+            *("uncertainty_k_means_pp", "k_means_pp", "entropy", "sum"),
             candidates=2.0,
             believed=BELIEVED,
         ),

@@ -61,7 +61,7 @@ class SelectionSection(Section):
     warm_up: int = Field(30, ge=0)
     cap_per_group: int | None = Field(None, ge=1)
     cold_start: str = "typiclust"
-    min_labelled: int = Field(20, ge=0)
+    min_labelled: int = Field(0, ge=0)
     class_need: float = Field(1.0, ge=0)
     class_quotas: dict[str, int] = Field(default_factory=dict)
     near_duplicate: float | None = Field(0.05, ge=0)

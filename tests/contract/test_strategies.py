@@ -246,7 +246,7 @@ CHANGES = {
     "k": ("entropy_topk_mean", {"k": 1}),
     "empty_place": ("entropy_mean", {"empty_place": 1.0}),
     "selector": ("entropy_max", {"selector": "k_center"}),
-    "candidates": ("uncertainty_diversity", {"candidates": None}),
+    "candidates": ("uncertainty_k_means_pp", {"candidates": None}),
     "believed": ("entropy_sum", {"believed": 0.7}),
     "cap_per_group": ("entropy_max", {"cap_per_group": 3}),
     "near_duplicate": ("entropy_max", {"near_duplicate": 0.8}),

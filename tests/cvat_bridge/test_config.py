@@ -104,7 +104,7 @@ SELECTION = {
 def test_without_a_word_the_loop_chooses_as_the_library_does(tmp_path: Path) -> None:
     chosen = round_settings(load_config(write(tmp_path, ""))).selection
 
-    assert chosen == SelectionSettings(min_labelled=20)
+    assert chosen == SelectionSettings()
 
 
 def test_every_setting_of_the_library_is_set_by_name(tmp_path: Path) -> None:
