@@ -177,11 +177,11 @@ def _report(
     for frame in dataset.images:
         for item in frame.objects:
             counts[dataset.labels.name_of(item.class_id)] += 1
-    rare = min(counts, key=lambda label: counts[label])
+    rare = min(counts, key=lambda label: counts[label]) if len(counts) > 1 else None
     finished = {arm: {seed: seeds[seed] for seed in common} for arm, seeds in arms.items()}
     curves = Curves(name, finished, whole, told)
     picture(curves, RESULTS / f"selection_{name}.png", rare=rare)
-    found = figures(curves, rare=rare if len(counts) > 1 else None)
+    found = figures(curves, rare=rare)
     write("selection", found, stale=lambda figure: name in figure.split("/"))
 
 

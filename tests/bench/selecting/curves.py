@@ -65,15 +65,20 @@ def figures(curves: Curves, *, rare: str | None) -> list[Figure]:
     return found
 
 
-def picture(curves: Curves, path: Path, *, rare: str) -> None:
-    """Draw AP and the rarest class's AP against labelled frames, with the band over seeds."""
+def picture(curves: Curves, path: Path, *, rare: str | None) -> None:
+    """Draw AP, and the rarest class's where there is one, by labelled frames, with the band."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
-    panels = (("ap", "AP"), (f"ap/{rare}", f"AP of the rarest class, {rare}"))
+    panels = [("ap", "AP")]
+    if rare is not None:
+        panels.append((f"ap/{rare}", f"AP of the rarest class, {rare}"))
+    size = (6.0 * len(panels), 4.5)
+    figure, (axes,) = plt.subplots(
+        1, len(panels), figsize=size, layout="constrained", squeeze=False
+    )
     for panel, (key, title) in zip(axes, panels, strict=True):
         for strategy in curves.arms:
             frames = curves.frames(strategy)
