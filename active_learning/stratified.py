@@ -35,7 +35,7 @@ def stratified(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
             rows = members[stratum]
             found = take_in_order(choice.values, choice.rank, limits, budget=count, rows=rows)
             taken += found.tolist()
-            why = f"of the most informative among {len(members[stratum])} frames of its kind"
+            why = f"among the most informative of {len(members[stratum])} frames of its kind"
             limits.whys.update(dict.fromkeys(found.tolist(), why))
             lags[stratum] -= len(found)
             if len(found) < count:

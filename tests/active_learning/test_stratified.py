@@ -79,4 +79,4 @@ def test_the_reason_says_among_how_many_of_its_kind():
 
     for name, reason in zip(found.ids, found.reasons, strict=True):
         count = {0: 60, 1: 30, 2: 10}[int(name[0])]
-        assert f"of the most informative among {count} frames of its kind" in reason
+        assert f"among the most informative of {count} frames of its kind" in reason
