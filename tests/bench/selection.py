@@ -46,12 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="a folder in COCO form with a test part")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), help="of ARMS or STRATEGIES")
-    parser.add_argument("--first", type=int, default=20, help="frames labelled at the start")
+    parser.add_argument("--first", type=int, default=10, help="frames labelled at the start")
     parser.add_argument(
         *("--budgets", "--budget"),
         type=int,
         nargs="+",
-        default=[20, 20, 30],
+        default=[10, 10, 20],
         help="frames bought, round by round",
     )
     parser.add_argument("--base-frames", type=int, default=150, help="of each other set")
