@@ -175,13 +175,11 @@ class QueryStrategy:
     def _quotas(self, choice: Choice, limits: Limits, budget: int) -> list[int]:
         taken: list[int] = []
         for name, rows, wanted in self.context.quotas:
-            before = limits.open
-            limits.open = before & rows
+            most = min(wanted, budget - len(taken))
+            seen = np.flatnonzero(rows)
             fresh = take_in_order(
-                choice.values, choice.rank, limits, budget=min(wanted, budget - len(taken))
+                choice.values, choice.rank, limits, budget=most, rows=seen
             ).tolist()
-            limits.open = before
-            limits.open[fresh] = False
             limits.whys.update(dict.fromkeys(fresh, f"seems to show {name}, which has a quota"))
             taken += fresh
         return taken
