@@ -1,0 +1,1 @@
+"""Features that are already learnt: encoders with ImageNet weights, from packages, pinned."""
