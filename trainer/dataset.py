@@ -28,12 +28,14 @@ class Dataset:
     """A dataset on disk, read and checked; pixels are read when asked for.
 
     warnings: what was repaired or left out (boxes clipped, boxes of no area), a line each.
+    origin: fingerprint of the dataset whose parts were only divided anew to make this one.
     """
 
     path: Path
     labels: LabelMap
     images: tuple[AnnotatedImage, ...]
     warnings: tuple[str, ...] = ()
+    origin: str | None = None
 
     def split(self, name: str) -> tuple[AnnotatedImage, ...]:
         """Return the frames of a part (of SPLITS); there may be none."""
@@ -76,6 +78,8 @@ class Dataset:
         Independent of the order and the names of files and of the order of objects, so a
         dataset pulled again is known again.
         """
+        if self.origin is not None:
+            return self.origin
         rows = sorted(_image_hash(self.file(image), image, self.labels) for image in self.images)
         return hashlib.sha256(json.dumps([list(self.labels), rows]).encode()).hexdigest()
 

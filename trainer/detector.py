@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,8 +52,12 @@ class Progress:
     note: str = ""
 
 
-SCHEDULES = ("cosine", "step", "constant")
+SCHEDULES = ("cosine", "step", "constant", "plateau")
 PRECISIONS = ("fp32", "bf16", "fp16")
+# What a backend may choose from the data where nobody set it; see FitConfig.automatic.
+AUTOMATIC = frozenset(
+    {"epochs", "batch_size", "learning_rate", "image_size", "schedule", "time_limit"}
+)
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,15 @@ class FitConfig:
     image_size: (height, width) the network sees. time_limit: seconds of wall clock, or None.
     base: weights to start from (a bundle folder or a checkpoint), or None for from scratch.
     schedule: of the learning rate, one of SCHEDULES; "step" multiplies it by gamma after each of
-    the epochs in milestones (two thirds and eight ninths of the way where there are none).
+    the epochs in milestones (two thirds and eight ninths of the way where there are none);
+    "plateau" keeps it while the validation AP gains, then lets it fall, which ends the fit.
     regions_per_image: regions that a two-stage detector learns from in an image, None for its
     own. evaluation_period: epochs between two looks at the val part, 0 for never, None for about
     ten looks a fit. early_stopping: looks without gain before the fit ends, 0 for never; the best
     is kept. precision: one of PRECISIONS. device: cpu, cuda:0, or several: cuda:0,1.
+    automatic: which of AUTOMATIC nobody set: a backend that plans from the data chooses them, the
+    others use the values here. val_share: of the train part, taken as val where the dataset has
+    no val part, 0 for none; see trainer.validation_part.
     """
 
     backend: str
@@ -87,6 +96,32 @@ class FitConfig:
     early_stopping: int = 0
     precision: str = "fp32"
     extra: Mapping[str, Any] = field(default_factory=dict)
+    automatic: frozenset[str] = frozenset()
+    val_share: float = 0.15
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON values."""
+        return dataclasses.asdict(self) | {
+            "base": None if self.base is None else str(self.base),
+            "image_size": list(self.image_size),
+            "milestones": list(self.milestones),
+            "extra": dict(self.extra),
+            "automatic": sorted(self.automatic),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> FitConfig:
+        """Return what to_json wrote; settings that an earlier version did not know are unset."""
+        base = values.get("base")
+        return cls(
+            **{
+                **values,
+                "base": None if base is None else Path(base),
+                "image_size": tuple(values["image_size"]),
+                "milestones": tuple(values.get("milestones", ())),
+                "automatic": frozenset(values.get("automatic", ())),
+            }
+        )
 
 
 class Backend(Protocol):

@@ -1,6 +1,6 @@
 """Average precision of a detector on a part of a dataset, as COCO counts it.
 
-AP is the mean over IoU 0.50, 0.55, … 0.95, over 101 recall points, with at most 100 objects a
+AP is the mean over IoU 0.50, 0.55, … 0.95, over 101 recall points, with at most 1000 objects a
 frame and class (Lin et al., Microsoft COCO, 2014).
 """
 

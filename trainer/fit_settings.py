@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.backends import BACKENDS, backend
-from trainer.detector import FitConfig
+from trainer.detector import AUTOMATIC, FitConfig
 from trainer.errors import ConfigError
 
 # What a family is used to where nobody says; the others begin from FitConfig's own.
@@ -22,7 +22,7 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
 
     Besides FitConfig's own names, `task` ("boxes", "masks") chooses what a backend learns.
     """
-    known = {f.name for f in fields(FitConfig)}
+    known = {f.name for f in fields(FitConfig)} - {"automatic"}
     faults = [
         f"{name} is no setting of a fit; there are {', '.join(sorted({*known, 'task'}))}"
         for name in sorted(set(values) - known - {"task"})
@@ -46,6 +46,7 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
         "early_stopping": int,
         "precision": str,
         "extra": dict,
+        "val_share": float,
     }
     read: dict[str, Any] = {"backend": "centernet"}
     for name in sorted(set(values) & known):
@@ -53,7 +54,9 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
             read[name] = kinds[name](values[name])
         except (TypeError, ValueError) as error:
             faults.append(f"{name} cannot be {values[name]!r}: {error}")
-    config = FitConfig(**{**_USUAL.get(read["backend"], {}), **read})
+    config = FitConfig(
+        **{**_USUAL.get(read["backend"], {}), "automatic": AUTOMATIC - read.keys(), **read}
+    )
     if values.get("task") is not None:
         config, wrong = _with_task(config, values["task"])
         faults += wrong

@@ -20,7 +20,7 @@ from trainer.labels import LabelMap
 from trainer.scores import IOU_THRESHOLDS, FrameMatches
 
 Area = tuple[float, float]  # square pixels of the image, from and to
-MAX_DETECTIONS = 100
+MAX_DETECTIONS = 1000
 WHOLE: Area = (0.0, math.inf)
 
 

@@ -37,6 +37,7 @@ from trainer.run_folder import (
 )
 from trainer.scores import Evaluation
 from trainer.tracking import Tracker
+from trainer.validation_part import with_val
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,10 @@ def _run(
     told: Report,
 ) -> Outcome:
     began = time.monotonic()
-    checkpoint = learner.fit(dataset, config, run_dir=out / "fit", report=told)
+    learnt_from = dataset
+    if "boxes" in learner.tasks or "masks" in learner.tasks:
+        learnt_from = with_val(dataset, config.val_share)
+    checkpoint = learner.fit(learnt_from, config, run_dir=out / "fit", report=told)
     told(Progress("export", 0, 1))
     bundle = _export(learner.export, checkpoint, out / "bundle", name)
     bundle = with_provenance(bundle, provenance_of(dataset, config))

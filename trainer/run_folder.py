@@ -53,11 +53,7 @@ def read_request(out: Path) -> tuple[Path, FitConfig, str]:
     values = read_json(out / "request.json")
     if values is None:
         raise ConfigError([f"{out} holds no fit to go on with; begin one with `trainer fit`"])
-    config = dict(values["config"])
-    config["image_size"] = tuple(config["image_size"])
-    config["milestones"] = tuple(config.get("milestones", ()))
-    config["base"] = None if config["base"] is None else Path(config["base"])
-    return Path(values["data"]), FitConfig(**config), values["name"]
+    return Path(values["data"]), FitConfig.from_json(values["config"]), values["name"]
 
 
 def reopen(out: Path) -> None:
@@ -74,12 +70,8 @@ def reopen(out: Path) -> None:
 
 def check_request(out: Path, data: Path, dataset: Dataset, config: FitConfig, name: str) -> None:
     """Write what is asked, or refuse it where the folder holds another request (ConfigError)."""
-    plain = dataclasses.asdict(config) | {
-        "base": None if config.base is None else str(config.base.resolve()),
-        "image_size": list(config.image_size),
-        "milestones": list(config.milestones),
-        "extra": dict(config.extra),
-    }
+    base = None if config.base is None else config.base.resolve()
+    plain = dataclasses.replace(config, base=base).to_json()
     request = {
         "data": str(data.resolve()),
         "name": name,
@@ -91,7 +83,7 @@ def check_request(out: Path, data: Path, dataset: Dataset, config: FitConfig, na
         write_json(out / "request.json", request)
         return
     # A run of an earlier version was begun without the settings that came since.
-    unsaid = json.loads(json.dumps(dataclasses.asdict(FitConfig(config.backend)), default=str))
+    unsaid = json.loads(json.dumps(FitConfig(config.backend).to_json()))
     was = {**unsaid, **before["config"]}
     differ = [
         f"{key} was {was[key]!r}, now {value!r}"

@@ -11,54 +11,106 @@ from numpy.typing import NDArray
 
 from trainer.bundle import Bundle
 from trainer.detections import Detections
-from trainer.engines.letterbox import letterbox
+from trainer.engines.letterbox import FILL, inner_size, letterbox
 from trainer.engines.runtime import open_session
 from trainer.engines.suppress import suppress
+from trainer.engines.tiles import Tile, tiles_of
 from trainer.images import RGBImage
 from trainer.labels import LabelMap
 
-MOST = 300  # objects a frame
+MOST = 1000  # objects a frame: more are no longer told apart at this stride
 SAME_CLASS_IOU = 0.6  # above it, two boxes of a class are one object
 ANY_CLASS_IOU = 0.85  # above it, two boxes of any classes are one object
+_TILES_AT_ONCE = 8
 _FLOOR = 1e-4  # a candidate, even when every candidate is asked for
 
 
 @dataclass(frozen=True)
+class _Candidates:
+    """Peaks, best first: boxes (N, 4), scores (N,), class_ids (N,), probabilities (N, C)."""
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    def take(self, rows: NDArray[Any]) -> _Candidates:
+        return _Candidates(
+            self.boxes[rows], self.scores[rows], self.class_ids[rows], self.probabilities[rows]
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Candidates]) -> _Candidates:
+        both = cls(
+            np.concatenate([p.boxes for p in parts]),
+            np.concatenate([p.scores for p in parts]),
+            np.concatenate([p.class_ids for p in parts]),
+            np.concatenate([p.probabilities for p in parts]),
+        )
+        return both.take(np.argsort(-both.scores, kind="stable"))
+
+
+@dataclass(frozen=True)
 class CenterNetDetector:
-    """The detector of one bundle. See trainer.detector.Detector."""
+    """The detector of one bundle. See trainer.detector.Detector.
+
+    canvas: (height, width) that a frame is scaled into before it is read in tiles of input_size;
+    None where the input takes the whole frame.
+    """
 
     labels: LabelMap
     input_size: tuple[int, int]
     stride: int
     unit: float
     session: Any
+    canvas: tuple[int, int] | None = None
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
         """Answer every image; probabilities are the sigmoid of all classes at the peak."""
         if not images:
             return []
+        if self.canvas is not None:
+            return [self._detect_tiled(image, self.canvas, min_score) for image in images]
         fitted = [letterbox(image, self.input_size) for image in images]
-        batch = np.stack([pixels for pixels, _ in fitted]).transpose(0, 3, 1, 2)
-        heat, sizes, offsets, embedding = self.session.run(
-            None, {"images": np.ascontiguousarray(batch, np.float32)}
-        )
+        maps = self._run([pixels for pixels, _ in fitted])
         return [
-            self._read(
-                _sigmoid(heat[n]), sizes[n], offsets[n], embedding[n], image, scale, min_score
-            )
+            self._whole(self._candidates(maps, n, min_score), scale, image, maps[3][n])
             for n, (image, (_, scale)) in enumerate(zip(images, fitted, strict=True))
         ]
 
-    def _read(
-        self,
-        heat: NDArray[np.float32],
-        sizes: NDArray[np.float32],
-        offsets: NDArray[np.float32],
-        embedding: NDArray[np.float32],
-        image: RGBImage,
-        scale: float,
-        min_score: float,
+    def _detect_tiled(
+        self, image: RGBImage, canvas: tuple[int, int], min_score: float
     ) -> Detections:
+        """Read tiles of the scaled frame, each object by the tile in which its centre is inmost."""
+        pixels, scale = letterbox(image, canvas)
+        inner = inner_size((image.shape[0], image.shape[1]), canvas)
+        tiles = tiles_of(inner, self.input_size)
+        found, embeddings = [], []
+        for start in range(0, len(tiles), _TILES_AT_ONCE):
+            part = tiles[start : start + _TILES_AT_ONCE]
+            maps = self._run([_cut(pixels, tile, self.input_size) for tile in part])
+            embeddings += list(maps[3])
+            for n, tile in enumerate(part):
+                one = self._candidates(maps, n, min_score)
+                one.boxes[:] += np.array([tile.left, tile.top] * 2)
+                found.append(one.take(tile.owns(one.boxes)))
+        mean = np.mean(embeddings, axis=0)
+        mean /= max(float(np.linalg.norm(mean)), 1e-9)
+        return self._whole(_Candidates.joined(found), scale, image, mean)
+
+    def _run(self, inputs: Sequence[RGBImage]) -> list[NDArray[np.float32]]:
+        """Return heat (sigmoid), sizes, offsets and embedding of images of the input's size."""
+        batch = np.stack(inputs).transpose(0, 3, 1, 2)
+        heat, sizes, offsets, embedding = self.session.run(
+            None, {"images": np.ascontiguousarray(batch, np.float32)}
+        )
+        return [_sigmoid(heat), sizes, offsets, embedding]
+
+    def _candidates(
+        self, maps: Sequence[NDArray[np.float32]], n: int, min_score: float
+    ) -> _Candidates:
+        """Return the peaks of an image of the batch, best first, boxes in pixels of the input."""
+        heat, sizes, offsets = (one[n] for one in maps[:3])
         wanted = np.flatnonzero((_peaks(heat) & (heat >= max(min_score, _FLOOR))).ravel())
         order = np.argsort(-heat.ravel()[wanted], kind="stable")[: 4 * MOST]
         class_ids, rows, columns = np.unravel_index(wanted[order], heat.shape)
@@ -67,34 +119,58 @@ class CenterNetDetector:
         cy = (rows + 0.5 + offsets[1, rows, columns]) * self.stride
         half = self.unit / 2 * np.exp(np.clip(sizes[:, rows, columns], -5, 5))
         corners = np.stack([cx - half[0], cy - half[1], cx + half[0], cy + half[1]], axis=1)
+        return _Candidates(corners, scores, class_ids, heat[:, rows, columns].T)
+
+    def _whole(
+        self,
+        found: _Candidates,
+        scale: float,
+        image: RGBImage,
+        embedding: NDArray[np.float32],
+    ) -> Detections:
+        """Return what is left of the candidates after suppression, in pixels of the image."""
         height, width = image.shape[:2]
         limits = np.array([width, height, width, height])
-        boxes = np.clip(corners / scale, 0, limits).astype(np.float32)
-        whole = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        keep = np.flatnonzero(whole)
+        boxes = np.clip(found.boxes / scale, 0, limits).astype(np.float32)
+        keep = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         keep = keep[
-            suppress(boxes[keep], class_ids[keep], same=SAME_CLASS_IOU, other=ANY_CLASS_IOU)
+            suppress(
+                boxes[keep],
+                found.class_ids[keep],
+                same=SAME_CLASS_IOU,
+                other=ANY_CLASS_IOU,
+                most=MOST,
+            )
         ]
-        keep = keep[:MOST]
         return Detections(
             boxes=boxes[keep],
-            scores=scores[keep].astype(np.float32),
-            class_ids=class_ids[keep].astype(np.int64),
-            probabilities=heat[:, rows[keep], columns[keep]].T.astype(np.float32),
+            scores=found.scores[keep].astype(np.float32),
+            class_ids=found.class_ids[keep].astype(np.int64),
+            probabilities=found.probabilities[keep].astype(np.float32),
             embedding=embedding.astype(np.float32),
         )
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> CenterNetDetector:
     """Load the bundle's ONNX file; BundleError when the runtime cannot read it."""
-    card = bundle.card
+    card, canvas = bundle.card, bundle.card.extra.get("canvas")
     return CenterNetDetector(
         labels=card.labels,
         input_size=card.input_size,
         stride=int(card.extra["stride"]),
         unit=float(card.extra["unit"]),
         session=open_session(bundle.file("model.onnx"), threads=threads),
+        canvas=(int(canvas[0]), int(canvas[1])) if canvas else None,
     )
+
+
+def _cut(pixels: RGBImage, tile: Tile, size: tuple[int, int]) -> RGBImage:
+    piece = pixels[tile.top : tile.top + size[0], tile.left : tile.left + size[1]]
+    if piece.shape[:2] == size:
+        return piece
+    canvas = np.full((*size, 3), FILL, np.uint8)
+    canvas[: piece.shape[0], : piece.shape[1]] = piece
+    return canvas
 
 
 def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from trainer.bundle import Bundle
 from trainer.detections import Detections, Mask
 from trainer.engines.letterbox import inner_size, letterbox
 from trainer.engines.runtime import open_session
-from trainer.engines.suppress import thin
+from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
 from trainer.images import RGBImage
 from trainer.labels import LabelMap
@@ -66,7 +66,7 @@ class TorchvisionDetector:
         if not self.levels:  # dense networks let them take a place, and they are dropped below
             large = (corners[:, 2:] - corners[:, :2] >= _LEAST_SIDE).all(axis=1)
             rows, class_ids, corners = rows[large], class_ids[large], corners[large]
-        keep = thin(corners, class_ids, self.iou, self.most)
+        keep = suppress(corners, class_ids, same=self.iou, most=self.most)
         rows, class_ids, corners = rows[keep], class_ids[keep], corners[keep]
         height, width = image.shape[:2]
         limits = np.array([width, height, width, height])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trainer.bundle import Bundle
 from trainer.detections import Detections, Mask
 from trainer.engines.runtime import fed, open_session, run
-from trainer.engines.suppress import thin
+from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
 from trainer.images import RGBImage
 from trainer.labels import LabelMap
@@ -180,7 +180,7 @@ def _suppressed(answer: _FLOAT, classes: int, min_score: float, iou: float) -> _
     half = rows[:, 2:4] / 2
     corners = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], axis=1)
     order = np.argsort(-scores, kind="stable")
-    keep = order[thin(corners[order], class_ids[order], iou, MOST)]
+    keep = order[suppress(corners[order], class_ids[order], same=iou, most=MOST)]
     return (
         corners[keep],
         scores[keep],

@@ -1,4 +1,4 @@
-"""Checkpoints of this network, and what of one fits new labels."""
+"""Checkpoints of these networks, and what of one fits new labels."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
+from trainer.backends.centernet.feature_network import FeatureCenterNet
 from trainer.backends.centernet.network import CenterNet
-from trainer.backends.centernet.settings import DEEP
+from trainer.backends.centernet.settings import DEEP, Settings
+from trainer.backends.features.lite0 import Lite0
+from trainer.backends.features.pretrained import SCRATCH, lite0
 from trainer.backends.learning.carry import Rows, carry
 from trainer.backends.learning.weights import read_weights, weights_file
 from trainer.errors import ConfigError
@@ -30,28 +35,57 @@ def checkpoint_file(path: Path) -> Path:
     return weights_file(path, engines=ENGINES)
 
 
-def build(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> CenterNet:
+def new_network(classes: int, settings: Settings) -> nn.Module:
+    """Return a network to begin with: on learnt features, or of random weights."""
+    if settings.backbone == SCRATCH:
+        return CenterNet(classes, width=settings.width, deep=settings.deep)
+    encoder = lite0(settings.backbone, frozen=settings.frozen)
+    return FeatureCenterNet(classes, encoder, width=settings.width)
+
+
+def description(settings: Settings) -> dict[str, Any]:
+    """Return what build needs to know of a network, beside its labels."""
+    if settings.backbone == SCRATCH:
+        return {"width": settings.width, "deep": settings.deep}
+    return {"width": settings.width, "encoder": "lite0"}
+
+
+def build(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> nn.Module:
     """Return the network of a checkpoint, ready to answer."""
-    network = CenterNet(
-        len(meta["labels"]), width=int(meta["width"]), deep=int(meta.get("deep", DEEP))
+    classes, width = len(meta["labels"]), int(meta["width"])
+    # Checkpoints of before the learnt features name no encoder.
+    network: nn.Module = (
+        FeatureCenterNet(classes, Lite0(), width=width)
+        if meta.get("encoder")
+        else CenterNet(classes, width=width, deep=int(meta.get("deep", DEEP)))
     )
     network.load_state_dict(dict(weights))
     return network.eval()
 
 
-def carry_over(network: CenterNet, labels: LabelMap, base: Path) -> list[str]:
+def carry_over(network: nn.Module, labels: LabelMap, base: Path, settings: Settings) -> list[str]:
     """Load all of base that fits, classes by name; return what did not, a sentence each.
 
-    Raises ConfigError when base is of a network of another width or deep.
+    Raises ConfigError when base is of another network: other features, width or deep.
     """
     weights, meta = read_checkpoint(base)
-    faults = [
-        f"base weights {base} have {name} {theirs}; set extra.{name} to it, not {mine}"
-        for name, theirs, mine in (
-            ("width", meta["width"], network.heat.in_channels),
-            ("deep", meta.get("deep", DEEP), network.lateral32.in_channels),
+    mine = description(settings)
+    theirs = {"encoder": None, "deep": DEEP, **meta}
+    if theirs["encoder"] != mine.get("encoder"):
+        wanted = SCRATCH if theirs["encoder"] is None else theirs["encoder"]
+        raise ConfigError(
+            [
+                (
+                    f"base weights {base} are of a network with backbone {wanted}, this fit has "
+                    f"{settings.backbone}; set extra.backbone to {wanted!r} to go on from them, or "
+                    "leave base out to begin from the learnt features"
+                )
+            ]
         )
-        if theirs != mine
+    faults = [
+        f"base weights {base} have {name} {theirs[name]}; set extra.{name} to it, not {value}"
+        for name, value in mine.items()
+        if theirs[name] != value
     ]
     if faults:
         raise ConfigError(faults)

@@ -11,6 +11,7 @@ import torch
 
 from trainer.backends.centernet.checkpoint import build, checkpoint_file, read_checkpoint
 from trainer.backends.centernet.network import STRIDE, UNIT
+from trainer.backends.learning.onnx_writing import write_onnx
 from trainer.backends.learning.weights import WEIGHTS
 from trainer.bundle import Bundle, write_bundle
 
@@ -34,18 +35,18 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
         "settings": settings,
     }
     reading = {"stride": STRIDE, "unit": UNIT, "notes": meta["notes"], "steps": meta["step"]}
+    if meta.get("canvas"):
+        reading["canvas"] = list(meta["canvas"])
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / MODEL
-        torch.onnx.export(
+        outputs = ("heat", "sizes", "offsets", "embedding")
+        write_onnx(
             network,
             (torch.zeros(2, 3, height, width),),
-            str(model),
-            input_names=["images"],
-            output_names=["heat", "sizes", "offsets", "embedding"],
-            dynamic_axes={
-                n: {0: "batch"} for n in ("images", "heat", "sizes", "offsets", "embedding")
-            },
-            dynamo=False,
+            model,
+            inputs=("images",),
+            outputs=outputs,
+            free=dict.fromkeys(("images", *outputs), "batch"),
         )
         return write_bundle(
             destination,

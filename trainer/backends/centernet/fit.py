@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.centernet.checkpoint import carry_over
+from trainer.annotations import AnnotatedImage
+from trainer.backends.centernet.checkpoint import carry_over, description, new_network
 from trainer.backends.centernet.export import export
 from trainer.backends.centernet.frames import Frame, augment, collate, read_frames
 from trainer.backends.centernet.loss import loss
-from trainer.backends.centernet.network import CenterNet
+from trainer.backends.centernet.plan import SECONDS, Plan, plan
 from trainer.backends.centernet.settings import Settings, read_settings
+from trainer.backends.features.pretrained import SCRATCH
 from trainer.backends.learning.balance import class_weights
 from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.loop import Lesson, Tuning
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig, Progress
+
+RATE = 2e-3  # highest learning rate of the heads on learnt features
 
 
 def fit(
@@ -28,37 +34,73 @@ def fit(
     """Learn from the train part; see Backend.fit."""
     settings = read_settings(config)
     images = train_part(dataset)
+    config, chosen = _planned(images, config, settings)
+    if chosen is not None:
+        report(Progress("note", 0, 0, note=chosen.sentence))
+    canvas = None if chosen is None else chosen.canvas
+    steps = settings.steps if chosen is None else settings.steps or chosen.steps
     network, notes = _begin(dataset, config, settings)
 
     def lesson(told: Callable[[int], None]) -> Lesson[Frame]:
-        frames = read_frames(dataset, images, config.image_size, told)
+        frames = read_frames(dataset, images, canvas or config.image_size, told)
         return _lesson(frames, dataset, config, settings)
+
+    def factor(name: str) -> float:
+        return settings.backbone_rate if name.startswith("encoder.") else 1.0
 
     course = Course(
         network,
         notes,
-        total=settings.total_steps(config, len(images)),
+        total=steps or settings.total_steps(config, len(images)),
         tuning=Tuning(
             weight_decay=settings.weight_decay,
             ema=settings.ema,
             warmup=settings.warmup,
             save_every=settings.save_every,
+            factor=factor,
         ),
         settings=settings,
-        described={"width": settings.width, "deep": settings.deep},
+        described={**description(settings), **({"canvas": canvas} if canvas else {})},
         lesson=lesson,
         export=export,
     )
     return take(course, dataset, config, run_dir=run_dir, report=report)
 
 
-def _begin(dataset: Dataset, config: FitConfig, settings: Settings) -> tuple[CenterNet, list[str]]:
+def _planned(
+    images: Sequence[AnnotatedImage], config: FitConfig, settings: Settings
+) -> tuple[FitConfig, Plan | None]:
+    """Return the config with what the data asks for in the place of what nobody set."""
+    free = config.automatic
+    if not free:
+        return config, None
+    chosen = plan(
+        images,
+        image_size=None if "image_size" in free else config.image_size,
+        batch_size=None if "batch_size" in free else config.batch_size,
+        seconds=SECONDS if "time_limit" in free and config.device == "cpu" else config.time_limit,
+        tiles=settings.tiles,
+    )
+    values: dict[str, Any] = {
+        "image_size": chosen.image_size,
+        "batch_size": chosen.batch_size,
+        "time_limit": chosen.seconds,
+        "learning_rate": RATE if settings.backbone != SCRATCH else config.learning_rate,
+        "schedule": "plateau",
+    }
+    planned = replace(config, **{name: values[name] for name in free & values.keys()})
+    return planned, chosen if "epochs" in free else replace(
+        chosen, steps=settings.total_steps(planned, len(images))
+    )
+
+
+def _begin(dataset: Dataset, config: FitConfig, settings: Settings) -> tuple[nn.Module, list[str]]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = CenterNet(len(dataset.labels), width=settings.width, deep=settings.deep)
+        network = new_network(len(dataset.labels), settings)
     if config.base is None:
         return network, []
-    return network, carry_over(network, dataset.labels, config.base)
+    return network, carry_over(network, dataset.labels, config.base, settings)
 
 
 def _lesson(
@@ -73,7 +115,7 @@ def _lesson(
 
     def batch(step: int) -> list[Frame]:
         return [
-            augment(frames[row], settings.augmentation, rng)
+            augment(frames[row], settings.augmentation, rng, config.image_size)
             for row, rng in drawn(
                 len(frames), seed=config.seed, step=step, batch_size=config.batch_size
             )

@@ -16,6 +16,7 @@ from trainer.images import RGBImage
 
 _LEAST_VISIBLE = 0.35  # of a box that a crop cuts, for the rest to be learnt still
 _LEAST_SIDE = 2.0  # pixels of the input
+_AROUND_AN_OBJECT = 0.75  # of the pieces of large frames; the others fall anywhere
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,31 @@ def read_frames(
     return frames
 
 
-def augment(frame: Frame, how: Augmentation, rng: np.random.Generator) -> Frame:
-    """Return a varied copy of the frame, of the same size."""
-    height, width = frame.pixels.shape[:2]
+def augment(
+    frame: Frame, how: Augmentation, rng: np.random.Generator, size: tuple[int, int]
+) -> Frame:
+    """Return a varied copy of the frame, of (height, width) = size.
+
+    Of a frame that is larger a piece of that size is taken, mostly around one of its objects.
+    """
+    full_height, full_width = frame.pixels.shape[:2]
+    height, width = size
     zoom = np.exp(rng.uniform(-1, 1) * np.log(how.zoom))
     stretch = np.exp(rng.uniform(-0.5, 0.5) * np.log(how.stretch))
     sx, sy = zoom * stretch, zoom / stretch
-    tx = rng.uniform(min(0, width - width * sx), max(0, width - width * sx))
-    ty = rng.uniform(min(0, height - height * sy), max(0, height - height * sy))
+    tx, ty = (
+        rng.uniform(min(0, most - whole * by), max(0, most - whole * by))
+        for most, whole, by in ((width, full_width, sx), (height, full_height, sy))
+    )
+    larger = full_height > height or full_width > width
+    if larger and len(frame.boxes) and rng.random() < _AROUND_AN_OBJECT:
+        box = frame.boxes[rng.integers(len(frame.boxes))]
+        tx, ty = (
+            _near(most, whole * by, (box[axis] + box[axis + 2]) / 2 * by, rng)
+            for axis, (most, whole, by) in enumerate(
+                ((width, full_width, sx), (height, full_height, sy))
+            )
+        )
     if how.flip_horizontal and rng.random() < 0.5:
         sx, tx = -sx, width - tx
     if how.flip_vertical and rng.random() < 0.5:
@@ -88,6 +106,12 @@ def augment(frame: Frame, how: Augmentation, rng: np.random.Generator) -> Frame:
         boxes[keep].astype(np.float32),
         frame.class_ids[keep],
     )
+
+
+def _near(most: float, whole: float, centre: float, rng: np.random.Generator) -> float:
+    """Return a shift that brings `centre` into 0..most, and no more margin than need be."""
+    shift = rng.uniform(0.15, 0.85) * most - centre
+    return float(np.clip(shift, min(0.0, most - whole), max(0.0, most - whole)))
 
 
 def _tint(pixels: RGBImage, strength: float, rng: np.random.Generator) -> RGBImage:

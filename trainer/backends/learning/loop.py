@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -26,6 +26,11 @@ Report = Callable[[Progress], None]
 Judge = Callable[[Mapping[str, Tensor], int, int], Mapping[str, float]]
 _LONGEST_STEP = 20.0  # seconds; a process that was put to sleep has not learnt meanwhile
 _LOOKS = 10  # at val in a fit, where nobody says how many
+_STABLE = 0.7  # of a fit on a plateau: the rest is for the falling rate
+_FALL = 1 / 3  # of what was learnt before is learnt again while the rate falls
+_PATIENCE = 3  # looks at val without gain, after which the rate falls
+_GAIN = 0.005  # AP; a smaller gain is none
+_PLATEAU_LOOKS = 15  # at val in a fit on a plateau
 _MEBIBYTE = 1 << 20
 
 
@@ -35,6 +40,7 @@ class Tuning:
 
     weight_decay: of AdamW. ema: decay of the average. warmup: share of the fit in which
     the rate rises. clip: of the gradient's norm. save_every: seconds between saved states.
+    factor: what the learning rate of a parameter is multiplied by, by its name.
     """
 
     weight_decay: float = 0.01
@@ -42,6 +48,7 @@ class Tuning:
     warmup: float = 0.05
     clip: float = 10.0
     save_every: float = 15.0
+    factor: Callable[[str], float] = field(default=lambda _: 1.0)
 
 
 @dataclass(frozen=True)
@@ -80,13 +87,15 @@ class Loop:
         self.device = torch.device(config.device)
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(network, tuning.ema)
-        self.optimizer = torch.optim.AdamW(_groups(network, tuning.weight_decay))
+        self.optimizer = torch.optim.AdamW(_groups(network, tuning))
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.period = _period(config, total, per_epoch)
         self.step, self.seconds, self.at_once = 0, 0.0, config.batch_size
         self.best: dict[str, Tensor] | None = None
         self._best_ap, self._worse = -1.0, 0
         self._figures: dict[str, float] = {}
+        self._decline: tuple[float, float] | None = None  # shares of the fit
+        self._looks, self._looked = 0, 0.0  # so far, and the share of the fit at the last one
         self._resume()
 
     @property
@@ -97,6 +106,7 @@ class Loop:
             self.step >= self.total
             or (self.run_dir / STOP).exists()
             or (limit is not None and self.seconds >= limit)
+            or (self._decline is not None and self._done() >= self._decline[1])
             or bool(patience and self._worse >= patience)
         )
 
@@ -119,13 +129,13 @@ class Loop:
             drawn = ahead.submit(lesson.batch, self.step)
             while not self.ended:
                 samples, drawn = drawn.result(), ahead.submit(lesson.batch, self.step + 1)
-                lr = rate(self.config, self._done(), warmup=self.tuning.warmup)
+                lr = self._rate()
                 figures = self._take_step(lesson, samples, lr)
                 self.step += 1
                 self.seconds += min(time.monotonic() - told, _LONGEST_STEP)
                 told = time.monotonic()
                 report(self._progress({**figures, "lr": lr}))
-                if judge and self.period and self.step % self.period == 0:
+                if judge and self._is_due():
                     self._look(judge)
                     told = time.monotonic()  # looking is not learning
                 if time.monotonic() - saved >= self.tuning.save_every:
@@ -133,17 +143,56 @@ class Loop:
                     saved = time.monotonic()
         self._save()
 
+    def _rate(self) -> float:
+        done = self._done()
+        if self.config.schedule == "plateau" and self._decline is None and done >= _STABLE:
+            self._decline = (done, 1.0)
+        return rate(self.config, done, warmup=self.tuning.warmup, decline=self._decline)
+
+    def _is_due(self) -> bool:
+        """Whether it is time to look at val; on a plateau the time limit counts as the steps do."""
+        if not self.period:
+            return False
+        if self.config.schedule != "plateau" or self.config.evaluation_period is not None:
+            return self.step % self.period == 0
+        if self.ended or self._done() - self._looked >= 1 / _PLATEAU_LOOKS:
+            self._looked = self._done()
+            return True
+        return False
+
     def _look(self, judge: Judge) -> None:
-        found = judge(self.average.weights, self.step // self.period, self.total // self.period)
+        self._looks += 1
+        found = judge(self.average.weights, self._looks, max(self._looks, self._looks_in_all()))
         self._figures = dict(found)
-        if self.config.early_stopping:
+        if self.config.schedule == "plateau":
+            self._look_for_plateau(found["ap"])
+        elif self.config.early_stopping:
             if found["ap"] > self._best_ap:
                 self._best_ap, self._worse, self.best = found["ap"], 0, self.average.copy()
             else:
                 self._worse += 1
 
+    def _look_for_plateau(self, ap: float) -> None:
+        """Keep the weights that are best on val, and let the rate fall where nothing is gained."""
+        gained = ap >= self._best_ap + _GAIN
+        # Of two that are as good the later one: its rate is lower.
+        if ap >= self._best_ap - _GAIN:
+            self.best = self.average.copy()
+        self._best_ap = max(ap, self._best_ap)
+        self._worse = 0 if gained else self._worse + 1
+        done = self._done()
+        if self._decline is None and self._worse >= _PATIENCE and done > self.tuning.warmup:
+            self._decline = (done, min(1.0, done * (1 + _FALL)))
+
+    def _looks_in_all(self) -> int:
+        if self.config.schedule == "plateau" and self.config.evaluation_period is None:
+            return _PLATEAU_LOOKS
+        return self.total // self.period
+
     def _progress(self, figures: Mapping[str, float]) -> Progress:
         left = self.seconds / self.step * (self.total - self.step)
+        if self._decline is not None and self._done() > 0:
+            left = min(left, self.seconds * max(0.0, self._decline[1] / self._done() - 1))
         if self.config.time_limit is not None:
             left = min(left, max(0.0, self.config.time_limit - self.seconds))
         return Progress("fit", self.step, self.total, left, {**figures, **self._figures})
@@ -181,7 +230,7 @@ class Loop:
         self, lesson: Lesson[Any], samples: Sequence[Any], lr: float
     ) -> dict[str, float]:
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["factor"]
         self.optimizer.zero_grad(set_to_none=True)
         figures: dict[str, float] = {}
         # Draws inside the network (dropout) are those of the step, also after a restart.
@@ -228,6 +277,7 @@ class Loop:
             "scaler": self._scaler.state_dict(),
             "best": self.best,
             "looks": [self._best_ap, self._worse, self._figures],
+            "plateau": [self._looks, self._looked, self._decline],
         }
         save_state(self.run_dir, self.key, values, self.name)
 
@@ -241,6 +291,7 @@ class Loop:
         self._scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
         self._best_ap, self._worse, self._figures = state["looks"]
+        self._looks, self._looked, self._decline = state["plateau"]
 
 
 def _period(config: FitConfig, total: int, per_epoch: int) -> int:
@@ -250,10 +301,13 @@ def _period(config: FitConfig, total: int, per_epoch: int) -> int:
     return config.evaluation_period * per_epoch
 
 
-def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def _groups(network: nn.Module, tuning: Tuning) -> list[dict[str, Any]]:
     """Decay kernels only; norms and biases are left alone, and what is frozen is left out."""
-    learnt = [p for p in network.parameters() if p.requires_grad]
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((tuning.factor(name), parameter.ndim > 1), []).append(parameter)
     return [
-        {"params": [p for p in learnt if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0},
+        {"params": kept, "factor": factor, "weight_decay": tuning.weight_decay if kernel else 0.0}
+        for (factor, kernel), kept in groups.items()
     ]

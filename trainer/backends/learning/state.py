@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import hashlib
 import io
@@ -24,19 +23,9 @@ FREE = ("device", "workers", "time_limit")  # these may differ when a fit is gon
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def plain(config: FitConfig) -> dict[str, Any]:
-    """Return the settings as JSON values."""
-    return dataclasses.asdict(config) | {
-        "base": None if config.base is None else str(config.base),
-        "image_size": list(config.image_size),
-        "milestones": list(config.milestones),
-        "extra": dict(config.extra),
-    }
-
-
 def key_of(dataset: Dataset, config: FitConfig) -> dict[str, str]:
     """Return what a state must agree with to be gone on with: the dataset and the settings."""
-    fixed = {name: value for name, value in plain(config).items() if name not in FREE}
+    fixed = {name: value for name, value in config.to_json().items() if name not in FREE}
     text = json.dumps(fixed, sort_keys=True, default=str)
     return {"dataset": dataset.fingerprint, "config": hashlib.sha256(text.encode()).hexdigest()}
 

@@ -1,0 +1,129 @@
+"""How a detector is learnt, where nobody said: input size, tiles, batch, steps, from the data.
+
+Numbers of frames and objects in, settings and a sentence out; nothing is read here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.annotations import AnnotatedImage
+
+SIDE = 24.0  # input pixels that a smaller object (the quartile) should have
+LEAST_AREA = 0.10  # megapixels of the input; smaller ones cost AP at high IoU
+MOST_AREA = 0.26  # megapixels; larger ones leave two processor cores too few steps
+ENLARGED = 2.0  # a frame is enlarged at most so much
+TILED = 2.0  # where the wished area is more than so many times MOST_AREA, frames are cut into tiles
+MOST_CANVAS = 3.0  # megapixels of a frame that is cut into tiles
+UNIT = 32  # pixels; the coarsest features have this stride
+PASSES = 80  # epochs that a fit may take, if validation gains so long
+FEWEST, MOST = 200, 6000  # steps
+SECONDS = 780.0  # of learning, on processor cores
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is chosen.
+
+    image_size: (height, width) of the input. canvas: (height, width) that a frame is scaled into
+    before it is cut into tiles of image_size, or None where the input takes the whole frame.
+    steps: batches at most. side: pixels of the median object at the input. sentence: the choice
+    in words.
+    """
+
+    image_size: tuple[int, int]
+    canvas: tuple[int, int] | None
+    batch_size: int
+    steps: int
+    seconds: float | None
+    side: float
+    sentence: str
+
+
+def plan(
+    images: Sequence[AnnotatedImage],
+    *,
+    image_size: tuple[int, int] | None = None,
+    batch_size: int | None = None,
+    seconds: float | None = SECONDS,
+    tiles: bool = True,
+) -> Plan:
+    """Choose how to learn from these frames, which hold at least one object.
+
+    image_size, batch_size: what a person has set, or None. seconds: of learning at most, or None.
+    tiles: whether frames may be cut into tiles.
+    """
+    shapes = np.array([(image.height, image.width) for image in images], float)
+    areas = shapes.prod(axis=1)
+    frame = math.sqrt(float(np.median(areas)))  # the side of a square frame of the usual area
+    sides = np.array(
+        [
+            math.sqrt((o.box[2] - o.box[0]) * (o.box[3] - o.box[1])) / math.sqrt(area)
+            for image, area in zip(images, areas, strict=True)
+            for o in image.objects
+            if not o.crowd
+        ]
+    )
+    quartile, median = (float(value) * frame for value in np.quantile(sides, (0.25, 0.5)))
+    aspect = float(np.exp(np.median(np.log(shapes[:, 0] / shapes[:, 1]))))
+    canvas = None
+    if image_size is None:
+        wished = frame**2 * min(SIDE / quartile, ENLARGED) ** 2 / 1e6
+        if tiles and wished > TILED * MOST_AREA:
+            canvas = _size(min(wished, MOST_CANVAS), aspect)
+            image_size = tuple(
+                min(tile, whole)
+                for tile, whole in zip(_size(MOST_AREA, aspect), canvas, strict=True)
+            )  # type: ignore[assignment]
+        else:
+            image_size = _size(min(max(wished, LEAST_AREA), MOST_AREA), aspect)
+    assert image_size is not None  # noqa: S101 for the type checker alone
+    seen = canvas or image_size
+    scale = math.sqrt(seen[0] * seen[1]) / frame
+    batch = batch_size or (8 if image_size[0] * image_size[1] <= 0.15e6 else 4)
+    pieces = 1.0 if canvas is None else (canvas[0] * canvas[1]) / (image_size[0] * image_size[1])
+    steps = math.ceil(PASSES * len(images) * pieces / batch)
+    steps = min(max(steps, FEWEST), MOST)
+    return Plan(
+        image_size,
+        canvas,
+        batch,
+        steps,
+        seconds,
+        median * scale,
+        _sentence(image_size, canvas, batch, steps, seconds, median, median * scale, len(images)),
+    )
+
+
+def _size(megapixels: float, aspect: float) -> tuple[int, int]:
+    """Return (height, width) of about that area and aspect, both multiples of UNIT."""
+    aspect = min(max(aspect, 0.5), 2.0)
+    width = math.sqrt(megapixels * 1e6 / aspect)
+    return max(UNIT, round(width * aspect / UNIT) * UNIT), max(UNIT, round(width / UNIT) * UNIT)
+
+
+def _sentence(
+    size: tuple[int, int],
+    canvas: tuple[int, int] | None,
+    batch: int,
+    steps: int,
+    seconds: float | None,
+    median: float,
+    seen: float,
+    frames: int,
+) -> str:
+    whole = (
+        f"an input of {size[0]}x{size[1]}"
+        if canvas is None
+        else f"tiles of {size[0]}x{size[1]} out of frames scaled to {canvas[0]}x{canvas[1]}"
+    )
+    limit = "" if seconds is None else f" or {seconds / 60:.0f} minutes"
+    return (
+        f"{whole}, where the median object of {median:.0f} px in the frame has {seen:.0f} px; "
+        f"batches of {batch}; at most {steps} steps{limit} over {frames} frames, fewer when the "
+        "validation AP no longer gains"
+    )
