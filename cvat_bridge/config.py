@@ -85,11 +85,14 @@ class HoldoutSection(Section):
 
 
 class TrainerSection(Section):
-    """How a challenger is learnt. Everything in `extra` belongs to the backend."""
+    """How a challenger is learnt. What is not set is the backend's choice: see `trainer fit`.
+
+    Everything in `extra` belongs to the backend.
+    """
 
     backend: str = "centernet"
     epochs: int | None = Field(None, ge=1)
-    batch_size: int = Field(16, ge=1)
+    batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
     image_size: tuple[int, int] | None = None
     seed: int = 7
@@ -97,13 +100,13 @@ class TrainerSection(Section):
     base: Path | None = None
     warm_start: bool = False
     device: str = Field("cpu", coerce_numbers_to_str=True)  # YAML reads the GPU 0 as a number
-    schedule: str = "cosine"
-    gamma: float = 0.1
+    schedule: str | None = None
+    gamma: float | None = None
     milestones: tuple[int, ...] = ()
     regions_per_image: int | None = None
     evaluation_period: int | None = None
-    early_stopping: int = 0
-    precision: str = "fp32"
+    early_stopping: int | None = None
+    precision: str | None = None
     min_frames: int = Field(8, ge=2)
     extra: dict[str, Any] = Field(default_factory=dict)
 

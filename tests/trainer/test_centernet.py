@@ -270,7 +270,7 @@ def test_base_weights_of_another_kind_are_refused(dataset, tmp_path):
 def test_a_network_of_another_width_is_no_base(dataset, bundle, tmp_path):
     other = {**SHORT.extra, "width": 8, "deep": 32}
     config = dataclasses.replace(SHORT, base=bundle.path, extra=other)
-    with pytest.raises(ConfigError, match=r"have width 16[\s\S]*have deep 128"):
+    with pytest.raises(ConfigError, match="have width 16"):
         backend("centernet").fit(dataset, config, run_dir=tmp_path, report=ignore)
 
 

@@ -71,6 +71,8 @@ def _planned(
     images: Sequence[AnnotatedImage], config: FitConfig, settings: Settings
 ) -> tuple[FitConfig, Plan | None]:
     """Return the config with what the data asks for in the place of what nobody set."""
+    # `trainer resume` may give a limit that the fit was begun without.
+    limited = config.time_limit is not None or config.device != "cpu"
     free = config.automatic
     if not free:
         return config, None
@@ -78,7 +80,7 @@ def _planned(
         images,
         image_size=None if "image_size" in free else config.image_size,
         batch_size=None if "batch_size" in free else config.batch_size,
-        seconds=SECONDS if "time_limit" in free and config.device == "cpu" else config.time_limit,
+        seconds=config.time_limit if limited else SECONDS,
         tiles=settings.tiles,
     )
     values: dict[str, Any] = {

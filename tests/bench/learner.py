@@ -1,0 +1,144 @@
+"""What the default detector learns from few labelled frames, by its default settings.
+
+For each set and number of frames: AP50 on the set's test part, beside the learner from scratch of
+before (144x192, no learnt features) in the same time. Fits are kept in --work and gone on with,
+so that the bench can be stopped at any moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.bench.figures import Figure, write
+from tests.bench.learning.sets import SETS, SIZES, labelled, load_set
+from trainer.detector import FitConfig
+from trainer.fit_settings import fit_config
+from trainer.run import run_fit
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+SLACK = 0.01  # AP50; two fits nearer than this are as good
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Learn, evaluate and write learner.json, after each set."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.learner", description=__doc__)
+    parser.add_argument("--data", type=Path, default=SHARED, help="folder of sets in COCO form")
+    parser.add_argument("--work", type=Path, default=Path("runs/learner"))
+    parser.add_argument("--sets", nargs="+", default=SETS)
+    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument(
+        "--seconds", type=float, help="of learning a fit; the default's own if unset"
+    )
+    parser.add_argument("--test", type=int, default=100, help="frames of the test part at most")
+    parser.add_argument("--peers", nargs="*", type=int, default=SIZES, help="sizes with the peer")
+    given = parser.parse_args(arguments)
+    for name in given.sets:
+        write("learner", measure_set(name, given))
+
+
+def measure_set(name: str, given: argparse.Namespace) -> list[Figure]:
+    """Return the figures of one set."""
+    dataset = load_set(given.data, name)
+    sizes = [n for n in given.sizes if n <= len(dataset.split("train"))]
+    rows: dict[int, list[dict[str, Any]]] = {}
+    peers: dict[int, list[dict[str, Any]]] = {}
+    for frames in sizes:
+        for seed in range(1, given.seeds + 1):
+            folder = given.work / name / f"{frames}-{seed}"
+            data = folder / "data"
+            if not (data / "manifest.json").exists():
+                shutil.rmtree(data, ignore_errors=True)
+                labelled(dataset, data, frames=frames, seed=seed, test=given.test)
+            settings = {"seed": seed}
+            if given.seconds:
+                settings |= {"time_limit": given.seconds}
+            ours = _fit(data, fit_config(settings), folder / "default")
+            rows.setdefault(frames, []).append(ours)
+            if frames in given.peers:
+                peer = FitConfig(
+                    "centernet",
+                    seed=seed,
+                    image_size=(144, 192),
+                    time_limit=max(ours["seconds"], 20.0),
+                    extra={"backbone": "none", "steps": 100_000},
+                    val_share=0,
+                )
+                peers.setdefault(frames, []).append(_fit(data, peer, folder / "scratch"))
+    return [
+        *(_learnt(name, frames, rows[frames], peers.get(frames)) for frames in sizes),
+        _monotone(name, sizes, rows),
+    ]
+
+
+def _fit(data: Path, config: FitConfig, out: Path) -> dict[str, Any]:
+    """Fit and evaluate, or return what an earlier run of the bench measured."""
+    kept = out.with_suffix(".json")
+    if kept.exists():
+        found: dict[str, Any] = json.loads(kept.read_text())
+        return found
+    print(f"  {out}", flush=True)
+    found_notes: list[str] = []
+    done = run_fit(
+        data,
+        config,
+        out,
+        split="test",
+        report=lambda p: found_notes.append(p.note) if p.stage == "note" else None,
+    )
+    if done.evaluation is None:
+        raise ValueError(f"{data}: its test part has no object")
+    state = done.evaluation
+    figures = {
+        "ap": state.ap or 0.0,
+        "ap50": state.ap50 or 0.0,
+        "seconds": done.seconds,
+        "steps": done.bundle.card.extra.get("steps"),
+        "input": list(done.bundle.card.input_size),
+        "notes": found_notes,
+    }
+    kept.write_text(json.dumps(figures, indent=1))
+    shutil.rmtree(out / "fit", ignore_errors=True)
+    return figures
+
+
+def _learnt(
+    name: str, frames: int, rows: list[dict[str, Any]], peers: list[dict[str, Any]] | None
+) -> Figure:
+    ours = _mean(rows, "ap50")
+    theirs = _mean(peers, "ap50") if peers else None
+    return Figure(
+        f"ap50/{name}/{frames}",
+        ours,
+        "AP50",
+        "the learner from scratch of before, in the same time" if peers else None,
+        theirs,
+        ours / theirs if theirs else None,
+        f"AP {_mean(rows, 'ap'):.3f}, input {rows[0]['input']}, {_mean(rows, 'steps'):.0f} steps, "
+        f"{_mean(rows, 'seconds'):.0f} s with evaluation, {len(rows)} seeds",
+    )
+
+
+def _monotone(name: str, sizes: list[int], rows: dict[int, list[dict[str, Any]]]) -> Figure:
+    means = [_mean(rows[n], "ap50") for n in sizes]
+    worst = min((b - a for a, b in zip(means, means[1:], strict=False)), default=0.0)
+    return Figure(
+        f"ap50_more_labels_never_less/{name}",
+        float(worst >= -SLACK),
+        "1 where no larger number of labels gives less AP50",
+        note=f"the least gain of a step is {worst:+.3f}, over {sizes}",
+    )
+
+
+def _mean(rows: list[dict[str, Any]], key: str) -> float:
+    return sum(float(row[key]) for row in rows) / len(rows)
+
+
+if __name__ == "__main__":
+    main()
