@@ -69,7 +69,11 @@ def reopen(out: Path) -> None:
 
 
 def check_request(out: Path, data: Path, dataset: Dataset, config: FitConfig, name: str) -> None:
-    """Write what is asked, or refuse it where the folder holds another request (ConfigError)."""
+    """Write what is asked, or refuse it where the folder holds another request (ConfigError).
+
+    A fit that an earlier version began, before settings could be left to the data, and did not
+    finish is begun anew: its network is another one.
+    """
     base = None if config.base is None else config.base.resolve()
     plain = dataclasses.replace(config, base=base).to_json()
     request = {
@@ -83,17 +87,22 @@ def check_request(out: Path, data: Path, dataset: Dataset, config: FitConfig, na
         write_json(out / "request.json", request)
         return
     # A run of an earlier version was begun without the settings that came since.
+    earlier = "automatic" not in before["config"]
     unsaid = json.loads(json.dumps(FitConfig(config.backend).to_json()))
     was = {**unsaid, **before["config"]}
+    free = {*_FREE, *((config.automatic | {"automatic"}) if earlier else ())}
     differ = [
         f"{key} was {was[key]!r}, now {value!r}"
         for key, value in request["config"].items()
-        if key not in _FREE and was[key] != value
+        if key not in free and was[key] != value
     ]
     if before["dataset"] != request["dataset"]:
         differ.append(f"the dataset was {before['dataset'][:12]}, now {dataset.fingerprint[:12]}")
     if differ:
         raise ConfigError([f"{out} holds another fit; use a new folder", *differ])
+    if earlier and not (out / "result.json").exists():
+        shutil.rmtree(out / "fit", ignore_errors=True)
+        write_json(out / "request.json", request)
 
 
 def in_work(out: Path) -> bool:

@@ -8,10 +8,10 @@ so that the bench can be stopped at any moment.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ def _learnt(
 
 def _monotone(name: str, sizes: list[int], rows: dict[int, list[dict[str, Any]]]) -> Figure:
     means = [_mean(rows[n], "ap50") for n in sizes]
-    worst = min((b - a for a, b in zip(means, means[1:], strict=False)), default=0.0)
+    worst = min((b - a for a, b in itertools.pairwise(means)), default=0.0)
     return Figure(
         f"ap50_more_labels_never_less/{name}",
         float(worst >= -SLACK),

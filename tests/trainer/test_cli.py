@@ -59,7 +59,7 @@ def test_a_fit_tells_its_steps_and_ends_with_what_it_left(finished):
     fits = [e for e in told if e["event"] == "progress" and e["stage"] == "fit"]
     done = told[-1]
 
-    assert {e["event"] for e in told[:-1]} == {"progress"}
+    assert {e["event"] for e in told[:-1]} == {"progress", "note"}
     assert (fits[-1]["done"], fits[-1]["total"]) == (6, 6)
     assert fits[-1]["figures"]["loss"] > 0
     assert done["event"] == "done"
