@@ -81,6 +81,7 @@ def _planned(
         image_size=None if "image_size" in free else config.image_size,
         batch_size=None if "batch_size" in free else config.batch_size,
         seconds=config.time_limit if limited else SECONDS,
+        cores=torch.get_num_threads(),
         tiles=settings.tiles,
     )
     values: dict[str, Any] = {

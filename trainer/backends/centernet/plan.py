@@ -14,8 +14,10 @@ import numpy as np
 from trainer.annotations import AnnotatedImage
 
 SIDE = 24.0  # input pixels that a smaller object (the quartile) should have
-LEAST_AREA = 0.10  # megapixels of the input; smaller ones cost AP at high IoU
-MOST_AREA = 0.26  # megapixels; larger ones leave two processor cores too few steps
+LEAST_AREA = 0.05  # megapixels of the input; smaller ones cost AP at high IoU
+MOST_AREA = 0.26  # megapixels, however much time there is
+PACE = 1.6  # seconds a megapixel that one processor core learns from
+SAMPLES = 3000  # frames or tiles that a fit should see at least in the time it has
 ENLARGED = 2.0  # a frame is enlarged at most so much
 TILED = 2.0  # where the wished area is more than so many times MOST_AREA, frames are cut into tiles
 MOST_CANVAS = 3.0  # megapixels of a frame that is cut into tiles
@@ -50,13 +52,17 @@ def plan(
     image_size: tuple[int, int] | None = None,
     batch_size: int | None = None,
     seconds: float | None = SECONDS,
+    cores: int = 2,
     tiles: bool = True,
 ) -> Plan:
     """Choose how to learn from these frames, which hold at least one object.
 
-    image_size, batch_size: what a person has set, or None. seconds: of learning at most, or None.
-    tiles: whether frames may be cut into tiles.
+    image_size, batch_size: what a person has set, or None. seconds: of learning at most, or None
+    where time is no matter. cores: of the processor. tiles: whether frames may be cut into tiles.
     """
+    most = MOST_AREA
+    if seconds is not None:
+        most = min(max(seconds * cores / PACE / SAMPLES, LEAST_AREA), MOST_AREA)
     shapes = np.array([(image.height, image.width) for image in images], float)
     areas = shapes.prod(axis=1)
     frame = math.sqrt(float(np.median(areas)))  # the side of a square frame of the usual area
@@ -70,17 +76,15 @@ def plan(
     )
     quartile, median = (float(value) * frame for value in np.quantile(sides, (0.25, 0.5)))
     aspect = float(np.exp(np.median(np.log(shapes[:, 0] / shapes[:, 1]))))
-    canvas = None
+    canvas: tuple[int, int] | None = None
     if image_size is None:
         wished = frame**2 * min(SIDE / quartile, ENLARGED) ** 2 / 1e6
-        if tiles and wished > TILED * MOST_AREA:
+        if tiles and wished > TILED * most:
             canvas = _size(min(wished, MOST_CANVAS), aspect)
-            image_size = tuple(
-                min(tile, whole)
-                for tile, whole in zip(_size(MOST_AREA, aspect), canvas, strict=True)
-            )  # type: ignore[assignment]
+            tile = _size(most, aspect)
+            image_size = min(tile[0], canvas[0]), min(tile[1], canvas[1])
         else:
-            image_size = _size(min(max(wished, LEAST_AREA), MOST_AREA), aspect)
+            image_size = _size(min(max(wished, LEAST_AREA), most), aspect)
     assert image_size is not None  # noqa: S101 for the type checker alone
     seen = canvas or image_size
     scale = math.sqrt(seen[0] * seen[1]) / frame
