@@ -203,3 +203,73 @@ def test_watch_tells_of_a_run_and_of_how_it_ended(data, tmp_path):
 
 def test_the_val_part_is_there(data):
     assert len(load_dataset(data).split("val")) == 2
+
+
+class Flat(nn.Module):
+    """A network of one number; nothing of it matters."""
+
+    def __init__(self):
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(1))
+
+
+def plateau(tmp_path, data, aps, *, total=300):
+    """Return the learning rates of a fit on a plateau whose looks at val give these AP."""
+    from trainer.backends.learning.loop import Lesson, Loop, Tuning
+
+    tmp_path.mkdir(exist_ok=True)
+    config = FitConfig("flat", learning_rate=1.0, schedule="plateau", batch_size=2)
+    loop = Loop(
+        load_dataset(data),
+        config,
+        Flat(),
+        run_dir=tmp_path,
+        total=total,
+        per_epoch=4,
+        tuning=Tuning(warmup=0.02, save_every=1e9),
+    )
+    lesson = Lesson(lambda step: [step] * 2, lambda network, _: ((network.value**2).sum(), {}))
+    looks = iter(aps)
+    rates = []
+
+    def report(progress):
+        if progress.stage == "fit":
+            rates.append(progress.figures["lr"])
+
+    loop.learn(lesson, report, lambda weights, number, of: {"ap": next(looks)})
+    return rates, loop
+
+
+def test_the_rate_stays_while_val_gains_and_then_falls_to_the_end(data, tmp_path):
+    rates, _ = plateau(tmp_path, data, [n / 100 for n in range(1, 30)])
+
+    assert len(rates) == 300
+    assert set(rates[10:200]) == {1.0}
+    assert rates[-1] < 0.05
+
+
+def test_without_gain_the_rate_falls_early_and_the_fit_ends_early(data, tmp_path):
+    rates, loop = plateau(tmp_path, data, [0.3, 0.5] + [0.5] * 30)
+
+    assert len(rates) < 200
+    assert rates[-1] < 0.05
+    assert loop.ended
+    falling = rates.index(next(r for r in rates[20:] if r < 1.0))
+    assert all(a >= b for a, b in zip(rates[falling:], rates[falling + 1 :], strict=False))
+
+
+def test_on_a_plateau_the_best_on_val_is_kept(data, tmp_path):
+    _rates, loop = plateau(tmp_path, data, [0.3, 0.6] + [0.1] * 30)
+    _, better = plateau(tmp_path / "2", data, [n / 100 for n in range(1, 30)])
+
+    assert loop.best is not None
+    assert loop.weights is loop.best
+    assert better.best is not None
+
+
+def test_a_fit_on_a_plateau_is_gone_on_with_where_it_was(data, tmp_path):
+    _, whole = plateau(tmp_path, data, [0.3, 0.5] + [0.5] * 30)
+    again, loop = plateau(tmp_path, data, [])
+
+    assert again == []
+    assert loop.step == whole.step

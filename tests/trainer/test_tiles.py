@@ -1,7 +1,8 @@
-"""Tiles cover a frame, every place belongs to one of them, and an object on a seam is found once."""
+"""Tiles cover a frame, every place belongs to one, and an object on a seam is found once."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_neighbours_share_what_an_object_needs():
 
     assert lefts[0] == 0
     assert lefts[-1] == 800
-    assert max(b - a for a, b in zip(lefts, lefts[1:], strict=False)) <= 200 * (1 - OVERLAP) + 1
+    assert max(b - a for a, b in itertools.pairwise(lefts)) <= 200 * (1 - OVERLAP) + 1
 
 
 @dataclass

@@ -31,8 +31,8 @@ def backbone_faults(backbone: str) -> list[str]:
         return []
     return [
         (
-            f"extra.backbone must be {SHIPPED!r}, {SCRATCH!r} (from scratch) or a file of weights of "
-            f"EfficientNet-Lite0 (.pth, .safetensors): {backbone!r}"
+            f"extra.backbone must be {SHIPPED!r}, {SCRATCH!r} (from scratch) or a file of "
+            f"weights of EfficientNet-Lite0 (.pth, .safetensors): {backbone!r}"
         )
     ]
 
