@@ -50,16 +50,23 @@ def shared_faults(
     precisions: tuple[str, ...] = PRECISIONS,
     regions: bool = False,
     several: bool = False,
+    plateau: bool = True,
 ) -> list[str]:
     """Return a sentence for each fault.
 
     precisions: those the backend knows. regions: whether it learns from regions of an image.
-    several: whether it can use more than one device.
+    several: whether it can use more than one device. plateau: whether it knows that schedule.
     """
-    return [
+    faults = [
         *_ranges(config),
         *_contradictions(config, precisions, regions=regions, several=several),
     ]
+    if config.schedule == "plateau" and not plateau:
+        faults.append(
+            f"{config.backend} has no schedule=plateau; choose cosine, step or constant, with "
+            "early_stopping to end where validation no longer gains"
+        )
+    return faults
 
 
 def _ranges(config: FitConfig) -> list[str]:

@@ -79,7 +79,10 @@ def fit(
         Path | None, _asked("Bundle or weights to start from; from scratch if unset.", MODEL)
     ] = None,
     image_size: Annotated[
-        str | None, _asked("HEIGHTxWIDTH that the network sees; 144x192 (yolo: 640x640).", MODEL)
+        str | None,
+        _asked(
+            "HEIGHTxWIDTH that the network sees; from the data if unset (yolo: 640x640).", MODEL
+        ),
     ] = None,
     regions_per_image: Annotated[
         int | None, _asked("Regions learnt from in an image, by two-stage detectors.", MODEL)
@@ -90,13 +93,26 @@ def fit(
             "--set", help="KEY=VALUE of the backend's own settings.", rich_help_panel=MODEL
         ),
     ] = None,
-    epochs: Annotated[int | None, _asked("Times over the images; 30.", COURSE)] = None,
-    batch_size: Annotated[
-        int | None, _asked("Images a step; 16. Split by itself where memory is short.", COURSE)
+    epochs: Annotated[
+        int | None,
+        _asked(
+            "Epochs at most; as long as validation gains if unset (backends other than centernet: 30).",
+            COURSE,
+        ),
     ] = None,
-    learning_rate: Annotated[float | None, _asked("At its highest; 0.001.", COURSE)] = None,
+    batch_size: Annotated[
+        int | None,
+        _asked("Images a step; from the data if unset. Split where memory is short.", COURSE),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, _asked("At its highest; the backend's own if unset.", COURSE)
+    ] = None,
     schedule: Annotated[
-        str | None, _asked("How the rate falls: cosine, step or constant; cosine.", COURSE)
+        str | None,
+        _asked(
+            "How the rate falls: plateau (once validation stops gaining), cosine, step, constant.",
+            COURSE,
+        ),
     ] = None,
     gamma: Annotated[
         float | None, _asked("What a step multiplies the rate by; 0.1.", COURSE)

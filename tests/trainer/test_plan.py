@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trainer.annotations import AnnotatedImage, AnnotatedObject
-from trainer.backends.centernet.plan import LEAST_AREA, MOST_AREA, plan
+from trainer.backends.learning.plan import LEAST_AREA, MOST_AREA, plan
 
 
 def frames(count: int, *, width: int, height: int, side: float) -> list[AnnotatedImage]:

@@ -15,13 +15,13 @@ from trainer.backends.centernet.checkpoint import carry_over, description, new_n
 from trainer.backends.centernet.export import export
 from trainer.backends.centernet.frames import Frame, augment, collate, read_frames
 from trainer.backends.centernet.loss import loss
-from trainer.backends.centernet.plan import SECONDS, Plan, plan
 from trainer.backends.centernet.settings import Settings, read_settings
 from trainer.backends.features.pretrained import SCRATCH
 from trainer.backends.learning.balance import class_weights
 from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.loop import Lesson, Tuning
+from trainer.backends.learning.plan import SECONDS, Plan, plan
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 

@@ -15,6 +15,7 @@ from trainer.backends.learning.beginning import Base, begin
 from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.loop import Lesson, Tuning
+from trainer.backends.learning.plan import with_size
 from trainer.backends.semantic.export import ENGINES, export, logits_of
 from trainer.backends.semantic.frames import Frame, pixels_of, read_frames, vary
 from trainer.backends.semantic.networks import build, for_batch, heads_of, published_voc
@@ -30,6 +31,7 @@ def fit(
     """Learn from the train part; see Backend.fit. Every object needs a mask."""
     asked = read_settings(config)
     images = train_part(dataset)
+    config = with_size(images, config)
     base = Base.read(config, ENGINES, asked.architecture)
     settings = asked.settled(base.architecture)
     architecture = str(settings.architecture)

@@ -13,6 +13,7 @@ from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.frames import Frame, read_frames, vary
 from trainer.backends.learning.loop import Lesson, Tuning
+from trainer.backends.learning.plan import with_size
 from trainer.backends.torchvision_detection.export import ENGINES, export
 from trainer.backends.torchvision_detection.networks import build, heads_of, published_coco
 from trainer.backends.torchvision_detection.settings import (
@@ -32,6 +33,7 @@ def fit(
     """Learn from the train part; see Backend.fit. Mask R-CNN needs a mask of every object."""
     asked = read_settings(config)
     images = train_part(dataset)
+    config = with_size(images, config)
     base = Base.read(config, ENGINES, asked.architecture)
     if base.architecture and asked.task not in (None, task_of(base.architecture)):
         theirs = task_of(base.architecture)

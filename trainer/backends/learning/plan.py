@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trainer.annotations import AnnotatedImage
+from trainer.detector import FitConfig
 
 SIDE = 24.0  # input pixels that a smaller object (the quartile) should have
 LEAST_AREA = 0.05  # megapixels of the input; smaller ones cost AP at high IoU
@@ -101,6 +102,13 @@ def plan(
         median * scale,
         _sentence(image_size, canvas, batch, steps, seconds, median, median * scale, len(images)),
     )
+
+
+def with_size(images: Sequence[AnnotatedImage], config: FitConfig) -> FitConfig:
+    """Return the config with the input size that the data asks for, where nobody set one."""
+    if "image_size" not in config.automatic or config.image_size != FitConfig("").image_size:
+        return config
+    return replace(config, image_size=plan(images, tiles=False).image_size)
 
 
 def _size(megapixels: float, aspect: float) -> tuple[int, int]:
