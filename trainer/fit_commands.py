@@ -96,7 +96,7 @@ def fit(
     epochs: Annotated[
         int | None,
         _asked(
-            "Epochs at most; as long as validation gains if unset (backends other than centernet: 30).",
+            "Epochs at most; until validation stops gaining if unset (centernet alone; else 30).",
             COURSE,
         ),
     ] = None,
