@@ -52,7 +52,7 @@ class Progress:
     note: str = ""
 
 
-SCHEDULES = ("cosine", "step", "constant", "plateau")
+SCHEDULES = ("cosine", "step", "constant", "restarts")
 PRECISIONS = ("fp32", "bf16", "fp16")
 # What a backend may choose from the data where nobody set it; see FitConfig.automatic.
 AUTOMATIC = frozenset(
@@ -68,7 +68,7 @@ class FitConfig:
     base: weights to start from (a bundle folder or a checkpoint), or None for from scratch.
     schedule: of the learning rate, one of SCHEDULES; "step" multiplies it by gamma after each of
     the epochs in milestones (two thirds and eight ninths of the way where there are none);
-    "plateau" keeps it while the validation AP gains, then lets it fall, which ends the fit.
+    "restarts" is a cosine after a cosine, each half as high, as long as the validation AP gains.
     regions_per_image: regions that a two-stage detector learns from in an image, None for its
     own. evaluation_period: epochs between two looks at the val part, 0 for never, None for about
     ten looks a fit. early_stopping: looks without gain before the fit ends, 0 for never; the best

@@ -50,20 +50,20 @@ def shared_faults(
     precisions: tuple[str, ...] = PRECISIONS,
     regions: bool = False,
     several: bool = False,
-    plateau: bool = True,
+    restarts: bool = True,
 ) -> list[str]:
     """Return a sentence for each fault.
 
     precisions: those the backend knows. regions: whether it learns from regions of an image.
-    several: whether it can use more than one device. plateau: whether it knows that schedule.
+    several: whether it can use more than one device. restarts: whether it knows that schedule.
     """
     faults = [
         *_ranges(config),
         *_contradictions(config, precisions, regions=regions, several=several),
     ]
-    if config.schedule == "plateau" and not plateau:
+    if config.schedule == "restarts" and not restarts:
         faults.append(
-            f"{config.backend} has no schedule=plateau; choose cosine, step or constant, with "
+            f"{config.backend} has no schedule=restarts; choose cosine, step or constant, with "
             "early_stopping to end where validation no longer gains"
         )
     return faults

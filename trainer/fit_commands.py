@@ -110,7 +110,7 @@ def fit(
     schedule: Annotated[
         str | None,
         _asked(
-            "How the rate falls: plateau (once validation stops gaining), cosine, step, constant.",
+            "How the rate falls: restarts (as long as validation gains), cosine, step, constant.",
             COURSE,
         ),
     ] = None,

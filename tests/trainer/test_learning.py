@@ -213,12 +213,12 @@ class Flat(nn.Module):
         self.value = nn.Parameter(torch.zeros(1))
 
 
-def plateau(tmp_path, data, aps, *, total=300):
-    """Return the learning rates of a fit on a plateau whose looks at val give these AP."""
+def cycles(tmp_path, data, aps, *, total=100):
+    """Return the learning rates of a fit with restarts whose looks at val give these AP."""
     from trainer.backends.learning.loop import Lesson, Loop, Tuning
 
     tmp_path.mkdir(exist_ok=True)
-    config = FitConfig("flat", learning_rate=1.0, schedule="plateau", batch_size=2)
+    config = FitConfig("flat", learning_rate=1.0, schedule="restarts", batch_size=2)
     loop = Loop(
         load_dataset(data),
         config,
@@ -240,36 +240,41 @@ def plateau(tmp_path, data, aps, *, total=300):
     return rates, loop
 
 
-def test_the_rate_stays_while_val_gains_and_then_falls_to_the_end(data, tmp_path):
-    rates, _ = plateau(tmp_path, data, [n / 100 for n in range(1, 30)])
+def test_learning_goes_on_as_long_as_val_gains(data, tmp_path):
+    rates, loop = cycles(tmp_path, data, [n / 100 for n in range(1, 60)])
 
-    assert len(rates) == 300
-    assert set(rates[10:200]) == {1.0}
-    assert rates[-1] < 0.05
-
-
-def test_without_gain_the_rate_falls_early_and_the_fit_ends_early(data, tmp_path):
-    rates, loop = plateau(tmp_path, data, [0.3, 0.5] + [0.5] * 30)
-
-    assert len(rates) < 200
-    assert rates[-1] < 0.05
+    assert len(rates) == 400
+    assert [max(rates[n : n + 100]) for n in (0, 100, 200, 300)] == pytest.approx(
+        [1.0, 0.5, 0.25, 0.125], rel=0.01
+    )
+    assert all(rates[n] < 0.02 for n in (99, 199, 299, 399))
     assert loop.ended
-    falling = rates.index(next(r for r in rates[20:] if r < 1.0))
-    assert all(a >= b for a, b in zip(rates[falling:], rates[falling + 1 :], strict=False))
 
 
-def test_on_a_plateau_the_best_on_val_is_kept(data, tmp_path):
-    _rates, loop = plateau(tmp_path, data, [0.3, 0.6] + [0.1] * 30)
-    _, better = plateau(tmp_path / "2", data, [n / 100 for n in range(1, 30)])
+def test_without_gain_over_a_cycle_the_fit_ends(data, tmp_path):
+    rates, _ = cycles(tmp_path, data, [0.5] * 60)
 
-    assert loop.best is not None
-    assert loop.weights is loop.best
-    assert better.best is not None
+    assert len(rates) == 200  # the first cycle gains over nothing, the second over it no more
 
 
-def test_a_fit_on_a_plateau_is_gone_on_with_where_it_was(data, tmp_path):
-    _, whole = plateau(tmp_path, data, [0.3, 0.5] + [0.5] * 30)
-    again, loop = plateau(tmp_path, data, [])
+def test_a_fit_that_learns_nothing_ends_after_its_first_cycle(data, tmp_path):
+    rates, _ = cycles(tmp_path, data, [0.0] * 60)
+
+    assert len(rates) == 100
+
+
+def test_with_restarts_the_best_on_val_is_kept(data, tmp_path):
+    _, fallen = cycles(tmp_path / "1", data, [0.3, 0.6] + [0.1] * 60)
+    _, risen = cycles(tmp_path / "2", data, [n / 100 for n in range(1, 60)])
+
+    assert fallen.weights is fallen.best
+    assert risen.best is not None
+    assert torch.equal(risen.best["value"], risen.average.weights["value"])
+
+
+def test_a_fit_with_restarts_is_gone_on_with_where_it_was(data, tmp_path):
+    _, whole = cycles(tmp_path, data, [0.5] * 60)
+    again, loop = cycles(tmp_path, data, [])
 
     assert again == []
     assert loop.step == whole.step

@@ -68,11 +68,11 @@ def test_less_time_makes_a_smaller_input():
 
 def test_steps_grow_with_labels_up_to_a_bound():
     few, more, many = (
-        plan(frames(n, width=640, height=480, side=100)).steps for n in (10, 100, 100_000)
+        plan(frames(n, width=640, height=480, side=100)).steps for n in (10, 200, 100_000)
     )
 
     assert few < more < many
-    assert many == 6000
+    assert many == 4000
 
 
 def test_what_a_person_set_stays():

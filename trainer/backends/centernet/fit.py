@@ -89,7 +89,7 @@ def _planned(
         "batch_size": chosen.batch_size,
         "time_limit": chosen.seconds,
         "learning_rate": RATE if settings.backbone != SCRATCH else config.learning_rate,
-        "schedule": "plateau",
+        "schedule": "restarts",
     }
     planned = replace(config, **{name: values[name] for name in free & values.keys()})
     return planned, chosen if "epochs" in free else replace(

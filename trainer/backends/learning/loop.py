@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,11 +27,9 @@ Report = Callable[[Progress], None]
 Judge = Callable[[Mapping[str, Tensor], int, int], Mapping[str, float]]
 _LONGEST_STEP = 20.0  # seconds; a process that was put to sleep has not learnt meanwhile
 _LOOKS = 10  # at val in a fit, where nobody says how many
-_STABLE = 0.7  # of a fit on a plateau: the rest is for the falling rate
-_FALL = 1 / 3  # of what was learnt before is learnt again while the rate falls
-_PATIENCE = 3  # looks at val without gain, after which the rate falls
-_GAIN = 0.005  # AP; a smaller gain is none
-_PLATEAU_LOOKS = 15  # at val in a fit on a plateau
+_CYCLES = 4  # of a schedule with restarts, at most
+_GAIN = 0.005  # AP from one cycle to the next, below which there is no further one
+_WORTH = 0.3  # of the first cycle's time must be left for another one
 _MEBIBYTE = 1 << 20
 
 
@@ -63,11 +62,21 @@ class Lesson(Generic[Sample]):
     loss: Callable[[nn.Module, Sequence[Sample]], tuple[Tensor, Mapping[str, Tensor]]]
 
 
+@dataclass(frozen=True)
+class Cycle:
+    """A cycle of a schedule with restarts: its number from 0, and what there was when it began."""
+
+    number: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    ap: float = 0.0
+
+
 class Loop:
     """A fit under way: the network, its average, the optimiser, and how far it is.
 
-    total: steps. per_epoch: steps of an epoch. A state of the same fit in run_dir is gone on
-    with; one of another raises TrainingError.
+    total: steps, with restarts those of a cycle. per_epoch: steps of an epoch. A state of the same
+    fit in run_dir is gone on with; one of another raises TrainingError.
     """
 
     def __init__(
@@ -94,8 +103,8 @@ class Loop:
         self.best: dict[str, Tensor] | None = None
         self._best_ap, self._worse = -1.0, 0
         self._figures: dict[str, float] = {}
-        self._decline: tuple[float, float] | None = None  # shares of the fit
-        self._looks, self._looked = 0, 0.0  # so far, and the share of the fit at the last one
+        self._looks, self._looked = 0, 0.0  # so far, and the share of the cycle at the last one
+        self._cycle = Cycle()
         self._resume()
 
     @property
@@ -103,10 +112,9 @@ class Loop:
         """Whether there is nothing left to learn: all steps, a stop, the time, or no gain."""
         limit, patience = self.config.time_limit, self.config.early_stopping
         return (
-            self.step >= self.total
+            self.step >= self._cycle.step + self.total
             or (self.run_dir / STOP).exists()
             or (limit is not None and self.seconds >= limit)
-            or (self._decline is not None and self._done() >= self._decline[1])
             or bool(patience and self._worse >= patience)
         )
 
@@ -144,63 +152,66 @@ class Loop:
         self._save()
 
     def _rate(self) -> float:
-        done = self._done()
-        if self.config.schedule == "plateau" and self._decline is None and done >= _STABLE:
-            self._decline = (done, 1.0)
-        return rate(self.config, done, warmup=self.tuning.warmup, decline=self._decline)
+        highest = rate(self.config, self._done(), warmup=self.tuning.warmup)
+        return highest * 0.5**self._cycle.number
 
     def _is_due(self) -> bool:
-        """Whether it is time to look at val; on a plateau the time limit counts as the steps do."""
+        """Whether it is time to look at val; with restarts the time limit counts as the steps."""
         if not self.period:
             return False
-        if self.config.schedule != "plateau" or self.config.evaluation_period is not None:
+        if self.config.schedule != "restarts" or self.config.evaluation_period is not None:
             return self.step % self.period == 0
-        if self.ended or self._done() - self._looked >= 1 / _PLATEAU_LOOKS:
-            self._looked = self._done()
-            return True
-        return False
+        return self.ended or self._done() - self._looked >= 1 / _LOOKS
 
     def _look(self, judge: Judge) -> None:
-        self._looks += 1
-        found = judge(self.average.weights, self._looks, max(self._looks, self._looks_in_all()))
+        self._looks, self._looked = self._looks + 1, self._done()
+        found = judge(
+            self.average.weights,
+            self._looks,
+            max(self._looks, (self._cycle.step + self.total) // self.period),
+        )
         self._figures = dict(found)
-        if self.config.schedule == "plateau":
-            self._look_for_plateau(found["ap"])
+        if self.config.schedule == "restarts":
+            self._keep_best(found["ap"])
+            if self.ended:
+                self._begin_cycle(found["ap"])
         elif self.config.early_stopping:
             if found["ap"] > self._best_ap:
                 self._best_ap, self._worse, self.best = found["ap"], 0, self.average.copy()
             else:
                 self._worse += 1
 
-    def _look_for_plateau(self, ap: float) -> None:
-        """Keep the weights that are best on val, and let the rate fall where nothing is gained."""
-        gained = ap >= self._best_ap + _GAIN
+    def _keep_best(self, ap: float) -> None:
         # Of two that are as good the later one: its rate is lower.
         if ap >= self._best_ap - _GAIN:
             self.best = self.average.copy()
         self._best_ap = max(ap, self._best_ap)
-        self._worse = 0 if gained else self._worse + 1
-        done = self._done()
-        if self._decline is None and self._worse >= _PATIENCE and done > self.tuning.warmup:
-            self._decline = (done, min(1.0, done * (1 + _FALL)))
 
-    def _looks_in_all(self) -> int:
-        if self.config.schedule == "plateau" and self.config.evaluation_period is None:
-            return _PLATEAU_LOOKS
-        return self.total // self.period
+    def _begin_cycle(self, ap: float) -> None:
+        """Go on for another cycle where the last one gained and there is time for more."""
+        last, limit = self._cycle, self.config.time_limit
+        took = self.seconds - last.seconds
+        short = limit is not None and limit - self.seconds < _WORTH * took
+        stopped = (self.run_dir / STOP).exists()
+        if stopped or short or last.number + 1 >= _CYCLES or ap < last.ap + _GAIN:
+            return
+        self._cycle = Cycle(last.number + 1, self.step, self.seconds, ap)
+        self._looked = 0.0
 
     def _progress(self, figures: Mapping[str, float]) -> Progress:
-        left = self.seconds / self.step * (self.total - self.step)
-        if self._decline is not None and self._done() > 0:
-            left = min(left, self.seconds * max(0.0, self._decline[1] / self._done() - 1))
+        total = self._cycle.step + self.total
+        left = self.seconds / self.step * (total - self.step)
         if self.config.time_limit is not None:
             left = min(left, max(0.0, self.config.time_limit - self.seconds))
-        return Progress("fit", self.step, self.total, left, {**figures, **self._figures})
+        return Progress("fit", self.step, total, left, {**figures, **self._figures})
 
     def _done(self) -> float:
         # The schedule ends where the fit ends, by steps or by time, whichever is nearer.
-        done, limit = self.step / self.total, self.config.time_limit
-        return done if limit is None else max(done, min(1.0, self.seconds / limit))
+        begun, limit = self._cycle, self.config.time_limit
+        done = (self.step - begun.step) / self.total
+        if limit is None or limit <= begun.seconds:
+            return done
+        return max(done, min(1.0, (self.seconds - begun.seconds) / (limit - begun.seconds)))
 
     def _fit_batch(self, lesson: Lesson[Any], report: Report) -> None:
         """Choose how many samples are learnt at once; the others of the batch follow them."""
@@ -277,7 +288,7 @@ class Loop:
             "scaler": self._scaler.state_dict(),
             "best": self.best,
             "looks": [self._best_ap, self._worse, self._figures],
-            "plateau": [self._looks, self._looked, self._decline],
+            "cycle": [self._looks, self._looked, *dataclasses.astuple(self._cycle)],
         }
         save_state(self.run_dir, self.key, values, self.name)
 
@@ -291,7 +302,8 @@ class Loop:
         self._scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
         self._best_ap, self._worse, self._figures = state["looks"]
-        self._looks, self._looked, self._decline = state["plateau"]
+        self._looks, self._looked, *cycle = state["cycle"]
+        self._cycle = Cycle(*cycle)
 
 
 def _period(config: FitConfig, total: int, per_epoch: int) -> int:

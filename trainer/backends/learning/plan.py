@@ -23,8 +23,8 @@ ENLARGED = 2.0  # a frame is enlarged at most so much
 TILED = 2.0  # where the wished area is more than so many times MOST_AREA, frames are cut into tiles
 MOST_CANVAS = 3.0  # megapixels of a frame that is cut into tiles
 UNIT = 32  # pixels; the coarsest features have this stride
-PASSES = 80  # epochs that a fit may take, if validation gains so long
-FEWEST, MOST = 200, 6000  # steps
+PASSES = 30  # epochs of a cycle; others follow as long as validation gains
+FEWEST, MOST = 250, 4000  # steps of a cycle
 SECONDS = 780.0  # of learning, on processor cores
 
 
@@ -34,8 +34,8 @@ class Plan:
 
     image_size: (height, width) of the input. canvas: (height, width) that a frame is scaled into
     before it is cut into tiles of image_size, or None where the input takes the whole frame.
-    steps: batches at most. side: pixels of the median object at the input. sentence: the choice
-    in words.
+    steps: batches of a cycle of the learning rate. side: pixels of the median object at the input.
+    sentence: the choice in words.
     """
 
     image_size: tuple[int, int]
@@ -133,9 +133,9 @@ def _sentence(
         if canvas is None
         else f"tiles of {size[0]}x{size[1]} out of frames scaled to {canvas[0]}x{canvas[1]}"
     )
-    limit = "" if seconds is None else f" or {seconds / 60:.0f} minutes"
+    limit = "" if seconds is None else f", for {seconds / 60:.0f} minutes at most"
     return (
         f"{whole}, where the median object of {median:.0f} px in the frame has {seen:.0f} px; "
-        f"batches of {batch}; at most {steps} steps{limit} over {frames} frames, fewer when the "
-        "validation AP no longer gains"
+        f"batches of {batch}; cycles of {steps} steps over {frames} frames, as long as the "
+        f"validation AP gains{limit}"
     )

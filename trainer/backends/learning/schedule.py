@@ -9,30 +9,17 @@ from trainer.detector import FitConfig
 _LEAST = 0.01  # of the highest rate, where a cosine ends
 
 
-def rate(
-    config: FitConfig,
-    done: float,
-    *,
-    warmup: float,
-    decline: tuple[float, float] | None = None,
-) -> float:
+def rate(config: FitConfig, done: float, *, warmup: float) -> float:
     """Return the learning rate when the share `done` (0..1) of the fit is behind.
 
     warmup: share in which it rises from a twentieth to the full rate. cosine: Loshchilov and
-    Hutter, SGDR, 2017, without restarts. step: times gamma from each milestone (an epoch) on.
-    plateau: constant, then falling evenly over decline, from one share of the fit to another
-    (the "warmup-stable-decay" of Hu et al., MiniCPM, 2024).
+    Hutter, SGDR, 2017, without restarts; with restarts it is that of one cycle. step: times gamma
+    from each milestone (an epoch) on.
     """
     if done < warmup:
         return config.learning_rate * (0.05 + 0.95 * done / warmup)
     if config.schedule == "constant":
         return config.learning_rate
-    if config.schedule == "plateau":
-        if decline is None:
-            return config.learning_rate
-        start, end = decline
-        left = 1 - (done - start) / max(end - start, 1e-9)
-        return config.learning_rate * max(_LEAST, min(1.0, left))
     if config.schedule == "step":
         return config.learning_rate * stepped(config, done * config.epochs)
     past = min(1.0, (done - warmup) / (1 - warmup))

@@ -118,7 +118,7 @@ def read_settings(config: FitConfig) -> Settings:
         ),
     ]
     faults += [fault for passed, fault in checks if not passed]
-    faults += shared_faults(config, several=True, plateau=False)
+    faults += shared_faults(config, several=True, restarts=False)
     if faults:
         raise ConfigError(faults)
     return Settings(**values)
