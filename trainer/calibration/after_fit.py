@@ -49,7 +49,7 @@ def calibrate(bundle: Bundle, dataset: Dataset, told: Callable[[Progress], None]
         _note(told, f"its scores are uncalibrated: {told_why}")
         return bundle
     common = round(BOX_SECONDS.worth_from(mended_share(maps.pooled)), 3)
-    each = card_thresholds(maps, tuple(bundle.card.labels))
+    each = card_thresholds(maps, bundle.card.labels)
     return revised(
         bundle,
         extra={**bundle.card.extra, CALIBRATION: maps.to_json()},

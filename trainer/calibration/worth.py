@@ -13,7 +13,7 @@ so a shape is worth its place from p = (verify + delete) / (draw + delete - f ·
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -87,9 +87,7 @@ def mended_share(learnt: ScoreMap) -> float:
     return (learnt.hits - learnt.fine + _PRIOR * MENDED) / (learnt.hits + _PRIOR)
 
 
-def card_thresholds(
-    maps: ScoreMaps, labels: Mapping[str, int] | tuple[str, ...]
-) -> dict[str, float]:
+def card_thresholds(maps: ScoreMaps, labels: Iterable[str]) -> dict[str, float]:
     """Return the score from which each class is shown where nobody says otherwise.
 
     By the seconds of boxes: who asks CVAT's menu for a model's objects looks at all of them.
