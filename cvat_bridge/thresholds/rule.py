@@ -95,12 +95,10 @@ def sentences(figures: Mapping[str, Any]) -> tuple[str, ...]:
     """Say what ShownFrom.to_json holds, a sentence for each reason there is."""
     told = []
     for basis, why in _WHY.items():
-        names = [name for name, value in figures["basis"].items() if value == basis]
+        names = sorted(name for name, value in figures["basis"].items() if value == basis)
         if names:
-            named = ", ".join(
-                f"{name} from {figures['scores'][name]:.2f}" for name in sorted(names)
-            )
-            told.append(f"{named}: {why}.")
+            each = [f"{name} from {figures['scores'][name]:.2f}" for name in names]
+            told.append(f"{', '.join(each)}: {why}.")
     return tuple(told)
 
 

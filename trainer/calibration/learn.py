@@ -89,6 +89,11 @@ def mapped(evaluation: Evaluation, of: Callable[[str], Callable[[_Float], _Float
     return replace(evaluation, frames=tuple(one(frame) for frame in evaluation.frames))
 
 
+def unmapped(evaluation: Evaluation, maps: ScoreMaps) -> Evaluation:
+    """Return an evaluation of calibrated scores with those of the network itself."""
+    return mapped(evaluation, lambda name: maps.of(name).inverse)
+
+
 def _maps(answers: Answers, labels: Sequence[str]) -> ScoreMaps:
     pooled, curve = _map(answers, IDENTITY, WIDE)
     classes = {}
