@@ -60,10 +60,8 @@ def evaluate(bundle: Path, data: Data, *, split: str = "test", json_: Json = Fal
     sizes = {n: "-" if e.ap is None else f"{e.ap:.3f}" for n, e in side.sizes.items()}
     console.print("AP by size: " + ", ".join(f"{n} {v}" for n, v in sizes.items()))
     console.print(f"Calibration error: {scores.note}")
-    told = (
-        "the model has no calibration" if before is None else f"before calibration: {before.note}"
-    )
-    console.print(raw, highlight=False)
+    network = "it has no calibration" if before is None else f"before calibration {before.note}"
+    console.print(network, highlight=False)
     unknown = [f"the model does not know class {name}" for name in side.unknown]
     for note in (*side.evaluation.notes, *unknown, *leakage.notes):
         console.print(note, highlight=False)
