@@ -149,6 +149,7 @@ def round_settings(config: Config) -> RoundSettings:
         )
     except ActiveLearningError as error:
         raise ConfigError([f"active_learning: {error}"]) from error
+    shown = config.pre_annotation.min_score
     return RoundSettings(
         finished_stage=rounds.finished_stage,
         holdout_share=holdout.share,
@@ -165,6 +166,6 @@ def round_settings(config: Config) -> RoundSettings:
         mark_source_deleted=rounds.mark_source_deleted,
         write_guide=rounds.guide,
         candidate_score=chosen.candidate_score,
-        min_score=config.pre_annotation.min_score,
+        min_score=None if shown == "auto" else shown,
         min_scores=config.pre_annotation.min_scores,
     )

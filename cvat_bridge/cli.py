@@ -129,6 +129,8 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     if found["waits_for"]:
         out.print(f"waits for: {found['waits_for']}", markup=False)
     out.print(f"serves: {(found['serves'] or 'no model yet')[:12]}: {' '.join(found['why'])}")
+    for line in found["pre_annotates"]:
+        out.print(f"pre-annotates {line}", markup=False, highlight=False)
     _print_rounds(found["rounds"])
 
 

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from active_learning.cost import CostModel
 from cvat_bridge.errors import ConfigError
+from trainer.calibration.worth import OUTLINE_SECONDS
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Score = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -43,12 +45,12 @@ class CvatSection(Section):
 class CostSection(Section):
     """Seconds of a person: to open a frame, and per object to verify, fix, add or delete."""
 
-    frame: float = Field(2.0, gt=0)
-    verify: float = Field(1.5, ge=0)
-    fix: float = Field(6.0, ge=0)
-    add: float = Field(10.0, ge=0)
-    delete: float = Field(1.5, ge=0)
-    shown_from: Score = 0.5
+    frame: float = Field(CostModel.frame, gt=0)
+    verify: float = Field(CostModel.verify, ge=0)
+    fix: float = Field(CostModel.fix, ge=0)
+    add: float = Field(CostModel.add, ge=0)
+    delete: float = Field(CostModel.delete, ge=0)
+    shown_from: Score = CostModel.shown_from
 
 
 class SelectionSection(Section):
@@ -138,12 +140,25 @@ class RoundSection(Section):
     subset: str = ""
 
 
+class OutlineSection(Section):
+    """Seconds of a person for a polygon or mask; those for a box are in active_learning.cost."""
+
+    draw: float = Field(OUTLINE_SECONDS.draw, ge=0)
+    verify: float = Field(OUTLINE_SECONDS.verify, ge=0)
+    fix: float = Field(OUTLINE_SECONDS.fix, ge=0)
+    delete: float = Field(OUTLINE_SECONDS.delete, ge=0)
+
+
 class PreAnnotationSection(Section):
-    """Which of the model's objects are put before people."""
+    """Which of the model's objects are put before people.
+
+    min_score: "auto" is where a look is expected to be quicker than drawing, a label at a time.
+    """
 
     enabled: bool = True
-    min_score: Score = 0.3
+    min_score: Score | Literal["auto"] = "auto"
     min_scores: dict[str, Score] = Field(default_factory=dict)
+    outline: OutlineSection = OutlineSection()
 
 
 class InteractorSection(Section):

@@ -13,6 +13,9 @@ from cvat_bridge.convert import LabelledObject
 from trainer.detections import Detections
 
 _SAME_PLACE = 0.3  # a prediction that overlaps a label this much is about the same object
+SURE_FROM = 0.5  # a calibrated score from here on says: likelier right than wrong
+_FINDS = 0.5  # share of the labelled objects, below which a model is called weak
+_RIGHT_IOU = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,7 @@ class Suspect:
 
 
 def suspects(
-    frames: Sequence[DisputedFrame], labels: Sequence[str], *, sure_from: float = 0.5
+    frames: Sequence[DisputedFrame], labels: Sequence[str], *, sure_from: float = SURE_FROM
 ) -> tuple[Suspect, ...]:
     """Return what the model disputes, the likeliest mistakes first.
 
@@ -81,6 +84,40 @@ def suspects(
         sure_from=sure_from,
     )
     return tuple(_suspect(by_id[one.frame_id], one, labels, sure_from) for one in found)
+
+
+def cautions(
+    frames: Sequence[DisputedFrame],
+    labels: Sequence[str],
+    *,
+    calibrated: bool,
+    sure_from: float = SURE_FROM,
+) -> tuple[str, ...]:
+    """Say why the model's word should be taken with care, a sentence each; none where it need not.
+
+    frames, labels, sure_from: as for `suspects`. calibrated: whether its scores are.
+    """
+    told = []
+    if not calibrated:
+        told.append(
+            f"The model's scores are not calibrated, so a score of {sure_from:.2f}, from which it "
+            "speaks against a label, need not mean that it is likelier right than wrong."
+        )
+    place = {name: row for row, name in enumerate(labels)}
+    found = total = 0
+    for one in frames:
+        ids = np.array([place[row.label] for row in _placed(one)], np.int64)
+        overlap = iou(_boxes(one), one.found.boxes.astype(float))
+        sure = one.found.scores >= sure_from
+        same = (ids[:, None] == one.found.class_ids[None]) & sure[None]
+        found += int(((overlap >= _RIGHT_IOU) & same).any(axis=1).sum())
+        total += len(ids)
+    if total and found < _FINDS * total:
+        told.append(
+            f"The model is weak: it surely finds {found} of the {total} labelled objects "
+            f"({found / total:.0%}), so many of its doubts will be its own mistakes."
+        )
+    return tuple(told)
 
 
 def known_to(labels: Sequence[str], objects: Sequence[LabelledObject]) -> bool:

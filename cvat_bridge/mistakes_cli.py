@@ -78,7 +78,8 @@ def mistakes(
     if as_json:
         rows = [{**asdict(one), "message": one.message, "issue": issues.get(one)} for one in named]
         counts = {k: getattr(found, k) for k in ("judged", "learnt", "unknown", "unread")}
-        out.print_json(json.dumps({"suspects": rows, "all": len(found.suspects), "frames": counts}))
+        told = {"frames": counts, "cautions": list(found.cautions)}
+        out.print_json(json.dumps({"suspects": rows, "all": len(found.suspects), **told}))
         return
     table = Table("job", "frame", "kind", "place", "reason", "issue", box=None)
     for one in named:
@@ -86,6 +87,8 @@ def mistakes(
         number = str(issues.get(one, ""))
         table.add_row(str(one.job_id), str(one.frame), one.kind, place, one.reason, number)
     out.print(table)
+    for caution in found.cautions:
+        err.print(caution, markup=False, highlight=False)
     err.print(
         f"{len(named)} of {len(found.suspects)} disputed labels; {found.judged} frames judged by "
         f"model {champion.bundle[:12]}, {found.learnt} left out because it learnt from them, "

@@ -11,6 +11,7 @@ from cvat_bridge.errors import ConfigError
 from cvat_bridge.gateway import Stage
 
 Mode = Literal["new_task", "rank_existing"]
+UNCALIBRATED = 0.4  # shown from here where nothing is known of what a model's scores mean
 STAGES: tuple[Stage, ...] = ("annotation", "validation", "acceptance")
 
 
@@ -34,8 +35,9 @@ class RoundSettings:
     mark_source_deleted: hide chosen frames in their source task.
     write_guide: keep a section with the ranked jobs in the project's annotation guide.
     candidate_score: lowest score kept for choosing. batch_size: images a prediction takes.
-    max_candidates: objects kept a frame. min_score: lowest score of a pre-annotation;
-    min_scores: the same by label name.
+    max_candidates: objects kept a frame. min_score: lowest score of a pre-annotation, None for
+        where a look is expected to be quicker than drawing (see cvat_bridge.thresholds);
+    min_scores: a fixed score by label name.
     nudge_iou: a changed shape that overlaps its proposal at least this much was nudged, below
         it was drawn anew.
     Raises ConfigError with every fault.
@@ -60,7 +62,7 @@ class RoundSettings:
     candidate_score: float = 0.05
     batch_size: int = 16
     max_candidates: int = 300
-    min_score: float = 0.4
+    min_score: float | None = None
     min_scores: Mapping[str, float] = field(default_factory=dict)
     nudge_iou: float = 0.5
 
@@ -73,7 +75,7 @@ class RoundSettings:
                 ("nudge_iou", self.nudge_iou),
                 *((f"min_scores[{label}]", score) for label, score in self.min_scores.items()),
             )
-            if not 0 <= value <= 1
+            if value is not None and not 0 <= value <= 1
         ]
         if not 0 <= self.holdout_share <= 0.9:
             faults.append(f"holdout_share must lie in 0..0.9, found {self.holdout_share}")
@@ -104,4 +106,6 @@ class RoundSettings:
 
     def threshold(self, label: str) -> float:
         """Return the lowest score at which an object of this label is pre-annotated."""
-        return self.min_scores.get(label, self.min_score)
+        return self.min_scores.get(
+            label, UNCALIBRATED if self.min_score is None else self.min_score
+        )

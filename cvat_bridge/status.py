@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from cvat_bridge.corrections import tally
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.records import Round
 from cvat_bridge.round.serving import Serving
+from cvat_bridge.thresholds.of_round import SHOWN_FROM
+from cvat_bridge.thresholds.rule import sentences
 
 JsonObject = dict[str, Any]
 
@@ -17,8 +21,9 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
 
     serving: see `cvat_bridge.round.serving.now_serving`.
 
-    {"project", "round", "state", "waits_for", "serves", "why", "corrected", "rounds": […]} with
-    the rounds oldest first, each with its figures and what people did to its pre-annotations.
+    {"project", "round", "state", "waits_for", "serves", "why", "pre_annotates", "corrected",
+    "rounds": […]} with the rounds oldest first, each with its figures and what people did to its
+    pre-annotations. pre_annotates: from which score the last round's objects went before people.
     """
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
     last = rounds[-1] if rounds else None
@@ -29,6 +34,7 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
         "waits_for": last.waits_for if last else "",
         "serves": serving.version,
         "why": list(serving.why),
+        "pre_annotates": list(_shown(rounds)),
         "corrected": asdict(tally(ledger).total),
         "rounds": [
             {
@@ -43,3 +49,9 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
             for row in rounds
         ],
     }
+
+
+def _shown(rounds: Sequence[Round]) -> tuple[str, ...]:
+    """Say from which score the newest round that pre-annotated did so."""
+    told = [row.figures[SHOWN_FROM] for row in rounds if row.figures.get(SHOWN_FROM)]
+    return sentences(told[-1]) if told else ()

@@ -213,6 +213,13 @@ def with_card(bundle: Bundle, **changes: Any) -> Bundle:
     return read_bundle(bundle.path, verify=False, version=bundle.version)
 
 
+def revised(bundle: Bundle, **changes: Any) -> Bundle:
+    """Change fields of the card on disk that decide its answers: it gets another version."""
+    card = dataclasses.replace(bundle.card, **changes)
+    _write_card(bundle.path, card)
+    return read_bundle(bundle.path, verify=False, version=version_of(card))
+
+
 def version_of(card: Card) -> str:
     """Return the 16 hex digits that name what the card describes."""
     values = {k: v for k, v in card.to_json().items() if k not in _UNVERSIONED}

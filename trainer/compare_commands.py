@@ -31,6 +31,8 @@ def add_compare_commands(app: typer.Typer) -> None:
 def evaluate(bundle: Path, data: Data, *, split: str = "test", json_: Json = False) -> None:
     """Measure a bundle on a part of a dataset: by class, by size, calibration and leakage."""
     from trainer.calibration import calibration
+    from trainer.calibration.learn import unmapped
+    from trainer.calibration.score_map import maps_of_bundle
     from trainer.compare import look, task_of
     from trainer.dataset import load_dataset
     from trainer.leakage import find_leaks
@@ -40,11 +42,14 @@ def evaluate(bundle: Path, data: Data, *, split: str = "test", json_: Json = Fal
     with bars() as report:
         side = look(found, dataset, split=split, task=task_of([found]), report=report)
     leakage, scores = find_leaks(dataset, split=split), calibration(side.evaluation)
+    maps = maps_of_bundle(found)
+    before = None if maps is None else calibration(unmapped(side.evaluation, maps))
     if json_:
         figures = figures_of(side.evaluation) | {
             "size_ap": side.to_json()["size_ap"],
             "unknown_classes": list(side.unknown),
             "calibration": scores.to_json(),
+            "uncalibrated": None if before is None else before.to_json(),
             "leakage": leakage.to_json(),
         }
         typer.echo(json.dumps(figures))
@@ -55,6 +60,8 @@ def evaluate(bundle: Path, data: Data, *, split: str = "test", json_: Json = Fal
     sizes = {n: "-" if e.ap is None else f"{e.ap:.3f}" for n, e in side.sizes.items()}
     console.print("AP by size: " + ", ".join(f"{n} {v}" for n, v in sizes.items()))
     console.print(f"Calibration error: {scores.note}")
+    network = "it has no calibration" if before is None else f"before calibration {before.note}"
+    console.print(network, highlight=False)
     unknown = [f"the model does not know class {name}" for name in side.unknown]
     for note in (*side.evaluation.notes, *unknown, *leakage.notes):
         console.print(note, highlight=False)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from trainer.calibration.serving import candidates
 from trainer.dataset import Dataset
 from trainer.detections import Detections
 from trainer.detector import Detector, Progress
@@ -67,6 +68,7 @@ def answer(
 ) -> list[Detections]:
     """Run the detector over a part of the dataset; one answer a frame, in its order.
 
+    min_score: in the scale of the network, before calibration, see calibration.serving.candidates.
     Raises DatasetError when the part has no frame.
     """
     images = dataset.split(split)
@@ -76,7 +78,7 @@ def answer(
     began = time.monotonic()
     for start in range(0, len(images), batch):
         part = [dataset.read(image) for image in images[start : start + batch]]
-        answers += detector.detect(part, min_score=min_score)
+        answers += candidates(detector, part, min_score=min_score)
         if report is not None:
             done, spent = len(answers), time.monotonic() - began
             left = spent / done * (len(images) - done)

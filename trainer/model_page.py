@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trainer.bundle import Bundle
+from trainer.calibration.score_map import CALIBRATION, ScoreMaps
 from trainer.versions import Promotion, Version
 
 
@@ -46,6 +47,7 @@ def model_page(values: Mapping[str, Any]) -> str:
         "model": f"{values['name']} (version {values['version']})",
         "folder": values["path"],
         "answers": f"{values['task']} of {', '.join(values['labels'])}, by {values['engine']}",
+        "scores": _scores(values),
         "created": values["created"] or None,
         "dataset": origin.get("dataset") or values["dataset"] or None,
         "frames": _pairs(origin.get("frames")),
@@ -58,11 +60,24 @@ def model_page(values: Mapping[str, Any]) -> str:
         "licence": values["licence"] or None,
     }
     lines = [f"{name + ':':<14} {'unknown' if v is None else v}" for name, v in first.items()]
-    for title in ("metrics", "settings", "files", "extra"):
+    extra = {name: value for name, value in values["extra"].items() if name != CALIBRATION}
+    for title in ("metrics", "settings", "files"):
         lines += [f"{title}:", *_indented(values[title])]
+    lines += ["extra:", *_indented(extra)]
     if "registry" in values:
         lines += ["registry:", *_indented(values["registry"])]
     return "\n".join(lines)
+
+
+def _scores(values: Mapping[str, Any]) -> str:
+    """Say what the scores mean, and from which one objects are shown."""
+    shown = f"shown from {values['min_score']:g}"
+    if values["class_min_score"]:
+        shown += "".join(f", {n} from {s:g}" for n, s in values["class_min_score"].items())
+    learnt = values["extra"].get(CALIBRATION)
+    if learnt is None:
+        return f"{shown}; not calibrated, so a score is no probability"
+    return f"{shown}; calibrated: {ScoreMaps.from_json(learnt).note}"
 
 
 def _jobs(jobs: Sequence[Mapping[str, Any]] | None) -> str | None:

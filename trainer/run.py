@@ -12,6 +12,7 @@ from typing import Any
 from trainer.backends import backend
 from trainer.backends.devices import device_faults
 from trainer.bundle import Bundle, read_bundle, with_metrics
+from trainer.calibration.after_fit import calibrate
 from trainer.dataset import Dataset, load_dataset
 from trainer.dataset_checks import judge_of, notes_on
 from trainer.detector import Backend, FitConfig, Progress
@@ -165,6 +166,8 @@ def _run(
     bundle = _export(learner.export, checkpoint, out / "bundle", name)
     bundle = with_provenance(bundle, provenance_of(dataset, config))
     told(Progress("export", 1, 1))
+    if bundle.card.task != "interactor":
+        bundle = calibrate(bundle, dataset, told)
     evaluation, judge = None, judge_of(dataset, split)
     if judge is not None and bundle.card.task == "interactor":
         bundle = _clicked(bundle, dataset, judge, told)

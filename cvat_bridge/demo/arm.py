@@ -34,13 +34,13 @@ Told = Callable[[int, str], None]  # the round a person is in, and what happens
 
 @dataclass(frozen=True)
 class Plan:
-    """What every arm has in common. limit: seconds an arm may take."""
+    """What every arm has in common. limit: seconds an arm may take. min_score: see the bridge's."""
 
     rounds: int
     budget: int
     trainer: Mapping[str, Any]
     job_size: int = 10
-    min_score: float = 0.3
+    min_score: float | str = "auto"
     seed: int = 7
     limit: float = 900.0
 

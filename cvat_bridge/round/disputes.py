@@ -21,10 +21,11 @@ from cvat_bridge.gateway import Gateway
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import frame_key
-from cvat_bridge.mistakes import DisputedFrame, Suspect, known_to, suspects
+from cvat_bridge.mistakes import DisputedFrame, Suspect, cautions, known_to, suspects
 from cvat_bridge.predict import predict
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.settings import RoundSettings
+from trainer.calibration.serving import CalibratedDetector
 from trainer.dataset import Dataset
 from trainer.detector import Detector
 
@@ -34,7 +35,8 @@ class Disputes:
     """What a model disputes. suspects: likeliest first. judged: frames it could speak about.
 
     learnt: frames left out because the model learnt from them. unknown: those with a label that
-    the model does not know. unread: those whose image cannot be read.
+    the model does not know. unread: those whose image cannot be read. cautions: why the model's
+    word should be taken with care, a sentence each.
     """
 
     suspects: tuple[Suspect, ...]
@@ -42,6 +44,7 @@ class Disputes:
     learnt: int
     unknown: int
     unread: int
+    cautions: tuple[str, ...] = ()
 
 
 def dispute(
@@ -57,6 +60,8 @@ def dispute(
     report: Report = quiet,
 ) -> Disputes:
     """Let the serving model judge the finished frames that it did not learn from.
+
+    It speaks against a label where it is likelier right than wrong, which calibrated scores tell.
 
     facts.jobs: the finished jobs to look at. learnt_from: the snapshot that the model was fitted
     on, whose train part is left out, near-duplicates (its groups) included. Raises
@@ -98,6 +103,7 @@ def dispute(
         learnt=len(frames) - len(fresh),
         unknown=len(fresh) - len(judged) - unseen,
         unread=unread + unseen,
+        cautions=cautions(judged, labels, calibrated=isinstance(detector, CalibratedDetector)),
     )
 
 

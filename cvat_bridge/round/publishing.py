@@ -31,7 +31,6 @@ def publish_champion(
         bundle=champion.path,
         version=champion.bundle,
         labels=shown_labels(bundle.card, json.loads(champion.tags.get(LABEL_IDS, "{}")), labels),
-        min_score=bundle.card.min_score,
     )
     publish(store, entry)
     return entry

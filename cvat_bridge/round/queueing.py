@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from cvat_bridge.round.parts import Parts
 from cvat_bridge.round.publishing import LABEL_IDS
 from cvat_bridge.round.rounds import waiting_frames
 from cvat_bridge.round.workflow import Answer, Answers
+from cvat_bridge.thresholds.of_round import SHOWN_FROM, round_thresholds
 from trainer.bundle import read_bundle
 from trainer.dataset import load_dataset
 from trainer.detector import Detector
@@ -103,6 +105,16 @@ def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
     model = answers["decide"]["serves"]
     if model and parts.config.pre_annotation.enabled:
         version = parts.registry.show(parts.key, model)
+        label_ids = json.loads(version.tags.get(LABEL_IDS, "{}"))
+        shown = round_thresholds(
+            parts.ledger,
+            read_bundle(version.path),
+            parts.labels(),
+            label_ids,
+            config=parts.config,
+            settings=parts.settings,
+        )
+        parts.note(number, **{SHOWN_FROM: shown.to_json()})
         done = preannotate(
             parts.gateway,
             parts.ledger,
@@ -111,8 +123,8 @@ def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
             number=number,
             model=model,
             home=parts.home,
-            settings=parts.settings,
-            label_ids=json.loads(version.tags.get(LABEL_IDS, "{}")),
+            settings=replace(parts.settings, min_scores=shown.scores),
+            label_ids=label_ids,
             report=parts.report,
         )
         proposed, left = done.proposed, done.skipped

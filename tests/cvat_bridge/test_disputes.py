@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from cvat_bridge.convert import LabelledObject
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.facts import gather
+from cvat_bridge.mistakes import DisputedFrame, cautions
 from cvat_bridge.pull import pull
 from cvat_bridge.round.disputes import dispute, raise_issues
 from cvat_bridge.settings import RoundSettings
@@ -15,6 +18,7 @@ from tests.fakes.detector import ToldDetector
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
 from tests.fakes.server import FakeServer
+from trainer.detections import Detections
 
 pytest.importorskip("cleanlab", reason="the optional extra that scores mistakes")
 
@@ -140,3 +144,28 @@ def test_issues_are_pinned_once(world):
         "cvat-bridge: is this dust a cell",
         "cvat-bridge: does this cell fit its object",
     }
+
+
+def marked_objects(rows):
+    rest = ("rectangle", (), None, "manual", 1.0, 1)
+    return tuple(LabelledObject(name, rest[0], box, *rest[1:]) for name, box in rows)
+
+
+def unsure_answer():
+    boxes = np.array([LEFT, RIGHT], np.float32)
+    return Detections(boxes, np.array([0.4, 0.3], np.float32), np.array([0, 1]))
+
+
+def test_a_weak_or_uncalibrated_model_is_said_to_be(world):
+    world.task(range(4, 8), MARKED)
+    strong = world.dispute()
+    frames = [
+        DisputedFrame(1, 2, n, marked_objects(marked), unsure_answer())
+        for n, marked in enumerate(MARKED)
+    ]
+    weak = cautions(frames, ["cell", "dust"], calibrated=True)
+
+    assert [text for text in strong.cautions if "not calibrated" in text] != []
+    assert [text for text in strong.cautions if "weak" in text] == []
+    assert len(weak) == 1
+    assert "it surely finds 0 of the 7 labelled objects (0%)" in weak[0]

@@ -2,7 +2,7 @@
 
 An engine is `load(bundle, *, threads) -> Detector`, or `-> Interactor` where the bundle's task is
 "interactor"; it is imported on first use. It reads the weights and card.extra, and decodes with
-numpy.
+numpy. Where the card holds a calibration, `load` is the one place that applies it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import cast
 
 from trainer.bundle import Bundle
+from trainer.calibration.score_map import maps_of_bundle
+from trainer.calibration.serving import CalibratedDetector
 from trainer.detector import Detector
 from trainer.errors import BundleError
 from trainer.interactor import Interactor
@@ -29,14 +31,16 @@ ENGINES: dict[str, str] = {
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> Detector:
-    """Load a bundle with the engine its card names.
+    """Load a bundle with the engine its card names; its scores are calibrated where it can be.
 
     threads: of one call, None for the runtime's own choice. Raises BundleError for an engine
-    that is not in ENGINES, weights that the engine cannot read, and an interactor's bundle.
+    that is not in ENGINES, weights that the engine cannot read, a calibration that cannot be
+    used, and an interactor's bundle.
     """
     if bundle.card.task == "interactor":
         raise BundleError(bundle.path, "a detector's bundle", "an interactor's")
-    return cast("Detector", _load(bundle, threads))
+    detector, maps = cast("Detector", _load(bundle, threads)), maps_of_bundle(bundle)
+    return detector if maps is None else CalibratedDetector(detector, maps)
 
 
 def load_interactor(bundle: Bundle, *, threads: int | None = None) -> Interactor:
