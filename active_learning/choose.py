@@ -132,7 +132,9 @@ def _advice(
     state: ProjectState, *, weak: bool, share: float, size: int, settings: SelectionSettings
 ) -> str:
     """Say what the next batch promises, and that it leans on chance while the model is weak."""
-    promised = advice(state.curve, batch=size, stop_gain=settings.stop_gain)
+    # A curve that is still flat is no reason to stop before anything serves.
+    stop_gain = -1.0 if weak else settings.stop_gain
+    promised = advice(state.curve, batch=size, stop_gain=stop_gain)
     if not weak:
         return promised
     told = f"the model is too weak to serve: {share:.0%} of the batch is drawn at random"

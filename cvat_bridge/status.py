@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from cvat_bridge.corrections import tally
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.records import Round
 from cvat_bridge.round.serving import Serving
+from cvat_bridge.round.trust.levels import Trust
 
 JsonObject = dict[str, Any]
 
@@ -17,11 +20,14 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
 
     serving: see `cvat_bridge.round.serving.now_serving`.
 
-    {"project", "round", "state", "waits_for", "serves", "why", "corrected", "rounds": […]} with
-    the rounds oldest first, each with its figures and what people did to its pre-annotations.
+    {"project", "round", "state", "waits_for", "serves", "why", "trust", "withheld", "corrected",
+    "rounds": […]}. trust: none, informs or serves. withheld: classes that the serving model does
+    not pre-annotate → why. The rounds are oldest first, each with its figures and what people did
+    to its pre-annotations.
     """
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
     last = rounds[-1] if rounds else None
+    trust = _trust(rounds, serving)
     return {
         "project": project_id,
         "round": last.number if last else 0,
@@ -29,6 +35,8 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
         "waits_for": last.waits_for if last else "",
         "serves": serving.version,
         "why": list(serving.why),
+        "trust": trust.level,
+        "withheld": dict(trust.withheld),
         "corrected": asdict(tally(ledger).total),
         "rounds": [
             {
@@ -43,3 +51,15 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
             for row in rounds
         ],
     }
+
+
+def _trust(rounds: Sequence[Round], serving: Serving) -> Trust:
+    """Give the trust of the last round that decided, where it was about what serves now."""
+    for row in reversed(rounds):
+        if "trust" in row.figures:
+            trust = Trust.of_answer(row.figures)
+            serves = trust.model if trust.level == "serves" else None
+            if serves == serving.version:
+                return trust
+            break
+    return Trust("serves" if serving.version else "none", serving.version)

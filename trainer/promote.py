@@ -141,9 +141,7 @@ def _first(
     return Decision(promoted=promoted, reasons=tuple(notes), figures=figures)
 
 
-def _useful(
-    found: Usefulness, challenger: Evaluation, settings: GateSettings
-) -> tuple[bool, str]:
+def _useful(found: Usefulness, challenger: Evaluation, settings: GateSettings) -> tuple[bool, str]:
     whole, good = found.whole, found.useful_classes(settings)
     said = (
         f"AP50 is {whole.ap50 or 0:.3f} on {_holdout(challenger)}, with "
