@@ -50,7 +50,7 @@ def choose(
     if settings.strategy == "auto":
         share = early_share(share, labelled=state.labelled, warm_up=settings.warm_up)
     weak = state.weak and phase == WEAK
-    if weak and 0 < settings.control_share and share < settings.weak_share:
+    if weak and settings.control_share > 0 and share < settings.weak_share:
         share = settings.weak_share
         notes["control_share"] = (
             f"{share:.2f} at random, more than later: the model is too weak to serve"

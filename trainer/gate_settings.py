@@ -20,8 +20,9 @@ class GateSettings:
     The first model has no champion to beat, and a class may be good where the mean is not: either
     is of use from an AP50 of useful_ap50 whose lower bound, at useful_confidence, is useful_low,
     on at least useful_objects objects. A model that is not still informs the choice of frames
-    from a lower bound of informs_low. min_first: a floor for the metric that a team sets by itself; it
-    then decides alone whether the first model serves.
+    from a lower bound of informs_low.
+    min_first: a floor for the metric that a team sets by itself; it then decides alone whether
+    the first model serves.
     max_leak_share: how much of the holdout may be near-duplicates of what was learnt, 0..1; above
     it nothing is promoted. max_calibration_error: above it people are warned (a model is not
     refused for it: its answers are as well found, and a threshold can be moved).

@@ -17,8 +17,8 @@ from trainer.dataset import Dataset, load_dataset
 from trainer.detector import Progress
 from trainer.engines import load
 from trainer.evaluate import evaluate
-from trainer.leakage import find_leaks
 from trainer.gate.usefulness import Usefulness, usefulness
+from trainer.leakage import find_leaks
 from trainer.promote import GateSettings, decide, groups_of
 from trainer.registry import Version
 from trainer.scores import Evaluation

@@ -120,7 +120,7 @@ def _size(now: Situation) -> tuple[str, ...]:
     if now.size is None or now.size.side >= SMALL:
         return ()
     height, width = now.size.input_size
-    told = f"Objects are {now.size.side:.0f} px wide at the model's input of {height}×{width}"
+    told = f"Objects are {now.size.side:.0f} px wide at the model's input of {height} x {width}"
     growth = min(SMALL / max(now.size.side, 1), now.size.most)
     larger = [_MULTIPLE * math.ceil(side * growth / _MULTIPLE) for side in (height, width)]
     if growth <= 1 or larger == [height, width]:
@@ -170,13 +170,12 @@ def _stronger(now: Situation) -> tuple[str, ...]:
     if not now.gpu or (now.backend in _STRONGER and now.device != "cpu"):
         return ()
     unused = " that is not used" if now.device == "cpu" else ""
-    return (
-        f"This machine has a GPU{unused}: a stronger network is within reach "
-        f"(trainer.backend: {' or '.join(_STRONGER)}, trainer.device: 0).",
-    )
+    advice = f"trainer.backend: {' or '.join(_STRONGER)}, trainer.device: 0"
+    told = f"This machine has a GPU{unused}: a stronger network is within reach ({advice})."
+    return (told,)
 
 
 def _listed(words: list[str]) -> str:
-    return (
-        words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
-    )
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
