@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from active_learning.choose import SelectionSettings
+from cvat_bridge.home import Home
 from cvat_bridge.ledger.records import Round
 from cvat_bridge.round.learning import decide_step, pull_step
 from cvat_bridge.round.queueing import (
@@ -15,16 +19,35 @@ from cvat_bridge.round.queueing import (
     select_step,
 )
 from cvat_bridge.round.serving import now_serving
+from cvat_bridge.round.trust.levels import Trust
 from cvat_bridge.status import describe
 from tests.fakes.spots import Spots
 from trainer.registry import Registry
 
+# Found in three frames of eight: surely something, and less than the floor.
+RARELY, FLOOR = {"red": lambda seed: seed % 8 < 3}, {"useful_ap50": 0.5}
 STEPS = {
     "predict": predict_step,
     "select": select_step,
     "prioritise": prioritise_step,
     "preannotate": preannotate_step,
 }
+
+
+@pytest.fixture(scope="module")
+def empty_registry(tmp_path_factory) -> Path:
+    """Give MLflow's file without a model; to make it takes most of the time of a test."""
+    folder = tmp_path_factory.mktemp("registry")
+    assert Registry(None, folder).keys() == []
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def home(tmp_path, empty_registry):
+    made = Home(tmp_path / "home")
+    made.root.mkdir()
+    shutil.copy(empty_registry, made.root)
+    return made
 
 
 def go(spots: Spots, tmp_path, *, number: int = 1, fitted=None):
@@ -85,7 +108,7 @@ def test_without_the_judgement_by_class_all_of_a_serving_model_is_proposed(home,
 
 
 def test_a_model_too_weak_to_serve_still_chooses_frames_with_more_at_random(home, ledger, tmp_path):
-    spots = Spots(home, ledger, {"red": lambda seed: seed % 8 < 3})
+    spots = Spots(home, ledger, RARELY, promotion=FLOOR)
 
     answers = go(spots, tmp_path)
     learnt, decided, chosen = answers["fit"], answers["decide"], answers["select"]
@@ -132,7 +155,7 @@ def test_why_nothing_serves_is_told_by_status_and_in_the_guide_for_annotators(
 def test_a_round_that_learns_nothing_says_why_and_the_last_challenger_goes_on_informing(
     home, ledger, tmp_path
 ):
-    spots = Spots(home, ledger, {"red": lambda seed: seed % 8 < 3})
+    spots = Spots(home, ledger, RARELY, promotion=FLOOR)
     first = go(spots, tmp_path)
     nothing = {"bundle": None, "reason": "7 frames to train on, 8 are needed"}
 
@@ -143,7 +166,7 @@ def test_a_round_that_learns_nothing_says_why_and_the_last_challenger_goes_on_in
 
 
 def test_a_challenger_that_the_registry_lost_informs_nobody(home, ledger, tmp_path):
-    spots = Spots(home, ledger, {"red": lambda seed: seed % 8 < 3})
+    spots = Spots(home, ledger, RARELY, promotion=FLOOR)
     go(spots, tmp_path)
     Registry(None, home.root).forget(spots.parts.key, [1])
 
@@ -163,7 +186,8 @@ def test_a_team_without_a_control_arm_gets_none_of_a_weak_model_either(home, led
     spots = Spots(
         home,
         ledger,
-        {"red": lambda seed: seed % 8 < 3},
+        RARELY,
+        promotion=FLOOR,
         selection=SelectionSettings(control_share=0.0),
     )
 
@@ -174,8 +198,6 @@ def test_a_team_without_a_control_arm_gets_none_of_a_weak_model_either(home, led
 
 @pytest.mark.parametrize("serves", ["m1", None])
 def test_a_round_decided_by_an_earlier_version_knows_two_levels(serves):
-    from cvat_bridge.round.trust.levels import Trust
-
     trust = Trust.of_answer({"serves": serves, "class_ap": None})
 
     assert (trust.level, trust.model) == (("serves", "m1") if serves else ("none", None))

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from active_learning.choose import SelectionSettings
 from cvat_bridge.config import Config
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
@@ -63,7 +64,7 @@ class Spots:
         train: int = 10,
         holdout: int = 24,
         pool: int = 12,
-        selection: Any = None,
+        selection: SelectionSettings | None = None,
         **config: Any,
     ) -> None:
         self.server = FakeServer()
@@ -82,10 +83,7 @@ class Spots:
         self.parts = Parts(
             config=Config.model_validate(values),
             settings=RoundSettings(
-                budget=10,
-                job_size=5,
-                min_score=0.5,
-                **({"selection": selection} if selection else {}),
+                budget=10, job_size=5, min_score=0.5, selection=selection or SelectionSettings()
             ),
             gateway=FakeGateway(self.server),
             ledger=ledger,
