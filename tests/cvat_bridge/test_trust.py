@@ -145,8 +145,8 @@ def test_why_nothing_serves_is_told_by_status_and_in_the_guide_for_annotators(
     why = " ".join(status(spots)["why"])
     guide = spots.parts.gateway.guide(spots.project.id)
 
-    assert "The model does not serve yet: AP50 0.00 on 24 holdout frames, 0.20 is needed." in why
-    assert "Objects are 8 px wide at the model's input of 32 x 32" in why
+    assert "The model does not serve yet: AP50 0.01 on 24 holdout frames, 0.20 is needed." in why
+    assert "Objects are 7 px wide at the model's input of 32 x 32" in why
     assert "'red' has 10 labelled examples; 20 are a fair start." in why
     assert "Nothing is drawn in advance yet" in guide
     assert "few examples of 'red'" in guide
