@@ -27,6 +27,7 @@ from active_learning.strategies import (
 __all__ = ["SelectionSettings", "choose"]
 
 COLD_START, INFORMED, NAMED = "cold start", "uncertainty and diversity", "set by hand"
+WEAK = "uncertainty and diversity of a weak model"
 
 
 def choose(
@@ -48,7 +49,13 @@ def choose(
     share = settings.control_share
     if settings.strategy == "auto":
         share = early_share(share, labelled=state.labelled, warm_up=settings.warm_up)
-    if share > settings.control_share:
+    weak = state.weak and phase == WEAK
+    if weak and settings.control_share > 0 and share < settings.weak_share:
+        share = settings.weak_share
+        notes["control_share"] = (
+            f"{share:.2f} at random, more than later: the model is too weak to serve"
+        )
+    elif share > settings.control_share:
         notes["control_share"] = (
             f"{share:.2f} at random, more than later: {state.labelled} labelled frames, fewer "
             f"than {settings.warm_up}"
@@ -82,7 +89,7 @@ def choose(
         weights=weights,
         strategy=name,
         phase=phase,
-        advice=advice(state.curve, batch=size, stop_gain=settings.stop_gain),
+        advice=_advice(state, weak=weak, share=share, size=size, settings=settings),
         notes=notes,
     )
 
@@ -100,8 +107,13 @@ def _phase(
         why = "the model proposes no object in the whole pool"
     else:
         why = ""
-    phase = COLD_START if why else INFORMED
-    notes = {"phase": why or "a trusted model has looked at the pool"}
+    phase = COLD_START if why else WEAK if state.weak else INFORMED
+    seen_by = (
+        "a model that is too weak to serve, but already finds objects, has looked at the pool"
+        if state.weak
+        else "a trusted model has looked at the pool"
+    )
+    notes = {"phase": why or seen_by}
     if settings.strategy != "auto":
         return NAMED, settings.strategy, notes
     embedded = pool.embeddings is not None and pool.embeddings.shape[1] > 0
@@ -114,6 +126,19 @@ def _phase(
         return phase, DEFAULT_STRATEGY, notes
     notes["strategy"] = "by uncertainty alone, since the pool has no embeddings for diversity"
     return phase, "entropy_topk_mean", notes
+
+
+def _advice(
+    state: ProjectState, *, weak: bool, share: float, size: int, settings: SelectionSettings
+) -> str:
+    """Say what the next batch promises, and that it leans on chance while the model is weak."""
+    # A curve that is still flat is no reason to stop before anything serves.
+    stop_gain = -1.0 if weak else settings.stop_gain
+    promised = advice(state.curve, batch=size, stop_gain=stop_gain)
+    if not weak:
+        return promised
+    told = f"the model is too weak to serve: {share:.0%} of the batch is drawn at random"
+    return f"{told}; {promised}" if promised else told
 
 
 def _fitted(

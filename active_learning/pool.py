@@ -130,12 +130,13 @@ class ProjectState:
     """What the project knows beside the pool; it decides the phase and the class need.
 
     labelled: frames labelled so far.
-    trusted: whether a champion serves that may be believed (it passed the gate).
+    trusted: whether a model may be believed: one that serves (it passed the gate), or a weak one.
     labelled_embeddings: (L, D) embeddings of labelled frames, so that diversity counts them.
     class_names: C names, in the column order of Objects.probabilities.
     class_counts: (C,) labelled objects a class, or None.
     class_ap: (C,) champion's AP a class in 0..1, NaN where unknown, or None.
     curve: (labelled frames, AP) of past rounds, oldest first, for the advice to stop.
+    weak: whether that model finds enough to choose frames by, but too little to serve.
     """
 
     labelled: int = 0
@@ -145,6 +146,7 @@ class ProjectState:
     class_counts: FloatArray | None = None
     class_ap: FloatArray | None = None
     curve: tuple[tuple[int, float], ...] = ()
+    weak: bool = False
 
 
 @dataclass(frozen=True)

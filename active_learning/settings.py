@@ -21,6 +21,8 @@ class SelectionSettings:
     cold_start: the strategy of the first rounds. min_labelled: with fewer labelled frames than
         this, "auto" stays with the cold start even if the model is trusted.
     control_share: part of the batch drawn at random, at least one frame from a budget of 5.
+    weak_share: the same while the model is too weak to serve (ProjectState.weak) and "auto" goes by
+        it all the same (control_share 0 stays 0).
     warm_up: while "auto" has fewer labelled frames than this, control_share rises, to a half with
         none: a weak model's doubts mislead (0: never; control_share 0 stays 0).
     cap_per_group: most frames of one video or scene in the strategy's part, or None. It is
@@ -41,6 +43,7 @@ class SelectionSettings:
     cold_start: str = "typiclust"
     min_labelled: int = 0
     control_share: float = 0.10
+    weak_share: float = 0.40
     warm_up: int = 30
     cap_per_group: int | None = None
     class_need: float = 1.0
@@ -59,6 +62,8 @@ class SelectionSettings:
         faults = []
         if not 0 <= self.control_share <= 1:
             faults.append(f"control_share must lie in 0..1, found {self.control_share}")
+        if not 0 <= self.weak_share <= 1:
+            faults.append(f"weak_share must lie in 0..1, found {self.weak_share}")
         if self.warm_up < 0:
             faults.append(f"warm_up must be 0 or more, found {self.warm_up}")
         if self.cap_per_group is not None and self.cap_per_group < 1:

@@ -134,6 +134,7 @@ def round_settings(config: Config) -> RoundSettings:
             cold_start=chosen.cold_start,
             min_labelled=chosen.min_labelled,
             control_share=chosen.control_share,
+            weak_share=chosen.weak_share,
             warm_up=chosen.warm_up,
             cap_per_group=chosen.cap_per_group,
             class_need=chosen.class_need,

@@ -128,9 +128,12 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     out.print(f"project {found['project']}, round {found['round']}: {found['state']}")
     if found["waits_for"]:
         out.print(f"waits for: {found['waits_for']}", markup=False)
-    out.print(f"serves: {(found['serves'] or 'no model yet')[:12]}: {' '.join(found['why'])}")
+    why = " ".join(found["why"])
+    out.print(f"serves: {(found['serves'] or 'no model yet')[:12]}: {why}", markup=False)
     for line in found["pre_annotates"]:
         out.print(f"pre-annotates {line}", markup=False, highlight=False)
+    for name, reason in found["withheld"].items():
+        out.print(f"not pre-annotated: {name!r}: {reason}", markup=False)
     _print_rounds(found["rounds"])
 
 
@@ -154,7 +157,7 @@ def round_(
         _answer(dict(figures), as_json, "")
         raise NothingToDoError(f"{figures['fit']['reason']}; {figures['select']['reason']}")
     text = (
-        f"round {ended.number}: {' '.join(figures['decide']['reasons'])} "
+        f"round {ended.number}: {' '.join(_told(figures['decide']))} "
         f"{figures['select']['selected']} frames chosen, task {figures['prioritise']['task_id']}"
     )
     _answer({"round": ended.number, **figures}, as_json, text)
@@ -269,6 +272,12 @@ app.command()(mistakes)
 app.add_typer(models, name="models")
 app.command()(annotate)
 add_serving_commands(app)
+
+
+def _told(decided: dict[str, Any]) -> list[str]:
+    """Give what was decided and why; the explanation holds the reasons where nothing serves."""
+    told = list(decided.get("explanation", ()))
+    return told if told and decided["serves"] is None else [*decided["reasons"], *told]
 
 
 def _answer(content: dict[str, Any], as_json: bool, text: str) -> None:

@@ -60,6 +60,7 @@ class SelectionSection(Section):
     budget: int = Field(50, ge=1)
     seed: int = 7
     control_share: Share = 0.10
+    weak_share: Share = 0.40
     warm_up: int = Field(30, ge=0)
     cap_per_group: int | None = Field(None, ge=1)
     cold_start: str = "typiclust"
@@ -121,7 +122,12 @@ class PromotionSection(Section):
     max_class_drop: Score = 0.10
     min_class_objects: int = Field(20, ge=1)
     min_frames: int = Field(10, ge=2)
-    min_first: Score = 0.05
+    min_first: Score | None = None
+    useful_ap50: Score = 0.20
+    useful_low: Score = 0.10
+    useful_objects: int = Field(5, ge=1)
+    useful_confidence: float = Field(0.90, ge=0.5, le=0.999)
+    informs_low: Score = 0.05
     confidence: float = Field(0.95, gt=0.5, lt=1.0)
     max_leak_share: Score = 0.1
     max_calibration_error: Score = 0.2
@@ -156,6 +162,7 @@ class PreAnnotationSection(Section):
     """
 
     enabled: bool = True
+    by_class: bool = True
     min_score: Score | Literal["auto"] = "auto"
     min_scores: dict[str, Score] = Field(default_factory=dict)
     outline: OutlineSection = OutlineSection()

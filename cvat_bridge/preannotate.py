@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.gateway import Gateway, Job, JobAnnotations, Label, RawShape
@@ -23,7 +24,7 @@ class PreAnnotated:
     """What the round's jobs hold now.
 
     proposed: objects by label. skipped: jobs left alone and why. unmatched: model classes that no
-    label of the project takes, and why.
+    label of the project takes or that are withheld, and why.
     """
 
     proposed: dict[str, int]
@@ -42,13 +43,15 @@ def preannotate(
     home: Home,
     settings: RoundSettings,
     label_ids: Mapping[str, int] | None = None,
+    withheld: Mapping[str, str] = MappingProxyType({}),
     report: Report = quiet,
 ) -> PreAnnotated:
     """Write the predictions of `model` into the jobs and record them in the ledger.
 
     Shapes carry source auto and score, and fit the type of the label. label_ids: the CVAT label
     that each model class was learned from, so that renamed labels are still found; others go by
-    name. A job where people have drawn, that they have finished, or that holds automatic objects
+    name. withheld: classes of the model that it finds too seldom to be put before people, and
+    why. A job where people have drawn, that they have finished, or that holds automatic objects
     of another hand is left alone. Untouched proposals of an earlier round are replaced. Calling
     it again adds nothing twice. Raises GatewayError, LedgerError.
     """
@@ -56,7 +59,7 @@ def preannotate(
     with PredictionStore(home.predictions, model) as store:
         matching = match_labels(
             store.labels, gateway.labels(project_id=project_id), label_ids or {}
-        )
+        ).without(withheld, store.labels)
         for place, row in enumerate(jobs, 1):
             if row.job_id not in done or done[row.job_id].round != number:
                 problem = _fill(

@@ -17,6 +17,7 @@ from trainer.bootstrap import interval, metric_of, resampled_gains, units_of
 from trainer.calibration import calibration
 from trainer.comparable import check_comparable
 from trainer.dataset import Dataset
+from trainer.gate.usefulness import Usefulness, usefulness
 from trainer.gate_settings import GateSettings
 from trainer.leakage import Leakage
 from trainer.scores import Evaluation
@@ -77,7 +78,7 @@ def decide(
         reason = f"The {challenger.split} cannot judge: {leakage.notes[0]}"
         return Decision(promoted=False, reasons=(reason,), figures=figures)
     judged = (
-        _first(challenger, settings, figures)
+        _first(challenger, settings, figures, rng=rng, groups=groups or {})
         if champion is None
         else _compare(champion, challenger, settings, figures, rng=rng, groups=groups or {})
     )
@@ -107,18 +108,29 @@ def _scores(
     return (f"{told}; above {settings.max_calibration_error:.3f} people are warned.",)
 
 
-def _first(challenger: Evaluation, settings: GateSettings, figures: dict[str, Any]) -> Decision:
-    reached = figures["challenger"]
-    promoted = reached >= settings.min_first
-    name = settings.metric.upper()
-    said = (
-        f"{name} is {reached:.3f} on {_holdout(challenger)}; "
-        f"the first model must reach {settings.min_first:.3f}"
-    )
+def _first(
+    challenger: Evaluation,
+    settings: GateSettings,
+    figures: dict[str, Any],
+    *,
+    rng: np.random.Generator,
+    groups: Mapping[str, str],
+) -> Decision:
+    """Judge by itself whether the first model is of use, as a whole or for some of its classes."""
+    found = usefulness(challenger, settings, rng=rng, groups=groups)
+    figures["usefulness"] = found.to_json()
+    if settings.min_first is not None:
+        promoted = figures["challenger"] >= settings.min_first
+        said = (
+            f"{settings.metric.upper()} is {figures['challenger']:.3f} on {_holdout(challenger)}; "
+            f"the first model must reach {settings.min_first:.3f}"
+        )
+    else:
+        promoted, said = _useful(found, challenger, settings)
     verdict = (
         f"Promoted as the first model: {said}."
         if promoted
-        else f"Nothing serves yet, and this model is not to be trusted: {said}."
+        else f"Nothing serves yet, and this model is too weak to: {said}."
     )
     notes = [verdict, *challenger.notes]
     if len(challenger.frames) < settings.min_frames:
@@ -127,6 +139,23 @@ def _first(challenger: Evaluation, settings: GateSettings, figures: dict[str, An
             f"and {settings.min_frames} are asked to compare models."
         )
     return Decision(promoted=promoted, reasons=tuple(notes), figures=figures)
+
+
+def _useful(found: Usefulness, challenger: Evaluation, settings: GateSettings) -> tuple[bool, str]:
+    whole, good = found.whole, found.useful_classes(settings)
+    said = (
+        f"AP50 is {whole.ap50 or 0:.3f} on {_holdout(challenger)}, with "
+        f"{settings.useful_confidence:.0%} confidence above {whole.low:.3f}; "
+        f"{settings.useful_ap50:.3f} and {settings.useful_low:.3f} are needed"
+    )
+    if whole.objects < settings.useful_objects:
+        said = f"{said}, on {settings.useful_objects} objects or more"
+    if whole.use(settings) == "useful":
+        return True, said
+    if good:
+        each = ", ".join(f"{name} (AP50 {found.classes[name].ap50:.3f})" for name in good)
+        return True, f"{each} reaches what is needed by itself. Over all classes {said}"
+    return False, said
 
 
 def _compare(

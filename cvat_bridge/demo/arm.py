@@ -135,6 +135,8 @@ def _row(number: int, rows: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         "champion": learnt["champion"],
         "challenger": learnt["challenger"],
         "decision": {"promoted": learnt["promoted"], "reasons": learnt["reasons"]},
+        "explanation": learnt.get("explanation", []),
+        "trust": learnt.get("trust", {}).get("level", ""),
         "task_id": figures["task_id"],
         "jobs": [
             {"id": job["id"], "frames": job["frames"], "scores": job["scores"]}

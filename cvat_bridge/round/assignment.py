@@ -52,16 +52,19 @@ def check_assignees(gateway: Gateway, *, settings: RoundSettings, organization: 
 
 
 def write_guide(
-    gateway: Gateway, project_id: int, jobs: Sequence[RankedJob], *, number: int
+    gateway: Gateway, project_id: int, jobs: Sequence[RankedJob], *, number: int, told: str = ""
 ) -> None:
-    """Put the ranked jobs into our section of the project's guide; the rest stays as it is."""
+    """Put the ranked jobs into our section of the project's guide; the rest stays as it is.
+
+    told: what people should know of the model, "" for nothing.
+    """
     held = gateway.guide(project_id)
-    wanted = with_section(held, section(jobs, number=number))
+    wanted = with_section(held, section(jobs, number=number, told=told))
     if wanted != held:
         gateway.set_guide(project_id, wanted)
 
 
-def section(jobs: Sequence[RankedJob], *, number: int) -> str:
+def section(jobs: Sequence[RankedJob], *, number: int, told: str = "") -> str:
     """Write the ranked jobs as a table in Markdown, between our marks."""
     rows = [
         f"| {job.rank} | [job {job.job_id}](/tasks/{job.task_id}/jobs/{job.job_id}) "
@@ -69,6 +72,7 @@ def section(jobs: Sequence[RankedJob], *, number: int) -> str:
         for job in jobs
     ]
     head = [f"## Jobs of round {number}, the most valuable first", ""]
+    head += [told, ""] if told else []
     table = ["| rank | job | frames | why |", "|---|---|---|---|"]
     return "\n".join([BEGIN, *head, *table, *rows, END])
 

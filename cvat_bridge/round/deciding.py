@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from cvat_bridge.config import PromotionSection
 from cvat_bridge.frames.learned_objects import file_name_of
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Decision
@@ -18,6 +17,7 @@ from trainer.dataset import Dataset, load_dataset
 from trainer.detector import Progress
 from trainer.engines import load
 from trainer.evaluate import evaluate
+from trainer.gate.usefulness import Usefulness, usefulness
 from trainer.leakage import find_leaks
 from trainer.promote import GateSettings, decide, groups_of
 from trainer.registry import Version
@@ -31,7 +31,7 @@ def settle(
     champion: Version | None,
     challenger: Version,
     dataset: Path,
-    settings: PromotionSection,
+    gate: GateSettings,
     seed: int,
     now: Callable[[], str],
     report: Report = quiet,
@@ -49,6 +49,7 @@ def settle(
     task = _task(data, challenger.path, *([champion.path] if champion else []))
     ours = _evaluate(challenger.path, data, task, report)
     verdict: Mapping[str, Any] = {"leakage": leakage.to_json()}
+    groups = groups_of(data, "holdout")
     if champion is not None and champion.bundle == challenger.bundle:
         theirs: Evaluation | None = ours
         promoted = False
@@ -58,13 +59,20 @@ def settle(
         judged = decide(
             theirs,
             ours,
-            GateSettings(**settings.model_dump()),
+            gate,
             rng=np.random.default_rng(seed),
-            groups=groups_of(data, "holdout"),
+            groups=groups,
             leakage=leakage,
         )
         promoted, reasons, verdict = judged.promoted, tuple(judged.reasons), judged.figures
-    best = ours if promoted else theirs
+    best = ours if promoted or theirs is None else theirs
+    leaks = leakage.share > gate.max_leak_share
+    found = (
+        Usefulness.from_json(verdict["usefulness"])
+        if "usefulness" in verdict
+        else usefulness(best, gate, rng=np.random.default_rng(seed), groups=groups)
+    )
+    model = champion.bundle if champion and not promoted else challenger.bundle
     decision = Decision(
         round=number,
         champion=champion.bundle if champion else "",
@@ -74,7 +82,9 @@ def settle(
         figures={
             "champion": _figures(theirs),
             "challenger": _figures(ours),
-            "class_ap": dict(best.overall.class_ap) if best else None,
+            "class_ap": dict(best.overall.class_ap),
+            # Of the model that reads the pool from now on; a leaking holdout tells nothing of it.
+            "usefulness": None if leaks else {"model": model, **found.to_json()},
             "gate": dict(verdict),
         },
         decided=now(),

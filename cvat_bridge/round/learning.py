@@ -8,18 +8,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.pull import pull
 from cvat_bridge.round.deciding import settle
-from cvat_bridge.round.fitting import FitFailedError, run_fit
+from cvat_bridge.round.fitting import FitFailedError, Fitted, run_fit
 from cvat_bridge.round.micro_model import learn_interactor
 from cvat_bridge.round.parts import Parts
 from cvat_bridge.round.publishing import LABEL_IDS
 from cvat_bridge.round.serving import serve_champion
+from cvat_bridge.round.trust.beginning import REFUSED, Beginning, beginning, without
+from cvat_bridge.round.trust.explanation import explain, explain_to_annotators
+from cvat_bridge.round.trust.standing import gate_settings, situation, trust_now
 from cvat_bridge.round.workflow import Answer, Answers
 from trainer.bundle import read_bundle
 from trainer.dataset import load_dataset
 from trainer.provenance import source_of, with_provenance
+
+log = structlog.get_logger("round")
 
 # What the trainer says of data it cannot learn from: the round goes on without a challenger.
 NOT_ENOUGH = frozenset({"DatasetError"})
@@ -56,18 +63,9 @@ def fit_step(parts: Parts, number: int, answers: Answers) -> Answer:
     if pulled["train"] < least:
         reason = f"{pulled['train']} frames to train on, {least} are needed"
         return {"bundle": None, "reason": reason}
-    champion = parts.registry.champion(parts.key)
-    warm = parts.config.trainer.warm_start and champion is not None
+    begun = beginning(parts.registry, parts.key, parts.config.trainer, number=number)
     try:
-        fitted = run_fit(
-            Path(pulled["dataset"]),
-            parts.config.trainer,
-            run_dir=parts.home.runs / f"round-{number}-{pulled['fingerprint'][:12]}",
-            name=f"{parts.key} round {number}",
-            base=champion.path if warm and champion else parts.config.trainer.base,
-            report=parts.report,
-            mlflow=parts.registry.tracking_uri,
-        )
+        fitted, begun = _fit(parts, number, pulled, begun)
     except FitFailedError as failure:
         if failure.kind not in NOT_ENOUGH:
             raise
@@ -93,7 +91,39 @@ def fit_step(parts: Parts, number: int, answers: Answers) -> Answer:
             "strategy": parts.settings.selection.strategy,
         },
     )
-    return {"bundle": str(version.path), "version": version.bundle, "reason": ""}
+    parts.note(number, began=begun.to_json())
+    return {
+        "bundle": str(version.path),
+        "version": version.bundle,
+        "reason": "",
+        "began": begun.to_json(),
+    }
+
+
+def _fit(parts: Parts, number: int, pulled: Answer, begun: Beginning) -> tuple[Fitted, Beginning]:
+    """Fit from where it begins; where that model is refused, as the first fit began."""
+    name, settings = f"round-{number}-{pulled['fingerprint'][:12]}", parts.config.trainer
+
+    def fit(folder: str, base: Path | None) -> Fitted:
+        return run_fit(
+            Path(pulled["dataset"]),
+            settings,
+            run_dir=parts.home.runs / folder,
+            name=f"{parts.key} round {number}",
+            base=base,
+            report=parts.report,
+            mlflow=parts.registry.tracking_uri,
+        )
+
+    try:
+        return fit(name, begun.weights), begun
+    except FitFailedError as failure:
+        if begun.version is None or failure.kind not in REFUSED:
+            raise
+        begun = without(begun, failure.message, settings)
+    log.warning("fit began anew", round=number, why=begun.words)
+    # A folder of its own: a run's folder holds one request for good.
+    return fit(f"{name}-anew", begun.weights), begun
 
 
 def _jobs(dataset: Path) -> list[dict[str, Any]]:
@@ -117,7 +147,7 @@ def decide_step(parts: Parts, number: int, answers: Answers) -> Answer:
             champion=champion,
             challenger=parts.registry.show(parts.key, fitted["version"]),
             dataset=Path(pulled["dataset"]),
-            settings=parts.config.promotion,
+            gate=gate_settings(parts.config),
             seed=parts.config.trainer.seed,
             now=parts.now,
             report=parts.report,
@@ -127,11 +157,30 @@ def decide_step(parts: Parts, number: int, answers: Answers) -> Answer:
             champion = parts.registry.promote(parts.key, fitted["version"], reasons=reasons)
     if champion is not None:
         serve_champion(parts.gateway, parts.config, parts.home, champion)
+    serves = champion.bundle if champion else None
+    trust = trust_now(parts.ledger, parts.registry, parts.key, parts.config, serves)
+    now = situation(
+        parts.ledger,
+        parts.config,
+        trust,
+        number=number,
+        dataset=pulled["dataset"],
+        bundle=fitted["bundle"],
+        challenger=figures["challenger"],
+        reason="" if figures.get("usefulness") else reasons[0],
+    )
+    why = explain(now)
+    log.info("decided", round=number, serves=serves, trust=trust.level, why=" ".join(why))
     return parts.note(
         number,
         promoted=promoted,
         reasons=list(reasons),
-        serves=champion.bundle if champion else None,
+        serves=serves,
+        trust=trust.to_json(),
+        explanation=list(why),
+        for_annotators=explain_to_annotators(
+            now, pre_annotation=parts.config.pre_annotation.enabled
+        ),
         interactor=_learn_interactor(parts, number, pulled["dataset"]),
         **figures,
     )

@@ -29,6 +29,12 @@ class Matching:
     label_of: Mapping[int, Label]
     unmatched: Mapping[str, str]
 
+    def without(self, withheld: Mapping[str, str], classes: Sequence[str]) -> Matching:
+        """Leave out classes of a model that are not to be proposed. withheld: class → why."""
+        kept = {n: label for n, label in self.label_of.items() if classes[n] not in withheld}
+        held = {name: why for name, why in withheld.items() if name in classes}
+        return Matching(kept, {**self.unmatched, **held})
+
 
 def match_labels(
     classes: Sequence[str], labels: Sequence[Label], label_ids: Mapping[str, int]

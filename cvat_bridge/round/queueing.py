@@ -19,6 +19,8 @@ from cvat_bridge.round.choosing import Chosen, choose_frames
 from cvat_bridge.round.parts import Parts
 from cvat_bridge.round.publishing import LABEL_IDS
 from cvat_bridge.round.rounds import waiting_frames
+from cvat_bridge.round.trust.levels import Trust
+from cvat_bridge.round.trust.standing import trust_now
 from cvat_bridge.round.workflow import Answer, Answers
 from cvat_bridge.thresholds.of_round import SHOWN_FROM, round_thresholds
 from trainer.bundle import read_bundle
@@ -28,7 +30,7 @@ from trainer.engines import load
 
 
 def predict_step(parts: Parts, number: int, answers: Answers) -> Answer:
-    """5. The serving model reads the pool; without one, an embedding is all there is."""
+    """5. The model that is trusted to reads the pool; without one, an embedding is all there is."""
     predicted = _predicted(parts, parts.gather(), answers)
     return parts.note(
         number,
@@ -125,11 +127,13 @@ def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
             home=parts.home,
             settings=replace(parts.settings, min_scores=shown.scores),
             label_ids=label_ids,
+            withheld=Trust.of_answer(answers["decide"]).withheld,
             report=parts.report,
         )
         proposed, left = done.proposed, done.skipped
     if parts.settings.write_guide:
-        write_guide(parts.gateway, parts.config.project_id, jobs, number=number)
+        told = answers["decide"].get("for_annotators", "")
+        write_guide(parts.gateway, parts.config.project_id, jobs, number=number, told=told)
     given = assign(parts.gateway, jobs, settings=parts.settings)
     return parts.note(
         number,
@@ -140,13 +144,16 @@ def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
 
 
 def look(parts: Parts) -> Chosen:
-    """Choose as the next round would, with the model that serves, and record nothing."""
+    """Choose as the next round would, with the model trusted today, and record nothing."""
     champion = parts.registry.champion(parts.key)
     past = [row.figures for row in parts.ledger.rounds() if row.figures.get("train")]
     last = past[-1] if past else {}
+    serves = champion.bundle if champion else None
+    trust = trust_now(parts.ledger, parts.registry, parts.key, parts.config, serves)
     answers = {
         "decide": {
-            "serves": champion.bundle if champion else None,
+            "serves": serves,
+            "trust": trust.to_json(),
             "class_ap": last.get("class_ap"),
         },
         "pull": {"dataset": last.get("dataset"), "train": last.get("train", 0)},
@@ -166,7 +173,7 @@ def look(parts: Parts) -> Chosen:
 
 
 def _predicted(parts: Parts, facts: Facts, answers: Answers) -> Predicted:
-    model = answers["decide"]["serves"]
+    model = Trust.of_answer(answers["decide"]).model
     return predict(
         parts.gateway,
         parts.ledger,
@@ -184,7 +191,8 @@ def _detector(parts: Parts, version: str) -> Detector:
 
 
 def _state(parts: Parts, number: int, answers: Answers) -> ProjectState:
-    model, pulled = answers["decide"]["serves"], answers["pull"]
+    trust, pulled = Trust.of_answer(answers["decide"]), answers["pull"]
+    model = trust.model
     names: tuple[str, ...] = ()
     counts = ap = None
     if model:
@@ -199,6 +207,7 @@ def _state(parts: Parts, number: int, answers: Answers) -> ProjectState:
     return ProjectState(
         labelled=pulled["train"],
         trusted=model is not None,
+        weak=trust.level == "informs",
         class_names=names,
         class_counts=counts,
         class_ap=ap,

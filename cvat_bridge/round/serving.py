@@ -80,7 +80,7 @@ def now_serving(config: Config, home: Home, ledger: Ledger, registry: Registry) 
     promoted = [row for row in ledger.decisions() if row.promoted]
     last = promoted[-1] if promoted else None
     if entry is None and last is None:
-        return Serving(None, ("no model was promoted yet",))
+        return Serving(None, _explained(ledger, config.project_id))
     if entry is None:
         lost = f"{store} has no {host.function_id}.json, so the promoted version does not serve"
         return Serving(None, (f"{lost}; `cvat-bridge promote VERSION` puts it back",))
@@ -90,6 +90,15 @@ def now_serving(config: Config, home: Home, ledger: Ledger, registry: Registry) 
         return Serving(entry.version, _by_whom(registry, project_key(config.project_id), entry))
     except RegistryError as error:
         return Serving(entry.version, (f"why is not known: {error}",))
+
+
+def _explained(ledger: Ledger, project_id: int) -> tuple[str, ...]:
+    """Give what the last round that decided said of why nothing serves, and what would help."""
+    for row in sorted(ledger.rounds(project_id), key=lambda one: -one.number):
+        told = row.figures.get("explanation") or row.figures.get("reasons")
+        if told:
+            return tuple(told)
+    return ("no model was promoted yet: no round has learnt and judged one",)
 
 
 def _by_whom(registry: Registry, key: str, entry: Entry) -> tuple[str, ...]:

@@ -150,7 +150,7 @@ def write_config(folder: Path, sandbox: Sandbox, prepared: Prepared) -> Path:
         "trainer": {"extra": {"steps": 40}, "image_size": [48, 64], "min_frames": 4},
         "promotion": {"min_first": 0.0, "min_frames": 2},
         "rounds": {"job_size": 3, "mark_source_deleted": True},
-        "pre_annotation": {"min_score": 0.05},
+        "pre_annotation": {"min_score": 0.05, "by_class": False},
     }
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return path

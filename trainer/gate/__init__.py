@@ -1,0 +1,1 @@
+"""What a model must show before people are given its answers."""

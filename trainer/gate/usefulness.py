@@ -1,0 +1,103 @@
+"""Does a model, and each of its classes, find enough to be of use? AP50 and its lower bound.
+
+This judges one model by itself: the first one, which has no champion to beat, and each class,
+which may be good although the mean is not. Two models are compared in trainer.promote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from trainer.bootstrap import interval, units_of
+from trainer.gate_settings import GateSettings
+from trainer.scores import Evaluation
+
+Use = Literal["useful", "unsure", "weak"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of a model, or of one of its classes.
+
+    ap50: on the frames judged on, None where they show no object. low: AP50 is at least this with
+    useful_confidence, 0 where the frames are too few to tell. objects: to be found there.
+    """
+
+    ap50: float | None
+    low: float
+    objects: int
+
+    def use(self, settings: GateSettings) -> Use:
+        """Say whether it is of use, too weak, or not known well enough to say either.
+
+        Useful: AP50 and its lower bound reach their floors. Weak: enough objects, and AP50 is
+        below its floor. In between, or with too few objects, nobody can be sure.
+        """
+        if self.ap50 is None or self.objects < settings.useful_objects:
+            return "unsure"
+        if self.ap50 < settings.useful_ap50:
+            return "weak"
+        return "useful" if self.low >= settings.useful_low else "unsure"
+
+
+@dataclass(frozen=True)
+class Usefulness:
+    """A model as a whole (the mean over its classes) and each class. frames: judged on."""
+
+    frames: int
+    whole: Finding
+    classes: Mapping[str, Finding]
+
+    def useful_classes(self, settings: GateSettings) -> tuple[str, ...]:
+        """Return the classes that are of use by themselves, in the order of the labels."""
+        return tuple(n for n, found in self.classes.items() if found.use(settings) == "useful")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, from which from_json makes an equal value."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Usefulness:
+        """Read what to_json wrote."""
+        classes = {name: Finding(**found) for name, found in values["classes"].items()}
+        return cls(values["frames"], Finding(**values["whole"]), classes)
+
+
+def usefulness(
+    evaluation: Evaluation,
+    settings: GateSettings,
+    *,
+    rng: np.random.Generator,
+    groups: Mapping[str, str] | None = None,
+) -> Usefulness:
+    """Count AP50 with its lower bounds, by a bootstrap over frames (see trainer.bootstrap).
+
+    groups: file name → video or scene, drawn as a whole; where all frames are of one, frames are
+    drawn alone, since one draw bounds nothing. A resample without an object of a class counts as
+    nothing found: a class that few frames show is never sure.
+    """
+    whole, each = evaluation.overall.ap50, evaluation.overall.class_ap50
+    counts = evaluation.objects
+    held = dict(groups or {})
+    if units_of(evaluation, held) < 2:
+        held = {}
+    units = units_of(evaluation, held)
+    low, lows = 0.0, dict.fromkeys(counts, 0.0)
+    if whole is not None and units >= 2:
+        names = [held.get(f.file_name, f.file_name) for f in evaluation.frames]
+        _, unit = np.unique(names, return_inverse=True)
+        rows = np.zeros((settings.resamples, 1 + len(counts)))
+        for row in rows:
+            drawn = evaluation.scores(rng.multinomial(units, np.full(units, 1 / units))[unit])
+            row[:] = [drawn.ap50 or 0.0, *(drawn.class_ap50[name] or 0.0 for name in counts)]
+        bounds = [interval(column, settings.useful_confidence, units=units)[0] for column in rows.T]
+        low, lows = bounds[0], dict(zip(counts, bounds[1:], strict=True))
+    return Usefulness(
+        len(evaluation.frames),
+        Finding(whole, low, sum(counts.values())),
+        {name: Finding(each[name], lows[name], count) for name, count in counts.items()},
+    )
