@@ -33,7 +33,8 @@ MODEL = "model.onnx"
 _PULL = 0.35  # of the share, at a corrective click: people click where the network errs
 _LEAST = np.float32(1e-4)  # of a share: surer is no view
 _PULL_WIDTH = 0.1  # of the input's side, to where it fades
-_VIEWS = 4  # of `mirrored`
+# Of `mirrored`, for a box alone: four cost twice as much and give 0.002 IoU more.
+_BOX_LOOKS = 2
 _BOXES = 8  # of one run of the network: more are no faster, and take memory
 _NO_CLICKS: Points = np.zeros((0, 2))
 
@@ -97,8 +98,11 @@ class ExtremePoints:
         seen, prompt = view.seen, view.prompt
         # Mirror images make a first answer better; a correction is followed as well by one look.
         corrected = len(prompt.inside) or len(prompt.outside)
-        share, quality = self._answer(seen[None]) if corrected else self._answer(mirrored(seen))
-        return self._drawn(view, share, quality)
+        if corrected:
+            looks = seen[None]
+        else:
+            looks = mirrored(seen) if len(prompt.extremes) else mirrored(seen)[:_BOX_LOOKS]
+        return self._drawn(view, *self._answer(looks))
 
     def segment_boxes(self, pixels: RGBImage, boxes: NDArray[np.floating[Any]]) -> list[Mask]:
         """Answer boxes as `candidate` answers each, in few runs; see BoxSegmenter."""
@@ -109,10 +113,10 @@ class ExtremePoints:
         for start in range(0, len(rows), _BOXES):
             piece = rows[start : start + _BOXES]
             views = [self._view(pixels, _NO_CLICKS, _NO_CLICKS, inside[row]) for row in piece]
-            seen = np.concatenate([mirrored(view.seen) for view in views])
+            seen = np.concatenate([mirrored(view.seen)[:_BOX_LOOKS] for view in views])
             shares, _ = self._session.run(None, {"seen": seen})
             for place, (row, view) in enumerate(zip(piece, views, strict=True)):
-                share = agreed(shares[_VIEWS * place : _VIEWS * (place + 1)])
+                share = agreed(shares[_BOX_LOOKS * place : _BOX_LOOKS * (place + 1)])
                 masks[row] = self._drawn(view, share, 0.0).mask
         return masks
 
@@ -154,8 +158,12 @@ def mirrored(seen: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def agreed(shares: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the share (H, W) that the answers to `mirrored` agree on: the mean of their logits."""
-    turned = [shares[0], shares[1][:, ::-1], shares[2][::-1], shares[3][::-1, ::-1]]
+    """Return the share (H, W) that the answers to the first of `mirrored` agree on.
+
+    It is the mean of their logits. shares: (1 to 4, H, W).
+    """
+    turns = (np.s_[:, :], np.s_[:, ::-1], np.s_[::-1], np.s_[::-1, ::-1])
+    turned = [share[turn] for share, turn in zip(shares, turns, strict=False)]
     logits = [np.log(s / (1 - s)) for s in (np.clip(t, _LEAST, 1 - _LEAST) for t in turned)]
     mean = np.mean(logits, axis=0)
     return np.asarray(1 / (1 + np.exp(-mean)), np.float32)
