@@ -127,12 +127,16 @@ def decide_step(parts: Parts, number: int, answers: Answers) -> Answer:
             champion = parts.registry.promote(parts.key, fitted["version"], reasons=reasons)
     if champion is not None:
         serve_champion(parts.gateway, parts.config, parts.home, champion)
+    interactor = _learn_interactor(parts, number, pulled["dataset"])
+    if champion is not None and interactor is not None and interactor["promoted"]:
+        # The masks of the champion's boxes are made by the interactor that serves from now on.
+        serve_champion(parts.gateway, parts.config, parts.home, champion)
     return parts.note(
         number,
         promoted=promoted,
         reasons=list(reasons),
         serves=champion.bundle if champion else None,
-        interactor=_learn_interactor(parts, number, pulled["dataset"]),
+        interactor=interactor,
         **figures,
     )
 
@@ -148,7 +152,7 @@ def _learn_interactor(parts: Parts, number: int, dataset: str | None) -> Answer 
         project_name=parts.gateway.project(parts.config.project_id).name,
         registry=parts.registry,
         home=parts.home,
-        store=parts.config.function_host.store or parts.home.functions,
+        store=parts.functions,
         time_limit=parts.config.interactor.time_limit,
         seed=parts.config.trainer.seed,
         device=parts.config.trainer.device,

@@ -120,9 +120,7 @@ class ExtremePoints:
                 masks[row] = self._drawn(view, share, 0.0).mask
         return masks
 
-    def _view(
-        self, pixels: RGBImage, positive: Points, negative: Points, box: Box | None
-    ) -> _View:
+    def _view(self, pixels: RGBImage, positive: Points, negative: Points, box: Box | None) -> _View:
         size = (pixels.shape[0], pixels.shape[1])
         prompt = understand(*check_clicks(positive, negative, box, size))
         region = region_of(prompt, size)
