@@ -75,7 +75,8 @@ def shapes_of(plan: TaskPlan, seen: Seen, reach: Mapping[str, float]) -> list[Ra
 
     reach: score from which "<label id>:<class>" was written before, so that it is not again, not
     even where a person has deleted it since. What has no area inside the image is left out, and
-    a box without a mask whose label takes masks or polygons. Raises ModelError for a class that the model does not have.
+    a box without a mask whose label takes masks or polygons. Raises ModelError for a class that
+    the model does not have.
     """
     found = seen.found
     shapes: list[RawShape] = []

@@ -74,8 +74,9 @@ class Runner:
     ) -> Iterator[Seen]:
         """Give what is found in each frame, in order, until the frames or `stop` end it.
 
-        draw: called beside the model, for the masks of boxes. A frame that the model fails on comes with its problem. Raises ModelError when it fails on
-        the first GIVE_UP_AFTER frames, one and all.
+        draw: called after the model, for the masks of boxes. A frame that the model fails on comes
+        with its problem. Raises ModelError when it fails on the first GIVE_UP_AFTER frames, one
+        and all.
         """
         good = failed = 0
         for seen in self._answers(iter(frames), min_score, stop, draw):
@@ -153,7 +154,8 @@ def runner(
 ) -> Runner:
     """Load a bundle for whole tasks. cores: all of the machine's that we may use, unless given.
 
-    segmenter: see Runner. Raises BundleError, ImportError for an engine whose library is not installed.
+    segmenter: see Runner. Raises BundleError, ImportError for an engine whose library is not
+    installed.
     """
     streams = cores or len(os.sched_getaffinity(0))
     weight = sum((bundle.path / name).stat().st_size for name in bundle.card.files)
