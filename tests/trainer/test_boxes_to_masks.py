@@ -89,7 +89,10 @@ def test_a_speck_in_a_large_box_is_no_mask():
 def test_a_model_of_masks_keeps_its_own():
     mask = Mask(np.ones((4, 4), bool), 3, 3)
     found = Detections(
-        np.array([[3, 3, 7, 7]], np.float32), np.ones(1, np.float32), np.zeros(1, int), masks=(mask,)
+        np.array([[3, 3, 7, 7]], np.float32),
+        np.ones(1, np.float32),
+        np.zeros(1, int),
+        masks=(mask,),
     )
 
     assert with_masks(found, SCENE.pixels, Filling(empty=True)) is found

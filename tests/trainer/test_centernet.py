@@ -276,7 +276,9 @@ def test_a_network_of_another_width_is_no_base(dataset, bundle, tmp_path):
 
 def test_shallow_levels_shorten_the_embedding_and_serve(dataset, tmp_path):
     learner = backend("centernet")
-    config = dataclasses.replace(SHORT, extra={**SHORT.extra, "steps": 2, "backbone": "none", "deep": 24})
+    config = dataclasses.replace(
+        SHORT, extra={**SHORT.extra, "steps": 2, "backbone": "none", "deep": 24}
+    )
     checkpoint = learner.fit(dataset, config, run_dir=tmp_path / "run", report=ignore)
     served = engines.load(learner.export(checkpoint, tmp_path / "bundle", card={"name": "small"}))
 
