@@ -19,6 +19,7 @@ from trainer.interactor import BoxSegmenter
 from trainer.labels import LabelMap
 
 _LEAST_SHARE = 0.05  # of the box: a mask of less is a speck and not the object in the box
+_SAME_BOX = 0.5  # of their union: a filled rectangle that shares more with the box is the box
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def masks_of_boxes(
 ) -> list[Mask | None]:
     """Return the mask of the object in each box (N, 4), None where the interactor draws none.
 
-    image: (H, W, 3). No mask is one of no pixel, one that is a speck in its box, and one that is
-    a filled rectangle: an answer without any edge of the object, which would be the box again.
+    image: (H, W, 3). No mask is one of no pixel, one that is a speck in its box, and one that
+    fills a rectangle much like its box: an answer without any edge of the object.
     """
     if not len(boxes):
         return []
@@ -96,4 +97,14 @@ def _usable(mask: Mask, box: NDArray[np.floating[Any]]) -> Mask | None:
     rows, columns = (np.flatnonzero(mask.bitmap.any(axis=axis)) for axis in (1, 0))
     top, left = int(rows[0]), int(columns[0])
     tight = mask.bitmap[top : rows[-1] + 1, left : columns[-1] + 1]
-    return None if tight.all() else Mask(tight, mask.left + left, mask.top + top)
+    found = Mask(tight, mask.left + left, mask.top + top)
+    return None if tight.all() and _is_box(found, box, area) else found
+
+
+def _is_box(mask: Mask, box: NDArray[np.floating[Any]], area: float) -> bool:
+    """Say whether the rectangle that a mask fills is its box."""
+    height, width = mask.bitmap.shape
+    wide = min(mask.left + width, float(box[2])) - max(mask.left, float(box[0]))
+    high = min(mask.top + height, float(box[3])) - max(mask.top, float(box[1]))
+    shared = max(wide, 0.0) * max(high, 0.0)
+    return shared > _SAME_BOX * (height * width + area - shared)

@@ -72,6 +72,21 @@ def test_an_answer_without_an_object_in_it_is_no_mask(empty):
     assert (len(found), found.masks, found.probabilities.shape) == (0, (), (0, 1))
 
 
+def test_a_rectangle_that_is_not_the_box_is_an_object():
+    """A window in a large box is found as it is; the same answer to its own box tells nothing."""
+
+    class Windows:
+        def segment_boxes(self, _pixels, boxes):
+            return [Mask(np.ones((10, 10), bool), 20, 20) for _ in boxes]
+
+    loose, close = (16.0, 16, 34, 34), (19.5, 20, 30, 30)
+
+    found = masks_of_boxes(Windows(), SCENE.pixels, np.array([loose, close]))
+
+    assert found[0] is not None
+    assert found[1] is None
+
+
 def test_a_speck_in_a_large_box_is_no_mask():
     class Specks:
         def segment_boxes(self, _pixels, boxes):
