@@ -80,6 +80,8 @@ def preannotate(
                     tally,
                 )
                 wanted = propose(frames, matching.label_of, settings)
+                # Making masks takes a while, in which people may come.
+                job = gateway.job(row.job_id)
                 problem = _fill(gateway, ledger, job, number, model, wanted, matching)
                 ledger.save_preannotated(PreAnnotatedJob(row.job_id, number, model, problem))
             report("pre-annotate", place, len(jobs))
