@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -82,6 +83,7 @@ def annotate(
     from cvat_bridge.assembly import connected
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
+    from cvat_bridge.masks.making import segmenter_of
     from cvat_bridge.round.serving import project_key
     from trainer.registry import Registry
 
@@ -113,7 +115,9 @@ def annotate(
             if plan.total:
                 return
             raise NothingToDoError("no frame is due")
-        ready = runner(chosen.bundle, batch=batch, cores=cores)
+        store = loaded.function_host.store or home.functions
+        segmenter = cache(partial(segmenter_of, store, threads=1))
+        ready = runner(chosen.bundle, batch=batch, cores=cores, segmenter=segmenter)
         with _stoppable() as (stop, caught), _progress(as_json) as report:
             ended = carry_out(
                 gateway,
@@ -200,6 +204,9 @@ def _tell(ended: Outcome, as_json: bool) -> None:
     for name, reason in ended.unmatched.items():
         count = ended.unwritten[name]
         text = f"class {name}: {count} objects not written: {reason}"
+        out.print(text, markup=False, highlight=False)
+    for name, count in ended.maskless.items():
+        text = f"class {name}: {count} boxes not written: nothing in them to make a mask of"
         out.print(text, markup=False, highlight=False)
     _tell_left_alone(ended.left_alone)
     for one in ended.left_out:

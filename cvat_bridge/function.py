@@ -18,6 +18,7 @@ from cvat_bridge.config import Config, load_config
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.gateway import Attribute, Label
 from cvat_bridge.home import Home
+from cvat_bridge.masks.interactors import NO_INTERACTOR, can_show
 from cvat_bridge.round.serving import project_key
 from serverless.confidence import NAME
 from trainer.engines import load, load_interactor
@@ -38,10 +39,11 @@ def create(
 
     model: a bundle's folder, or a function or registry name of the configuration's home.
     config: is read only for names. label_type: of the labels it will be used on, where it is not
-    the model's own (rectangle for boxes, mask for masks). min_score: used where the caller gives
-    no threshold, else the model's own. confidence: declares an attribute of that name on every
-    label and fills it: `text`, or `number:LOW,HIGH,STEP` exactly as the labels have it. threads:
-    of one call, 0 for one a core. Raises ConfigError, BundleError.
+    the model's own (rectangle for boxes, mask for masks); the interactor that ships makes polygons
+    and masks of boxes. min_score: used where the caller gives no threshold, else the model's own.
+    confidence: declares an attribute of that name on every label and fills it: `text`, or
+    `number:LOW,HIGH,STEP` exactly as the labels have it. threads: of one call, 0 for one a core.
+    Raises ConfigError, BundleError.
     """
     faults = []
     if label_type and label_type not in LABEL_TYPES:
@@ -61,6 +63,8 @@ def create(
         for class_id, name in enumerate(bundle.card.labels)
         if name in chosen.names
     }
+    if not can_show(bundle.card.task, kind):
+        raise ConfigError([f"label_type {kind}: {NO_INTERACTOR}"])
     return Detection(chosen, load(bundle, threads=many), labels, min_score)
 
 

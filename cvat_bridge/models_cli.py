@@ -86,7 +86,8 @@ def promote(
     here = place(config, home)
     with here.cvat(project) as gateway:
         labels = gateway.labels(project_id=project) if gateway and project else None
-    _tell(here, here.shelf.promote(model, version, labels), as_json=as_json)
+    own = here.own_interactor(project)
+    _tell(here, here.shelf.promote(model, version, labels, own), as_json=as_json)
 
 
 @models.command()
@@ -149,14 +150,19 @@ def export(
 
 
 def _tell(here: Place, changed: tuple[Version, Entry], *, as_json: bool) -> None:
+    from cvat_bridge.models.entries import shapes_told
     from cvat_bridge.models.trial import settled
+    from trainer.bundle import read_bundle
 
     champion, entry = changed
+    shapes = shapes_told(entry, read_bundle(entry.bundle, verify=False).card)
     fault = settled(here.config.function_host.url, entry)
     if as_json:
         answer = {"number": champion.number, "version": champion.bundle, "function": entry.id}
-        out.print_json(json.dumps({**answer, "host": fault or "answering"}))
+        out.print_json(json.dumps({**answer, "shapes": shapes, "host": fault or "answering"}))
         return
     say(f"version {champion.number} ({champion.bundle}) serves as {entry.name!r} ({entry.id})")
+    if shapes:
+        say(f"  {shapes}")
     if fault:
         err.print(fault, markup=False)

@@ -12,9 +12,12 @@ from cvat_bridge.gateway import Gateway, Job, JobAnnotations, Label, RawShape
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import FrameFacts, PreAnnotatedJob, Proposal, RankedJob, frame_key
+from cvat_bridge.masks.frames import MaskTally, with_masks
+from cvat_bridge.masks.making import Segmenter, segmenter_of
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.round.availability import is_touched, job_frames
 from cvat_bridge.round.proposing import FrameDetections, Matching, match_labels, propose
+from cvat_bridge.round.serving import project_key
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.shapes.sameness import shape_key
 
@@ -24,12 +27,16 @@ class PreAnnotated:
     """What the round's jobs hold now.
 
     proposed: objects by label. skipped: jobs left alone and why. unmatched: model classes that no
-    label of the project takes or that are withheld, and why.
+    label of the project takes or that are withheld, and why. maskless: boxes, by label, that were
+    to become masks and are not proposed since nothing was found in them; unread: frames that could
+    not be looked at for that, and why, by key. Both tell of the jobs that this call filled.
     """
 
     proposed: dict[str, int]
     skipped: dict[int, str]
     unmatched: dict[str, str] = field(default_factory=dict)
+    maskless: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
 
 
 def preannotate(
@@ -44,6 +51,7 @@ def preannotate(
     settings: RoundSettings,
     label_ids: Mapping[str, int] | None = None,
     withheld: Mapping[str, str] = MappingProxyType({}),
+    segmenter: Segmenter | None = None,
     report: Report = quiet,
 ) -> PreAnnotated:
     """Write the predictions of `model` into the jobs and record them in the ledger.
@@ -51,44 +59,57 @@ def preannotate(
     Shapes carry source auto and score, and fit the type of the label. label_ids: the CVAT label
     that each model class was learned from, so that renamed labels are still found; others go by
     name. withheld: classes of the model that it finds too seldom to be put before people, and
-    why. A job where people have drawn, that they have finished, or that holds automatic objects
-    of another hand is left alone. Untouched proposals of an earlier round are replaced. Calling
-    it again adds nothing twice. Raises GatewayError, LedgerError.
+    why. segmenter: makes masks of boxes for labels of type mask and polygon; the project's own
+    or the shipped one unless given. A box in which it finds nothing is not proposed. A job where
+    people have drawn, that they have finished, or that holds automatic objects of another hand is
+    left alone. Untouched proposals of an earlier round are replaced. Calling it again adds nothing
+    twice. Raises GatewayError, LedgerError, BundleError.
     """
-    done, images = ledger.preannotated(), _images(ledger)
+    done, images, tally = ledger.preannotated(), _images(ledger), MaskTally()
+    segmenter = segmenter or segmenter_of(home.functions, project_key(project_id))
     with PredictionStore(home.predictions, model) as store:
+        names = store.labels
         matching = match_labels(
-            store.labels, gateway.labels(project_id=project_id), label_ids or {}
-        ).without(withheld, store.labels)
+            names, gateway.labels(project_id=project_id), label_ids or {}
+        ).without(withheld, names)
         for place, row in enumerate(jobs, 1):
             if row.job_id not in done or done[row.job_id].round != number:
-                problem = _fill(
-                    gateway, ledger, row, number, model, store, images, matching, settings
+                job = gateway.job(row.job_id)
+                frames = with_masks(
+                    gateway,
+                    job.task_id,
+                    _detections(job, images, store),
+                    matching.label_of,
+                    settings,
+                    segmenter,
+                    tally,
                 )
+                wanted = propose(frames, matching.label_of, settings)
+                # Making masks takes a while, in which people may come.
+                job = gateway.job(row.job_id)
+                problem = _fill(gateway, ledger, job, number, model, wanted, matching)
                 ledger.save_preannotated(PreAnnotatedJob(row.job_id, number, model, problem))
             report("pre-annotate", place, len(jobs))
     after = ledger.preannotated()
     return PreAnnotated(
         dict(Counter(row.label for row in ledger.proposals(number=number))),
         {row.job_id: after[row.job_id].problem for row in jobs if after[row.job_id].problem},
-        dict(matching.unmatched),
+        {**matching.unmatched, **{names[n]: why for n, why in tally.impossible.items()}},
+        dict(tally.maskless),
+        tally.unread,
     )
 
 
 def _fill(
     gateway: Gateway,
     ledger: Ledger,
-    row: RankedJob,
+    job: Job,
     number: int,
     model: str,
-    store: PredictionStore,
-    images: Mapping[str, FrameFacts],
+    wanted: Sequence[RawShape],
     matching: Matching,
-    settings: RoundSettings,
 ) -> str:
     """Bring one job to the state wanted; return why it was left alone, or ""."""
-    job = gateway.job(row.job_id)
-    wanted = propose(_detections(job, images, store), matching.label_of, settings)
     held = gateway.annotations(job.id)
     earlier = [p for p in ledger.proposals(job_id=job.id) if p.round != number]
     outdated = outdated_shapes(held, wanted, earlier)

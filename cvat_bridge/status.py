@@ -10,12 +10,9 @@ from cvat_bridge.corrections import tally
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Round
 from cvat_bridge.round.serving import Serving
-<<<<<<< HEAD
+from cvat_bridge.round.trust.levels import Trust
 from cvat_bridge.thresholds.of_round import SHOWN_FROM
 from cvat_bridge.thresholds.rule import sentences
-=======
-from cvat_bridge.round.trust.levels import Trust
->>>>>>> trust
 
 JsonObject = dict[str, Any]
 
@@ -25,16 +22,11 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
 
     serving: see `cvat_bridge.round.serving.now_serving`.
 
-<<<<<<< HEAD
-    {"project", "round", "state", "waits_for", "serves", "why", "pre_annotates", "corrected",
-    "rounds": […]} with the rounds oldest first, each with its figures and what people did to its
-    pre-annotations. pre_annotates: from which score the last round's objects went before people.
-=======
-    {"project", "round", "state", "waits_for", "serves", "why", "trust", "withheld", "corrected",
-    "rounds": […]}. trust: none, informs or serves. withheld: classes that the serving model does
-    not pre-annotate → why. The rounds are oldest first, each with its figures and what people did
-    to its pre-annotations.
->>>>>>> trust
+    {"project", "round", "state", "waits_for", "serves", "why", "pre_annotates", "trust",
+    "withheld", "corrected", "rounds": […]}. pre_annotates: from which score the last round's
+    objects went before people. trust: none, informs or serves. withheld: classes that the serving
+    model does not pre-annotate → why. The rounds are oldest first, each with its figures and what
+    people did to its pre-annotations.
     """
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
     last = rounds[-1] if rounds else None
@@ -46,12 +38,9 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
         "waits_for": last.waits_for if last else "",
         "serves": serving.version,
         "why": list(serving.why),
-<<<<<<< HEAD
         "pre_annotates": list(_shown(rounds)),
-=======
         "trust": trust.level,
         "withheld": dict(trust.withheld),
->>>>>>> trust
         "corrected": asdict(tally(ledger).total),
         "rounds": [
             {
@@ -68,12 +57,12 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
     }
 
 
-<<<<<<< HEAD
 def _shown(rounds: Sequence[Round]) -> tuple[str, ...]:
     """Say from which score the newest round that pre-annotated did so."""
     told = [row.figures[SHOWN_FROM] for row in rounds if row.figures.get(SHOWN_FROM)]
     return sentences(told[-1]) if told else ()
-=======
+
+
 def _trust(rounds: Sequence[Round], serving: Serving) -> Trust:
     """Give the trust of the last round that decided, where it was about what serves now."""
     for row in reversed(rounds):
@@ -84,4 +73,3 @@ def _trust(rounds: Sequence[Round], serving: Serving) -> Trust:
                 return trust
             break
     return Trust("serves" if serving.version else "none", serving.version)
->>>>>>> trust

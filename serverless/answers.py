@@ -7,7 +7,7 @@ a word. So everything is clipped and checked here, before it leaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from serverless.confidence import NAME
 from serverless.errors import ModelError
 from serverless.polygon import Polygon, polygons_from_mask
-from serverless.store import FunctionLabel
+from serverless.store import MASKED, FunctionLabel
 from serverless.wire import cvat_version
 from trainer.detections import Detections, Mask
 from trainer.errors import ConfigError
@@ -26,6 +26,9 @@ from trainer.labels import LabelMap
 # The first CVAT that reads {"shapes": …} from an interactor and keeps its confidence.
 _SHAPES_SINCE = (2, 60)
 
+# Boxes (N, 4) → the mask in each, None where there is none; see trainer.boxes_to_masks.
+Draw = Callable[[NDArray[np.float32]], Sequence[Mask | None]]
+
 
 def detector_answer(
     detections: Detections,
@@ -34,28 +37,24 @@ def detector_answer(
     labels: Sequence[FunctionLabel],
     size: tuple[int, int],
     min_score: float | Mapping[str, float],
+    draw: Draw | None = None,
 ) -> list[dict[str, Any]]:
     """Return the items of one image, best score first.
 
     classes: what class_ids point into. labels: how classes appear in CVAT; a class without one
-    isn't shown. size: (height, width) of the image. min_score: for all, or a class name.
-    Raises ModelError for a class id that is not in classes: a wrong label map is no silence.
+    isn't shown. size: (height, width) of the image. min_score: for all, or a class name. draw:
+    asked once for the masks of the boxes that are shown as masks or polygons, where the model
+    gave none; an object that gets no mask is not sent, since its box would be no outline of it.
+    Raises ModelError for a class id that is not in classes: a wrong label map is no silence; and
+    for boxes that are to be masks where there is no draw.
     """
-    shown = {label.source: label for label in labels}
+    rows = _shown(detections, classes, labels, min_score)
+    masks = _masks(detections, rows, draw)
     items: list[dict[str, Any]] = []
     groups = 0
-    for i in range(len(detections)):
-        try:
-            name = classes.name_of(int(detections.class_ids[i]))
-        except ConfigError as error:
-            raise ModelError(f"the model answered {error}") from error
+    for i, label in rows:
         score = float(detections.scores[i])
-        least = min_score if isinstance(min_score, int | float) else min_score[name]
-        label = shown.get(name)
-        if label is None or score < least:
-            continue
-        mask = detections.masks[i] if detections.masks is not None else None
-        shapes = _shapes(label.type, detections.boxes[i], mask, size)
+        shapes = _shapes(label.type, detections.boxes[i], masks.get(i), size)
         form = label.confidence
         value = form.write(score) if form.passes_functions else None
         item: dict[str, Any] = {
@@ -68,6 +67,43 @@ def detector_answer(
             item["group_id"] = groups
         items += [item | shape for shape in shapes]
     return items
+
+
+def _shown(
+    detections: Detections,
+    classes: LabelMap,
+    labels: Sequence[FunctionLabel],
+    min_score: float | Mapping[str, float],
+) -> list[tuple[int, FunctionLabel]]:
+    """Give the detections that are sent, and how each appears."""
+    shown = {label.source: label for label in labels}
+    rows = []
+    for i in range(len(detections)):
+        try:
+            name = classes.name_of(int(detections.class_ids[i]))
+        except ConfigError as error:
+            raise ModelError(f"the model answered {error}") from error
+        score = float(detections.scores[i])
+        least = min_score if isinstance(min_score, int | float) else min_score[name]
+        label = shown.get(name)
+        if label is not None and score >= least:
+            rows.append((i, label))
+    return rows
+
+
+def _masks(
+    detections: Detections, rows: Sequence[tuple[int, FunctionLabel]], draw: Draw | None
+) -> dict[int, Mask]:
+    """Give the mask of each detection that has one: the model's, else one drawn in its box."""
+    if detections.masks is not None:
+        return {i: detections.masks[i] for i, _ in rows}
+    wanted = [i for i, label in rows if label.type in MASKED]
+    if not wanted:
+        return {}
+    if draw is None:
+        raise ModelError("a model of boxes is shown as masks, and no interactor makes them")
+    drawn = zip(wanted, draw(detections.boxes[wanted]), strict=True)
+    return {i: mask for i, mask in drawn if mask is not None}
 
 
 def interactor_answer(
@@ -127,24 +163,24 @@ def clip(mask: Mask, size: tuple[int, int]) -> Mask | None:
 def _shapes(
     kind: str, box: NDArray[np.float32], mask: Mask | None, size: tuple[int, int]
 ) -> list[dict[str, Any]]:
-    """Return one shape of the label's type, several where one object needs several polygons."""
+    """Return one shape of the label's type, several where one object needs several polygons.
+
+    None for a mask or polygon without a mask: the box filled is not the object.
+    """
     height, width = size
     x1, x2 = np.clip(box[[0, 2]].astype(float), 0, width)
     y1, y2 = np.clip(box[[1, 3]].astype(float), 0, height)
-    if mask is None and (x2 - x1 <= 0 or y2 - y1 <= 0):
-        return []
     if kind == "any":
         kind = "rectangle" if mask is None else "mask"
-    if mask is not None and kind != "rectangle":
-        inside = clip(mask, size)
+    if kind in MASKED:
+        inside = None if mask is None else clip(mask, size)
         return [] if inside is None else _mask_shapes(kind, inside, size)
-    if kind == "rectangle":
-        return [{"type": "rectangle", "points": _rounded([x1, y1, x2, y2])}]
-    if kind == "polygon":
-        return [{"type": "polygon", "points": _rounded([x1, y1, x2, y1, x2, y2, x1, y2])}]
-    left, top = int(x1), int(y1)
-    filled = np.ones((max(1, int(np.ceil(y2)) - top), max(1, int(np.ceil(x2)) - left)), np.bool_)
-    return _mask_shapes(kind, Mask(filled, left, top), size)
+    if x2 - x1 <= 0 or y2 - y1 <= 0:
+        return []
+    if kind == "ellipse":  # CVAT's form: the middle, the right edge and the upper one
+        points = [(x1 + x2) / 2, (y1 + y2) / 2, x2, y1]
+        return [{"type": "ellipse", "points": _rounded(points), "rotation": 0}]
+    return [{"type": "rectangle", "points": _rounded([x1, y1, x2, y2])}]
 
 
 def _mask_shapes(kind: str, mask: Mask, size: tuple[int, int]) -> list[dict[str, Any]]:

@@ -82,6 +82,7 @@ def create_app(
         max_waiting=settings.max_waiting,
         seconds=settings.call_seconds,
         ran=lambda function_id, size: figures.batch.labels(function_id).observe(size),
+        maskless=lambda function_id, count: figures.maskless.labels(function_id).inc(count),
     )
 
     directory = Directory(Catalogue(store, settings.builtin), pool, upstream, settings.port)

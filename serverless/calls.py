@@ -32,10 +32,11 @@ class Calls:
         max_waiting: int,
         seconds: float,
         ran: Callable[[str, int], None],
+        maskless: Callable[[str, int], None] = lambda _id, _count: None,
     ) -> None:
         self._threads = threads
         self._max_batch, self._max_waiting = max_batch, max_waiting
-        self._seconds, self._ran = seconds, ran
+        self._seconds, self._ran, self._maskless = seconds, ran, maskless
         self._queues: WeakKeyDictionary[Model, Batcher] = WeakKeyDictionary()
 
     async def answer(
@@ -63,8 +64,15 @@ class Calls:
         found = await queue.detect(image, min_score=least)
 
         def words() -> bytes:
-            size = (image.shape[0], image.shape[1])
-            return _json(shown(served.entry, model, found, size=size, asked=request.threshold))
+            items = shown(
+                served.entry,
+                model,
+                found,
+                image=image,
+                asked=request.threshold,
+                maskless=lambda count: self._maskless(entry.id, count),
+            )
+            return _json(items)
 
         return await self._thread(words)
 

@@ -24,7 +24,8 @@ def labels_of(entry: Entry, card: Card) -> tuple[FunctionLabel, ...]:
     Raises ModelError naming the classes that the entry shows and the model doesn't know.
     """
     if not entry.labels:
-        kind = "mask" if card.task == "masks" else "rectangle"
+        # A class declared as rectangles would meet no label of another type, without a word.
+        kind = "mask" if card.task == "masks" else "any"
         return tuple(FunctionLabel(name, name, kind) for name in card.labels)
     known = card.labels.names
     if missing := [label.source for label in entry.labels if label.source not in known]:

@@ -5,6 +5,8 @@ main.py         Nuclio's entry point
 serverless/, trainer/   the files of ours that it needs, and no others; no torch
 store/<id>.json the entry, and model/ the bundle whose sha256 is checked at each start; or
 neither, and the store of the function host is mounted and watched
+interactor/, or serverless/extreme_points/weights/   where boxes are shown as masks or polygons:
+the interactor's bundle that makes them, of the entry or the one that ships
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import yaml
 
 from serverless.describe import describe, labels_of
 from serverless.errors import ExportError
+from serverless.folders import general_interactor
 from serverless.sources import ROOT, sources
 from serverless.store import Entry, listing, publish
 from trainer.bundle import CARD, Bundle, read_bundle
@@ -69,6 +72,9 @@ def write_function(entry: Entry, folder: Path, *, mounts: Sequence[Path] = ()) -
         raise ExportError(folder, "is there already and is not an empty folder")
     bundle = read_bundle(entry.bundle, version=entry.version)
     engines = _engines(bundle, folder, every=bool(mounts))
+    helper = _interactor(entry, bundle, folder, mounts)
+    if helper is not None:
+        engines += _engines(helper, folder, every=False)
     if mounts and entry.id not in {known.id for known in listing(mounts[0]).entries}:
         raise ExportError(folder, f"{entry.id!r} is not in the store {mounts[0]}, nothing to watch")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -80,14 +86,50 @@ def write_function(entry: Entry, folder: Path, *, mounts: Sequence[Path] = ()) -
         (made / "main.py").write_text(_MAIN.format(name=entry.name, id=entry.id), encoding="utf-8")
         (made / "function.yaml").write_text(_yaml(entry, bundle, mounts), encoding="utf-8")
         if not mounts:
-            (made / "model").mkdir()
-            for name in (CARD, *bundle.card.files):
-                shutil.copyfile(bundle.path / name, made / "model" / name)
-            publish(made / "store", replace(entry, bundle=Path("../model")))
+            _pack(bundle, made / "model")
+            if helper is not None:
+                _pack(helper, made / "interactor")
+            own = None if helper is None else Path("../interactor")
+            publish(made / "store", replace(entry, bundle=Path("../model"), interactor=own))
+        elif helper is not None:
+            place = helper.path.relative_to(ROOT)
+            _pack(helper, made / place)
+            shutil.copyfile(
+                ROOT / place.parent / "function.yaml", made / place.parent / "function.yaml"
+            )
         if folder.exists():
             folder.rmdir()
         made.rename(folder)
     return _command(folder)
+
+
+def _pack(bundle: Bundle, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name in (CARD, *bundle.card.files):
+        shutil.copyfile(bundle.path / name, folder / name)
+
+
+def _interactor(
+    entry: Entry, bundle: Bundle, folder: Path, mounts: Sequence[Path]
+) -> Bundle | None:
+    """Return the interactor that the folder must carry: none where no box becomes a mask.
+
+    With mounts it is the one that ships, for later entries that name none; an entry's own is
+    found under the mounts. Raises ExportError where there is none to carry.
+    """
+    wanted = bundle.card.task == "boxes" and entry.shows_masks
+    if not wanted and not mounts:
+        return None
+    if entry.interactor is not None and not mounts:
+        return read_bundle(entry.interactor)
+    general = general_interactor()
+    if general is None and wanted:
+        raise ExportError(
+            folder,
+            "its boxes are shown as masks or polygons, and no interactor that could make them"
+            " ships with this build",
+        )
+    return general
 
 
 def _engines(bundle: Bundle, folder: Path, *, every: bool) -> list[str]:

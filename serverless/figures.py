@@ -36,6 +36,12 @@ class Figures:
             ["function", "result"],
             registry=registry,
         )
+        self.maskless = Counter(
+            "function_boxes_without_mask_total",
+            "Boxes that were to become masks and were not sent, since none was found in them",
+            ["function"],
+            registry=registry,
+        )
         self.models = Gauge("function_models_held", "Models in memory", registry=registry)
         self.held_bytes = Gauge(
             "function_models_held_bytes", "Weights in memory, in bytes", registry=registry

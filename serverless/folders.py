@@ -13,10 +13,11 @@ from serverless.confidence import NAME, ConfidenceForm
 from serverless.describe import labels_of
 from serverless.errors import ModelError
 from serverless.store import Entry, FunctionLabel
-from trainer.bundle import read_bundle
+from trainer.bundle import Bundle, read_bundle
 from trainer.errors import TrainerError
 
 WEIGHTS = "weights"
+GENERAL_INTERACTOR = "extreme-points"  # the id of the interactor that ships
 _OWN = ("name", "type", "version", "spec", "framework")  # told from the entry's other fields
 
 
@@ -66,3 +67,14 @@ def shipped(root: Path = Path(__file__).parent) -> tuple[Entry, ...]:
     folders = sorted(path.parent for path in root.glob(f"*/{WEIGHTS}/card.json"))
     found = [entry_of(folder.parent / "function.yaml", folder) for folder in folders]
     return tuple(sorted(found, key=lambda entry: entry.id))
+
+
+def general_interactor(root: Path = Path(__file__).parent) -> Bundle | None:
+    """Return the bundle of the interactor that ships, which serves every project; None without.
+
+    Raises BundleError when it is there and not what its card says.
+    """
+    for entry in shipped(root):
+        if entry.id == GENERAL_INTERACTOR:
+            return read_bundle(entry.bundle, version=entry.version)
+    return None

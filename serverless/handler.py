@@ -20,7 +20,7 @@ from typing import Any
 from serverless.catalogue import Catalogue
 from serverless.errors import FunctionError, ModelError
 from serverless.folders import entry_of
-from serverless.models import Model, answer_detector, answer_interactor, load
+from serverless.models import Model, answer_detector, answer_interactor, identity, load
 from serverless.store import Entry
 from serverless.wire import detector_request, interactor_request, parse
 
@@ -44,7 +44,7 @@ class Worker:
         try:
             wanted = self.catalogue.entry(self.entry.id)
             if wanted != self.entry:
-                same = (wanted.bundle, wanted.version) == (self.entry.bundle, self.entry.version)
+                same = identity(wanted) == identity(self.entry)
                 self.model = self.model if same else self.load(wanted)
                 self.entry = wanted
         except FunctionError as error:

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from serverless.answers import detector_answer, interactor_answer
+import numpy as np
+from numpy.typing import NDArray
+
+from serverless.answers import Draw, detector_answer, interactor_answer
 from serverless.describe import labels_of
 from serverless.errors import BadRequestError, FunctionError, ModelError
+from serverless.folders import general_interactor
 from serverless.outline import SETTING, outlined
 from serverless.store import Entry
 from serverless.wire import DetectorRequest, InteractorRequest, pixels
+from trainer.boxes_to_masks import load_segmenter, masks_of_boxes
 from trainer.bundle import Bundle, read_bundle
-from trainer.detections import Detections
+from trainer.detections import Detections, Mask
 from trainer.detector import Detector
 from trainer.engines import load as load_engine
 from trainer.engines import load_interactor
 from trainer.errors import ImageError, PromptError, TrainerError
 from trainer.images import RGBImage
-from trainer.interactor import Candidate, Interactor
+from trainer.interactor import BoxSegmenter, Candidate, Interactor
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A bundle ready to answer. weight: bytes of its files, which is about what it holds."""
+    """A bundle ready to answer. weight: bytes of its files, which is about what it holds.
+
+    segmenter: what makes masks of its boxes, where they are shown as masks or polygons.
+    """
 
     bundle: Bundle
     engine: Detector | Interactor
     weight: int
+    segmenter: BoxSegmenter | None = None
 
     @property
     def version(self) -> str:
@@ -54,8 +63,33 @@ def load(entry: Entry) -> Model:
             f"model {entry.id!r} is published as {entry.kind}, its bundle is for {bundle.card.task}"
         )
     labels_of(entry, bundle.card)
-    weight = sum((bundle.path / name).stat().st_size for name in bundle.card.files)
-    return Model(bundle, engine, weight)
+    weight = _weight(bundle)
+    if bundle.card.task != "boxes" or not entry.shows_masks:
+        return Model(bundle, engine, weight)
+    try:
+        helper = read_bundle(entry.interactor) if entry.interactor else general_interactor()
+        segmenter = None if helper is None else load_segmenter(helper)
+    except (TrainerError, OSError, ImportError) as error:
+        raise ModelError(
+            f"model {entry.id!r}: the interactor that makes masks of its boxes cannot be loaded:"
+            f" {error}"
+        ) from error
+    if helper is None:
+        raise ModelError(
+            f"model {entry.id!r} gives boxes and is shown as masks or polygons, and no interactor"
+            " that could make them ships with this build; publish it again"
+        )
+    return Model(bundle, engine, weight + _weight(helper), segmenter)
+
+
+def identity(entry: Entry) -> tuple[str, str, str]:
+    """Return what two entries that can share one loaded model have in common."""
+    helper = str(entry.interactor or "shipped") if entry.shows_masks else ""
+    return str(entry.bundle), entry.version, helper
+
+
+def _weight(bundle: Bundle) -> int:
+    return sum((bundle.path / name).stat().st_size for name in bundle.card.files)
 
 
 def detect(model: Model, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
@@ -81,16 +115,43 @@ def thresholds(entry: Entry, model: Model, asked: float | None) -> Mapping[str, 
 
 
 def shown(
-    entry: Entry, model: Model, found: Detections, *, size: tuple[int, int], asked: float | None
+    entry: Entry,
+    model: Model,
+    found: Detections,
+    *,
+    image: RGBImage,
+    asked: float | None,
+    maskless: Callable[[int], None] = lambda _count: None,
 ) -> list[dict[str, Any]]:
-    """Return CVAT's items for the detections of one image of (height, width)."""
+    """Return CVAT's items for the detections of one image (H, W, 3).
+
+    maskless: told how many boxes were to become masks and are not sent, having none.
+    """
     return detector_answer(
         found,
         classes=model.bundle.card.labels,
         labels=labels_of(entry, model.bundle.card),
-        size=size,
+        size=(image.shape[0], image.shape[1]),
         min_score=thresholds(entry, model, asked),
+        draw=None if model.segmenter is None else _draw(model, image, maskless),
     )
+
+
+def _draw(model: Model, image: RGBImage, maskless: Callable[[int], None]) -> Draw:
+    def draw(boxes: NDArray[np.float32]) -> list[Mask | None]:
+        assert model.segmenter is not None  # noqa: S101 - asked by the caller
+        try:
+            masks = masks_of_boxes(model.segmenter, image, boxes)
+        # As in `detect`: whatever it raises is told as this model's failure.
+        except Exception as error:
+            name = model.bundle.card.name
+            raise ModelError(
+                f"{name}: making masks of its boxes: {type(error).__name__}: {error}"
+            ) from error
+        maskless(masks.count(None))
+        return masks
+
+    return draw
 
 
 def answer_detector(entry: Entry, model: Model, request: DetectorRequest) -> list[dict[str, Any]]:
@@ -98,7 +159,7 @@ def answer_detector(entry: Entry, model: Model, request: DetectorRequest) -> lis
     image = pixels(request.image)
     least = min(thresholds(entry, model, request.threshold).values())
     (found,) = detect(model, [image], min_score=least)
-    return shown(entry, model, found, size=_size(image), asked=request.threshold)
+    return shown(entry, model, found, image=image, asked=request.threshold)
 
 
 def answer_interactor(
@@ -125,7 +186,3 @@ def answer_interactor(
     except Exception as error:
         raise ModelError(f"{model.bundle.card.name}: {type(error).__name__}: {error}") from error
     return interactor_answer(candidates, size=size, user_agent=user_agent)
-
-
-def _size(image: RGBImage) -> tuple[int, int]:
-    return image.shape[0], image.shape[1]

@@ -10,10 +10,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from serverless.errors import FunctionError, ModelError
-from serverless.models import Model
+from serverless.models import Model, identity
 from serverless.store import Entry
 
-Key = tuple[str, str]  # bundle folder, version
+Key = tuple[str, str, str]  # see models.identity
 
 # A model that failed to load is tried again after this, in case the disk or mount came back.
 _RETRY_SECONDS = 30.0
@@ -52,14 +52,14 @@ class Pool:
         While another version loads, and when it cannot be loaded, the one before it goes on
         serving. Raises ModelError when there is none.
         """
-        key = _key(entry)
+        key = identity(entry)
         if key in self._models:
             return self._serve(entry)
         fault = self._recent_fault(key)
         task = None if fault else self._start(entry)
         before = self._serving.get(entry.id)
-        if before is not None and _key(before.entry) in self._models:
-            self._models.move_to_end(_key(before.entry))
+        if before is not None and identity(before.entry) in self._models:
+            self._models.move_to_end(identity(before.entry))
             return before
         if task is None:
             raise ModelError(fault)
@@ -68,7 +68,7 @@ class Pool:
 
     def prefetch(self, entry: Entry, *, swap_only: bool = False) -> None:
         """Begin to load what a call will need; with swap_only, if an older version serves it."""
-        key = _key(entry)
+        key = identity(entry)
         if key in self._models or (swap_only and entry.id not in self._serving):
             return
         if not self._recent_fault(key):
@@ -77,16 +77,16 @@ class Pool:
     def keep_only(self, function_ids: set[str]) -> None:
         """Forget what answered functions that are no longer published."""
         for function_id in set(self._serving) - function_ids:
-            self._release(_key(self._serving.pop(function_id).entry))
+            self._release(identity(self._serving.pop(function_id).entry))
 
     def version_serving(self, function_id: str) -> str | None:
         """Return the version that answers now, or None when nothing is loaded."""
         served = self._serving.get(function_id)
-        return served.model.version if served and _key(served.entry) in self._models else None
+        return served.model.version if served and identity(served.entry) in self._models else None
 
     def fault(self, entry: Entry) -> str:
         """Return why the entry's own version could not be loaded, "" if it could or is untried."""
-        return self._failed.get(_key(entry), (0.0, ""))[1]
+        return self._failed.get(identity(entry), (0.0, ""))[1]
 
     @property
     def count(self) -> int:
@@ -103,7 +103,7 @@ class Pool:
         return fault if fault and time.monotonic() - at < _RETRY_SECONDS else ""
 
     def _start(self, entry: Entry) -> asyncio.Task[Model]:
-        key = _key(entry)
+        key = identity(entry)
         if key not in self._loading:
             task = asyncio.create_task(self._load(entry, key))
             # Nobody may be waiting for it; its fault is kept in _failed.
@@ -134,24 +134,20 @@ class Pool:
         return model
 
     def _serve(self, entry: Entry) -> Served:
-        key, before = _key(entry), self._serving.get(entry.id)
+        key, before = identity(entry), self._serving.get(entry.id)
         served = Served(entry, self._models[key])
         self._models.move_to_end(key)
         self._serving[entry.id] = served
-        if before is not None and _key(before.entry) != key:
-            self._release(_key(before.entry))
+        if before is not None and identity(before.entry) != key:
+            self._release(identity(before.entry))
         return served
 
     def _release(self, key: Key) -> None:
-        if all(_key(served.entry) != key for served in self._serving.values()):
+        if all(identity(served.entry) != key for served in self._serving.values()):
             self._models.pop(key, None)
 
     def _evict(self) -> None:
         while self.held_bytes > self.memory_bytes and len(self._models) > 1:
             key, _ = self._models.popitem(last=False)
-            for function_id in [i for i, s in self._serving.items() if _key(s.entry) == key]:
+            for function_id in [i for i, s in self._serving.items() if identity(s.entry) == key]:
                 del self._serving[function_id]
-
-
-def _key(entry: Entry) -> Key:
-    return str(entry.bundle), entry.version

@@ -21,7 +21,8 @@ from serverless.confidence import ConfidenceForm
 from serverless.errors import StoreError
 
 KINDS = ("detector", "interactor")
-LABEL_TYPES = ("rectangle", "polygon", "mask", "any")
+LABEL_TYPES = ("rectangle", "ellipse", "polygon", "mask", "any")
+MASKED = ("polygon", "mask")  # the label types that a box alone does not answer
 # CVAT's own route accepts no other name.
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
@@ -31,7 +32,8 @@ class FunctionLabel:
     """How one class of a bundle appears in CVAT.
 
     source: the class in the bundle's label map. name: the label shown in CVAT.
-    type: "rectangle", "polygon", "mask" or "any"; it decides the shape that is sent.
+    type: one of LABEL_TYPES; it decides the shape that is sent. A model of boxes answers "any"
+    with rectangles, and "polygon" and "mask" with what an interactor draws in each box.
     confidence: the label's attribute of that name, filled with the score where CVAT has one.
     """
 
@@ -59,10 +61,12 @@ class Entry:
     bundle: the bundle's folder; relative paths count from the store's folder.
     version: the bundle's version; another version makes the host load anew.
     labels: the classes shown; empty means all of the bundle under their own names, as masks where
-    the bundle's task is masks and rectangles otherwise. Classes left out are not sent.
+    the bundle's task is masks and else of type "any". Classes left out are not sent.
     min_score: 0..1, used where the caller names no threshold (CVAT drops a threshold of 0); None
     leaves it to the bundle's card, which may differ a class.
     annotations: what else CVAT reads of an interactor (min_pos_points, help_message, …), as text.
+    interactor: the bundle's folder, as bundle, of the interactor that makes masks of a detector's
+    boxes; None is the one that ships.
 
     Raises ValueError naming every fault.
     """
@@ -76,6 +80,12 @@ class Entry:
     labels: tuple[FunctionLabel, ...] = ()
     min_score: float | None = None
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    interactor: Path | None = None
+
+    @property
+    def shows_masks(self) -> bool:
+        """Whether a class is shown as masks or polygons, which a box alone does not answer."""
+        return any(label.type in MASKED for label in self.labels)
 
     def __post_init__(self) -> None:
         faults = []
@@ -116,7 +126,12 @@ def publish(store: Path, entry: Entry) -> None:
     Raises StoreError when the folder cannot be written.
     """
     path = store / f"{entry.id}.json"
-    text = json.dumps(asdict(entry) | {"bundle": str(entry.bundle)}, indent=1)
+    content = asdict(entry) | {"bundle": str(entry.bundle)}
+    # Left out where there is none, so that a host of before reads the entry as well.
+    del content["interactor"]
+    if entry.interactor is not None:
+        content["interactor"] = str(entry.interactor)
+    text = json.dumps(content, indent=1)
     try:
         store.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=store, prefix=f".{entry.id}.", suffix=".part")
@@ -188,6 +203,9 @@ def _entry(content: Mapping[str, Any], folder: Path) -> Entry:
     for key in ("id", "kind", "name", "description", "bundle", "version"):
         if not isinstance(content.get(key), str):
             raise TypeError(f"{key} must be text, found {content.get(key)!r}")
+    interactor = content.get("interactor")
+    if not isinstance(interactor, str | None):
+        raise TypeError(f"interactor must be text, found {interactor!r}")
     score = content.get("min_score")
     if isinstance(score, bool) or not isinstance(score, int | float | None):
         raise TypeError(f"min_score must be a number, found {score!r}")
@@ -200,6 +218,7 @@ def _entry(content: Mapping[str, Any], folder: Path) -> Entry:
         **{
             **content,
             "bundle": folder / content["bundle"],
+            "interactor": None if interactor is None else folder / interactor,
             "labels": tuple(_label(label) for label in labels),
             "min_score": None if score is None else float(score),
         }

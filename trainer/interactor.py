@@ -1,15 +1,16 @@
-"""The protocol of a model that turns clicks into masks; an engine implements it."""
+"""The protocols of a model that turns clicks, or boxes, into masks; an engine implements them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.detections import Mask
+from trainer.images import RGBImage
 
 
 @dataclass(frozen=True)
@@ -38,5 +39,19 @@ class Interactor(Protocol):
         x1 y1 x2 y2 with x1 <= x2 and y1 <= y2, or None. Every mask lies inside the image, holds
         the positive clicks and none of the negative ones. Raises PromptError for clicks that mean
         nothing and ImageError for bytes that are no image.
+        """
+        ...
+
+
+@runtime_checkable
+class BoxSegmenter(Protocol):
+    """An interactor that answers many boxes of one image at once. Safe from several threads."""
+
+    def segment_boxes(self, pixels: RGBImage, boxes: NDArray[np.floating[Any]]) -> list[Mask]:
+        """Answer a box around each of N objects: the masks that `segment` gives for each alone.
+
+        pixels: (H, W, 3). boxes: (N, 4) x1 y1 x2 y2 in pixels. A mask lies inside the image and
+        may leave its box a little. One without any pixel means that nothing was found in the
+        box, or that less than a pixel of the box lies in the image.
         """
         ...

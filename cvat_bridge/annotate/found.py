@@ -10,8 +10,10 @@ from cvat_bridge.annotate.plan import TaskPlan, reach_key
 from cvat_bridge.annotate.standing import Standing
 from cvat_bridge.gateway import RawShape
 from cvat_bridge.ledger.records import AnnotatedFrame
+from cvat_bridge.masks.making import mask_of, wants_mask
 from cvat_bridge.shapes.detection_shapes import shape_from_detection
 from serverless.errors import ModelError
+from trainer.detections import Detections
 
 
 def frame_row(
@@ -45,12 +47,36 @@ def unwritten(plan: TaskPlan, seen: Seen) -> Counter[str]:
     )
 
 
+def boxes_to_mask(plan: TaskPlan, found: Detections) -> list[int]:
+    """Give the rows of the boxes that are written as masks or polygons. Pure."""
+    rows = []
+    for i in range(len(found)):
+        label = plan.labelling.label_of.get(int(found.class_ids[i]))
+        if label is None or not wants_mask(label, found):
+            continue
+        name = plan.classes[int(found.class_ids[i])]
+        if float(found.scores[i]) >= plan.least[reach_key(label.id, name)]:
+            rows.append(i)
+    return rows
+
+
+def maskless(plan: TaskPlan, seen: Seen) -> Counter[str]:
+    """Count the boxes in which nothing was found that could be written, by class. Pure."""
+    found = seen.found
+    if found is None:
+        return Counter()
+    return Counter(
+        plan.classes[int(found.class_ids[row])] for row, mask in seen.made.items() if mask is None
+    )
+
+
 def shapes_of(plan: TaskPlan, seen: Seen, reach: Mapping[str, float]) -> list[RawShape]:
     """Write what was found in a frame as shapes, best first.
 
     reach: score from which "<label id>:<class>" was written before, so that it is not again, not
-    even where a person has deleted it since. What has no area inside the image is left out.
-    Raises ModelError for a class that the model does not have.
+    even where a person has deleted it since. What has no area inside the image is left out, and
+    a box without a mask whose label takes masks or polygons. Raises ModelError for a class that
+    the model does not have.
     """
     found = seen.found
     shapes: list[RawShape] = []
@@ -77,9 +103,9 @@ def shapes_of(plan: TaskPlan, seen: Seen, reach: Mapping[str, float]) -> list[Ra
                 score=score,
                 width=seen.width,
                 height=seen.height,
-                mask=None if found.masks is None else found.masks[i],
+                mask=mask_of(found, i, seen.made),
             )
-        except ValueError:  # no area
+        except ValueError:  # no area, or no mask
             continue
         shapes.append(shape)
     return shapes

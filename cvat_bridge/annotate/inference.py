@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from cvat_bridge.annotate.frames import Decoded
 from cvat_bridge.gateway import Media
+from cvat_bridge.masks.making import Made, Segmenter, general_segmenter
 from serverless.errors import ModelError
 from serverless.models import Model, detect
 from trainer.bundle import Bundle
 from trainer.detections import Detections
 from trainer.engines import load
+from trainer.images import RGBImage
 
 PIXELS_HELD = 100_000_000  # of the batches at work, at three bytes each
 GIVE_UP_AFTER = 16  # frames that fail before any succeeds: it is the model, not the frames
@@ -24,13 +26,21 @@ GIVE_UP_AFTER = 16  # frames that fail before any succeeds: it is the model, not
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the model said about a frame of width x height; found is None with the problem."""
+    """What the model said about a frame of width x height; found is None with the problem.
+
+    made: masks of its boxes, by row of found, where some were to be made.
+    """
 
     frame: int
     width: int
     height: int
     found: Detections | None
     problem: str = ""
+    made: Made = field(default_factory=dict)
+
+
+# Pixels and what was found in them → the masks that are to be made of its boxes.
+Draw = Callable[[RGBImage, Detections], Made]
 
 
 @dataclass(frozen=True)
@@ -39,12 +49,14 @@ class Runner:
 
     streams: batches at once, each on `threads` cores. One core a batch and as many batches as
     cores waste less than one batch over all cores, and leave no core idle between two batches.
-    batch: frames of one.
+    batch: frames of one. segmenter: what makes masks of boxes for a project, by its key in the
+    registry (None: of no project).
     """
 
     model: Model
     streams: int
     batch: int
+    segmenter: Callable[[str | None], Segmenter] = lambda _key: general_segmenter
 
     def sized(self, media: Media) -> Runner:
         """Give the runner with batches small enough that a task's largest frames fit in memory."""
@@ -53,15 +65,21 @@ class Runner:
         return replace(self, batch=max(1, min(self.batch, room)))
 
     def run(
-        self, frames: Iterable[Decoded], *, min_score: float, stop: threading.Event
+        self,
+        frames: Iterable[Decoded],
+        *,
+        min_score: float,
+        stop: threading.Event,
+        draw: Draw = lambda _image, _found: {},
     ) -> Iterator[Seen]:
         """Give what is found in each frame, in order, until the frames or `stop` end it.
 
-        A frame that the model fails on comes with its problem. Raises ModelError when it fails on
-        the first GIVE_UP_AFTER frames, one and all.
+        draw: called after the model, for the masks of boxes. A frame that the model fails on comes
+        with its problem. Raises ModelError when it fails on the first GIVE_UP_AFTER frames, one
+        and all.
         """
         good = failed = 0
-        for seen in self._answers(iter(frames), min_score, stop):
+        for seen in self._answers(iter(frames), min_score, stop, draw):
             good += seen.found is not None
             failed += bool(seen.found is None and seen.width)
             if not good and failed >= GIVE_UP_AFTER:
@@ -72,7 +90,7 @@ class Runner:
             yield seen
 
     def _answers(
-        self, source: Iterator[Decoded], min_score: float, stop: threading.Event
+        self, source: Iterator[Decoded], min_score: float, stop: threading.Event, draw: Draw
     ) -> Iterator[Seen]:
         waiting: deque[Future[list[Seen]]] = deque()
         with ThreadPoolExecutor(self.streams, thread_name_prefix="infer") as pool:
@@ -81,7 +99,7 @@ class Runner:
                     batch = list(islice(source, self.batch))
                     if not batch:
                         break
-                    waiting.append(pool.submit(self._look, batch, min_score))
+                    waiting.append(pool.submit(self._look, batch, min_score, draw))
                     while len(waiting) > self.streams:
                         yield from waiting.popleft().result()
                 while waiting:
@@ -90,9 +108,11 @@ class Runner:
                 for future in waiting:
                     future.cancel()
 
-    def _look(self, batch: list[Decoded], min_score: float) -> list[Seen]:
+    def _look(self, batch: list[Decoded], min_score: float, draw: Draw) -> list[Seen]:
         shown = [one for one in batch if one.pixels is not None]
-        answers = dict(zip([one.frame for one in shown], self._ask(shown, min_score), strict=True))
+        asked = self._ask(shown, min_score)
+        drawn = [_drawn(one, seen, draw) for one, seen in zip(shown, asked, strict=True)]
+        answers = {seen.frame: seen for seen in drawn}
         return [answers.get(one.frame) or Seen(one.frame, 0, 0, None, one.problem) for one in batch]
 
     def _ask(self, batch: list[Decoded], min_score: float) -> list[Seen]:
@@ -113,11 +133,30 @@ class Runner:
         ]
 
 
-def runner(bundle: Bundle, *, batch: int, cores: int | None = None) -> Runner:
+def _drawn(one: Decoded, seen: Seen, draw: Draw) -> Seen:
+    """Add the masks that are to be made; a frame on which it fails comes with its problem."""
+    if seen.found is None or one.pixels is None:
+        return seen
+    try:
+        return replace(seen, made=draw(one.pixels, seen.found))
+    # As with a detector: an engine that fails on a frame shall not end the run.
+    except Exception as error:  # noqa: BLE001 told as this frame's problem
+        problem = f"making masks of its boxes failed: {type(error).__name__}: {error}"
+        return replace(seen, found=None, problem=problem)
+
+
+def runner(
+    bundle: Bundle,
+    *,
+    batch: int,
+    cores: int | None = None,
+    segmenter: Callable[[str | None], Segmenter] = lambda _key: general_segmenter,
+) -> Runner:
     """Load a bundle for whole tasks. cores: all of the machine's that we may use, unless given.
 
-    Raises BundleError, ImportError for an engine whose library is not installed.
+    segmenter: see Runner. Raises BundleError, ImportError for an engine whose library is not
+    installed.
     """
     streams = cores or len(os.sched_getaffinity(0))
     weight = sum((bundle.path / name).stat().st_size for name in bundle.card.files)
-    return Runner(Model(bundle, load(bundle, threads=1), weight), streams, batch)
+    return Runner(Model(bundle, load(bundle, threads=1), weight), streams, batch, segmenter)

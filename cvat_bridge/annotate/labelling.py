@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cvat_bridge.annotate.model import ChosenModel
 from cvat_bridge.errors import ConfigError, LabelMismatchError
 from cvat_bridge.gateway import Label
+from cvat_bridge.masks.interactors import NO_INTERACTOR, can_show
 from cvat_bridge.shapes.detection_shapes import LEARNABLE_LABELS
 
 LEFT_OUT = ""  # `--map class=` : objects of this class are not written
@@ -65,14 +66,11 @@ def match(
         label = (
             by_name[mapped[name]] if name in mapped else learnt or by_name.get(model.names[name])
         )
-        if label is not None and label.type in LEARNABLE_LABELS:
+        problem = _problem(label, model.bundle.card.task)
+        if label is not None and not problem:
             label_of[class_id] = label
         else:
-            left_out[name] = (
-                "CVAT has no such label"
-                if label is None
-                else f"label {label.name!r} is of type {label.type}, which takes no detections"
-            )
+            left_out[name] = problem
             missing.append(name)
     if (missing and not known_only) or not label_of:
         raise LabelMismatchError(
@@ -85,6 +83,17 @@ def match(
     for name in missing:
         left_out[name] += f"; add one to the task or project, or give --map {name}=LABEL"
     return Labelling(label_of, left_out)
+
+
+def _problem(label: Label | None, task: str) -> str:
+    """Say why a label cannot take what a model for `task` finds; "" when it can."""
+    if label is None:
+        return "CVAT has no such label"
+    if label.type not in LEARNABLE_LABELS:
+        return f"label {label.name!r} is of type {label.type}, which takes no detections"
+    if not can_show(task, label.type):
+        return f"label {label.name!r} is of type {label.type}; {NO_INTERACTOR}"
+    return ""
 
 
 def _check(mapped: Mapping[str, str], classes: Sequence[str], labels: Sequence[Label]) -> None:

@@ -14,8 +14,16 @@ from PIL import Image
 
 from cvat_bridge.annotate.model import ChosenModel
 from cvat_bridge.gateway import Label
+from cvat_bridge.masks.making import (
+    Segmenter,
+    general_segmenter,
+    make_masks,
+    mask_of,
+    wants_mask,
+)
 from cvat_bridge.shapes import rle
 from cvat_bridge.shapes.detection_shapes import shape_from_detection
+from trainer.detections import Detections
 from trainer.detector import Detector
 from trainer.errors import ImageError
 from trainer.images import from_pillow
@@ -26,12 +34,16 @@ _KEPT = ("type", "points", "score", "attributes", "rotation")  # of a shape; the
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """A cvat_sdk.auto_annotation.DetectionFunction. labels: by class id, the ids of the spec."""
+    """A cvat_sdk.auto_annotation.DetectionFunction. labels: by class id, the ids of the spec.
+
+    segmenter: makes masks of boxes for labels of type mask and polygon.
+    """
 
     model: ChosenModel
     engine: Detector
     labels: Mapping[int, Label]
     min_score: float | None
+    segmenter: Segmenter = general_segmenter
 
     @property
     def spec(self) -> Any:
@@ -48,12 +60,13 @@ class Detection:
             raise ImageError(f"{context.frame_name}: {error}") from error
         height, width = pixels.shape[:2]
         (found,) = self.engine.detect([pixels], min_score=min(least.values()))
+        rows = [i for i in range(len(found)) if self._is_shown(found, i, least)]
+        boxes = [i for i in rows if wants_mask(self.labels[int(found.class_ids[i])], found)]
+        engine = self.segmenter() if boxes else None
+        made = {} if engine is None else make_masks(engine, pixels, found, boxes)
         shapes = []
-        for i in range(len(found)):
-            class_id, score = int(found.class_ids[i]), float(found.scores[i])
-            label = self.labels.get(class_id)
-            if label is None or score < least[self.model.bundle.card.labels.name_of(class_id)]:
-                continue
+        for i in rows:
+            label, score = self.labels[int(found.class_ids[i])], float(found.scores[i])
             if context.conv_mask_to_poly and label.type == "mask":
                 label = Label(label.id, label.name, "polygon", label.attributes)
             try:
@@ -64,12 +77,19 @@ class Detection:
                     score=score,
                     width=width,
                     height=height,
-                    mask=None if found.masks is None else found.masks[i],
+                    mask=mask_of(found, i, made),
                 )
-            except ValueError:  # no area
+            except ValueError:  # no area, or no mask
                 continue
             shapes.append(_shape(label.id, shape))
         return shapes
+
+    def _is_shown(self, found: Detections, row: int, least: Mapping[str, float]) -> bool:
+        class_id = int(found.class_ids[row])
+        if class_id not in self.labels:
+            return False
+        name = self.model.bundle.card.labels.name_of(class_id)
+        return float(found.scores[row]) >= least[name]
 
 
 @dataclass(frozen=True, eq=False)

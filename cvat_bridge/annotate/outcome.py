@@ -25,7 +25,8 @@ class Outcome:
     occupied: frames left alone because they have objects (only_empty). seconds: of the work, by
     the clock and of this process's processors.
     unmatched: classes that are not written, and why; unwritten: how many objects of each were
-    found. stopped: it was told to, and the rest is still due.
+    found. maskless: boxes of each class that were to become masks and are not written, since
+    nothing was found in them. stopped: it was told to, and the rest is still due.
     """
 
     frames: int = 0
@@ -37,6 +38,7 @@ class Outcome:
     left_alone: dict[int, str] = field(default_factory=dict)
     unmatched: dict[str, str] = field(default_factory=dict)
     unwritten: Counter[str] = field(default_factory=Counter)
+    maskless: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     processor_seconds: float = 0.0
     stopped: bool = False
@@ -48,6 +50,7 @@ class Outcome:
             **vars(self),
             "by_label": dict(self.by_label),
             "unwritten": dict(self.unwritten),
+            "maskless": dict(self.maskless),
             "left_out": [asdict(one) for one in self.left_out],
             "left_alone": self.left_alone,
             "frames_per_second": round(rate, 2),

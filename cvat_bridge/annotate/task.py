@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from cvat_bridge.annotate.found import frame_row, unwritten
+from cvat_bridge.annotate.found import boxes_to_mask, frame_row, maskless, unwritten
 from cvat_bridge.annotate.frames import decoded
 from cvat_bridge.annotate.inference import Runner, Seen
 from cvat_bridge.annotate.outcome import LeftOut, Outcome
@@ -19,6 +19,12 @@ from cvat_bridge.frames.originals import ahead
 from cvat_bridge.gateway import Gateway, JobAnnotations
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import AnnotatedFrame
+from cvat_bridge.masks.interactors import NO_INTERACTOR
+from cvat_bridge.masks.making import Made, make_masks
+from cvat_bridge.round.serving import project_key
+from serverless.errors import ModelError
+from trainer.detections import Detections
+from trainer.images import RGBImage
 
 DECODERS = 2  # they wait for CVAT more than they work
 
@@ -68,15 +74,27 @@ class TaskRun:
             closing(ahead(source, depth=2 * runner.batch)) as ready,
             Writer(self.gateway, self.ledger, held, allowed=self._allowed) as writer,
         ):
-            for seen in runner.run(ready, min_score=least, stop=self.stop):
+            for seen in runner.run(ready, min_score=least, stop=self.stop, draw=self._draw):
                 if seen.found is None:
                     self._leave_out(seen)
                 else:
                     self.outcome.frames += 1
                     self.outcome.unwritten.update(unwritten(self.plan, seen))
+                    self.outcome.maskless.update(maskless(self.plan, seen))
                     for job_id in jobs_of[seen.frame]:
                         writer.put(self._row(seen, job_id, jobs[job_id]))
                 yield seen.frame
+
+    def _draw(self, image: RGBImage, found: Detections) -> Made:
+        """Make the masks of the boxes that are written as masks or polygons."""
+        rows = boxes_to_mask(self.plan, found)
+        if not rows:
+            return {}
+        project = self.plan.task.project_id
+        engine = self.runner.segmenter(None if project is None else project_key(project))()
+        if engine is None:
+            raise ModelError(NO_INTERACTOR)
+        return make_masks(engine, image, found, rows)
 
     def _read(self, job_id: int) -> _JobRun:
         model = self.runner.model.version

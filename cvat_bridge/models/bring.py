@@ -22,7 +22,7 @@ from trainer.versions import Version
 class Brought:
     """What came of a file. new: False where this very model was there already.
 
-    missing: classes of the model for which the project has no label.
+    missing: classes of the model for which the project has no label that can take them.
     """
 
     version: Version
@@ -40,10 +40,12 @@ def bring(
     *,
     sample: bytes,
     labels: Sequence[Label] | None = None,
+    own: Path | None = None,
 ) -> Brought:
     """Take a file in and let it serve; what fails on the way leaves nothing behind.
 
     labels: those of the project for which it is shown, None for every class under its own name.
+    own: the interactor that makes masks of boxes for that project, where it has one of its own.
     Raises ModelFileError, ConfigError, BundleError or ModelError for a file that cannot serve,
     and LabelMismatchError when the project has a label for none of its classes.
     """
@@ -56,7 +58,7 @@ def bring(
         if not bundle.card.provenance:
             bundle = with_card(bundle, provenance=_origin(request))
         entry = replace(
-            entry_for(function_id, request.name, bundle.card, bundle.path, labels),
+            entry_for(function_id, request.name, bundle.card, bundle.path, labels, own),
             version=bundle.version,
         )
         names = bundle.card.labels.names

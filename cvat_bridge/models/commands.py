@@ -49,7 +49,7 @@ def add(
 ) -> None:
     """Take a file in, try it on a frame, and show it in CVAT's list of models at once."""
     from cvat_bridge.models.bring import bring
-    from cvat_bridge.models.entries import function_id
+    from cvat_bridge.models.entries import function_id, shapes_told
     from cvat_bridge.models.trial import ask_host, sample_frame
     from trainer.importing import Request
     from trainer.importing.class_list import read_classes
@@ -68,7 +68,9 @@ def add(
     with here.cvat(project) as gateway:
         frame = sample_frame(sample, gateway, project)
         known = gateway.labels(project_id=project) if gateway and project else None
-    made = bring(here.shelf, request, function_id(called), sample=frame, labels=known)
+    own = here.own_interactor(project)
+    made = bring(here.shelf, request, function_id(called), sample=frame, labels=known, own=own)
+    shapes = shapes_told(made.entry, made.bundle.card)
     host = ask_host(here.config.function_host.url, made.entry, frame)
     answer = {
         "id": made.entry.id,
@@ -79,6 +81,7 @@ def add(
         "task": made.bundle.card.task,
         "engine": made.bundle.card.engine,
         "labels": list(made.bundle.card.labels),
+        "shapes": shapes,
         "missing_labels": list(made.missing),
         "sample": asdict(made.trial),
         "host": host,
@@ -93,9 +96,11 @@ def add(
     word = "serves" if made.new else "was there already and serves"
     say(f"{made.entry.name!r} ({made.entry.id}) version {made.version.number} {word}")
     say(f"  {made.bundle.card.task} of {few(made.bundle.card.labels.names)}")
+    if shapes:
+        say(f"  {shapes}")
     say(f"  sample frame: {seen}, {trial.seconds:.2f} s")
     if made.missing:
-        say(f"  the project has no label for {few(made.missing)}: not shown")
+        say(f"  the project has no label that takes {few(made.missing)}: not shown")
     say(f"  {host['message']}")
     if not host["listed"]:
         say(f"  start it: python -m serverless.host --store {here.store}")

@@ -37,10 +37,16 @@ def function_id(name: str) -> str:
 
 
 def entry_for(
-    model: str, name: str, card: Card, path: Path, labels: Sequence[Label] | None
+    model: str,
+    name: str,
+    card: Card,
+    path: Path,
+    labels: Sequence[Label] | None,
+    own: Path | None = None,
 ) -> Entry:
     """Return what the host is told of a model; labels: of the project that it is shown for.
 
+    own: the interactor that serves that project, where it has one of its own.
     An interactor gets what its engine's own folder tells CVAT of clicks and help.
     """
     interactor = card.task == "interactor"
@@ -53,8 +59,32 @@ def entry_for(
         description=f"{card.task}: {classes}by {card.engine}",
         bundle=path,
         version="unknown",
-        labels=() if labels is None or interactor else shown_labels(card, {}, labels),
+        labels=() if labels is None or interactor else shown_labels(card, {}, labels, own),
+        interactor=None if interactor else own,
         annotations=told,
+    )
+
+
+def shapes_told(entry: Entry, card: Card) -> str:
+    """Say what people get of a model of boxes in CVAT; "" for any other."""
+    if card.task != "boxes":
+        return ""
+    if not entry.labels:
+        return (
+            "boxes are answered as rectangles; for labels of type polygon or mask give --project N:"
+            " its boxes then become polygons and masks"
+        )
+    if not entry.shows_masks:
+        return ""
+    kinds = {"polygon": "polygons", "mask": "masks"}
+    parts = [
+        f"{word} (labels {', '.join(names)})"
+        for kind, word in kinds.items()
+        if (names := [label.name for label in entry.labels if label.type == kind])
+    ]
+    whose = "the shipped interactor" if entry.interactor is None else "the project's interactor"
+    return (
+        f"boxes become {' and '.join(parts)} by {whose}; a box without an object in it is left out"
     )
 
 

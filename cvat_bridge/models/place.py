@@ -52,6 +52,13 @@ class Place:
         registry = Registry(self.config.mlflow_url, self.home.root)
         return Shelf(registry, self.home, self.store)
 
+    def own_interactor(self, project: int | None) -> Path | None:
+        """Return the interactor that serves a project of its own, None where it has none."""
+        from cvat_bridge.masks.interactors import own_interactor
+        from cvat_bridge.round.serving import project_key
+
+        return None if project is None else own_interactor(self.store, project_key(project))
+
     @contextmanager
     def cvat(self, project: int | None) -> Iterator[Gateway | None]:
         """Sign in to CVAT where a project is named."""

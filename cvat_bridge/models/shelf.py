@@ -78,15 +78,19 @@ class Shelf:
         return champion, made, version.number not in known
 
     def promote(
-        self, model: str, version: str | None, labels: Sequence[Label] | None = None
+        self,
+        model: str,
+        version: str | None,
+        labels: Sequence[Label] | None = None,
+        own: Path | None = None,
     ) -> tuple[Version, Entry]:
         """Let a version serve, the champion again where none is named; see Registry.promote.
 
-        labels: of a project, whose names are shown from now on.
+        labels: of a project, whose names are shown from now on; own: its own interactor.
         """
         wanted = version or self._champion(model).number
         champion = self.registry.promote(model, wanted, reasons=_BY_HAND)
-        return champion, self._publish(model, champion, labels)
+        return champion, self._publish(model, champion, labels, own)
 
     def rollback(self, model: str) -> tuple[Version, Entry]:
         """Let the version before serve again. Raises RegistryError when there is none."""
@@ -162,6 +166,7 @@ class Shelf:
                 name=there.name,
                 labels=kept,
                 min_score=there.min_score,
+                interactor=there.interactor,
                 annotations=there.annotations or entry.annotations,
             )
         return replace(entry, version=known.bundle.version)
@@ -175,11 +180,18 @@ class Shelf:
                 " brought; give another --name"
             )
 
-    def _publish(self, model: str, champion: Version, labels: Sequence[Label] | None) -> Entry:
+    def _publish(
+        self,
+        model: str,
+        champion: Version,
+        labels: Sequence[Label] | None,
+        own: Path | None = None,
+    ) -> Entry:
         bundle = read_bundle(champion.path)
         entry = self.entry_of(Known(model, None, champion, bundle))
         if labels is not None and entry.kind == "detector":
-            entry = replace(entry, labels=shown_labels(bundle.card, {}, labels))
+            shown = shown_labels(bundle.card, {}, labels, own)
+            entry = replace(entry, labels=shown, interactor=own)
         publish(self.store, entry)
         return entry
 

@@ -157,6 +157,10 @@ def decide_step(parts: Parts, number: int, answers: Answers) -> Answer:
             champion = parts.registry.promote(parts.key, fitted["version"], reasons=reasons)
     if champion is not None:
         serve_champion(parts.gateway, parts.config, parts.home, champion)
+    interactor = _learn_interactor(parts, number, pulled["dataset"])
+    if champion is not None and interactor is not None and interactor["promoted"]:
+        # The masks of the champion's boxes are made by the interactor that serves from now on.
+        serve_champion(parts.gateway, parts.config, parts.home, champion)
     serves = champion.bundle if champion else None
     trust = trust_now(parts.ledger, parts.registry, parts.key, parts.config, serves)
     now = situation(
@@ -181,7 +185,7 @@ def decide_step(parts: Parts, number: int, answers: Answers) -> Answer:
         for_annotators=explain_to_annotators(
             now, pre_annotation=parts.config.pre_annotation.enabled
         ),
-        interactor=_learn_interactor(parts, number, pulled["dataset"]),
+        interactor=interactor,
         **figures,
     )
 
@@ -197,7 +201,7 @@ def _learn_interactor(parts: Parts, number: int, dataset: str | None) -> Answer 
         project_name=parts.gateway.project(parts.config.project_id).name,
         registry=parts.registry,
         home=parts.home,
-        store=parts.config.function_host.store or parts.home.functions,
+        store=parts.functions,
         time_limit=parts.config.interactor.time_limit,
         seed=parts.config.trainer.seed,
         device=parts.config.trainer.device,

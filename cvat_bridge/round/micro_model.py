@@ -11,9 +11,10 @@ import numpy as np
 
 from cvat_bridge.config import TrainerSection
 from cvat_bridge.home import Home
+from cvat_bridge.masks.interactors import interactor_id
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.round.fitting import FitFailedError, run_fit
-from serverless.folders import shipped
+from serverless.folders import GENERAL_INTERACTOR, general_interactor, shipped
 from serverless.store import Entry, publish, withdraw
 from trainer.bundle import Bundle, read_bundle
 from trainer.dataset import Dataset, load_dataset
@@ -21,7 +22,7 @@ from trainer.engines import load_interactor
 from trainer.interactor_gate import FourClicks, judge, measure
 from trainer.registry import Registry, Version
 
-GENERAL = "extreme-points"  # the function whose place it takes, for this project
+GENERAL = GENERAL_INTERACTOR  # the function whose place it takes, for this project
 MIN_OBJECTS = 20  # masks to learn from; fewer are learnt by heart
 # A small project must not lose what the general model knows: see its blending.
 TUNING: dict[str, Any] = {
@@ -77,7 +78,7 @@ def learn_interactor(
     dataset: the snapshot's folder. Where it holds too few masks or polygons nothing is learnt
     and what served goes on serving. Raises FitFailedError when the fit crashed.
     """
-    general = _general()
+    general = general_interactor()
     if general is None:
         return MicroModel(False, None, ("no general interactor ships with this build",), {})
     key = key_of(project_key)
@@ -124,7 +125,7 @@ def publish_interactor(
     Call it again after a rollback. CVAT offers functions to everybody, so it bears the project's
     name; the general one stays for the others.
     """
-    function_id = f"{GENERAL}-{project_key}"
+    function_id = interactor_id(project_key)
     if champion is None:
         withdraw(store, function_id)
         return
@@ -141,13 +142,6 @@ def _entry(told: Entry, function_id: str, project_name: str, champion: Version) 
         bundle=champion.path,
         version=champion.bundle,
     )
-
-
-def _general() -> Bundle | None:
-    for entry in shipped():
-        if entry.id == GENERAL:
-            return read_bundle(entry.bundle, version=entry.version)
-    return None
 
 
 def _masks(data: Dataset, split: str) -> int:

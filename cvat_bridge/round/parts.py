@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from cvat_bridge.config import Config
@@ -36,6 +37,11 @@ class Parts:
     def key(self) -> str:
         """The name of this project's models in the registry."""
         return project_key(self.config.project_id)
+
+    @property
+    def functions(self) -> Path:
+        """The function host's store."""
+        return self.config.function_host.store or self.home.functions
 
     def gather(self) -> Facts:
         """Read CVAT and the ledger afresh: the facts of this moment."""

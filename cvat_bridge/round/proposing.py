@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cvat_bridge.gateway import Label, RawShape
+from cvat_bridge.masks.making import Made, mask_of
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.shapes.detection_shapes import LEARNABLE_LABELS, shape_from_detection
 from cvat_bridge.shapes.sameness import shape_key
@@ -14,12 +15,16 @@ from trainer.detections import Detections
 
 @dataclass(frozen=True)
 class FrameDetections:
-    """What a model found in a frame of a job; width and height in pixels."""
+    """What a model found in a frame of a job; width and height in pixels.
+
+    made: masks of boxes, by row of found, where the model gives none.
+    """
 
     frame: int
     width: int
     height: int
     found: Detections
+    made: Made = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,33 +59,39 @@ def match_labels(
     return Matching(label_of, unmatched)
 
 
+def chosen(found: Detections, label_of: Mapping[int, Label], settings: RoundSettings) -> list[int]:
+    """Give the rows of the detections that reach their label's score, best first."""
+    rows = []
+    for i in sorted(range(len(found)), key=lambda i: -float(found.scores[i])):
+        label = label_of.get(int(found.class_ids[i]))
+        if label is not None and float(found.scores[i]) >= settings.threshold(label.name):
+            rows.append(i)
+    return rows
+
+
 def propose(
     frames: Sequence[FrameDetections], label_of: Mapping[int, Label], settings: RoundSettings
 ) -> list[RawShape]:
     """Write the detections that reach their label's score as shapes, by frame, best first.
 
-    Detections of no area inside the image are left out, and of two equal shapes the second.
+    Detections of no area inside the image are left out, boxes without a mask where the label
+    takes masks or polygons, and of two equal shapes the second.
     """
     shapes: list[RawShape] = []
     for one in sorted(frames, key=lambda row: row.frame):
         seen = set()
-        order = sorted(range(len(one.found)), key=lambda i: -float(one.found.scores[i]))
-        for i in order:
-            label = label_of.get(int(one.found.class_ids[i]))
-            score = float(one.found.scores[i])
-            if label is None or score < settings.threshold(label.name):
-                continue
+        for i in chosen(one.found, label_of, settings):
             try:
                 shape = shape_from_detection(
-                    label=label,
+                    label=label_of[int(one.found.class_ids[i])],
                     frame=one.frame,
                     box=one.found.boxes[i].tolist(),
-                    score=score,
+                    score=float(one.found.scores[i]),
                     width=one.width,
                     height=one.height,
-                    mask=None if one.found.masks is None else one.found.masks[i],
+                    mask=mask_of(one.found, i, one.made),
                 )
-            except ValueError:  # no area
+            except ValueError:  # no area, or no mask
                 continue
             key = shape_key(shape)
             if key not in seen:

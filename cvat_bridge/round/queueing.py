@@ -11,7 +11,8 @@ import numpy as np
 from active_learning.pool import ProjectState
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.facts import Facts
-from cvat_bridge.preannotate import preannotate
+from cvat_bridge.masks.making import segmenter_of
+from cvat_bridge.preannotate import PreAnnotated, preannotate
 from cvat_bridge.predict import DESCRIPTOR, Predicted, predict
 from cvat_bridge.prioritise import prioritise, ranked_jobs
 from cvat_bridge.round.assignment import assign, write_guide
@@ -102,8 +103,7 @@ def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
     if not answers["prioritise"]["jobs"]:
         return parts.note(number, proposed={}, assigned={})
     jobs = ranked_jobs(parts.gateway, parts.ledger, number=number)
-    proposed: dict[str, int] = {}
-    left: dict[int, str] = {}
+    done = PreAnnotated({}, {})
     model = answers["decide"]["serves"]
     if model and parts.config.pre_annotation.enabled:
         version = parts.registry.show(parts.key, model)
@@ -128,17 +128,20 @@ def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
             settings=replace(parts.settings, min_scores=shown.scores),
             label_ids=label_ids,
             withheld=Trust.of_answer(answers["decide"]).withheld,
+            segmenter=segmenter_of(parts.functions, parts.key),
             report=parts.report,
         )
-        proposed, left = done.proposed, done.skipped
     if parts.settings.write_guide:
         told = answers["decide"].get("for_annotators", "")
         write_guide(parts.gateway, parts.config.project_id, jobs, number=number, told=told)
     given = assign(parts.gateway, jobs, settings=parts.settings)
     return parts.note(
         number,
-        proposed=proposed,
-        left_alone={str(job): why for job, why in left.items()},
+        proposed=done.proposed,
+        left_alone={str(job): why for job, why in done.skipped.items()},
+        unmatched=done.unmatched,
+        without_mask=done.maskless,
+        unread=done.unread,
         assigned={str(job): name for job, name in given.items()},
     )
 

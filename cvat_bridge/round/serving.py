@@ -40,6 +40,7 @@ def serve_champion(gateway: Gateway, config: Config, home: Home, champion: Versi
         name=host.name or f"{gateway.project(config.project_id).name} champion",
         champion=champion,
         labels=gateway.labels(project_id=config.project_id),
+        project_key=project_key(config.project_id),
     )
 
 

@@ -12,6 +12,7 @@ from cvat_bridge.gateway import Attribute, Label, RawShape
 from cvat_bridge.shapes import outlines, rle
 from serverless.confidence import NAME as CONFIDENCE
 from serverless.confidence import ConfidenceForm
+from serverless.store import MASKED
 from trainer.detections import Mask
 
 LEARNABLE_LABELS = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})
@@ -33,8 +34,9 @@ def shape_from_detection(
 
     box: x1 y1 x2 y2 in pixels of the image, which is width by height. polygon: (K, 2). Of a mask
     in several parts a polygon label gets the largest. A label of type any gets the most exact form
-    there is. Raises ValueError for a detection without area in the image, and for label types that
-    no detection fits (points, polyline, cuboid, skeleton, tag).
+    there is. Raises ValueError for a detection without area in the image, for one of a box alone
+    where the label is of type mask or polygon (its box would be no outline of it), and for label
+    types that no detection fits (points, polyline, cuboid, skeleton, tag).
     """
     kind, points = _form(label, box, polygon, mask, width, height)
     return {
@@ -75,16 +77,18 @@ def _form(
     kind = label.type
     if kind == "any":
         kind = "mask" if mask is not None else "polygon" if polygon is not None else "rectangle"
-    corners = outlines.rectangle(edges, 0)
+    if kind in MASKED and mask is None and polygon is None:
+        raise ValueError(f"label {label.name!r} is of type {kind}, the detection is a box alone")
     if kind == "mask":
-        outline = polygon if polygon is not None else corners
-        drawn = rle.fill([outline], width, height) if mask is None else mask
+        drawn = rle.fill([polygon], width, height) if mask is None and polygon is not None else mask
         inside = rle.clip(drawn, width, height) if drawn is not None else None
         if inside is None:
             raise ValueError("no pixel of the detection's mask lies in the image")
         return kind, list(rle.encode(inside))
     if kind == "polygon":
-        outline = _outline(polygon, mask, corners, width, height)
+        outline = _outline(polygon, mask, width, height)
+        if outline is None:
+            raise ValueError("nothing of the detection's outline lies in the image")
         return kind, _rounded(outline.ravel())
     x1, y1, x2, y2 = edges
     if kind == "ellipse":
@@ -95,10 +99,9 @@ def _form(
 def _outline(
     polygon: NDArray[np.float64] | None,
     mask: Mask | None,
-    corners: NDArray[np.float64],
     width: int,
     height: int,
-) -> NDArray[np.float64]:
+) -> NDArray[np.float64] | None:
     candidates: list[NDArray[np.float64]] = [polygon] if polygon is not None else []
     if not candidates and mask is not None:
         from serverless.polygon import polygons_from_mask
@@ -106,7 +109,7 @@ def _outline(
         traced = polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top, size=(height, width))
         candidates = [np.asarray(part.exterior, np.float64) for part in traced]
     inside = [part for whole in candidates for part in outlines.clipped(whole, width, height)]
-    return max(inside, key=_area, default=corners)
+    return max(inside, key=_area, default=None)
 
 
 def _area(points: NDArray[np.float64]) -> float:

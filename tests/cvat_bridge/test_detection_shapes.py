@@ -51,9 +51,7 @@ def test_it_is_an_automatic_shape_with_its_score():
     ("label_type", "more", "kind"),
     [
         ("rectangle", {"mask": a_mask()}, "rectangle"),
-        ("polygon", {}, "polygon"),
         ("polygon", {"mask": a_mask()}, "polygon"),
-        ("mask", {}, "mask"),
         ("mask", {"polygon": np.array([[10.0, 20.0], [22.0, 20.0], [10.0, 32.0]])}, "mask"),
         ("mask", {"mask": a_mask()}, "mask"),
         ("ellipse", {}, "ellipse"),
@@ -97,10 +95,15 @@ def test_of_a_mask_in_parts_a_polygon_takes_the_largest():
     assert points[:, 0].max() <= 51
 
 
-def test_a_box_as_a_polygon_has_its_corners():
-    points = written("polygon", box=(10, 20, 30, 40))["points"]
+@pytest.mark.parametrize("label_type", ["polygon", "mask"])
+def test_a_box_alone_is_no_mask_and_no_outline(label_type: str):
+    with pytest.raises(ValueError, match=f"'cell' is of type {label_type}.*a box alone"):
+        written(label_type)
 
-    assert points == [10.0, 20.0, 30.0, 20.0, 30.0, 40.0, 10.0, 40.0]
+
+def test_of_a_mask_outside_of_the_image_there_is_no_polygon():
+    with pytest.raises(ValueError, match="outline"):
+        written("polygon", mask=Mask(np.zeros((4, 4), bool), 10, 20))
 
 
 def test_a_box_as_an_ellipse_is_read_back_as_the_box():

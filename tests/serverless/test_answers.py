@@ -92,15 +92,55 @@ def test_each_class_has_its_own_least_score():
     ]
 
 
-@pytest.mark.parametrize("kind", ["rectangle", "polygon", "mask", "any"])
-def test_a_box_past_the_border_is_cut_to_the_image_in_every_form(kind):
+@pytest.mark.parametrize("kind", ["rectangle", "any"])
+def test_a_box_past_the_border_is_cut_to_the_image(kind):
     (item,) = answer(detections((-5, 20, 50, 37, 0.9, 0)), kind)
 
-    xs, ys = item["points"][0::2], item["points"][1::2]
-    assert (min(xs), max(xs), min(ys), max(ys)) == (0, 40, 20, 30)
-    assert item["type"] == ("rectangle" if kind == "any" else kind)
+    assert (item["type"], item["points"]) == ("rectangle", [0, 20, 40, 30])
+
+
+def test_an_ellipse_lies_in_the_box():
+    """In CVAT's form: the middle, the right edge, the upper edge."""
+    (item,) = answer(detections((4, 6, 24, 16, 0.9, 0)), "ellipse")
+
+    assert (item["type"], item["points"], item["rotation"]) == ("ellipse", [14, 11, 24, 6], 0)
+
+
+@pytest.mark.parametrize("kind", ["polygon", "mask"])
+def test_boxes_shown_as_masks_are_drawn_and_never_filled(kind):
+    """Asked once, for what is shown; a box in which nothing is drawn is not sent."""
+    asked = []
+    bitmap = np.tri(8, 8, dtype=bool)
+
+    def draw(boxes):
+        asked.append(boxes.tolist())
+        return [Mask(bitmap, 5, 4), None]
+
+    rows = (5, 4, 13, 12, 0.9, 0), (20, 4, 28, 12, 0.8, 1), (1, 1, 9, 9, 0.2, 0)
+    (item,) = answer(detections(*rows), kind, draw=draw, min_score=0.5)
+
+    assert asked == [[[5, 4, 13, 12], [20, 4, 28, 12]]]
+    assert (item["label"], item["type"]) == ("Cell", kind)
     if kind == "mask":
-        assert item["mask"][-4:] == [0, 20, 39, 29]
+        assert item["mask"] == [*bitmap.ravel().astype(int).tolist(), 5, 4, 12, 11]
+    corners = np.array(item["points"]).reshape(-1, 2)
+    assert not {(13, 4)} & {tuple(corner) for corner in corners.tolist()}
+
+
+def test_without_anything_that_draws_boxes_are_refused_as_masks():
+    """Silence would look as if the model had found nothing."""
+    with pytest.raises(ModelError, match="no interactor"):
+        answer(detections((1, 2, 9, 9, 0.9, 0)), "mask")
+    assert answer(detections(), "mask") == []
+
+
+def test_rectangles_beside_masks_need_no_drawing():
+    mixed = (FunctionLabel("cell", "Cell", "rectangle"), FunctionLabel("platelet", "P", "mask"))
+    found = detections((1, 2, 9, 9, 0.9, 0), (1, 2, 9, 9, 0.8, 1))
+
+    items = answer(found, labels=mixed, draw=lambda boxes: [None] * len(boxes))
+
+    assert [item["type"] for item in items] == ["rectangle"]
 
 
 def test_a_box_outside_the_image_is_not_sent():

@@ -136,6 +136,35 @@ def test_the_folder_by_itself_answers_as_the_host_does(tmp_path: Path) -> None:
     assert all(Path(path).is_relative_to(tmp_path / "function") for path in worker.files)
 
 
+@pytest.mark.parametrize("follow", [False, True], ids=["packed", "mounted"])
+def test_a_model_of_boxes_carries_the_interactor_that_makes_its_masks(
+    tmp_path: Path, follow: bool
+) -> None:
+    """Boxes on polygon and mask labels are answered as the host answers them."""
+    labels = (FunctionLabel("green", "green", "polygon"), FunctionLabel("red", "red", "mask"))
+    entry = entry_of(bright_spots(tmp_path / "bundles" / "spots"), labels=labels, min_score=0.6)
+    store = tmp_path / "store"
+    publish(store, entry)
+    mounts = (store, tmp_path / "bundles") if follow else ()
+    write_function(entry, tmp_path / "function", mounts=mounts)
+
+    asked = body((3, 2, 0), (5, 5, 1))
+    with Worker(tmp_path / "function") as worker, running(store) as url:
+        mine, theirs = worker(asked), hosts(url, asked)
+
+    assert mine["status_code"] == 200, mine["body"]
+    items = json.loads(mine["body"])
+    assert items == theirs.json()
+    assert {item["type"] for item in items} == {"polygon", "mask"}
+    assert all(Path(path).is_relative_to(tmp_path / "function") for path in worker.files)
+
+
+def test_rectangles_carry_no_interactor(tmp_path: Path) -> None:
+    write_function(entry_of(bright_spots(tmp_path / "bundle")), tmp_path / "function")
+
+    assert {path.parent.name for path in (tmp_path / "function").rglob("card.json")} == {"model"}
+
+
 def random_bundle(engine: str, folder: Path) -> Bundle:
     """Make a small bundle of torch's own networks, of two classes."""
     card = {"name": engine, "labels": ("cat", "dog")}
@@ -175,10 +204,11 @@ def test_the_folder_of_a_torch_network_answers_without_torch(engine: str, tmp_pa
     assert [i["confidence"] for i in items] == [f"{score:.4f}" for score in found.scores]
     assert {i["label"] for i in items} <= {"cat", "dog"}
     kind = "rectangle" if engine == "torchvision_detection" else "mask"
+    shown = "any" if engine == "torchvision_detection" else "mask"
     assert {i["type"] for i in items} == {kind}
     assert [(row["name"], row["type"]) for row in json.loads(told["spec"])] == [
-        ("cat", kind),
-        ("dog", kind),
+        ("cat", shown),
+        ("dog", shown),
     ]
     assert {path.name for path in (tmp_path / "function" / "model").iterdir()} == {
         "card.json",

@@ -65,6 +65,17 @@ def test_a_relative_bundle_counts_from_the_store(tmp_path):
     assert entries(tmp_path)[0].bundle == tmp_path / "../bundles/x"
 
 
+def test_an_interactor_is_named_only_where_there_is_one(tmp_path):
+    """An entry without one reads as it did before there were any."""
+    publish(tmp_path, entry(id="a", interactor=Path("../bundles/clicks")))
+    publish(tmp_path, entry(id="b"))
+
+    assert [e.interactor for e in entries(tmp_path)] == [tmp_path / "../bundles/clicks", None]
+    assert "interactor" not in json.loads((tmp_path / "b.json").read_text())
+    assert entry().shows_masks
+    assert not entry(labels=(FunctionLabel("rbc", "RBC", "ellipse"),)).shows_masks
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
