@@ -23,12 +23,11 @@ def backbone_faults(backbone: str) -> list[str]:
     """Return what is wrong with a setting `backbone`: a sentence, or nothing."""
     if backbone in (SHIPPED, SCRATCH) or Path(backbone).is_file():
         return []
-    return [
-        (
-            f"extra.backbone must be {SHIPPED!r}, {SCRATCH!r} (from scratch) or a file of weights of "
-            f"EfficientNet-Lite0 (.pth, .safetensors): {backbone!r}"
-        )
-    ]
+    fault = (
+        f"extra.backbone must be {SHIPPED!r}, {SCRATCH!r} (from scratch) or a file of weights of "
+        f"EfficientNet-Lite0 (.pth, .safetensors): {backbone!r}"
+    )
+    return [fault]
 
 
 def lite0(backbone: str = SHIPPED, *, frozen: int = 3) -> Lite0:
