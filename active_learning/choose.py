@@ -19,12 +19,19 @@ from active_learning.stopping import advice
 from active_learning.strategies import (
     DEFAULT_STRATEGY,
     DIVERSE,
+    ONE_CLASS_STRATEGY,
     QueryStrategy,
     check_budget,
     strategy,
 )
 
 __all__ = ["SelectionSettings", "choose"]
+
+_ONE_CLASS = (
+    "with one class there is no rarer one to look for, and in replays doubt alone saved no labels "
+    "against frames at random"
+)
+_WHOLE_POOL = "the batch takes all that is left of the pool: choosing saves nothing here"
 
 COLD_START, INFORMED, NAMED = "cold start", "uncertainty and diversity", "set by hand"
 
@@ -82,9 +89,21 @@ def choose(
         weights=weights,
         strategy=name,
         phase=phase,
-        advice=advice(state.curve, batch=size, stop_gain=settings.stop_gain),
+        advice=_advice(pool, state, settings, name=name, size=size),
         notes=notes,
     )
+
+
+def _advice(
+    pool: Pool, state: ProjectState, settings: SelectionSettings, *, name: str, size: int
+) -> str:
+    """Say what the next labels promise, and where choosing them saves nothing against chance."""
+    texts = [advice(state.curve, batch=size, stop_gain=settings.stop_gain)]
+    if size == len(pool):
+        texts.append(_WHOLE_POOL)
+    elif settings.strategy == "auto" and name == ONE_CLASS_STRATEGY:
+        texts.append(f"choosing saves nothing here: {_ONE_CLASS}")
+    return "; ".join(text for text in texts if text)
 
 
 def _phase(
@@ -110,8 +129,13 @@ def _phase(
             return phase, settings.cold_start, notes
         notes["strategy"] = "at random, since the pool has no embeddings to compare frames by"
         return phase, "random", notes
+    one_class = pool.objects is not None and pool.objects.probabilities.shape[1] == 1
+    if one_class:
+        notes["strategy"] = f"at random within each kind of frame: {_ONE_CLASS}"
     if embedded:
-        return phase, DEFAULT_STRATEGY, notes
+        return phase, ONE_CLASS_STRATEGY if one_class else DEFAULT_STRATEGY, notes
+    if one_class:
+        return phase, "random", notes
     notes["strategy"] = "by uncertainty alone, since the pool has no embeddings for diversity"
     return phase, "entropy_topk_mean", notes
 

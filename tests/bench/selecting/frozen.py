@@ -142,11 +142,11 @@ def _lesson(frames: list[Frame], classes: int, seed: int) -> Lesson[Frame]:
 
     def batch(step: int) -> list[Frame]:
         rows = drawn(len(frames), seed=seed, step=step, batch_size=BATCH)
-        return [augment(frames[row], _MIRRORED, rng, frames[row].pixels.shape[:2]) for row, rng in rows]
+        return [
+            augment(frames[row], _MIRRORED, rng, frames[row].pixels.shape[:2]) for row, rng in rows
+        ]
 
-    def error(
-        network: nn.Module, samples: Sequence[Frame]
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def error(network: nn.Module, samples: Sequence[Frame]) -> tuple[Tensor, Mapping[str, Tensor]]:
         pixels, boxes, class_ids = collate(list(samples))
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
         return loss(network(images), torch.from_numpy(boxes), torch.from_numpy(class_ids), weights)
