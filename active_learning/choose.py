@@ -19,12 +19,19 @@ from active_learning.stopping import advice
 from active_learning.strategies import (
     DEFAULT_STRATEGY,
     DIVERSE,
+    ONE_CLASS_STRATEGY,
     QueryStrategy,
     check_budget,
     strategy,
 )
 
 __all__ = ["SelectionSettings", "choose"]
+
+_ONE_CLASS = (
+    "with one class there is no rarer one to look for, and in replays doubt alone saved no labels "
+    "against frames at random"
+)
+_WHOLE_POOL = "the batch takes all that is left of the pool: choosing saves nothing here"
 
 COLD_START, INFORMED, NAMED = "cold start", "uncertainty and diversity", "set by hand"
 WEAK = "uncertainty and diversity of a weak model"
@@ -89,56 +96,34 @@ def choose(
         weights=weights,
         strategy=name,
         phase=phase,
-        advice=_advice(state, weak=weak, share=share, size=size, settings=settings),
+        advice=_advice(pool, state, settings, name=name, size=size, weak=weak, share=share),
         notes=notes,
     )
 
 
-def _phase(
-    pool: Pool, state: ProjectState, settings: SelectionSettings
-) -> tuple[str, str, dict[str, str]]:
-    """Return the phase, the name of the strategy, and notes that say why."""
-    seen = pool.objects is not None and len(pool.objects.probabilities) > 0
-    if not state.trusted:
-        why = "no trusted model yet"
-    elif state.labelled < settings.min_labelled:
-        why = f"{state.labelled} labelled frames, fewer than {settings.min_labelled}"
-    elif not seen:
-        why = "the model proposes no object in the whole pool"
-    else:
-        why = ""
-    phase = COLD_START if why else WEAK if state.weak else INFORMED
-    seen_by = (
-        "a model that is too weak to serve, but already finds objects, has looked at the pool"
-        if state.weak
-        else "a trusted model has looked at the pool"
-    )
-    notes = {"phase": why or seen_by}
-    if settings.strategy != "auto":
-        return NAMED, settings.strategy, notes
-    embedded = pool.embeddings is not None and pool.embeddings.shape[1] > 0
-    if why:
-        if embedded or settings.cold_start not in DIVERSE:
-            return phase, settings.cold_start, notes
-        notes["strategy"] = "at random, since the pool has no embeddings to compare frames by"
-        return phase, "random", notes
-    if embedded:
-        return phase, DEFAULT_STRATEGY, notes
-    notes["strategy"] = "by uncertainty alone, since the pool has no embeddings for diversity"
-    return phase, "entropy_topk_mean", notes
-
-
 def _advice(
-    state: ProjectState, *, weak: bool, share: float, size: int, settings: SelectionSettings
+    pool: Pool,
+    state: ProjectState,
+    settings: SelectionSettings,
+    *,
+    name: str,
+    size: int,
+    weak: bool,
+    share: float,
 ) -> str:
-    """Say what the next batch promises, and that it leans on chance while the model is weak."""
+    """Say what the next labels promise, where choosing saves nothing, and how much is by chance."""
     # A curve that is still flat is no reason to stop before anything serves.
     stop_gain = -1.0 if weak else settings.stop_gain
-    promised = advice(state.curve, batch=size, stop_gain=stop_gain)
-    if not weak:
-        return promised
-    told = f"the model is too weak to serve: {share:.0%} of the batch is drawn at random"
-    return f"{told}; {promised}" if promised else told
+    texts = [advice(state.curve, batch=size, stop_gain=stop_gain)]
+    if weak:
+        texts.insert(
+            0, f"the model is too weak to serve: {share:.0%} of the batch is drawn at random"
+        )
+    if size == len(pool):
+        texts.append(_WHOLE_POOL)
+    elif settings.strategy == "auto" and name == ONE_CLASS_STRATEGY:
+        texts.append(f"choosing saves nothing here: {_ONE_CLASS}")
+    return "; ".join(text for text in texts if text)
 
 
 def _fitted(

@@ -28,7 +28,7 @@ from active_learning.selectors import (
     top_k,
     weighted_random,
 )
-from active_learning.stratified import stratified
+from active_learning.stratified import stratified, stratified_random
 
 SELECTORS: dict[str, Selector] = {
     "top_k": top_k,
@@ -39,9 +39,12 @@ SELECTORS: dict[str, Selector] = {
     "typiclust": typiclust,
     "probcover": probcover,
     "stratified": stratified,
+    "stratified_random": stratified_random,
 }
 _LEAST_CANDIDATES = 20
-DIVERSE = frozenset({"k_center", "k_means_pp", "typiclust", "probcover", "stratified"})
+DIVERSE = frozenset(
+    {"k_center", "k_means_pp", "typiclust", "probcover", "stratified", "stratified_random"}
+)
 
 
 @dataclass(frozen=True, eq=False)

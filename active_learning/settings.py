@@ -17,7 +17,8 @@ class SelectionSettings:
     """How a batch is chosen.
 
     strategy: a name of STRATEGIES, or "auto": cold_start until a trusted model has looked at the
-        pool, then uncertainty_diversity.
+        pool, then uncertainty_diversity; with a single class stratified_random, since doubt alone
+        saved no labels in replays.
     cold_start: the strategy of the first rounds. min_labelled: with fewer labelled frames than
         this, "auto" stays with the cold start even if the model is trusted.
     control_share: part of the batch drawn at random, at least one frame from a budget of 5.

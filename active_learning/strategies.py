@@ -11,6 +11,7 @@ from active_learning.query_strategy import DIVERSE, QueryStrategy, check_budget
 __all__ = [
     "DEFAULT_STRATEGY",
     "DIVERSE",
+    "ONE_CLASS_STRATEGY",
     "STRATEGIES",
     "QueryStrategy",
     "check_budget",
@@ -22,6 +23,7 @@ __all__ = [
 def _table() -> dict[str, Strategy]:
     entries = [
         QueryStrategy("random", "random"),
+        QueryStrategy("stratified_random", "stratified_random"),
         QueryStrategy("k_center", "k_center"),
         QueryStrategy("k_means_pp", "k_means_pp"),
         QueryStrategy("typiclust", "typiclust"),
@@ -30,7 +32,12 @@ def _table() -> dict[str, Strategy]:
         QueryStrategy("weighted_random", "weighted_random", "entropy"),
         QueryStrategy("uncertainty_k_center", "k_center", "entropy"),
         QueryStrategy("badge", "k_means_pp", "entropy"),
-        QueryStrategy("uncertainty_diversity", "stratified", "entropy", "sum", believed=BELIEVED),
+        QueryStrategy(
+            "uncertainty_diversity", "stratified", "entropy", "capped_sum", believed=BELIEVED
+        ),
+        QueryStrategy(
+            "uncertainty_diversity_sum", "stratified", "entropy", "sum", believed=BELIEVED
+        ),
         QueryStrategy(
             *("uncertainty_k_means_pp", "k_means_pp", "entropy", "sum"),
             candidates=2.0,
@@ -51,6 +58,7 @@ def _table() -> dict[str, Strategy]:
 
 STRATEGIES: dict[str, Strategy] = _table()
 DEFAULT_STRATEGY = "uncertainty_diversity"
+ONE_CLASS_STRATEGY = "stratified_random"  # of a model of one class, see choose
 
 
 def reads_disagreement(name: str) -> bool:

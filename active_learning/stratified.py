@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,6 +42,18 @@ def stratified(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
             if len(found) < count:
                 del members[stratum]
     return np.asarray(taken, np.int64)
+
+
+def stratified_random(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+    """Take frames of each stratum at random, as many as its share of the pool asks for.
+
+    Stratified random sampling with proportional allocation (Cochran, 1977, ch. 5): what is
+    estimated from such a sample is never surer by plain random sampling. Values are not read.
+    """
+    drawn = replace(choice, values=choice.draws())
+    taken = stratified(drawn, limits, budget=budget)
+    limits.whys.update(dict.fromkeys(taken.tolist(), "drawn at random among frames of its kind"))
+    return taken
 
 
 def _strata(

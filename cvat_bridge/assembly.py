@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from cvat_bridge.round.workflow import Ended, Rounds
 from cvat_bridge.service import Outcome
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.status import describe
+from trainer.embedding import embedder
 from trainer.registry import Registry
 
 
@@ -94,6 +96,7 @@ def assembled(config: Config, secrets: Secrets, *, report: Report = quiet) -> It
             home=home,
             registry=Registry(config.mlflow_url, home.root),
             report=report,
+            embedder=functools.cache(lambda: embedder(home.features)),
         )
         rounds = Rounds(
             steps_of(parts),

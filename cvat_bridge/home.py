@@ -79,6 +79,11 @@ class Home:
         """Predictions, by model and image content."""
         return self.root / "predictions"
 
+    @property
+    def features(self) -> Path:
+        """Learnt features as they run here, made once from their package."""
+        return self.root / "features"
+
     def webhook_secret(self) -> str:
         """Give the secret shared with CVAT, made once and readable by this user alone."""
         path = self.root / "webhook.secret"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -21,28 +21,32 @@ from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import FrameFacts, frame_key, split_key
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.settings import RoundSettings
-from trainer.descriptor import describe
 from trainer.detections import Detections
 from trainer.detector import Detector
+from trainer.embedding import Descriptor, Embedder
 from trainer.errors import ImageError
 from trainer.images import RGBImage, decode
 
-DESCRIPTOR = "descriptor"  # the model name of a cold start: embeddings only
+_Answer = Callable[[dict[str, RGBImage]], dict[str, Detections]]  # images by sha256 → what is kept
 
 
 @dataclass(frozen=True)
 class Predicted:
     """What a pass did. frames: those of the pool that can be chosen from, in its order.
 
-    cached: frames that were known already. read: frames that the model looked at now, labelled
-    ones among them. skipped: broken frames and why, by key.
+    model: whose predictions are read, None at a cold start. embeddings: under which name the
+    frames' embeddings are kept, the model's own or an embedder's; why: what people should know
+    about them, or "". cached: frames that were known already. read: frames that the model looked
+    at now, labelled ones among them. skipped: broken frames and why, by key.
     """
 
-    model: str
+    model: str | None
     frames: tuple[PoolFrame, ...]
     cached: int
     read: int
     skipped: dict[str, str]
+    embeddings: str
+    why: str = ""
 
 
 def predict(
@@ -53,23 +57,35 @@ def predict(
     home: Home,
     settings: RoundSettings,
     detector: Detector | None,
-    model: str = DESCRIPTOR,
+    model: str | None = None,
+    embedder: Callable[[], Embedder] | None = None,
     labelled: bool = True,
     report: Report = quiet,
 ) -> Predicted:
     """Predict every frame of facts.pool that was not predicted by this model yet.
 
-    detector None (with model DESCRIPTOR) is a cold start: an embedding from the image alone.
-    labelled: also read the labelled images at hand, so that diversity can count them. Where the
-    strategy reads disagreement, the pool is read mirrored, too. Batches are kept as they are done;
-    a killed pass goes on where it was. Raises GatewayError, LedgerError and what the detector
-    raises; a broken frame is skipped and named.
+    detector None (and model None) is a cold start: an embedding from the image alone, by the
+    embedder (the Descriptor where none is given). An embedder is asked, too, where the detector
+    gives no embeddings of its own. labelled: also read the labelled images at hand, so that
+    diversity can count them. Where the strategy reads disagreement, the pool is read mirrored, too.
+    Batches are kept as they are done; a killed pass goes on where it was. Raises GatewayError,
+    LedgerError and what the detector raises; a broken frame is skipped and named.
     """
     look = partial(_pass, gateway, ledger, facts, home=home, settings=settings, report=report)
-    done = look(detector=detector, model=model, labelled=labelled)
-    if detector is not None and reads_disagreement(settings.selection.strategy):
-        look(detector=Mirrored(detector), model=mirrored(model), labelled=False)
-    return done
+    if detector is None or model is None:
+        by = embedder() if embedder else Descriptor()
+        done = look(answer=partial(_embed, by), labels=(), model=by.name, labelled=labelled)
+        return replace(done, model=None, why=by.why)
+    names = tuple(detector.labels)
+    done = look(answer=_asks(detector, settings), labels=names, model=model, labelled=labelled)
+    if reads_disagreement(settings.selection.strategy):
+        twin = _asks(Mirrored(detector), settings)
+        look(answer=twin, labels=names, model=mirrored(model), labelled=False)
+    if embedder is None or _embeds(home, model):
+        return done
+    by = embedder()
+    look(answer=partial(_embed, by), labels=(), model=by.name, labelled=labelled)
+    return replace(done, embeddings=by.name, why=by.why)
 
 
 def _pass(
@@ -79,12 +95,12 @@ def _pass(
     *,
     home: Home,
     settings: RoundSettings,
-    detector: Detector | None,
+    answer: _Answer,
+    labels: tuple[str, ...],
     model: str,
     labelled: bool,
     report: Report,
 ) -> Predicted:
-    labels = () if detector is None else tuple(detector.labels)
     images = ImageStore(home.images)
     pool = [frame.key for frame in facts.pool]
     wanted = pool + (
@@ -102,14 +118,14 @@ def _pass(
         for batch in _batches(ahead(source, depth=2 * settings.batch_size), settings.batch_size):
             ledger.add_frames([original.facts for original in batch])
             good = {o.facts.sha256: o.pixels for o in batch if o.pixels is not None}
-            store.put(_look(detector, good, settings))
+            store.put(answer(good) if good else {})
             count += len(batch)
             report("predict", count, total)
     known = ledger.frames()
     skipped = {key: known[key].problem for key in pool if key in known and known[key].problem}
     cached = sum(key in old for key in pool) - sum(key in old for key in skipped)
     usable = tuple(frame for frame in facts.pool if frame.key not in skipped)
-    return Predicted(model, usable, cached, count, skipped)
+    return Predicted(model, usable, cached, count, skipped, embeddings=model)
 
 
 def _is_settled(frame: FrameFacts, done: frozenset[str]) -> bool:
@@ -144,25 +160,32 @@ def _batches(items: Iterator[Original], size: int) -> Iterator[list[Original]]:
         yield batch
 
 
-def _look(
-    detector: Detector | None, images: dict[str, RGBImage], settings: RoundSettings
-) -> dict[str, Detections]:
-    if not images:
-        return {}
-    pixels = list(images.values())
-    if detector is None:
+def _asks(detector: Detector, settings: RoundSettings) -> _Answer:
+    def answer(images: dict[str, RGBImage]) -> dict[str, Detections]:
+        answers = detector.detect(list(images.values()), min_score=settings.candidate_score)
         return {
-            sha256: Detections.empty(embedding=describe(image)) for sha256, image in images.items()
+            sha256: _bounded(found, settings.max_candidates)
+            for sha256, found in zip(images, answers, strict=True)
         }
-    answers = detector.detect(pixels, min_score=settings.candidate_score)
+
+    return answer
+
+
+def _embed(embedder: Embedder, images: dict[str, RGBImage]) -> dict[str, Detections]:
+    rows = embedder.embed(list(images.values()))
     return {
-        sha256: _bounded(_embedded(found, image), settings.max_candidates)
-        for (sha256, image), found in zip(images.items(), answers, strict=True)
+        sha256: Detections.empty(embedding=row) for sha256, row in zip(images, rows, strict=True)
     }
 
 
-def _embedded(found: Detections, image: RGBImage) -> Detections:
-    return found if found.embedding is not None else replace(found, embedding=describe(image))
+def _embeds(home: Home, model: str) -> bool:
+    """Whether the model gives embeddings of its own, the same numbers of them for each image.
+
+    Earlier versions kept the Descriptor's with the answers of a model that gives none.
+    """
+    with PredictionStore(home.predictions, model) as store:
+        widths = store.embedding_widths()
+    return len(widths) == 1 and not widths & {None, Descriptor().width}
 
 
 def _bounded(found: Detections, most: int) -> Detections:

@@ -17,6 +17,7 @@ from typing_extensions import Self
 from cvat_bridge.errors import LedgerError
 from trainer.detections import Detections, Mask
 
+_NUMBER = 4  # bytes of a number of an embedding
 _PIECE = 500  # hashes asked for in one query: below SQLite's limit of variables
 
 
@@ -80,6 +81,12 @@ class PredictionStore:
         with self._lock:
             rows = self._db.execute("SELECT sha256 FROM predictions").fetchall()
         return frozenset(sha256 for (sha256,) in rows)
+
+    def embedding_widths(self) -> frozenset[int | None]:
+        """Give how many numbers the embeddings have; None for images that have none."""
+        with self._lock:
+            rows = self._db.execute("SELECT DISTINCT length(embedding) FROM predictions").fetchall()
+        return frozenset(None if size is None else size // _NUMBER for (size,) in rows)
 
     def get(self, sha256s: Iterable[str]) -> dict[str, Detections]:
         """Read predictions; images that were never predicted are not among the keys."""

@@ -21,7 +21,7 @@ from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import FrameFacts, SelectedFrame, frame_key, split_key
-from cvat_bridge.predict import DESCRIPTOR, Predicted
+from cvat_bridge.predict import Predicted
 from cvat_bridge.settings import RoundSettings
 from trainer.detections import Detections
 
@@ -77,16 +77,18 @@ def choose_frames(
             f"no frame is left to choose: the pool has {len(facts.pool)} frames, "
             f"{len(predicted.skipped)} broken, the others are images that people have already"
         )
+    shas = [known[frame.key].sha256 for frame in frames]
     labelled = [frame_key(job.task_id, f) for job in facts.jobs for f in job.frames]
-    with PredictionStore(home.predictions, predicted.model) as store:
-        found = store.get(known[frame.key].sha256 for frame in frames)
+    with PredictionStore(home.predictions, predicted.embeddings) as store:
+        placed = store.get(shas)
         seen = store.get(known[key].sha256 for key in labelled if key in known)
+    with PredictionStore(home.predictions, predicted.model or predicted.embeddings) as store:
+        found = store.get(shas) if predicted.model else placed
         names = store.labels
     if state.class_names not in ((), names):
         raise LabelMismatchError(state.class_names, names, "The state is of another model.")
-    shas = [known[frame.key].sha256 for frame in frames]
     second = None
-    if predicted.model != DESCRIPTOR and reads_disagreement(settings.selection.strategy):
+    if predicted.model and reads_disagreement(settings.selection.strategy):
         with PredictionStore(home.predictions, mirrored(predicted.model)) as store:
             looks = store.get(shas)
         second = [looks[sha256] for sha256 in shas]
@@ -94,7 +96,8 @@ def choose_frames(
         frames,
         [found[sha256] for sha256 in shas],
         groups=[groups[sha256] for sha256 in shas],
-        classes=len(names) if predicted.model != DESCRIPTOR else None,
+        classes=len(names) if predicted.model else None,
+        embeddings=_embeddings([placed[sha256] for sha256 in shas]),
         second=second,
     )
     selection = choose(
@@ -110,7 +113,7 @@ def choose_frames(
         "strategy": selection.strategy,
         "phase": selection.phase,
         "advice": selection.advice,
-        "notes": dict(selection.notes),
+        "notes": _notes(selection, predicted),
         "duplicates": len(predicted.frames) - len(frames),
     }
     chosen = _rows(selection)
@@ -153,17 +156,19 @@ def as_pool(
     *,
     groups: Sequence[str],
     classes: int | None,
+    embeddings: FloatArray | None,
     second: Sequence[Detections] | None = None,
 ) -> Pool:
     """Put frames and what the model said of them into the form that strategies read.
 
-    classes: number of the model's classes; None when no model looked (embeddings alone). A model
-    that gives only the winner's score gives it in the winner's column. second: what a second look
-    found in each frame, for the strategies that read disagreement.
+    classes: number of the model's classes; None when no model looked (embeddings alone).
+    embeddings: (N, D) of the frames, or None. A model that gives only the winner's score gives it
+    in the winner's column. second: what a second look found in each frame, for the strategies that
+    read disagreement.
     """
     return Pool(
         ids=np.array([frame.key for frame in frames]),
-        embeddings=_embeddings(found),
+        embeddings=embeddings,
         groups=np.array(groups),
         objects=None if classes is None else _objects(found, classes, second),
     )
@@ -209,6 +214,10 @@ def _probabilities(found: Detections, classes: int) -> FloatArray:
 def _embeddings(found: Sequence[Detections]) -> FloatArray | None:
     vectors = [one.embedding for one in found if one.embedding is not None]
     return np.stack(vectors) if vectors and len(vectors) == len(found) else None
+
+
+def _notes(selection: Selection, predicted: Predicted) -> dict[str, str]:
+    return {**selection.notes, **({"embeddings": predicted.why} if predicted.why else {})}
 
 
 def _rows(selection: Selection) -> tuple[SelectedFrame, ...]:

@@ -17,12 +17,17 @@ from cvat_bridge.progress import Report, quiet
 from cvat_bridge.round.serving import project_key
 from cvat_bridge.round.workflow import Answer
 from cvat_bridge.settings import RoundSettings
+from trainer.embedding import Descriptor, Embedder
 from trainer.registry import Registry
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The joined parts of a bridge. now gives the time in ISO 8601."""
+    """The joined parts of a bridge.
+
+    now gives the time in ISO 8601. embedder gives what turns images into embeddings where no
+    model does; asked for when it is needed, since the first time may take seconds.
+    """
 
     config: Config
     settings: RoundSettings
@@ -31,6 +36,7 @@ class Parts:
     home: Home
     registry: Registry
     report: Report = quiet
+    embedder: Callable[[], Embedder] = Descriptor
     now: Callable[[], str] = lambda: datetime.now(timezone.utc).isoformat(timespec="seconds")
 
     @property

@@ -13,7 +13,7 @@ from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.facts import Facts
 from cvat_bridge.masks.making import segmenter_of
 from cvat_bridge.preannotate import PreAnnotated, preannotate
-from cvat_bridge.predict import DESCRIPTOR, Predicted, predict
+from cvat_bridge.predict import Predicted, predict
 from cvat_bridge.prioritise import prioritise, ranked_jobs
 from cvat_bridge.round.assignment import assign, write_guide
 from cvat_bridge.round.choosing import Chosen, choose_frames
@@ -35,10 +35,11 @@ def predict_step(parts: Parts, number: int, answers: Answers) -> Answer:
     predicted = _predicted(parts, parts.gather(), answers)
     return parts.note(
         number,
-        model=predicted.model,
+        model=predicted.model or predicted.embeddings,
         predicted=len(predicted.frames),
         cached=predicted.cached,
         broken=predicted.skipped,
+        embeddings=predicted.embeddings,
     )
 
 
@@ -184,7 +185,8 @@ def _predicted(parts: Parts, facts: Facts, answers: Answers) -> Predicted:
         home=parts.home,
         settings=parts.settings,
         detector=_detector(parts, model) if model else None,
-        model=model or DESCRIPTOR,
+        model=model,
+        embedder=parts.embedder,
         report=parts.report,
     )
 

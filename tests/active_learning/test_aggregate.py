@@ -19,6 +19,7 @@ OFFSETS = np.array([0, 4, 4, 5, 5])  # four objects, none, one, none
     [
         ("max", 3, [0.5, 0.5, 0.9, 0.5]),
         ("sum", 3, [1.1, 0.9, 0.9, 0.9]),
+        ("capped_sum", 3, [0.8, 0.8, 0.9, 0.8]),  # four objects and one: the median is two
         ("mean", 3, [1.1 / 4, 1.1 / 4, 0.9, 1.1 / 4]),
         ("topk_mean", 3, [1.0 / 3, 1.0 / 3, 0.9, 1.0 / 3]),
         ("topk_mean", 1, [0.5, 0.5, 0.9, 0.5]),
@@ -53,7 +54,7 @@ def test_no_object_anywhere_makes_all_frames_equal():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"aggregation": "median"}, "no aggregation 'median'; there are max, mean"),
+        ({"aggregation": "median"}, "no aggregation 'median'; there are capped_sum, max, mean"),
         ({"k": 0}, "k of topk_mean"),
         ({"empty_place": 1.2}, "empty_place"),
         ({"weights": np.array([1, 1, np.nan, 1, 1])}, "object row 2 is not finite"),

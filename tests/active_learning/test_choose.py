@@ -116,12 +116,73 @@ def test_the_default_prefers_many_doubtful_objects_to_one():
     pool = Pool(
         np.array([f"frame-{i}" for i in range(120)]),
         embeddings=np.random.default_rng(0).normal(size=(120, 8)),
-        objects=Objects(np.concatenate([[0], counts.cumsum()]), np.full((counts.sum(), 1), 0.5)),
+        objects=Objects(
+            np.concatenate([[0], counts.cumsum()]), np.full((counts.sum(), 2), [0.5, 0.0])
+        ),
     )
 
     found = batch(pool, 10)
 
     assert all(int(i.split("-")[1]) % 2 for i in found.ids)
+
+
+def test_crowded_frames_do_not_win_by_their_number_alone():
+    """Ninety frames with three objects, ten with a hundred that are a little less in doubt."""
+    counts = np.array([3] * 90 + [100] * 10)
+    levels = np.repeat([0.5] * 90 + [0.4] * 10, counts)
+    pool = Pool(
+        np.array([f"frame-{i:02}" for i in range(100)]),
+        embeddings=np.random.default_rng(0).normal(size=(100, 8)),
+        objects=Objects(
+            np.concatenate([[0], counts.cumsum()]), np.stack([levels, 0 * levels], axis=1)
+        ),
+    )
+
+    found = batch(pool, 10)
+    summed = batch(pool, 10, settings=replace(NO_CONTROL, strategy="uncertainty_diversity_sum"))
+
+    assert not {f"frame-{i}" for i in range(90, 100)} & set(found.ids)
+    assert len({f"frame-{i}" for i in range(90, 100)} & set(summed.ids)) >= 6
+
+
+def one_class(frames: int) -> Pool:
+    """Three kinds of frames in shares of six, three and one, their first ones in most doubt."""
+    kinds = np.repeat([0, 1, 2], [frames * 6 // 10, frames * 3 // 10, frames // 10])
+    spread = np.random.default_rng(0).normal(size=(len(kinds), 6))
+    return Pool(
+        np.array([f"{kind}-{i:03}" for i, kind in enumerate(kinds)]),
+        embeddings=40 * np.eye(6)[kinds] + spread,
+        objects=Objects(np.arange(len(kinds) + 1), np.linspace(0.5, 0.99, len(kinds))[:, None]),
+    )
+
+
+def test_with_one_class_frames_of_each_kind_are_drawn_at_random_and_it_is_said():
+    state = ProjectState(labelled=100, trusted=True, class_names=("cell",))
+    batches = [batch(one_class(100), 9, state=state, seed=seed) for seed in range(40)]
+
+    assert batches[0].strategy == "stratified_random"
+    assert "choosing saves nothing here" in batches[0].advice
+    assert "doubt alone saved no labels" in batches[0].notes["strategy"]
+    for found in batches:
+        assert np.bincount([int(i[0]) for i in found.ids]).tolist() == [5, 3, 1]
+    # The least doubted frames of a kind come as often as the most doubted ones.
+    times = Counter(i for found in batches for i in found.ids if i[0] == "0")
+    half = sum(times[f"0-{i:03}"] for i in range(30)) / sum(times.values())
+    assert 0.35 < half < 0.65
+
+
+def test_with_one_class_a_strategy_set_by_hand_is_kept():
+    state = ProjectState(labelled=100, trusted=True, class_names=("cell",))
+    by_hand = replace(NO_CONTROL, strategy="uncertainty_diversity")
+
+    found = batch(one_class(100), 9, state=state, settings=by_hand)
+
+    assert (found.strategy, found.advice) == ("uncertainty_diversity", "")
+
+
+def test_a_batch_that_takes_the_whole_pool_says_that_nothing_was_chosen():
+    assert "all that is left" in batch(make_pool(0, 30), 30).advice
+    assert batch(make_pool(0, 30), 29).advice == ""
 
 
 def test_the_default_does_not_count_faint_candidates():
@@ -132,7 +193,9 @@ def test_the_default_does_not_count_faint_candidates():
     pool = Pool(
         np.array([f"frame-{i}" for i in range(120)]),
         embeddings=np.random.default_rng(0).normal(size=(120, 8)),
-        objects=Objects(np.concatenate([[0], counts.cumsum()]), levels[:, None]),
+        objects=Objects(
+            np.concatenate([[0], counts.cumsum()]), np.stack([levels, 0 * levels], axis=1)
+        ),
     )
 
     found = batch(pool, 8)

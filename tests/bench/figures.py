@@ -15,10 +15,13 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value. peer: what it is compared with; ratio: value to peer_value."""
+    """One measured value. peer: what it is compared with; ratio: value to peer_value.
+
+    value: None where a figure would mislead; the note then says why.
+    """
 
     name: str
-    value: float
+    value: float | None
     unit: str
     peer: str | None = None
     peer_value: float | None = None
@@ -49,7 +52,8 @@ def write(
     for figure in figures:
         peer = f" · {figure.peer}: {figure.peer_value:.4g}" if figure.peer_value is not None else ""
         ratio = f" · ratio {figure.ratio:.3g}" if figure.ratio is not None else ""
-        print(f"{figure.name}: {figure.value:.4g} {figure.unit}{peer}{ratio} {figure.note}")
+        value = "none" if figure.value is None else f"{figure.value:.4g}"
+        print(f"{figure.name}: {value} {figure.unit}{peer}{ratio} {figure.note}")
     return path
 
 

@@ -1,11 +1,12 @@
 """Does choosing save labels, and what does choosing cost?
 
 `python -m tests.bench.selection --data <folder in COCO form> --seeds 5` replays rounds against
-known labels with the centernet backend. A base is learnt on the sets beside that folder; every
-arm of a seed begins with the same random frames and buys the same number a round; every model, the
-one that sees all labels too, is fine-tuned from the base with as many batches, so that labels
-alone tell them apart. Fits are kept under --cache, so a killed run goes on.
-`--speed` times the selectors instead. Both write tests/bench/results/selection.json.
+known labels. Every arm of a seed begins with the same random frames and buys the same number a
+round. Fits are as long as their labels ask for: see selecting/ways.py. They are the product's
+default, or with --frozen its heads on ImageNet features that do not learn, which takes a tenth of
+the time. Fits are kept under --cache, so a killed run goes on.
+`--cold` tells instead what the first frames hold that are chosen before any model is trusted.
+`--speed` times the selectors. All write tests/bench/results/selection.json.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from active_learning.choose import SelectionSettings, choose
 from active_learning.pool import Pool, ProjectState, StrArray
 from active_learning.simulate import ReplayedRound, replay
 from tests.bench.figures import RESULTS, Figure, write
+from tests.bench.selecting.cold import cold_start
 from tests.bench.selecting.curves import Curves, figures, picture
-from tests.bench.selecting.learner import Learner, learnt_base, read_once
+from tests.bench.selecting.learner import Learner, read_once
 from tests.bench.selecting.speed import OURS, PEERS, measure, rival_seconds
-from trainer.bundle import Bundle
+from tests.bench.selecting.ways import Product, Steps, Way
 from trainer.dataset import Dataset
-from trainer.detector import FitConfig
 
 # "loop" is what the bridge does by default, control arm and all; "entropy" is what a team writes
 # first: the sum of the objects' entropies, best first, and nothing else.
@@ -54,10 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=[10, 10, 20],
         help="frames bought, round by round",
     )
-    parser.add_argument("--base-frames", type=int, default=150, help="of each other set")
-    parser.add_argument("--base-steps", type=int, default=800, help="0: learn from scratch")
-    parser.add_argument("--steps", type=int, default=800, help="batches of 8 of a fit")
-    parser.add_argument("--size", type=int, nargs=2, default=(96, 128), metavar=("HIGH", "WIDE"))
+    parser.add_argument("--frozen", action="store_true", help="heads on features as they are")
+    parser.add_argument("--cold", action="store_true", help="the cold start alone, over 10 seeds")
+    parser.add_argument("--passes", type=float, default=40, help="over the labelled frames, a fit")
+    parser.add_argument("--least", type=int, default=200, help="batches of 8 of a fit")
+    parser.add_argument("--most", type=int, default=3000, help="batches of 8 of a fit")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HIGH", "WIDE"))
+    parser.add_argument("--width", type=int, default=16, help="channels of the heads, --frozen")
     parser.add_argument("--minutes", type=float, help="begin no fit after so long")
     parser.add_argument("--cache", type=Path, default=Path("build/bench/selection"))
     parser.add_argument("--speed", action="store_true")
@@ -65,7 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--selectors", nargs="+", default=list(OURS), choices=OURS)
     parser.add_argument("--choose", type=int, default=1000, help="budget of the speed runs")
     given = parser.parse_args(arguments)
-    if given.data is not None:
+    if given.data is not None and given.cold:
+        write("selection", cold_start(read_once(given.data), seeds=10, features=given.cache))
+    elif given.data is not None:
         _replay(given)
     if given.speed or given.data is None:
         _speed(given.selectors, [int(size) for size in given.sizes], given.choose)
@@ -77,18 +83,7 @@ def _replay(given: argparse.Namespace) -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
     dataset = read_once(given.data)
     name = given.data.resolve().name
-    config = FitConfig(
-        backend="centernet",
-        image_size=tuple(given.size),
-        batch_size=8,
-        learning_rate=4e-3,
-        extra={"width": 16, "deep": 64},
-    )
-    base = None
-    if given.base_steps:
-        base = learnt_base(
-            given.data, config, given.cache, frames=given.base_frames, steps=given.base_steps
-        )
+    way = _way(given)
     ids = [frame.file_name for frame in dataset.images if frame.split != "test"]
     arms: dict[str, dict[int, list[ReplayedRound]]] = {arm: {} for arm in given.arms}
     whole = []
@@ -98,13 +93,7 @@ def _replay(given: argparse.Namespace) -> None:
             break
         order = np.random.default_rng(seed).permutation(len(ids))
         first = tuple(ids[row] for row in order[: given.first])
-        begun = replace(
-            config,
-            seed=seed,
-            base=base.path if base else None,
-            extra={**config.extra, "steps": given.steps},
-        )
-        blind = Learner(dataset, begun, given.cache / name, blind=True)
+        blind = Learner(dataset, way, seed, given.cache / name, blind=True)
         for arm, finished in arms.items():
             learner = replace(blind, blind=arm == "random")
             rounds = _play(learner, ids, first, arm, seed, given, ends)
@@ -112,7 +101,7 @@ def _replay(given: argparse.Namespace) -> None:
                 finished[seed] = rounds
         if ends is None or time.monotonic() < ends:
             whole.append(blind.learn(tuple(ids))[2]["ap"])
-        _report(dataset, name, arms, whole, _told(given, base))
+        _report(dataset, name, arms, whole, way.told)
     if ends is not None and time.monotonic() >= ends:
         print(f"the {given.minutes} minutes are over; run again to go on")
 
@@ -155,11 +144,15 @@ def _play(
     return played
 
 
-def _told(given: argparse.Namespace, base: Bundle | None) -> str:
-    """Say how the fits were made."""
-    high, wide = given.size
-    begun = f"a base of {given.base_steps} batches on other sets" if base else "scratch"
-    return f"centernet at {high} x {wide}, {given.steps} batches of 8 from {begun}"
+def _way(given: argparse.Namespace) -> Way:
+    """Return how the fits are made."""
+    steps = Steps(given.passes, given.least, given.most)
+    size = None if given.size is None else (int(given.size[0]), int(given.size[1]))
+    if not given.frozen:
+        return Product(steps, size)
+    from tests.bench.selecting.frozen import Frozen
+
+    return Frozen(steps, size or (192, 256), given.width)
 
 
 def _report(

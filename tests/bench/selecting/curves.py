@@ -39,11 +39,12 @@ class Curves:
 
 
 def figures(curves: Curves, *, rare: str | None) -> list[Figure]:
-    """Return labels to 90 and 95 % of the AP with all labels, and what the rarest class gained.
+    """Return what choosing saved against random, in frames and in objects, and where it lost.
 
-    rare: the rarest class, or None where there is one class only.
+    rare: the rarest class, or None where there is one class only. Where all labels together are no
+    better than the first round's, a share of them is nothing to reach: then no ratio is given.
     """
-    found = []
+    found = [_gain_of_all(curves)]
     for strategy in curves.arms:
         found.append(_reached(curves, strategy))
         for share in (0.90, 0.95):
@@ -63,6 +64,39 @@ def figures(curves: Curves, *, rare: str | None) -> list[Figure]:
         )
     )
     return found
+
+
+def refusal(curves: Curves) -> str:
+    """Say why these replays cannot tell what choosing saves, or "" where they can.
+
+    Labels must be worth something: all of them have to beat the first round's by more than two
+    standard errors of that difference, taken over the seeds.
+    """
+    gain, error = _gain(curves)
+    if gain > 2 * error:
+        return ""
+    return (
+        f"refused: with all labels AP is {100 * gain:+.1f} ± {100 * error:.1f} points from the "
+        "first round's, so that these fits cannot tell which labels are worth more"
+    )
+
+
+def _gain(curves: Curves) -> tuple[float, float]:
+    """AP with all labels less that of the common first round, and its standard error."""
+    first, whole = curves.values("random", "ap")[:, 0], np.asarray(curves.whole, float)
+    parts = [part.var(ddof=1) / len(part) if len(part) > 1 else 0.0 for part in (first, whole)]
+    return float(whole.mean() - first.mean()), float(np.sqrt(sum(parts)))
+
+
+def _gain_of_all(curves: Curves) -> Figure:
+    gain, error = _gain(curves)
+    said = refusal(curves) or "enough to tell what choosing saves"
+    return Figure(
+        f"ap_gain_of_all_labels/{curves.name}",
+        gain,
+        "AP",
+        note=f"over the first round's, standard error {error:.3f}; {said}",
+    )
 
 
 def picture(curves: Curves, path: Path, *, rare: str | None) -> None:
@@ -112,6 +146,18 @@ def _reached(curves: Curves, strategy: str) -> Figure:
 
 def _savings(curves: Curves, strategy: str, share: float) -> list[Figure]:
     """Frames and objects that the mean curve needs, against the same of random."""
+    refused = refusal(curves)
+    if refused:
+        against = "" if strategy == "random" else "_vs_random"
+        return [
+            Figure(
+                f"{unit}_to_{share * 100:.0f}{against}/{curves.name}/{strategy}",
+                None,
+                unit,
+                note=refused,
+            )
+            for unit in ("frames", "objects")
+        ]
     target = share * float(np.mean(curves.whole))
     found = []
     for unit in ("frames", "objects"):
@@ -163,20 +209,23 @@ def _singly(curves: Curves, strategy: str, unit: str, target: float) -> str:
 
 
 def _against_random(curves: Curves, strategy: str) -> Figure:
-    """The worst round against random, with the noise that the same seeds give."""
+    """The worst round against random, in the standard errors that the same seeds give."""
     own, plain = curves.values(strategy, "ap"), curves.values("random", "ap")
-    apart = own - plain  # the same seed began with the same frames
-    error = _error(apart)
-    worst = int(np.argmin(apart.mean(axis=0)))
-    gaps = "; ".join(
+    # The same seed began with the same frames, which say nothing.
+    apart, frames = (own - plain)[:, 1:], curves.frames(strategy)[1:]
+    gaps, error = apart.mean(axis=0), _error(apart)
+    told = "; ".join(
         f"{n:.0f}: {100 * m:+.1f} ± {100 * e:.1f}"
-        for n, m, e in zip(curves.frames(strategy), apart.mean(axis=0), error, strict=True)
+        for n, m, e in zip(frames, gaps, error, strict=True)
     )
+    in_errors = gaps / np.where(error > 0, error, np.nan)
+    known = np.isfinite(in_errors)
     return Figure(
         f"worst_ap_gain_vs_random/{curves.name}/{strategy}",
-        float(apart.mean(axis=0)[worst]),
-        "AP",
-        note=f"by labelled frames, AP points ± standard error: {gaps}",
+        float(in_errors[known].min()) if known.any() else None,
+        "standard errors",
+        note=f"by labelled frames, AP points ± standard error: {told}"
+        + ("" if known.any() else "; one seed has no standard error"),
     )
 
 

