@@ -68,7 +68,8 @@ def fit(
     backend: Annotated[
         str | None,
         _asked(
-            "centernet (if unset), yolo, torchvision_detection, semantic or extreme_points.",
+            "centernet (if unset), libreyolo, torchvision_detection, yolo, semantic or "
+            "extreme_points.",
             MODEL,
         ),
     ] = None,

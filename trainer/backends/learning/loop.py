@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -35,6 +35,7 @@ class Tuning:
 
     weight_decay: of AdamW. ema: decay of the average. warmup: share of the fit in which
     the rate rises. clip: of the gradient's norm. save_every: seconds between saved states.
+    rates: parameters that learn faster or slower than the rest, by name, and how many times.
     """
 
     weight_decay: float = 0.01
@@ -42,6 +43,7 @@ class Tuning:
     warmup: float = 0.05
     clip: float = 10.0
     save_every: float = 15.0
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Loop:
         self.device = torch.device(config.device)
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(network, tuning.ema)
-        self.optimizer = torch.optim.AdamW(_groups(network, tuning.weight_decay))
+        self.optimizer = torch.optim.AdamW(_groups(network, tuning))
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.period = _period(config, total, per_epoch)
         self.step, self.seconds, self.at_once = 0, 0.0, config.batch_size
@@ -181,7 +183,7 @@ class Loop:
         self, lesson: Lesson[Any], samples: Sequence[Any], lr: float
     ) -> dict[str, float]:
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("times", 1.0)  # states of before have no such key
         self.optimizer.zero_grad(set_to_none=True)
         figures: dict[str, float] = {}
         # Draws inside the network (dropout) are those of the step, also after a restart.
@@ -250,10 +252,16 @@ def _period(config: FitConfig, total: int, per_epoch: int) -> int:
     return config.evaluation_period * per_epoch
 
 
-def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def _groups(network: nn.Module, tuning: Tuning) -> list[dict[str, Any]]:
     """Decay kernels only; norms and biases are left alone, and what is frozen is left out."""
-    learnt = [p for p in network.parameters() if p.requires_grad]
+    learnt = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    times = {name: tuning.rates.get(name, 1.0) for name in learnt}
     return [
-        {"params": [p for p in learnt if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0},
+        {
+            "params": [p for n, p in learnt.items() if (p.ndim > 1) == kernel and times[n] == rate],
+            "weight_decay": tuning.weight_decay if kernel else 0,
+            "times": rate,
+        }
+        for rate in sorted({1.0, *times.values()})
+        for kernel in (True, False)
     ]
