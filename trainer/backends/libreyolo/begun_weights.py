@@ -32,7 +32,7 @@ def published_base(architecture: str, sha256: str | None, who: str) -> Base:
         from libreyolo.models.yolo9.convert import convert_state_dict, is_upstream_state_dict
 
         if is_upstream_state_dict(weights):
-            weights = convert_state_dict(weights, size)
+            weights = convert_state_dict(weights, size)[0]
     classes = coco_names(every=family == "rfdetr")
     if family == "rfdetr":
         # COCO's own ids, of which 0 is none: that row goes behind, where ours has its unused one.

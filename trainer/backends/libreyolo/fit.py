@@ -100,7 +100,8 @@ def _too_fast(config: FitConfig, architecture: str, *, begun: bool) -> list[str]
     usual = family_of(architecture).learning_rate
     if not (begun and usual and config.learning_rate > _HIGH * usual):
         return []
-    return [
+    told = (
         f"learning_rate {config.learning_rate} is high for {architecture}: it is usually "
         f"fine-tuned with {usual}, and forgets what it knew with much more"
-    ]
+    )
+    return [told]
