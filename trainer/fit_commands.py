@@ -80,7 +80,7 @@ def fit(
         Path | None, _asked("Bundle or weights to start from; from scratch if unset.", MODEL)
     ] = None,
     image_size: Annotated[
-        str | None, _asked("HEIGHTxWIDTH that the network sees; 144x192 (yolo: 640x640).", MODEL)
+        str | None, _asked("HEIGHTxWIDTH that the network sees; 144x192, of both yolo 640x640.", MODEL)
     ] = None,
     regions_per_image: Annotated[
         int | None, _asked("Regions learnt from in an image, by two-stage detectors.", MODEL)
