@@ -101,6 +101,45 @@ def choose(
     )
 
 
+def _phase(
+    pool: Pool, state: ProjectState, settings: SelectionSettings
+) -> tuple[str, str, dict[str, str]]:
+    """Return the phase, the name of the strategy, and notes that say why."""
+    seen = pool.objects is not None and len(pool.objects.probabilities) > 0
+    if not state.trusted:
+        why = "no trusted model yet"
+    elif state.labelled < settings.min_labelled:
+        why = f"{state.labelled} labelled frames, fewer than {settings.min_labelled}"
+    elif not seen:
+        why = "the model proposes no object in the whole pool"
+    else:
+        why = ""
+    phase = COLD_START if why else WEAK if state.weak else INFORMED
+    seen_by = (
+        "a model that is too weak to serve, but already finds objects, has looked at the pool"
+        if state.weak
+        else "a trusted model has looked at the pool"
+    )
+    notes = {"phase": why or seen_by}
+    if settings.strategy != "auto":
+        return NAMED, settings.strategy, notes
+    embedded = pool.embeddings is not None and pool.embeddings.shape[1] > 0
+    if why:
+        if embedded or settings.cold_start not in DIVERSE:
+            return phase, settings.cold_start, notes
+        notes["strategy"] = "at random, since the pool has no embeddings to compare frames by"
+        return phase, "random", notes
+    one_class = pool.objects is not None and pool.objects.probabilities.shape[1] == 1
+    if one_class:
+        notes["strategy"] = f"at random within each kind of frame: {_ONE_CLASS}"
+    if embedded:
+        return phase, ONE_CLASS_STRATEGY if one_class else DEFAULT_STRATEGY, notes
+    if one_class:
+        return phase, "random", notes
+    notes["strategy"] = "by uncertainty alone, since the pool has no embeddings for diversity"
+    return phase, "entropy_topk_mean", notes
+
+
 def _advice(
     pool: Pool,
     state: ProjectState,

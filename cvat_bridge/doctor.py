@@ -23,6 +23,7 @@ LEAST_DISK = 2 << 30
 BACKEND_NEEDS = {
     "yolo": ("torch", "ultralytics"),
     "centernet": ("torch",),
+    "libreyolo": ("torch", "torchvision", "libreyolo"),
     "torchvision_detection": ("torch", "torchvision"),
     "semantic": ("torch", "torchvision"),
 }

@@ -68,7 +68,8 @@ def fit(
     backend: Annotated[
         str | None,
         _asked(
-            "centernet (if unset), yolo, torchvision_detection, semantic or extreme_points.",
+            "centernet (if unset), libreyolo, torchvision_detection, yolo, semantic or "
+            "extreme_points.",
             MODEL,
         ),
     ] = None,
@@ -81,7 +82,8 @@ def fit(
     image_size: Annotated[
         str | None,
         _asked(
-            "HEIGHTxWIDTH that the network sees; from the data if unset (yolo: 640x640).", MODEL
+            "HEIGHTxWIDTH that the network sees; from the data if unset (both yolo: 640x640).",
+            MODEL,
         ),
     ] = None,
     regions_per_image: Annotated[

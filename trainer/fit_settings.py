@@ -14,7 +14,10 @@ from trainer.detector import AUTOMATIC, FitConfig
 from trainer.errors import ConfigError
 
 # What a family is used to where nobody says; the others begin from FitConfig's own.
-_USUAL: Mapping[str, Mapping[str, Any]] = {"yolo": {"image_size": (640, 640)}}
+_USUAL: Mapping[str, Mapping[str, Any]] = {
+    "libreyolo": {"image_size": (640, 640), "learning_rate": 2e-4},
+    "yolo": {"image_size": (640, 640)},
+}
 
 
 def fit_config(values: Mapping[str, Any]) -> FitConfig:

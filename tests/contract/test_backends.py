@@ -27,6 +27,12 @@ TINY = {
         image_size=(64, 64),
         extra={"steps": 6, "width": 4, "first_size": 32},
     ),
+    "libreyolo": FitConfig(
+        "libreyolo",
+        batch_size=2,
+        image_size=(64, 96),
+        extra={"steps": 4, "ema": 0.5, "architecture": "yolox_n"},
+    ),
     "semantic": FitConfig(
         "semantic",
         batch_size=2,

@@ -20,7 +20,7 @@ from trainer.run_folder import read_request, reopen, stop_fit
 
 ROOT = Path(__file__).parents[2]
 # They draw by step, so a resume is the same to the bit.
-EXACT = ("centernet", "extreme_points", "semantic", "torchvision_detection")
+EXACT = ("centernet", "extreme_points", "libreyolo", "semantic", "torchvision_detection")
 
 pytestmark = pytest.mark.parametrize("name", sorted(BACKENDS))
 

@@ -35,8 +35,10 @@ def registry(tmp_path_factory) -> Registry:
     return made
 
 
-@pytest.mark.parametrize(("number", "origin", "version"), [(1, "backend", None), (2, "challenger", 1),
-                                                           (3, "challenger", 2), (9, "challenger", 2)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("number", "origin", "version"),
+    [(1, "backend", None), (2, "challenger", 1), (3, "challenger", 2), (9, "challenger", 2)],
+)
 def test_while_nothing_serves_it_is_the_challenger_of_the_last_round(
     registry, number, origin, version
 ):

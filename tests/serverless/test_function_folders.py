@@ -30,7 +30,14 @@ def content(folder: Path) -> dict:
 
 
 def test_there_are_folders_to_check():
-    expected = {"centernet", "mask_rcnn", "semantic", "torchvision_detection", "yolo"}
+    expected = {
+        "centernet",
+        "libreyolo",
+        "mask_rcnn",
+        "semantic",
+        "torchvision_detection",
+        "yolo",
+    }
     assert expected <= {folder.name for folder in FOLDERS}
 
 

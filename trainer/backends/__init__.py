@@ -15,6 +15,7 @@ from trainer.errors import ConfigError
 BACKENDS: dict[str, str] = {
     "centernet": "trainer.backends.centernet:BACKEND",
     "extreme_points": "trainer.backends.extreme_points:BACKEND",
+    "libreyolo": "trainer.backends.libreyolo:BACKEND",
     "semantic": "trainer.backends.semantic:BACKEND",
     "torchvision_detection": "trainer.backends.torchvision_detection:BACKEND",
     "yolo": "trainer.backends.yolo:BACKEND",

@@ -23,6 +23,7 @@ ENGINES: dict[str, str] = {
     "extreme_points": "trainer.engines.extreme_points:load",
     "sam": "trainer.backends.sam.engine:load",
     "generic_onnx": "trainer.engines.generic_onnx:load",
+    "libreyolo": "trainer.engines.libreyolo:load",
     "mask_rcnn": "trainer.engines.torchvision_detection:load",
     "semantic": "trainer.engines.semantic:load",
     "torchvision_detection": "trainer.engines.torchvision_detection:load",

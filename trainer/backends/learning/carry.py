@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """How the first axis of a head's tensor is laid out: (outer, background + classes, inner).
+    """How the first axis of a head's tensor is laid out.
 
-    outer: anchors, each with all classes. background: rows before the first class, carried over
-    as they are. inner: values a class has, such as the four of a box.
+    That is (outer, background + classes + after, inner). outer: anchors, each with all classes.
+    background, after: rows before the first class and behind the last, carried over as they are.
+    inner: values a class has, such as the four of a box.
     """
 
     outer: int = 1
     background: int = 0
     inner: int = 1
+    after: int = 0
 
 
 def carry(
@@ -72,13 +74,16 @@ def _merged(
 ) -> Tensor | None:
     """Return value with the rows of found, or None where the two are not laid out as said."""
     rest = tuple(value.shape[1:])
-    shapes = [(rows.outer, rows.background + count, rows.inner, *rest) for count in counts]
+    around = rows.background + rows.after
+    shapes = [(rows.outer, around + count, rows.inner, *rest) for count in counts]
     sizes = [shape[0] * shape[1] * shape[2] for shape in shapes]
     if (value.shape[0], found.shape[0]) != tuple(sizes) or tuple(found.shape[1:]) != rest:
         return None
     mine = value.clone().reshape(shapes[0])
     theirs = found.to(value.dtype).reshape(shapes[1])
     mine[:, : rows.background] = theirs[:, : rows.background]
+    if rows.after:
+        mine[:, -rows.after :] = theirs[:, -rows.after :]
     for here, there in both:
         mine[:, rows.background + here] = theirs[:, rows.background + there]
     return mine.reshape(value.shape)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -37,24 +38,34 @@ def fetched(url: str, who: str) -> dict[str, Tensor]:
     They are taken from torch's cache (TORCH_HOME), or fetched into it. Raises TrainingError when
     they cannot be had, and for a file whose sha256 begins otherwise.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    wanted = _HASH.search(path.name)
+    name = Path(url).name
+    wanted = _HASH.search(name)
     if wanted is None:
-        raise TrainingError(who, f"{path.name}: its name says no sha256 to hold it against")
+        raise TrainingError(who, f"{name}: its name says no sha256 to hold it against")
+    return read_published(fetched_file(url, name, wanted[1], who), wanted[1], who)
+
+
+def fetched_file(url: str, name: str, sha256: str, who: str) -> Path:
+    """Return the file `name` in torch's cache, fetched from an address when it is not there.
+
+    sha256: at least its first digits; what is fetched is held against them, what is there is not.
+    Raises TrainingError when it cannot be had.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), wanted[1], progress=False)
+            torch.hub.download_url_to_file(url, str(path), sha256, progress=False)
     except (OSError, RuntimeError) as error:
         raise TrainingError(
             who,
             f"the published weights {path.name} cannot be had: {error}. Put the file into "
             f"{path.parent}, or set extra.pretrained to false",
         ) from error
-    return read_published(path, wanted[1], who)
+    return path
 
 
-def read_published(path: Path, sha256: str, who: str) -> dict[str, Tensor]:
+def read_published(path: Path, sha256: str, who: str) -> dict[str, Any]:
     """Read weights whose sha256 begins with these digits; TrainingError for others."""
     found = file_sha256(path)
     if not found.startswith(sha256):
@@ -63,5 +74,7 @@ def read_published(path: Path, sha256: str, who: str) -> dict[str, Tensor]:
             f"{path}: expected a sha256 that begins {sha256}, found {found}; remove the file to "
             "have it fetched again",
         )
-    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    # Some files keep the settings of their fit beside the weights: a record of plain values.
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        weights: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return weights

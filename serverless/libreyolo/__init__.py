@@ -1,0 +1,1 @@
+"""The libreyolo engine as a Nuclio function."""

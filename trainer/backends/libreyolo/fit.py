@@ -1,0 +1,108 @@
+"""Learning: libreyolo's networks and losses through the shared loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from trainer.backends.learning.beginning import Base, begin
+from trainer.backends.learning.course import Course, take, train_part
+from trainer.backends.learning.drawing import drawn
+from trainer.backends.learning.frames import Frame, read_frames, vary
+from trainer.backends.learning.loop import Lesson, Tuning
+from trainer.backends.libreyolo.begun_weights import published_base
+from trainer.backends.libreyolo.export import ENGINES, export
+from trainer.backends.libreyolo.families import family_of
+from trainer.backends.libreyolo.losses import loss_of
+from trainer.backends.libreyolo.networks import MADE, build, heads_of, rates_of
+from trainer.backends.libreyolo.published import PUBLISHED
+from trainer.backends.libreyolo.settings import Settings, network_size, read_settings
+from trainer.dataset import Dataset
+from trainer.detector import FitConfig, Progress
+
+_HIGH = 3.0  # times the usual learning rate, from which on people are told
+
+
+def fit(
+    dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
+) -> Path:
+    """Learn from the train part; see Backend.fit."""
+    asked = read_settings(config)
+    images = train_part(dataset)
+    base = Base.read(config, ENGINES, asked.architecture)
+    settings = asked.settled(base.architecture)
+    architecture = str(settings.architecture)
+    if settings.pretrained:
+        base = published_base(architecture, settings.weights_sha256, config.backend)
+    size, begun = network_size(config), bool(base.weights)
+    network, notes = begin(
+        lambda: build(architecture, len(dataset.labels), image_size=size, begun=begun),
+        base,
+        dataset.labels,
+        heads=heads_of,
+        seed=config.seed,
+    )
+    notes = [note for note in notes if not note.startswith(MADE)]
+    family = family_of(architecture)
+    rates = rates_of(network, architecture) if begun else {}
+
+    def lesson(told: Callable[[int], None]) -> Lesson[Frame]:
+        frames = read_frames(dataset, images, size, told, masks=False)
+        device = torch.device(config.device)
+        return _lesson(
+            frames, config, settings, loss_of(architecture, network, len(dataset.labels), device)
+        )
+
+    course = Course(
+        network,
+        [*notes, *_too_fast(config, architecture, begun=begun)],
+        total=settings.total_steps(config, len(images)),
+        tuning=Tuning(
+            weight_decay=settings.weight_decay,
+            ema=settings.ema,
+            clip=family.clip,
+            save_every=settings.save_every,
+            factor=lambda name: rates.get(name, 1.0),
+        ),
+        settings=settings,
+        described={
+            "architecture": architecture,
+            "network_size": list(size),
+            "begun": begun,
+            "published": PUBLISHED[architecture].name if settings.pretrained else "",
+        },
+        lesson=lesson,
+        export=export,
+    )
+    return take(course, dataset, config, run_dir=run_dir, report=report)
+
+
+def _lesson(
+    frames: list[Frame],
+    config: FitConfig,
+    settings: Settings,
+    loss: Callable[[nn.Module, Sequence[Frame]], tuple[Tensor, Mapping[str, Tensor]]],
+) -> Lesson[Frame]:
+    def batch(step: int) -> list[Frame]:
+        return [
+            vary(frames[row], rng, mirrored=settings.flip_horizontal, colour=settings.colour)
+            for row, rng in drawn(
+                len(frames), seed=config.seed, step=step, batch_size=config.batch_size
+            )
+        ]
+
+    return Lesson(batch, loss)
+
+
+def _too_fast(config: FitConfig, architecture: str, *, begun: bool) -> list[str]:
+    usual = family_of(architecture).learning_rate
+    if not (begun and usual and config.learning_rate > _HIGH * usual):
+        return []
+    told = (
+        f"learning_rate {config.learning_rate} is high for {architecture}: it is usually "
+        f"fine-tuned with {usual}, and forgets what it knew with much more"
+    )
+    return [told]

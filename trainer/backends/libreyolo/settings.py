@@ -1,0 +1,119 @@
+"""This backend's own settings, read from FitConfig.extra and checked together; without torch."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+
+from trainer.backends.learning.own_settings import SHARED_RULES, Rule, read_extra, total_steps
+from trainer.backends.libreyolo.families import (
+    ARCHITECTURES,
+    REFUSED,
+    STRIDE,
+    family_of,
+)
+from trainer.backends.libreyolo.published import PUBLISHED
+from trainer.detector import FitConfig
+from trainer.errors import ConfigError
+from trainer.fit_checks import shared_faults
+
+_USUAL = "dfine_s"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Keys of FitConfig.extra; each has a default that works.
+
+    architecture: one of ARCHITECTURES; unset, that of the base, or a usual one. pretrained: begin
+    with its published weights of COCO. weights_sha256: of that file, where deploy/weights.lock
+    doesn't know it, or in place of what it says. steps: batches to learn from, or None for epochs,
+    but at least min_steps of them. weight_decay: of AdamW. ema: decay of the averaged weights that
+    are kept. flip_horizontal: whether a mirrored frame is still a likely one. colour: strength of
+    changes of colour. save_every: seconds between states that a killed fit goes on from.
+    """
+
+    architecture: str | None = None
+    pretrained: bool = False
+    weights_sha256: str | None = None
+    steps: int | None = None
+    min_steps: int = 300
+    weight_decay: float = 1e-4
+    ema: float = 0.99
+    flip_horizontal: bool = True
+    colour: float = 0.25
+    save_every: float = 15.0
+
+    def total_steps(self, config: FitConfig, frames: int) -> int:
+        """Return the batches that a fit of so many frames learns from."""
+        return total_steps(config, frames, steps=self.steps, least=self.min_steps)
+
+    def settled(self, base: str | None = None) -> Settings:
+        """Return them with the architecture filled in. base: the base's architecture."""
+        return replace(self, architecture=self.architecture or base or _USUAL)
+
+
+_RULES: dict[str, Rule] = {
+    **SHARED_RULES,
+    "architecture": (
+        lambda v: v is None or v in ARCHITECTURES,
+        f"one of {', '.join(ARCHITECTURES)}",
+    ),
+    "weights_sha256": (
+        lambda v: v is None or (isinstance(v, str) and _SHA256.fullmatch(v) is not None),
+        "64 hexadecimal digits in small letters",
+    ),
+}
+
+
+def read_settings(config: FitConfig) -> Settings:
+    """Check a config and return the settings in its extra; ConfigError lists every fault."""
+    values, faults = read_extra(config, Settings, _RULES)
+    faults += [*_refused(config.extra.get("architecture")), *missing(values.get("architecture"))]
+    if values.get("pretrained"):
+        faults += _pretrained_faults(config, values.get("architecture"), values)
+    elif values.get("weights_sha256"):
+        faults.append("extra.weights_sha256 is of published weights: set extra.pretrained to true")
+    faults += shared_faults(config)
+    if faults:
+        raise ConfigError(faults)
+    return Settings(**values)
+
+
+def network_size(config: FitConfig) -> tuple[int, int]:
+    """Return image_size with each side raised to a multiple of STRIDE."""
+    height, width = (math.ceil(side / STRIDE) * STRIDE for side in config.image_size)
+    return height, width
+
+
+def _pretrained_faults(config: FitConfig, name: object, values: dict[str, object]) -> list[str]:
+    faults = []
+    if config.base is not None:
+        faults.append("extra.pretrained and base contradict each other: begin with one of them")
+    known = name if name in PUBLISHED else _USUAL
+    file = PUBLISHED[str(known)]
+    if not (file.sha256 or values.get("weights_sha256")):
+        faults.append(
+            f"extra.pretrained: no sha256 of {file.name} is known here, and unknown weights are "
+            f"not loaded. Fetch {file.url}, look at it, and set extra.weights_sha256 to its sha256"
+        )
+    return faults
+
+
+def _refused(name: object) -> list[str]:
+    family = str(name).partition("_")[0]
+    return [f"extra.architecture {name}: {REFUSED[family]}"] if family in REFUSED else []
+
+
+def missing(name: object) -> list[str]:
+    """Return a sentence for each library that an architecture needs and is not installed."""
+    wanted = [("libreyolo", "libreyolo")]
+    if name in ARCHITECTURES and (needs := family_of(str(name)).needs):
+        wanted.append(needs)
+    return [
+        f"backend libreyolo needs {module}: pip install 'cvat-active-learning[{extra}]'"
+        for module, extra in wanted
+        if find_spec(module) is None
+    ]

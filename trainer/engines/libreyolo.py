@@ -1,0 +1,123 @@
+"""Runs modern detectors: ONNX Runtime up to boxes and probabilities, numpy for choosing.
+
+Networks that answer each object once (D-FINE, DEIM, RF-DETR) give pairs of box and class, of which
+the best are taken as they are; those that answer it at many places (YOLOX, YOLOv9) are thinned
+within a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.bundle import Bundle
+from trainer.detections import Detections
+from trainer.engines.letterbox import letterbox
+from trainer.engines.runtime import open_session
+from trainer.engines.suppress import thin
+from trainer.errors import BundleError
+from trainer.images import RGBImage
+from trainer.labels import LabelMap
+
+MOST = 300  # objects a frame
+_CANDIDATES = 5000  # pairs of box and class that are thinned
+_Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LibreyoloDetector:
+    """The detector of one bundle. See trainer.detector.Detector.
+
+    iou: above it, two boxes of a class are one object; None where each is answered once.
+    every_class: whether a place may be told of several classes, or of its best alone.
+    """
+
+    labels: LabelMap
+    input_size: tuple[int, int]
+    iou: float | None
+    every_class: bool
+    session: Any
+
+    def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
+        """Answer every image; probabilities are those of every class at the object."""
+        if not images:
+            return []
+        fitted = [letterbox(image, self.input_size) for image in images]
+        batch = np.stack([pixels for pixels, _ in fitted]).transpose(0, 3, 1, 2)
+        given = np.ascontiguousarray(batch, np.float32)
+        boxes, probabilities, embeddings = self.session.run(None, {"images": given})
+        return [
+            self._read(
+                boxes[n] / np.float32(scale),
+                np.clip(probabilities[n], 0, 1),
+                embeddings[n],
+                (image.shape[0], image.shape[1]),
+                min_score,
+            )
+            for n, (image, (_, scale)) in enumerate(zip(images, fitted, strict=True))
+        ]
+
+    def _read(
+        self,
+        boxes: _Float,
+        probabilities: _Float,
+        embedding: _Float,
+        size: tuple[int, int],
+        min_score: float,
+    ) -> Detections:
+        rows, class_ids = self._candidates(probabilities, min_score)
+        height, width = size
+        if self.iou is not None:
+            keep = thin(boxes[rows], class_ids, self.iou, MOST)
+            rows, class_ids = rows[keep], class_ids[keep]
+        placed = np.clip(boxes[rows], 0, np.array([width, height, width, height], np.float32))
+        # A box may lie on the padding, beyond the image's own pixels.
+        inside = np.flatnonzero((placed[:, 2:] > placed[:, :2]).all(axis=1))
+        rows, class_ids = rows[inside], class_ids[inside]
+        return Detections(
+            boxes=placed[inside].astype(np.float32),
+            scores=probabilities[rows, class_ids].astype(np.float32),
+            class_ids=class_ids.astype(np.int64),
+            probabilities=probabilities[rows].astype(np.float32),
+            embedding=embedding.astype(np.float32),
+        )
+
+    def _candidates(
+        self, probabilities: _Float, min_score: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return pairs of box and class, best first."""
+        classes = probabilities.shape[1]
+        scores = probabilities
+        if not self.every_class:
+            best = probabilities.argmax(axis=1)[:, None] == np.arange(classes)
+            scores = np.where(best, probabilities, 0)
+        flat = scores.ravel()
+        wanted = np.flatnonzero((flat >= min_score) & (flat > 0))
+        most = MOST if self.iou is None else _CANDIDATES
+        wanted = wanted[np.argsort(-flat[wanted], kind="stable")[:most]]
+        rows, class_ids = np.divmod(wanted, classes)
+        return rows, class_ids
+
+
+def load(bundle: Bundle, *, threads: int | None = None) -> LibreyoloDetector:
+    """Load the bundle's ONNX file; BundleError when it is of other classes than the card."""
+    card = bundle.card
+    session = open_session(bundle.file("model.onnx"), threads=threads)
+    outputs = {output.name: output.shape for output in session.get_outputs()}
+    shape = outputs.get("probabilities", [])
+    if len(shape) != 3 or (isinstance(shape[2], int) and shape[2] != len(card.labels)):
+        raise BundleError(
+            bundle.path, f"probabilities of {len(card.labels)} classes, (B, N, C)", str(shape)
+        )
+    iou = card.extra["iou"]
+    return LibreyoloDetector(
+        labels=card.labels,
+        input_size=card.input_size,
+        iou=None if iou is None else float(iou),
+        every_class=bool(card.extra["every_class"]),
+        session=session,
+    )
