@@ -18,7 +18,7 @@ from trainer.bundle import Bundle
 from trainer.detections import Detections
 from trainer.engines.letterbox import letterbox
 from trainer.engines.runtime import open_session
-from trainer.engines.suppress import thin
+from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
 from trainer.images import RGBImage
 from trainer.labels import LabelMap
@@ -72,7 +72,7 @@ class LibreyoloDetector:
         rows, class_ids = self._candidates(probabilities, min_score)
         height, width = size
         if self.iou is not None:
-            keep = thin(boxes[rows], class_ids, self.iou, MOST)
+            keep = suppress(boxes[rows], class_ids, same=self.iou, most=MOST)
             rows, class_ids = rows[keep], class_ids[keep]
         placed = np.clip(boxes[rows], 0, np.array([width, height, width, height], np.float32))
         # A box may lie on the padding, beyond the image's own pixels.
