@@ -107,4 +107,4 @@ def _is_box(mask: Mask, box: NDArray[np.floating[Any]], area: float) -> bool:
     wide = min(mask.left + width, float(box[2])) - max(mask.left, float(box[0]))
     high = min(mask.top + height, float(box[3])) - max(mask.top, float(box[1]))
     shared = max(wide, 0.0) * max(high, 0.0)
-    return shared > _SAME_BOX * (height * width + area - shared)
+    return bool(shared > _SAME_BOX * (height * width + area - shared))
