@@ -22,6 +22,7 @@ _Float = NDArray[np.float64]
 # Where a smooth curve is kept: it bends near even odds and is straight far from them.
 KNOTS = np.concatenate([[-EDGE, -10, -8, -6], np.arange(-5, 5.1, 0.5), [6, 8, 10, EDGE]])
 _BLOCK = 30  # answers of one step of the isotonic curve, at least
+_TILT = 0.05  # log odds that a step rises to both sides, so that 32-bit scores keep their order
 _PRIOR_ANSWERS = 5.0  # what the beta curve weighs in each step
 
 
@@ -100,8 +101,9 @@ def isotonic_knots(
     for start, end in itertools.pairwise(joined):
         expected = expit(near(u[start:end])).mean()
         share = (y[start:end].sum() + _PRIOR_ANSWERS * expected) / (end - start + _PRIOR_ANSWERS)
-        xs.append(float(u[start:end].mean()))
-        ys.append(float(logit(share)))
+        # Two knots a step: it is nearly flat where its answers are and rises between the steps.
+        xs += np.quantile(u[start:end], [0.1, 0.9]).tolist()
+        ys += [float(logit(share)) - _TILT, float(logit(share)) + _TILT]
     # Apart from the ends and from each other, so that the knots rise strictly.
     inner = np.clip(np.array(xs), 0.5 - EDGE, EDGE - 0.5)
     apart = np.concatenate([[True], np.diff(inner) > 1e-3])
