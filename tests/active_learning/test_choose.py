@@ -110,6 +110,26 @@ def test_a_weak_model_leaves_more_to_chance(labelled, share, control):
     assert (by_hand.arms == "control").sum() == (2 if share else 0)
 
 
+def test_a_model_too_weak_to_serve_chooses_less_and_says_so():
+    """The weak share comes instead of the control share; without a control arm there is none."""
+    settings = SelectionSettings(control_share=0.1, weak_share=0.4, warm_up=0)
+    curve = ((25, 0.10), (50, 0.10), (100, 0.10))
+    state = replace(TRUSTED, weak=True, curve=curve)
+
+    found = batch(make_pool(0, 200), 20, state=state, settings=settings)
+    bare = batch(make_pool(0, 200), 20, state=state, settings=replace(settings, control_share=0))
+    strong = batch(make_pool(0, 200), 20, settings=settings)
+
+    assert (found.arms == "control").sum() == 8
+    assert (bare.arms == "control").sum() == 0
+    assert (strong.arms == "control").sum() == 2
+    assert found.phase == "uncertainty and diversity of a weak model"
+    assert "too weak to serve" in found.notes["phase"]
+    assert found.advice.startswith("the model is too weak to serve: 40% of the batch is drawn at")
+    assert "consider stopping" not in found.advice
+    assert found.strategy == strong.strategy
+
+
 def test_the_default_prefers_many_doubtful_objects_to_one():
     """Sixty frames with one object in doubt, sixty with six: the six teach more a frame."""
     counts = np.array([1, 6] * 60)
