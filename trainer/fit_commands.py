@@ -80,7 +80,8 @@ def fit(
         Path | None, _asked("Bundle or weights to start from; from scratch if unset.", MODEL)
     ] = None,
     image_size: Annotated[
-        str | None, _asked("HEIGHTxWIDTH that the network sees; 144x192, of both yolo 640x640.", MODEL)
+        str | None,
+        _asked("HEIGHTxWIDTH that the network sees; 144x192 (yolo, libreyolo: 640x640).", MODEL),
     ] = None,
     regions_per_image: Annotated[
         int | None, _asked("Regions learnt from in an image, by two-stage detectors.", MODEL)
@@ -95,7 +96,9 @@ def fit(
     batch_size: Annotated[
         int | None, _asked("Images a step; 16. Split by itself where memory is short.", COURSE)
     ] = None,
-    learning_rate: Annotated[float | None, _asked("At its highest; 0.001.", COURSE)] = None,
+    learning_rate: Annotated[
+        float | None, _asked("At its highest; 0.001 (libreyolo: 0.0002).", COURSE)
+    ] = None,
     schedule: Annotated[
         str | None, _asked("How the rate falls: cosine, step or constant; cosine.", COURSE)
     ] = None,
