@@ -76,13 +76,13 @@ def libreyolo_saw(checkpoint: Path, image: np.ndarray, *, score: float, iou: flo
     weights, meta = read_weights(checkpoint, engines=("libreyolo",))
     side, names = int(meta["network_size"][0]), meta["labels"]
     family, _, size = meta["architecture"].partition("_")
-    network = build(meta["architecture"], len(names), image_size=(side, side))
-    network.load_state_dict(weights)
     kind = getattr(import_module("libreyolo"), PEERS[family])
-    peer = kind(None, size=size, nb_classes=len(names), device="cpu")
-    if family == "rfdetr":
-        peer.model.model = network.eval()
+    if family == "rfdetr":  # without weights it would fetch some
+        peer = kind({"model": weights}, size=size, nb_classes=len(names), device="cpu")
     else:
+        network = build(meta["architecture"], len(names), image_size=(side, side))
+        network.load_state_dict(weights)
+        peer = kind(None, size=size, nb_classes=len(names), device="cpu")
         peer.model = network.eval()
     result = peer(Image.fromarray(image), conf=score, iou=iou, imgsz=side, max_det=300)
     boxes, found = result.boxes.xyxy.numpy(), result.boxes.cls.numpy().astype(int)
