@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from tests.trainer.shapes import shapes_dataset
+from trainer.backends.learning.loop import Lesson, Loop, Tuning
 from trainer.backends.learning.memory import need_of
 from trainer.backends.learning.schedule import rate
 from trainer.dataset import ANNOTATIONS, load_dataset
@@ -199,6 +200,28 @@ def test_watch_tells_of_a_run_and_of_how_it_ended(data, tmp_path):
     assert json.loads(lines.stdout.splitlines()[-1])["event"] == "done"
     assert left.returncode == 1
     assert "nobody is learning there" in left.stderr
+
+
+def test_what_has_a_rate_of_its_own_learns_at_it(data, tmp_path):
+    network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+    for parameter in network.parameters():
+        nn.init.ones_(parameter)
+    loop = Loop(
+        load_dataset(data),
+        dataclasses.replace(TINY, learning_rate=0.1, schedule="constant"),
+        network,
+        run_dir=tmp_path,
+        total=1,
+        per_epoch=1,
+        tuning=Tuning(weight_decay=0.0, warmup=0.0, rates={"0.weight": 0.25}),
+    )
+    loop.learn(
+        Lesson(lambda _: [None], lambda net, _: (net(torch.ones(1, 1)).sum(), {})), lambda _: None
+    )
+
+    slow, usual = (1 - parameter.item() for parameter in network.parameters())
+    assert usual == pytest.approx(0.1, rel=1e-3)
+    assert slow == pytest.approx(0.25 * usual, rel=1e-3)
 
 
 def test_the_val_part_is_there(data):

@@ -69,17 +69,17 @@ class LibreyoloDetector:
         size: tuple[int, int],
         min_score: float,
     ) -> Detections:
-        rows, class_ids = self._candidates(probabilities, min_score)
         height, width = size
-        if self.iou is not None:
-            keep = suppress(boxes[rows], class_ids, same=self.iou, most=MOST)
-            rows, class_ids = rows[keep], class_ids[keep]
-        placed = np.clip(boxes[rows], 0, np.array([width, height, width, height], np.float32))
+        placed = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
         # A box may lie on the padding, beyond the image's own pixels.
         inside = np.flatnonzero((placed[:, 2:] > placed[:, :2]).all(axis=1))
-        rows, class_ids = rows[inside], class_ids[inside]
+        rows, class_ids = self._candidates(probabilities[inside], min_score)
+        rows = inside[rows]
+        if self.iou is not None:
+            keep = suppress(placed[rows], class_ids, same=self.iou, most=MOST)
+            rows, class_ids = rows[keep], class_ids[keep]
         return Detections(
-            boxes=placed[inside].astype(np.float32),
+            boxes=placed[rows].astype(np.float32),
             scores=probabilities[rows, class_ids].astype(np.float32),
             class_ids=class_ids.astype(np.int64),
             probabilities=probabilities[rows].astype(np.float32),

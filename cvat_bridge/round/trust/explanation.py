@@ -107,7 +107,7 @@ def _cause(now: Situation) -> str:
             f"The model does not serve yet: {whole.objects} objects in the holdout are too few to "
             f"judge it, {settings.useful_objects} are needed. Label more frames."
         )
-    if whole.ap50 < settings.useful_ap50:
+    if whole.ap50 is None or whole.ap50 < settings.useful_ap50:
         return f"The model does not serve yet: {known}, {settings.useful_ap50:.2f} is needed."
     return (
         f"The model does not serve yet: {known}, which may be luck (its lower end is "
