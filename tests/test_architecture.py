@@ -32,6 +32,7 @@ HELD = {
     "fastapi": ("cvat_bridge/", "serverless/"),
     "nuclio_sdk": ("serverless/",),
     "faiss": ("active_learning/",),
+    "sklearn": ("active_learning/", "trainer/calibration/", "cvat_bridge/thresholds/"),
 }
 
 

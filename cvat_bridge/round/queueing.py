@@ -109,11 +109,13 @@ def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
     if model and parts.config.pre_annotation.enabled:
         version = parts.registry.show(parts.key, model)
         label_ids = json.loads(version.tags.get(LABEL_IDS, "{}"))
+        withheld = Trust.of_answer(answers["decide"]).withheld
         shown = round_thresholds(
             parts.ledger,
             read_bundle(version.path),
             parts.labels(),
             label_ids,
+            withheld=withheld,
             config=parts.config,
             settings=parts.settings,
         )
@@ -128,7 +130,7 @@ def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
             home=parts.home,
             settings=replace(parts.settings, min_scores=shown.scores),
             label_ids=label_ids,
-            withheld=Trust.of_answer(answers["decide"]).withheld,
+            withheld=withheld,
             segmenter=segmenter_of(parts.functions, parts.key),
             report=parts.report,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from cvat_bridge.config import Config
 from cvat_bridge.gateway import Label
@@ -24,16 +25,18 @@ def round_thresholds(
     labels: tuple[Label, ...],
     label_ids: Mapping[str, int],
     *,
+    withheld: Mapping[str, str] = MappingProxyType({}),
     config: Config,
     settings: RoundSettings,
 ) -> ShownFrom:
     """Say from which score a model's objects go before people in the next jobs.
 
-    labels: of the project. label_ids: see `match_labels`. Raises BundleError for a calibration
+    labels: of the project. label_ids: see `match_labels`. withheld: classes that are not put before
+    people at all. Raises BundleError for a calibration
     that cannot be used, LedgerError.
     """
     classes = bundle.card.labels
-    matching = match_labels(tuple(classes), labels, label_ids)
+    matching = match_labels(tuple(classes), labels, label_ids).without(withheld, tuple(classes))
     return shown_from(
         maps_of_bundle(bundle),
         {classes.name_of(number): label for number, label in matching.label_of.items()},

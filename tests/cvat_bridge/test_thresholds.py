@@ -24,12 +24,12 @@ from cvat_bridge.round.parts import Parts
 from cvat_bridge.round.queueing import preannotate_step
 from cvat_bridge.settings import UNCALIBRATED, RoundSettings
 from cvat_bridge.thresholds.expected import expected_seconds
-from cvat_bridge.thresholds.of_round import seconds_of
+from cvat_bridge.thresholds.of_round import round_thresholds, seconds_of
 from cvat_bridge.thresholds.rule import Seconds, sentences, shown_from
 from tests.fakes.detector import ToldDetector
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
-from trainer.bundle import write_bundle
+from trainer.bundle import read_bundle, write_bundle
 from trainer.calibration.score_map import CALIBRATION, ScoreMaps, score_map
 from trainer.calibration.worth import BOX_SECONDS, OUTLINE_SECONDS
 from trainer.registry import Registry
@@ -276,6 +276,21 @@ def test_an_uncalibrated_champion_shows_from_a_fixed_score_and_status_says_why(
     assert loop.figures["shown_from"]["basis"] == {"cell": "uncalibrated"}
     assert loop.answer["proposed"] == {"cell": 2}
     assert "scores are not calibrated" in loop.status()
+
+
+def test_a_class_that_is_withheld_has_no_threshold_to_speak_of(server, ledger, home):
+    parts = Loop(server, ledger, home, calibrated=True).parts
+    bundle = read_bundle(home.root / "made")
+    given = {"config": parts.config, "settings": parts.settings}
+
+    shown = round_thresholds(ledger, bundle, parts.labels(), {}, **given)
+    held = round_thresholds(
+        ledger, bundle, parts.labels(), {}, withheld={"cell": "it is found too seldom"}, **given
+    )
+
+    assert set(shown.scores) == {"cell"}
+    assert held.scores == {}
+    assert sentences(held.to_json()) == ()
 
 
 def test_corrections_of_calibrated_rounds_alone_teach_the_next_round(server, ledger, home):
