@@ -60,6 +60,7 @@ def test_no_ratio_is_given_where_all_labels_are_no_better_than_the_first_rounds(
     assert (figure.value, figure.ratio, figure.note) == (None, None, refusal(curves))
     assert by_name["objects_to_95/set/random"].value is None
     assert not refusal(found(RANDOM, [0.34, 0.36])[0])
+    assert "one seed" in refusal(Curves("set", {"random": {0: RANDOM[0]}}, [0.9]))
 
 
 @pytest.mark.parametrize(("frames", "batches"), [(1, 200), (40, 200), (100, 500), (900, 3000)])

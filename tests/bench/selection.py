@@ -24,7 +24,7 @@ from active_learning.choose import SelectionSettings, choose
 from active_learning.pool import Pool, ProjectState, StrArray
 from active_learning.simulate import ReplayedRound, replay
 from tests.bench.figures import RESULTS, Figure, write
-from tests.bench.selecting.cold import cold_start
+from tests.bench.selecting.cold import KINDS, cold_start
 from tests.bench.selecting.curves import Curves, figures, picture
 from tests.bench.selecting.learner import Learner, read_once
 from tests.bench.selecting.speed import OURS, PEERS, measure, rival_seconds
@@ -175,7 +175,12 @@ def _report(
     curves = Curves(name, finished, whole, told)
     picture(curves, RESULTS / f"selection_{name}.png", rare=rare)
     found = figures(curves, rare=rare)
-    write("selection", found, stale=lambda figure: name in figure.split("/"))
+    write("selection", found, stale=lambda figure: _is_replayed(figure, name))
+
+
+def _is_replayed(figure: str, name: str) -> bool:
+    kind, *parts = figure.split("/")
+    return name in parts and kind not in KINDS
 
 
 def _speed(selectors: Sequence[str], sizes: list[int], budget: int) -> None:

@@ -14,6 +14,7 @@ from tests.bench.figures import Figure
 from trainer.dataset import Dataset
 from trainer.embedding import Descriptor, Embedder, embedder
 
+KINDS = ("cold_start_rarest_objects", "class_presence_auc")  # the first part of a figure's name
 FRAMES = 20
 _DRAWS = 1000  # of random frames: the mean they are held against is then exact enough
 _NEIGHBOURS = 10
@@ -50,7 +51,7 @@ def cold_start(dataset: Dataset, *, seeds: int, features: Path) -> list[Figure]:
         objects = np.array([counts[each].sum() for each in chosen])
         found.append(
             Figure(
-                f"cold_start_rarest_objects/{name}{suffix}",
+                f"{KINDS[0]}/{name}{suffix}",
                 float(own.mean()),
                 "objects",
                 peer="random",
@@ -66,7 +67,7 @@ def cold_start(dataset: Dataset, *, seeds: int, features: Path) -> list[Figure]:
         if known is not None:
             found.append(
                 Figure(
-                    f"class_presence_auc/{name}{suffix}",
+                    f"{KINDS[1]}/{name}{suffix}",
                     known,
                     "AUC",
                     note=f"how well the {_NEIGHBOURS} nearest frames tell which classes a frame "

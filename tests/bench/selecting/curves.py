@@ -73,6 +73,8 @@ def refusal(curves: Curves) -> str:
     standard errors of that difference, taken over the seeds.
     """
     gain, error = _gain(curves)
+    if not np.isfinite(error):
+        return "refused: one seed has no standard error; play more"
     if gain > 2 * error:
         return ""
     return (
@@ -82,9 +84,12 @@ def refusal(curves: Curves) -> str:
 
 
 def _gain(curves: Curves) -> tuple[float, float]:
-    """AP with all labels less that of the common first round, and its standard error."""
+    """AP with all labels less that of the common first round, and its standard error.
+
+    The error is NaN with one seed.
+    """
     first, whole = curves.values("random", "ap")[:, 0], np.asarray(curves.whole, float)
-    parts = [part.var(ddof=1) / len(part) if len(part) > 1 else 0.0 for part in (first, whole)]
+    parts = [part.var(ddof=1) / len(part) if len(part) > 1 else np.nan for part in (first, whole)]
     return float(whole.mean() - first.mean()), float(np.sqrt(sum(parts)))
 
 
