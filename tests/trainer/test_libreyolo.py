@@ -31,8 +31,8 @@ from trainer.evaluate import evaluate
 from trainer.labels import LabelMap
 
 LIBREYOLO = backend("libreyolo")
-# The smallest of each family, at a size where it looks for as many objects as it is made for.
-SMALLEST = {"yolox_n": 96, "yolo9_t": 96, "dfine_n": 256, "deim_n": 256, "rfdetr_n": 320}
+# The smallest of each family, at a size that is quick.
+SMALLEST = {"yolox_n": 96, "yolo9_t": 96, "dfine_n": 256, "deim_n": 256, "rfdetr_n": 128}
 PEERS = {
     "yolox": "LibreYOLOX",
     "yolo9": "LibreYOLO9",
