@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import platform
@@ -35,7 +34,7 @@ def provenance_of(dataset: Dataset, config: FitConfig) -> dict[str, Any]:
         "frames": {part: len(dataset.split(part)) for part in SPLITS},
         "source": source_of(dataset),
         "base": None if config.base is None else base_of(config.base),
-        "settings": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
+        "settings": json.loads(json.dumps(config.to_json(), default=str)),
         "code": code(),
         "libraries": {"python": platform.python_version(), **_libraries()},
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import queue
@@ -140,5 +139,5 @@ def tracker_of(
         return None
     out = out.resolve()
     registry = Registry(where, out.parent)
-    params = {**dataclasses.asdict(config), "run": str(out)}
+    params = {**config.to_json(), "run": str(out)}
     return lambda: Tracker(registry, name=name or config.backend, run=out, params=params)

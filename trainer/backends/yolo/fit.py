@@ -184,12 +184,7 @@ def _check_key(run_dir: Path, key: dict[str, Any]) -> None:
 
 def _plain(config: FitConfig, settings: Settings) -> dict[str, Any]:
     """Return the settings that decide what is learnt, as JSON values."""
-    values = dataclasses.asdict(config) | {
-        "image_size": list(config.image_size),
-        "milestones": list(config.milestones),
-        "base": None if config.base is None else str(config.base),
-        "extra": dataclasses.asdict(settings),
-    }
+    values = config.to_json() | {"extra": dataclasses.asdict(settings)}
     for name in ("device", "workers", "time_limit"):
         del values[name]
     return values
