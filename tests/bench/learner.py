@@ -12,14 +12,25 @@ import itertools
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.bench.figures import Figure, write
+from tests.bench.learning.masks_from_boxes import masks_from_boxes
+from tests.bench.learning.pre_annotation import pre_annotation_seconds
 from tests.bench.learning.sets import SETS, SIZES, labelled, load_set
+from trainer.bundle import Bundle
+from trainer.calibration import calibration
+from trainer.dataset import Dataset, load_dataset
 from trainer.detector import FitConfig
 from trainer.fit_settings import fit_config
+from trainer.gate.usefulness import usefulness
+from trainer.gate_settings import GateSettings
 from trainer.run import run_fit
+from trainer.scores import Evaluation
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 SLACK = 0.01  # AP50; two fits nearer than this are as good
@@ -37,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--seconds", type=float, help="of learning a fit; the default's own if unset"
     )
     parser.add_argument("--test", type=int, default=100, help="frames of the test part at most")
+    parser.add_argument("--objects", type=int, default=150, help="of masks made from boxes")
     parser.add_argument("--peers", nargs="*", type=int, default=SIZES, help="sizes with the peer")
     given = parser.parse_args(arguments)
     for name in given.sets:
@@ -71,10 +83,21 @@ def measure_set(name: str, given: argparse.Namespace) -> list[Figure]:
                     val_share=0,
                 )
                 peers.setdefault(frames, []).append(_fit(data, peer, folder / "scratch"))
-    return [
+    found = [
         *(_learnt(name, frames, rows[frames], peers.get(frames)) for frames in sizes),
         _monotone(name, sizes, rows),
+        *_usable_figures(name, sizes, rows),
     ]
+    if (given.data / name / "annotations_polygons.json").exists():
+        found.append(
+            Figure(
+                f"masks_from_boxes_iou/{name}",
+                masks_from_boxes(given.data / name, given.objects),
+                "mean IoU",
+                note=f"{given.objects} objects of the test part at most, true boxes given",
+            )
+        )
+    return found
 
 
 def _fit(data: Path, config: FitConfig, out: Path) -> dict[str, Any]:
@@ -103,9 +126,65 @@ def _fit(data: Path, config: FitConfig, out: Path) -> dict[str, Any]:
         "input": list(done.bundle.card.input_size),
         "notes": found_notes,
     }
+    if config.val_share:
+        figures |= _usable(done.bundle, state, load_dataset(data))
     kept.write_text(json.dumps(figures, indent=1))
     shutil.rmtree(out / "fit", ignore_errors=True)
     return figures
+
+
+def _usable(bundle: Bundle, found: Evaluation, dataset: Dataset) -> dict[str, Any]:
+    """Return what a project would get of a model: would it serve, and are its scores true?
+
+    The gate judges on a quarter as many frames of the test part as there are labelled ones, as a
+    project has them in its holdout, but on ten at least.
+    """
+    frames = max(10, len(dataset.split("train")) // 4)
+    judged = usefulness(
+        replace(found, frames=found.frames[:frames]),
+        settings=GateSettings(),
+        rng=np.random.default_rng(1),
+    )
+    settings = GateSettings()
+    serves = judged.whole.use(settings) == "useful" or bool(judged.useful_classes(settings))
+    return {
+        "serves": serves,
+        "calibration_error": calibration(found).error,
+        "seconds_ratio": pre_annotation_seconds(bundle, dataset, "test"),
+    }
+
+
+def _usable_figures(
+    name: str, sizes: list[int], rows: dict[int, list[dict[str, Any]]]
+) -> list[Figure]:
+    figures = []
+    passed = [n for n in sizes if all(row["serves"] for row in rows[n])]
+    if passed:
+        figures.append(
+            Figure(
+                f"gate_passed_at/{name}",
+                passed[0],
+                "labelled frames",
+                note=f"the first of {sizes} at which a model serves in every seed",
+            )
+        )
+    for key, title, unit in (
+        ("calibration_error", "calibration_error", "expected calibration error, test part"),
+        ("seconds_ratio", "pre_annotation_seconds", "seconds with over those without"),
+    ):
+        last = [row for n in sizes for row in rows[n] if row.get(key) is not None]
+        if last:
+            each = ", ".join(
+                f"{_mean(rows[n], key):.3f} at {n}" for n in sizes if _known(rows[n], key)
+            )
+            figures.append(
+                Figure(f"{title}/{name}", max(float(row[key]) for row in last), unit, note=each)
+            )
+    return figures
+
+
+def _known(rows: list[dict[str, Any]], key: str) -> bool:
+    return all(row.get(key) is not None for row in rows)
 
 
 def _learnt(

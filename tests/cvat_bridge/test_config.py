@@ -86,6 +86,7 @@ SELECTION = {
     "cold_start": "probcover",
     "min_labelled": 3,
     "control_share": 0.2,
+    "weak_share": 0.3,
     "warm_up": 9,
     "cap_per_group": 2,
     "class_need": 0.5,
