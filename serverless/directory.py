@@ -103,7 +103,7 @@ class Directory:
 
     def _fares(self, entry: Entry, held_back: Mapping[str, list[str]]) -> dict[str, Any]:
         fault = self._fault(entry) or "; ".join(held_back.get(entry.id, ()))
-        serving = self.pool.version_serving(entry.id)
+        serving = self.pool.version_serving(entry)
         return {
             "id": entry.id,
             "name": entry.name,

@@ -79,10 +79,17 @@ class Pool:
         for function_id in set(self._serving) - function_ids:
             self._release(identity(self._serving.pop(function_id).entry))
 
-    def version_serving(self, function_id: str) -> str | None:
-        """Return the version that answers now, or None when nothing is loaded."""
-        served = self._serving.get(function_id)
-        return served.model.version if served and identity(served.entry) in self._models else None
+    def version_serving(self, entry: Entry) -> str | None:
+        """Return the version that answers now, or None when nothing is loaded.
+
+        Also None while the entry's own version answers as it was published before: without the
+        interactor, say, that is to make masks of its boxes from now on.
+        """
+        served = self._serving.get(entry.id)
+        if served is None or identity(served.entry) not in self._models:
+            return None
+        renewed = identity(served.entry) != identity(entry)
+        return None if renewed and served.model.version == entry.version else served.model.version
 
     def fault(self, entry: Entry) -> str:
         """Return why the entry's own version could not be loaded, "" if it could or is untried."""

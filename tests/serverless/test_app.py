@@ -273,6 +273,42 @@ def test_labels_of_a_new_version_do_not_fail_calls_that_the_old_one_still_answer
     assert [item["label"] for item in during.json()] == ["cell"]
 
 
+def test_one_version_shown_anew_as_masks_is_told_as_serving_once_it_can_make_them(
+    tmp_path, store, engines
+):
+    """The interactor has to be loaded beside it; until then it answers as it was shown before."""
+    engines.models["old"] = finds(0.6)
+    made = bundle(tmp_path / "old", weights=b"1")
+
+    def shown(kind):
+        publish(store, entry_of(made, labels=(FunctionLabel("cell", "Cell", kind),)))
+
+    async def run():
+        async with host(store, engines) as client:
+            shown("rectangle")
+            await call(client)
+            engines.gates["old"] = threading.Event()
+            shown("mask")
+
+            async def serving():
+                return (await client.get("/status")).json()["functions"][0]["serving"]
+
+            during = [item["type"] for item in (await call(client)).json()], await serving()
+            engines.gates["old"].set()
+
+            async def swapped():
+                return await serving() is not None
+
+            await until(swapped)
+            return during, await serving()
+
+    during, after = asyncio.run(run())
+
+    assert during == (["rectangle"], None)
+    assert after == made.version
+    assert engines.loads == ["old", "old"]
+
+
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(tmp_path, store, engines):
     engines.models |= {"old": finds(0.6), "new": ModelError("truncated")}
     publish(store, entry_of(bundle(tmp_path / "old", weights=b"1")))
