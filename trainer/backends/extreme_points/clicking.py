@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trainer.annotator import depth
 from trainer.backends.extreme_points.cutouts import Cutout
 from trainer.engines.clicks import CHANNELS, Box, Points, Prompt, channels, region_of
-from trainer.engines.evidence import correcting_channels
+from trainer.engines.correcting.evidence import correcting_channels
 from trainer.images import RGBImage
 
 _HANDS = 0.6  # of the unsteady samples: points that err by pixels, not by a share of the object

@@ -21,7 +21,7 @@ from typing import Any
 
 from trainer.backends.extreme_points import BACKEND
 from trainer.bundle import Bundle, with_metrics
-from trainer.dataset import ANNOTATIONS, Dataset, load_dataset
+from trainer.dataset import ANNOTATIONS, load_dataset
 from trainer.detector import FitConfig, Progress
 from trainer.engines import load_interactor
 from trainer.interactor_gate import measure

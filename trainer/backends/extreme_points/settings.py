@@ -28,10 +28,11 @@ class Settings:
     encoder. weight_decay: of AdamW. ema: decay of the averaged weights that are kept. warmup:
     share of the fit in which the learning rate rises. save_every: seconds between saved states.
     first_size, grow: side of the crops in the first part of the steps (0: the same), and how large
-    that part is. spoilt: share of samples that begin with a mask to correct. most: objects of one source kept in memory. shares: how often a source
-    (images[].source) is drawn, all alike where it is empty. composed: share of samples that are
-    composed scenes. still: leave the norms of the base as they are. held: share of the images
-    (and of most) that choose how much of the fit is mixed into the base, see blending.
+    that part is. spoilt: share of samples that begin with a mask to correct. most: objects of one
+    source kept in memory. shares: how often a source (images[].source) is drawn, all alike where
+    it is empty. composed: share of samples that are composed scenes. still: leave the norms of
+    the base as they are. held: share of the images (and of most) that choose how much of the fit
+    is mixed into the base, see blending.
     others: see Variation.
     """
 
@@ -134,16 +135,8 @@ def _fault(name: str, value: object) -> str:
 def _ranges(config: FitConfig, settings: Settings) -> list[str]:
     height, width = config.image_size
     shares = (
-        "ema",
-        "warmup",
-        "grow",
-        "composed",
-        "spoilt",
-        "held",
-        "steady",
-        "boxes",
-        "blind",
-        "corrected",
+        *("ema", "warmup", "grow", "composed", "spoilt", "held", "encoder_rate"),
+        *("steady", "boxes", "blind", "corrected"),
     )
     checks = [
         (config.batch_size >= 2, f"batch_size must be 2 or more: {config.batch_size}"),
