@@ -106,9 +106,7 @@ class _Convolution(nn.Module):
 class _Block(nn.Module):
     """An inverted residual block (Sandler et al., MobileNetV2, 2018)."""
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         inner = inputs * expansion
         self.expand = (
