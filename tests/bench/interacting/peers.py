@@ -28,9 +28,10 @@ def ours(bundle: Path, *, raw: bool = False) -> Method:
 
     def answer(target: Target, positive: Points, negative: Points) -> Bitmap:
         size = (target.mask.shape[0], target.mask.shape[1])
-        mask = engine.candidate(target.pixels, positive, negative, None).mask
+        found = engine.candidate(target.pixels, positive, negative, None)
+        mask = found.mask
         if not raw:
-            mask = outlined(mask, InteractorRequest(b"", positive, negative, None, None), size)
+            mask = outlined(found, InteractorRequest(b"", positive, negative, None, None), size)
         return full(mask, size)
 
     return answer

@@ -6,6 +6,8 @@ part at the click is what was asked for, and a part elsewhere must be sure of it
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from trainer.engines.clicks import Box, Points, crop_of
 
 Bitmap = NDArray[np.bool_]
 _NEAR = 0.06  # of the object's longer side: a part so near to the click is meant by it
+_FAR = 0.5  # of the object's longer side: beyond, a change is no longer near the click
 _SURE = 0.97  # of the share, on average over a part that nobody clicked at
 
 
@@ -39,15 +42,17 @@ def merged(
         (before & ~after, negative, False),
     ):
         certain = share if value else 1 - share
-        kept[_asked(change, clicks, certain, reach)] = value
+        near = _within(change, clicks, max(2.0, _FAR * side))
+        kept[_asked(near, clicks, certain, reach)] = value
     return kept
 
 
 def on_region(mask: Mask, region: Box, size: tuple[int, int]) -> NDArray[np.float32]:
     """Return the share of a mask in each pixel of a region of the image, (height, width) large."""
-    padded = np.pad(mask.bitmap.astype(np.uint8) * 255, 1)
-    moved = region - np.tile([mask.left - 1.0, mask.top - 1.0], 2)
-    # The rim of the padded mask is empty, so what lies outside of it is.
+    # What lies outside repeats the rim, which must be empty also after several pixels became one.
+    room = 1 + math.ceil(2 * max((region[2:] - region[:2]) / [size[1], size[0]]))
+    padded = np.pad(mask.bitmap.astype(np.uint8) * 255, room)
+    moved = region - np.tile([mask.left - room, mask.top - room], 2)
     found: NDArray[np.float32] = crop_of(padded, moved, size).astype(np.float32) / np.float32(255)
     return found
 
@@ -85,6 +90,18 @@ def within_frame(mask: Bitmap, frame: Box, clicks: Points) -> Bitmap:
         return mask
     asked = _asked(beyond, clicks, np.zeros(mask.shape, np.float32), 2.0)
     return (mask & inside) | asked
+
+
+def _within(change: Bitmap, clicks: Points, far: float) -> Bitmap:
+    """Return what of a change lies near the clicks; all of it where there are none."""
+    if not len(clicks):
+        return change
+    height, width = change.shape
+    x, y = np.arange(width) + 0.5, (np.arange(height) + 0.5)[:, None]
+    near = np.zeros(change.shape, np.bool_)
+    for cx, cy in clicks.tolist():
+        near |= (x - cx) ** 2 + (y - cy) ** 2 <= far**2
+    return change & near
 
 
 def _asked(change: Bitmap, clicks: Points, certain: NDArray[np.float32], reach: float) -> Bitmap:
