@@ -16,7 +16,6 @@ from trainer.backends.extreme_points.cutouts import cut_out
 from trainer.backends.extreme_points.lessons import Things, lesson
 from trainer.backends.extreme_points.settings import Settings, read_settings
 from trainer.backends.learning.loop import Loop, Tuning
-from trainer.backends.learning.state import plain
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError, DatasetError
@@ -103,7 +102,7 @@ def _meta(
         "backbone": settings.backbone,
         "width": settings.width,
         "image_size": list(config.image_size),
-        "settings": plain(config) | {"extra": extra},
+        "settings": config.to_json() | {"extra": extra},
         "fingerprint": dataset.fingerprint,
         "blend": None if blend is None else dataclasses.asdict(blend),
     }
