@@ -145,6 +145,11 @@ def _ranges(config: FitConfig, settings: Settings) -> list[str]:
             f"image_size must be square, a multiple of {STRIDE} from 32 on: {config.image_size}",
         ),
         (
+            settings.backbone != "lite0" or height % 32 == settings.first_size % 32 == 0,
+            "image_size and extra.first_size must be multiples of 32 with extra.backbone=lite0: "
+            f"{config.image_size}, {settings.first_size}",
+        ),
+        (
             settings.steps is None or settings.steps >= 1,
             f"extra.steps must be 1 or more: {settings.steps}",
         ),

@@ -7,6 +7,7 @@ part at the click is what was asked for, and a part elsewhere must be sure of it
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -121,7 +122,7 @@ def _asked(change: Bitmap, clicks: Points, certain: NDArray[np.float32], reach: 
     return found
 
 
-def _at(labels: NDArray[np.int32], x: float, y: float, reach: float) -> int:
+def _at(labels: NDArray[Any], x: float, y: float, reach: float) -> int:
     """Return the part nearest to a point within reach, 0 for none."""
     top, left = max(0, int(y - reach)), max(0, int(x - reach))
     near = labels[top : int(y + reach) + 1, left : int(x + reach) + 1]
