@@ -146,8 +146,7 @@ def _ranges(config: FitConfig, settings: Settings) -> list[str]:
         ),
         (
             settings.backbone != "lite0" or height % 32 == settings.first_size % 32 == 0,
-            "image_size and extra.first_size must be multiples of 32 with extra.backbone=lite0: "
-            f"{config.image_size}, {settings.first_size}",
+            "extra.backbone=lite0 needs image_size and extra.first_size of multiples of 32",
         ),
         (
             settings.steps is None or settings.steps >= 1,
