@@ -25,6 +25,8 @@ from trainer.labels import LabelMap
 
 # The first CVAT that reads {"shapes": …} from an interactor and keeps its confidence.
 _SHAPES_SINCE = (2, 60)
+# CVAT's slider begins at 0.5 and shows what is above.
+SHOWN_FROM = 0.501
 
 # Boxes (N, 4) → the mask in each, None where there is none; see trainer.boxes_to_masks.
 Draw = Callable[[NDArray[np.float32]], Sequence[Mask | None]]
@@ -112,7 +114,9 @@ def interactor_answer(
     """Return an interactor's answer in the form that the calling CVAT reads.
 
     size: (height, width) of the image. From 2.60, and for callers who do not say, the shapes
-    form with every candidate; before, the mask of the best one over the full frame.
+    form with every candidate; before, the mask of the best one over the full frame. The best one
+    is always shown: CVAT hides what is below 0.5 until somebody moves its slider, and a person
+    asked for this mask, however well it is thought of.
     """
     clipped = [
         Candidate(mask, candidate.confidence)
@@ -129,11 +133,18 @@ def interactor_answer(
             {
                 "type": "mask",
                 "points": rle(candidate.mask),
-                "attributes": [{"spec_id": 0, "value": f"{candidate.confidence:.4f}"}],
+                "attributes": [
+                    {"spec_id": 0, "value": f"{shown_estimate(candidate.confidence, best):.4f}"}
+                ],
             }
-            for candidate in clipped
+            for best, candidate in zip([True, *[False] * len(clipped)], clipped, strict=False)
         ]
     }
+
+
+def shown_estimate(estimate: float, best: bool) -> float:
+    """Return the estimated IoU as CVAT is told: of the best mask never so low that it is hidden."""
+    return max(estimate, SHOWN_FROM) if best else estimate
 
 
 def rle(mask: Mask) -> list[int]:

@@ -63,9 +63,16 @@ def _confidence(label: Mapping[str, Any]) -> ConfidenceForm:
 
 
 def shipped(root: Path = Path(__file__).parent) -> tuple[Entry, ...]:
-    """Return the functions whose weights lie beside their function.yaml, in order of id."""
+    """Return the functions whose weights lie beside their function.yaml, in order of id.
+
+    A folder may hold several: function-<use>.yaml tells CVAT of another use of the same weights.
+    """
     folders = sorted(path.parent for path in root.glob(f"*/{WEIGHTS}/card.json"))
-    found = [entry_of(folder.parent / "function.yaml", folder) for folder in folders]
+    found = [
+        entry_of(told, folder)
+        for folder in folders
+        for told in sorted(folder.parent.glob("function*.yaml"))
+    ]
     return tuple(sorted(found, key=lambda entry: entry.id))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -24,7 +24,7 @@ from trainer.engines import load as load_engine
 from trainer.engines import load_interactor
 from trainer.errors import ImageError, PromptError, TrainerError
 from trainer.images import RGBImage
-from trainer.interactor import BoxSegmenter, Candidate, Interactor
+from trainer.interactor import BoxSegmenter, Interactor
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +176,7 @@ def answer_interactor(
         )
         if entry.annotations.get(SETTING) == "polygon":
             candidates = [
-                Candidate(outlined(found.mask, request, size), found.confidence)
-                for found in candidates
+                replace(found, mask=outlined(found, request, size)) for found in candidates
             ]
     except FunctionError:
         raise

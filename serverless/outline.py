@@ -17,18 +17,23 @@ from trainer.detections import Mask
 from trainer.engines.click_laws import obey
 from trainer.engines.clicks import Prompt, understand
 from trainer.engines.extreme_points import check_clicks
+from trainer.interactor import Candidate
 
 # Set to "raw" among a function's annotations, the mask leaves as the model gave it.
 SETTING = "mask"
-_WORK = 400  # pixels, of the side up to which a mask is traced as it is
+_WORK = 640  # pixels, of the side up to which a mask is traced as it is
+_APART = 1.5  # pixels, how far the mask and its polygon may lie apart, at the image's own size
+_LEAST_APART = 0.75  # pixels of the smaller picture: less than that its own steps are traced
 
 
-def outlined(mask: Mask, request: InteractorRequest, size: tuple[int, int]) -> Mask:
-    """Return the mask of the polygons of a mask; size: (height, width) of the image."""
-    inside = clip(mask, size)
+def outlined(found: Candidate, request: InteractorRequest, size: tuple[int, int]) -> Mask:
+    """Return the mask of the polygons of an answer's mask; size: (height, width) of the image."""
+    inside = clip(found.mask, size)
     if inside is None:
-        return mask
-    prompt = understand(*check_clicks(request.positive, request.negative, request.box, size))
+        return found.mask
+    prompt = found.prompt or understand(
+        *check_clicks(request.positive, request.negative, request.box, size)
+    )
     polygons = _polygons(inside, size)
     left, top, right, bottom = _window(polygons, inside, size)
     shift = np.array([left, top], np.float64)
@@ -46,14 +51,18 @@ def _polygons(mask: Mask, size: tuple[int, int]) -> tuple[Polygon, ...]:
     height, width = mask.bitmap.shape
     factor = min(1.0, _WORK / max(height, width))
     if factor == 1:
-        return polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top, size=size)
+        return polygons_from_mask(
+            mask.bitmap, left=mask.left, top=mask.top, size=size, tolerance_px=_APART
+        )
     small = max(1, round(width * factor)), max(1, round(height * factor))
     shrunk = cv2.resize(mask.bitmap.astype(np.uint8) * 255, small, interpolation=cv2.INTER_AREA)
     grow = np.array([width / small[0], height / small[1]])
     place = np.array([mask.left, mask.top], np.float64)
     return tuple(
         Polygon(p.exterior * grow + place, tuple(hole * grow + place for hole in p.holes))
-        for p in polygons_from_mask(np.asarray(shrunk) > 127)
+        for p in polygons_from_mask(
+            np.asarray(shrunk) > 127, tolerance_px=max(_LEAST_APART, _APART * factor)
+        )
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,20 @@ from numpy.typing import NDArray
 from trainer.detections import Mask
 from trainer.images import RGBImage
 
+if TYPE_CHECKING:
+    from trainer.engines.clicks import Prompt
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """One answer of an interactor: a mask, and the model's own estimate of its IoU in 0..1."""
+    """One answer of an interactor: a mask, and the model's own estimate of its IoU in 0..1.
+
+    prompt: how the clicks were understood, which hold on the mask; None where nobody says.
+    """
 
     mask: Mask
     confidence: float
+    prompt: Prompt | None = None
 
 
 class Interactor(Protocol):

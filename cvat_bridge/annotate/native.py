@@ -23,6 +23,7 @@ from cvat_bridge.masks.making import (
 )
 from cvat_bridge.shapes import rle
 from cvat_bridge.shapes.detection_shapes import shape_from_detection
+from serverless.answers import shown_estimate
 from trainer.detections import Detections
 from trainer.detector import Detector
 from trainer.errors import ImageError
@@ -128,11 +129,11 @@ class Interaction:
                 attributes=[
                     models.AttributeValRequest(
                         spec_id=int(cvataa.InteractionResultAttributes.CONFIDENCE),
-                        value=f"{one.confidence:.4f}",
+                        value=f"{shown_estimate(one.confidence, place == 0):.4f}",
                     )
                 ],
             )
-            for one in best_first
+            for place, one in enumerate(best_first)
             if (inside := rle.clip(one.mask, width, height)) is not None
         ]
 

@@ -1,11 +1,13 @@
 """Clicks to masks: how good at four points, how many clicks, how many vertices, how quick.
 
     python -m tests.bench.interactor --data <folder in COCO form> [--split test] [--tune 100]
-        [--sam WEIGHTS] [--latency]
+        [--general BUNDLE] [--sam WEIGHTS] [--latency]
 
 Ours is measured as it ships and after a fit on objects of the set's train part (--tune 0 leaves
-that out). Without --data only the latency is measured, on a picture made here. The masks are those
-that the function returns: redrawn by their polygon.
+that out): of --general, weights that never saw this set (the recipe's --without), or else of those
+that ship. Without --data only the latency is measured, on a picture made here. The masks are those
+that the function returns: redrawn by their polygon. The 12 best and 12 worst objects are drawn into
+results/interactor_<set>.jpg.
 """
 
 from __future__ import annotations
@@ -20,18 +22,23 @@ import numpy as np
 
 from cvat_bridge.round.micro_model import TUNING, TUNING_RATE
 from serverless.polygon import polygons_from_mask, rasterize
-from tests.bench.figures import Figure, write
-from tests.bench.interacting import latency
+from tests.bench.figures import RESULTS, Figure, write
+from tests.bench.interacting import corrections, latency
+from tests.bench.interacting.corrections import course
 from tests.bench.interacting.objects import Target, jittered, targets
 from tests.bench.interacting.peers import (
     Method,
+    boxed,
     ellipse,
+    estimated,
     grabcut,
+    labelled,
     ours,
     quadrilateral,
     sam,
 )
 from tests.bench.interacting.people import POLYGON_SECONDS, work
+from tests.bench.interacting.shapes import box_only, coinciding, outline, sheet
 from tests.bench.polygon import approxpolydp, largest_part
 from trainer.annotator import four_points, iou
 from trainer.backends import backend
@@ -58,40 +65,56 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--tune", type=int, default=100, help="fine-tune on so many objects of the train part"
     )
     parser.add_argument("--steps", type=int, default=TUNING["steps"], help="batches of that fit")
+    parser.add_argument(
+        "--general", type=Path, default=SHIPPED, help="weights that the tuned ones begin with"
+    )
+    parser.add_argument("--bundle", type=Path, default=SHIPPED, help="weights in place of ours")
     parser.add_argument("--sam", type=Path, help="SAM weights that ultralytics reads")
     parser.add_argument("--latency", action="store_true", help="measure it, with --data too")
     given = parser.parse_args(arguments)
     if given.data:
         methods: dict[str, Method] = {
-            "shipped": ours(SHIPPED),
+            "shipped": ours(given.bundle),
             "quadrilateral": quadrilateral,
             "ellipse": ellipse,
             "grabcut": grabcut,
         }
         if given.tune:
-            methods["tuned"] = tuned(given.data, given.tune, given.steps)
+            methods["tuned"] = tuned(given.data, given.tune, given.steps, given.general)
         if given.sam:
             methods["sam"] = sam(given.sam)
+        methods = {label: labelled(method) for label, method in methods.items()}
         found = list(targets(load_dataset(given.data), given.split, given.objects))
         name = given.data.name
+        few = found[:: max(1, len(found) // given.clicked)]
         figures = quality(name, found, methods)
-        figures += effort(name, found[:: max(1, len(found) // given.clicked)], methods)
-        figures += vertices(name, found[:: max(1, len(found) // given.clicked)])
+        if given.tune:
+            figures.append(adapts(name, found, methods["tuned"], given.general))
+        figures += kinds(name, found, methods["shipped"])
+        figures += effort(name, few, methods)
+        figures += vertices(name, few)
+        answer = estimated(given.bundle)
+        courses = [course(answer, target) for target in few]
+        figures += corrections.figures(name, courses)
+        figures.append(coinciding(name, few, methods["shipped"]))
+        figures.append(box_only(name, few, labelled(boxed(given.bundle))))
+        figures.append(outline(name, few, ours(given.bundle, raw=True), ours(given.bundle)))
         write("interactor", figures)
+        draw(name, found, methods["shipped"])
     if given.latency or not given.data:
         write("interactor", latency.figures())
 
 
-def tuned(data: Path, objects: int, steps: int) -> Method:
-    """Return ours after a fit on so many objects of the set's train part, as a round fits it."""
-    general = read_bundle(SHIPPED)
+def tuned(data: Path, objects: int, steps: int, base: Path) -> Method:
+    """Return weights after a fit on so many objects of the set's train part, as a round fits it."""
+    general = read_bundle(base)
     network = general.card.settings["extra"]
     config = FitConfig(
         "extreme_points",
         batch_size=16,
         learning_rate=TUNING_RATE,
         image_size=general.card.input_size,
-        base=SHIPPED,
+        base=base,
         extra={
             **TUNING,
             "steps": steps,
@@ -109,6 +132,43 @@ def tuned(data: Path, objects: int, steps: int) -> Method:
         bundle = learner.export(checkpoint, where / "bundle", card={})
         print(f"{data.name}: {bundle.card.extra['blend']}")
         return ours(bundle.path)
+
+
+def adapts(name: str, found: Sequence[Target], method: Method, base: Path) -> Figure:
+    """Return what the tuned weights gain at four points over the ones they began with."""
+    general = labelled(ours(base))
+    before, after = (
+        float(np.mean([iou(one(t, four_points(t.mask), NONE), t.mask) for t in found]))
+        for one in (general, method)
+    )
+    seen = [row["name"] for row in read_bundle(base).card.extra.get("data", ())]
+    known = "had seen" if name in seen else "had never seen"
+    note = f"{len(found)} objects; {after:.3f}; the general weights {known} this set"
+    return Figure(f"adapts/{name}", after - before, "IoU", "general", before, after / before, note)
+
+
+def kinds(name: str, found: Sequence[Target], method: Method) -> list[Figure]:
+    """Return the IoU at four points for each part of a set that has parts; small ones together."""
+    by_kind: dict[str, list[float]] = {}
+    for target in found:
+        value = iou(method(target, four_points(target.mask), NONE), target.mask)
+        kind = target.kind if target.kind in _PARTS else "rest"
+        by_kind.setdefault(kind, []).append(value)
+    if set(by_kind) <= {"rest"}:
+        return []
+    return [
+        Figure(f"iou4/{name}/{kind}", float(np.mean(v)), "IoU", note=f"{len(v)} objects, shipped")
+        for kind, v in sorted(by_kind.items())
+    ]
+
+
+def draw(name: str, found: Sequence[Target], method: Method) -> None:
+    """Write a picture of the best and the worst objects beside the figures."""
+    masks = [method(target, four_points(target.mask), NONE) for target in found]
+    ious = [iou(mask, target.mask) for mask, target in zip(masks, found, strict=True)]
+    picture = sheet(found, masks, ious)[..., ::-1]
+    path = RESULTS / f"interactor_{name}.jpg"
+    cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, 70])
 
 
 def quality(name: str, found: Sequence[Target], methods: dict[str, Method]) -> list[Figure]:
@@ -232,6 +292,7 @@ def editor_vertices(mask: np.ndarray) -> int:
     return len(cv2.approxPolyDP(longest, (2.75 * 4 - 1) / 7, closed=True))
 
 
+_PARTS = ("coco", "animals")  # of a set: those large enough to be told apart
 _SIMPLE = ("quadrilateral", "ellipse", "grabcut")
 
 if __name__ == "__main__":

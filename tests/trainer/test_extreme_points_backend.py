@@ -11,13 +11,19 @@ import trainer
 from serverless.folders import shipped
 from tests.trainer.shapes import picture, shapes_dataset
 from trainer.backends import backend
-from trainer.backends.extreme_points.architecture import new_network
+from trainer.backends.extreme_points.architecture import channels_of, new_network
 from trainer.backends.extreme_points.backbone import PUBLISHED, published
 from trainer.backends.extreme_points.clicking import Variation, sample
 from trainer.backends.extreme_points.cutouts import make, rim_of
+from trainer.backends.extreme_points.iterating import answered, spoilt
 from trainer.backends.extreme_points.scenes import pasted, shape
+from trainer.backends.features.pretrained import lite0
+from trainer.backends.learning.onnx_writing import store_in_half, write_onnx
 from trainer.detector import FitConfig
 from trainer.engines.clicks import CHANNELS
+from trainer.engines.correcting.evidence import CORRECTING
+from trainer.engines.extreme_points import load
+from trainer.engines.runtime import open_session
 from trainer.errors import ConfigError, TrainingError
 
 TINY = FitConfig("extreme_points", batch_size=4, image_size=(32, 32), extra={"steps": 2})
@@ -30,12 +36,12 @@ def cutout(seed=0, *, side=60):
     return make(pixels, mask)
 
 
-@pytest.mark.parametrize("name", ["", "resnet18", "mobilenet_v3_large"])
+@pytest.mark.parametrize("name", ["", "lite0", "resnet18", "mobilenet_v3_large"])
 def test_every_network_answers_a_mask_of_its_input_and_judges_it(name):
     network = new_network(name, width=8).eval()
 
     with torch.no_grad():
-        found = network(torch.randn(2, CHANNELS, 64, 64))
+        found = network(torch.randn(2, channels_of(network), 64, 64))
 
     assert found.logits.shape == (2, 1, 64, 64)
     assert found.quality.shape == (2,)
@@ -49,6 +55,102 @@ def test_the_judge_does_not_bend_the_features():
     bent = [name for name, p in network.named_parameters() if p.grad is not None]
     assert bent
     assert all(name.startswith("judge.") for name in bent)
+
+
+def test_the_learnt_encoder_sees_the_image_alone_until_its_joints_have_learnt():
+    """At first neither clicks nor the mask before change what the encoder knows."""
+    network = new_network("lite0", width=8, pretrained=True).eval()
+    seen = torch.randn(1, CORRECTING, 64, 64)
+    other = seen.clone()
+    other[:, 3:] = torch.randn(1, CORRECTING - 3, 64, 64)
+    known = lite0(frozen=0).eval()
+
+    with torch.no_grad():
+        half, quarter, eighth, sixteenth, _ = known(seen[:, :3] * 64.0 + 115.0)
+        levels = [
+            network._encoded(one[:, :3] * 64.0 + 115.0, *_hints(network, one))
+            for one in (seen, other)
+        ]
+
+    for found in levels:
+        for level, wanted in zip(found[:4], (half, quarter, eighth, sixteenth), strict=True):
+            assert torch.allclose(level, wanted, atol=1e-4)
+
+
+def test_a_fit_of_the_correcting_network_is_served_with_the_mask_before(tmp_path):
+    """From a fit through its bundle to a correction; the next fit begins with that bundle."""
+    dataset = shapes_dataset(tmp_path / "d", train=6, holdout=0)
+    extra = {"steps": 2, "width": 4, "backbone": "lite0", "pretrained": True, "spoilt": 1.0}
+    config = dataclasses.replace(TINY, image_size=(64, 64), extra=extra)
+    learner = backend("extreme_points")
+
+    checkpoint = learner.fit(dataset, config, run_dir=tmp_path / "run", report=lambda _: None)
+    bundle = learner.export(checkpoint, tmp_path / "bundle", card={})
+    engine = load(bundle, threads=1)
+    pixels = picture(np.random.default_rng(1), height=120, width=160)[0]
+    pixels.flags.writeable = False
+    four = np.array([[40.5, 60.5], [80.5, 30.5], [120.5, 60.5], [80.5, 90.5]])
+    first = engine.candidate(pixels, four, np.zeros((0, 2)), None)
+    second = engine.candidate(pixels, four, np.array([[70.5, 60.5]]), None)
+
+    assert first.mask.bitmap.any()
+    assert not second.mask.bitmap[60 - second.mask.top, 70 - second.mask.left]
+    again = dataclasses.replace(config, base=bundle.path, extra={**extra, "pretrained": False})
+    assert learner.fit(dataset, again, run_dir=tmp_path / "two", report=lambda _: None).exists()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_to_be_corrected_errs_and_the_clicks_say_where(seed):
+    rng = np.random.default_rng(seed)
+    one = sample(cutout(), 96, Variation(steady=1.0, corrected=0.0, boxes=0.0, blind=0.0), rng)
+
+    found = spoilt(one, rng)
+
+    assert found.before.shape == one.mask.shape
+    assert 0 <= found.before.min() <= found.before.max() <= 1
+    assert len(found.prompt.inside) + len(found.prompt.outside) > 0
+    assert all(one.mask[int(y), int(x)] for x, y in found.prompt.inside)
+    assert not any(one.mask[int(y), int(x)] for x, y in found.prompt.outside)
+    seen = found.seen(CORRECTING)
+    assert np.array_equal(seen[:CHANNELS], found.seen())
+    assert np.allclose(seen[CHANNELS], 2 * found.before - 1)
+
+
+def test_an_answer_is_clicked_where_it_errs():
+    one = sample(cutout(), 96, Variation(steady=1.0, corrected=0.0), np.random.default_rng(2))
+    nothing, everything = np.zeros((96, 96), np.float32), np.ones((96, 96), np.float32)
+
+    missing = [answered(one, nothing, np.random.default_rng(n)).prompt.inside for n in range(9)]
+    too_much = [
+        answered(one, everything, np.random.default_rng(n)).prompt.outside for n in range(9)
+    ]
+
+    assert sum(len(points) for points in missing) >= 4
+    assert sum(len(points) for points in too_much) >= 4
+    assert all(one.mask[int(y), int(x)] for points in missing for x, y in points)
+    assert not any(one.mask[int(y), int(x)] for points in too_much for x, y in points)
+
+
+def test_weights_kept_in_half_answer_as_the_network_does(tmp_path):
+    network = new_network("", width=16).eval()
+    seen = torch.randn(1, CHANNELS, 64, 64)
+    path = tmp_path / "model.onnx"
+    write_onnx(network, (seen,), path, inputs=["seen"], outputs=["mask", "quality"], free={})
+    whole = path.stat().st_size
+
+    store_in_half(path)
+
+    (mask, _) = open_session(path, threads=1).run(None, {"seen": seen.numpy()})
+    with torch.no_grad():
+        wanted = network(seen).logits.numpy()
+    assert path.stat().st_size < 0.6 * whole
+    assert np.abs(mask - wanted).max() < 0.02 * np.abs(wanted).max() + 0.01
+
+
+def _hints(network, seen):
+    half = network.hints[0](torch.nn.functional.pixel_unshuffle(seen, 2))
+    quarter = network.hints[1](half)
+    return quarter, network.hints[2](quarter)
 
 
 def test_published_weights_that_are_not_the_pinned_ones_are_refused(tmp_path, monkeypatch):

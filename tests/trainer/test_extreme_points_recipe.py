@@ -2,12 +2,15 @@
 
 import json
 
-from trainer.backends.extreme_points.recipe import COCO_LICENCES, SOURCES, STAGES, gather
+import pytest
+
+from trainer.backends.extreme_points import BACKEND
+from trainer.backends.extreme_points.recipe import COCO_LICENCES, FIT, SHARES, SOURCES, gather
 from trainer.dataset import load_dataset
 
 
 def write_sets(folder):
-    """Write the three sets, one image for each part and licence."""
+    """Write the sets, one image for each part and licence."""
     box = [[1.0, 1, 9, 1, 9, 9, 1, 9]]
     for source in SOURCES:
         (folder / source / "images").mkdir(parents=True)
@@ -31,7 +34,7 @@ def write_sets(folder):
 def test_only_train_parts_are_learnt_from_and_only_photos_whose_licence_lets_weights_ship(tmp_path):
     write_sets(tmp_path / "sets")
 
-    dataset = load_dataset(gather(tmp_path / "sets", tmp_path / "out"))
+    dataset = load_dataset(gather(tmp_path / "sets", tmp_path / "out", held=0))
 
     kept = {image.file_name for image in dataset.images}
     assert {n for n in kept if n.startswith("coco")} == {
@@ -43,11 +46,28 @@ def test_only_train_parts_are_learnt_from_and_only_photos_whose_licence_lets_wei
     assert all(len(image.objects) == 1 for image in dataset.images)
 
 
-def test_each_stage_begins_with_what_the_one_before_gave(tmp_path):
-    first = STAGES[0].config(1.0, None)
-    later = STAGES[1].config(0.5, tmp_path)
+def test_one_photo_in_so_many_is_learnt_from_by_nobody(tmp_path):
+    """Told by its name, so that a later run holds back the same; the estimate is held to them."""
+    write_sets(tmp_path / "sets")
 
-    assert first.base is None
-    assert later.base == tmp_path
-    assert later.extra["steps"] == round(STAGES[1].steps / 2)
-    assert STAGES[0].size < STAGES[-1].size == 128  # small crops first, the size that serves last
+    every = load_dataset(gather(tmp_path / "sets", tmp_path / "out", held=3))
+
+    held = {image.file_name for image in every.split("val")}
+    assert 0 < len(held) < len(every.images) / 2
+    again = load_dataset(gather(tmp_path / "sets", tmp_path / "again", held=3))
+    assert {image.file_name for image in again.split("val")} == held
+
+
+def test_a_set_that_is_left_out_gives_nothing(tmp_path):
+    write_sets(tmp_path / "sets")
+
+    rest = load_dataset(gather(tmp_path / "sets", tmp_path / "out", ["ccp_seg", "coco_seg200"]))
+
+    assert {str(image.extra["source"]) for image in rest.images} == {"ccp_seg", "coco_seg200"}
+
+
+def test_the_fit_is_one_that_can_be_taken():
+    BACKEND.check(FIT)
+
+    assert set(SOURCES) == {name.split("/")[0] for name in SHARES}
+    assert sum(SHARES.values()) == pytest.approx(1.0)

@@ -67,10 +67,14 @@ class Prompt:
 
 
 def understand(positive: Points, negative: Points, box: Box | None) -> Prompt:
-    """Sort the clicks out; see the module. Doubled clicks count once."""
+    """Sort the clicks out; see the module.
+
+    Doubled clicks count once, but four of which some coincide are still four extreme points: the
+    leftmost may be the topmost too.
+    """
     clicks = np.unique(positive, axis=0) if len(positive) else positive.reshape(0, 2)
     none = np.zeros((0, 2))
-    if len(clicks) >= EXTREME and box is None and (np.ptp(clicks, axis=0) >= _LEAST_SIDE).all():
+    if len(positive) >= EXTREME and box is None and (np.ptp(clicks, axis=0) >= _LEAST_SIDE).all():
         order = [
             int(clicks[:, 0].argmin()),
             int(clicks[:, 1].argmin()),

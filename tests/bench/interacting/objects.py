@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.annotations import decode_mask
 from trainer.dataset import Dataset
 from trainer.images import RGBImage
 
@@ -19,17 +20,25 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Target:
-    """One object to be found: its image (H, W, 3), its file's bytes, its true mask (H, W)."""
+    """One object to be found: its image (H, W, 3), its file's bytes, its true mask (H, W).
+
+    Nobody writes to the pixels, so that an engine may remember what it answered on them. kind: the
+    part of its set, "" where it has none. unlabelled: (H, W), what counts neither way; the mask
+    holds none of it.
+    """
 
     pixels: RGBImage
     data: bytes
     mask: Bitmap
+    kind: str = ""
+    unlabelled: Bitmap | None = None
 
 
 def targets(dataset: Dataset, split: str, count: int, seed: int = 5) -> Iterator[Target]:
     """Give objects of a part, drawn at random but always the same, image by image.
 
-    Only whole ones: an object in several parts has no four points that tell its extent.
+    Only whole ones: an object in several parts has no four points that tell its extent. Pixels
+    that nobody labelled (images[].unlabelled, a segmentation as COCO has them) are left out.
     """
     rows = [
         (image, found)
@@ -44,11 +53,17 @@ def targets(dataset: Dataset, split: str, count: int, seed: int = 5) -> Iterator
     for row in sorted(order):
         image, found = rows[row]
         mask = found.bitmap(image.height, image.width)
+        unlabelled = None
+        if image.extra.get("unlabelled"):
+            unlabelled = decode_mask(image.extra["unlabelled"], image.height, image.width)
+            mask &= ~unlabelled
         if int(mask.sum()) < LEAST_AREA:
             continue
         if image.file_name != last:
-            last, pixels = image.file_name, dataset.read(image)
-        yield Target(pixels, dataset.file(image).read_bytes(), mask)
+            last, pixels = image.file_name, dataset.read(image).copy()
+            pixels.flags.writeable = False
+        kind = str(image.extra.get("set", ""))
+        yield Target(pixels, dataset.file(image).read_bytes(), mask, kind, unlabelled)
 
 
 def jittered(points: Points, reach: float, rng: np.random.Generator, mask: Bitmap) -> Points:

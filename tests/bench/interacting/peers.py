@@ -13,10 +13,11 @@ from serverless.wire import InteractorRequest
 from tests.bench.interacting.objects import Bitmap, Points, Target
 from trainer.bundle import read_bundle
 from trainer.detections import Mask
-from trainer.engines.extreme_points import load
+from trainer.engines.extreme_points import ExtremePoints, load
 
 # (target, positive clicks, negative clicks) → mask (H, W). The first four positive are extreme.
 Method = Callable[[Target, Points, Points], Bitmap]
+Estimating = Callable[[Target, Points, Points], tuple[Bitmap, float]]
 
 _SIDE = 256  # pixels, of GrabCut's picture: at full size it takes seconds
 _ROUNDS = 4
@@ -24,16 +25,57 @@ _ROUNDS = 4
 
 def ours(bundle: Path, *, raw: bool = False) -> Method:
     """Return a bundle of extreme_points as the function answers: redrawn by its polygon, or raw."""
+    answer = estimated(bundle, raw=raw)
+    return lambda target, positive, negative: answer(target, positive, negative)[0]
+
+
+def estimated(bundle: Path, *, raw: bool = False) -> Estimating:
+    """Return the same with the IoU that the model thinks its mask has."""
+    engine = load(read_bundle(bundle), threads=1)
+
+    def answer(target: Target, positive: Points, negative: Points) -> tuple[Bitmap, float]:
+        return _drawn(engine, target, positive, negative, None, raw=raw)
+
+    return answer
+
+
+def boxed(bundle: Path) -> Method:
+    """Return ours by the box of the first four points alone, as a person draws it."""
     engine = load(read_bundle(bundle), threads=1)
 
     def answer(target: Target, positive: Points, negative: Points) -> Bitmap:
-        size = (target.mask.shape[0], target.mask.shape[1])
-        mask = engine.candidate(target.pixels, positive, negative, None).mask
-        if not raw:
-            mask = outlined(mask, InteractorRequest(b"", positive, negative, None, None), size)
-        return full(mask, size)
+        low, high = np.floor(positive[:4].min(axis=0)), np.floor(positive[:4].max(axis=0)) + 1
+        box = np.concatenate([low, high])
+        return _drawn(engine, target, positive[4:], negative, box, raw=False)[0]
 
     return answer
+
+
+def labelled(method: Method) -> Method:
+    """Return a method's answers without the pixels that nobody labelled."""
+
+    def answer(target: Target, positive: Points, negative: Points) -> Bitmap:
+        found = method(target, positive, negative)
+        return found if target.unlabelled is None else found & ~target.unlabelled
+
+    return answer
+
+
+def _drawn(
+    engine: ExtremePoints,
+    target: Target,
+    positive: Points,
+    negative: Points,
+    box: Points | None,
+    *,
+    raw: bool,
+) -> tuple[Bitmap, float]:
+    size = (target.mask.shape[0], target.mask.shape[1])
+    found = engine.candidate(target.pixels, positive, negative, box)
+    mask = found.mask
+    if not raw:
+        mask = outlined(found, InteractorRequest(b"", positive, negative, box, None), size)
+    return full(mask, size), found.confidence
 
 
 def quadrilateral(target: Target, positive: Points, _negative: Points) -> Bitmap:

@@ -1,4 +1,4 @@
-"""Which network: the small one from scratch, or a decoder on a backbone of torchvision."""
+"""Which network: the small one from scratch, or a decoder on features that are learnt already."""
 
 from __future__ import annotations
 
@@ -6,18 +6,28 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trainer.backends.extreme_points.backbone import BackboneUNet
+from trainer.backends.extreme_points.lite0_unet import FROZEN, Lite0UNet
 from trainer.backends.extreme_points.network import UNet
+from trainer.backends.features.pretrained import SHIPPED, lite0
+from trainer.engines.clicks import CHANNELS
+from trainer.engines.correcting.evidence import CORRECTING
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-Network = UNet | BackboneUNet
+Network = UNet | BackboneUNet | Lite0UNet
 
 
 def new_network(backbone: str, *, width: int, pretrained: bool = False) -> Network:
     """Return a network of random weights, its backbone's published ones where pretrained."""
     if not backbone:
         return UNet(width=width)
+    if backbone == SHIPPED:
+        network = Lite0UNet(width=width)
+        if pretrained:
+            known = lite0(frozen=FROZEN).state_dict()
+            network.encoder.load_state_dict({k: known[k] for k in network.encoder.state_dict()})
+        return network
     return BackboneUNet(backbone, width=width, pretrained=pretrained)
 
 
@@ -27,3 +37,8 @@ def build(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Network:
     network.load_state_dict(dict(weights))
     network.eval()
     return network
+
+
+def channels_of(network: nn.Module) -> int:
+    """Return how many channels a network sees: CORRECTING where the mask before is among them."""
+    return CORRECTING if isinstance(network, Lite0UNet) else CHANNELS

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.annotations import AnnotatedImage
-from trainer.backends.extreme_points.architecture import Network
+from trainer.backends.extreme_points.architecture import Network, channels_of
 from trainer.backends.extreme_points.clicking import Sample, Variation, sample
 from trainer.backends.extreme_points.cutouts import Cutout
 from trainer.backends.extreme_points.loss import hard_iou
@@ -92,7 +92,8 @@ def _ious(network: Network, samples: Sequence[Sample]) -> NDArray[np.float32]:
     found = []
     for first in range(0, len(samples), _BATCH):
         part = samples[first : first + _BATCH]
-        seen = torch.from_numpy(np.stack([one.seen() for one in part])).to(device)
+        count = channels_of(network)
+        seen = torch.from_numpy(np.stack([one.seen(count) for one in part])).to(device)
         masks = torch.from_numpy(np.stack([one.mask for one in part]))[:, None].float()
         found.append(hard_iou(network(seen).logits, masks.to(device)).cpu().numpy())
     return np.concatenate(found)

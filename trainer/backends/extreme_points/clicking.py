@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from trainer.annotator import depth
 from trainer.backends.extreme_points.cutouts import Cutout
-from trainer.engines.clicks import Box, Points, Prompt, channels, region_of
+from trainer.engines.clicks import CHANNELS, Box, Points, Prompt, channels, region_of
+from trainer.engines.correcting.evidence import correcting_channels
 from trainer.images import RGBImage
 
 _HANDS = 0.6  # of the unsteady samples: points that err by pixels, not by a share of the object
@@ -42,15 +43,21 @@ class Variation:
 
 @dataclass(frozen=True)
 class Sample:
-    """One thing to learn: the crop (S, S, 3), the mask in it (S, S), the clicks in its pixels."""
+    """One thing to learn: the crop (S, S, 3), the mask in it (S, S), the clicks in its pixels.
+
+    before: (S, S) 0..1, the mask that is to be corrected, or None for a first answer.
+    """
 
     pixels: RGBImage
     mask: NDArray[np.bool_]
     prompt: Prompt
+    before: NDArray[np.float32] | None = None
 
-    def seen(self) -> NDArray[np.float32]:
-        """Return what the network sees of it."""
-        return channels(self.pixels, self.prompt)
+    def seen(self, count: int = CHANNELS) -> NDArray[np.float32]:
+        """Return what a network of so many channels sees of it."""
+        if count == CHANNELS:
+            return channels(self.pixels, self.prompt)
+        return correcting_channels(self.pixels, self.prompt, self.before)
 
 
 def sample(thing: Cutout, size: int, how: Variation, rng: np.random.Generator) -> Sample:

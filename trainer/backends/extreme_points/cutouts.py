@@ -15,7 +15,7 @@ from trainer.images import RGBImage
 
 LEAST_AREA = 40  # pixels; below, a mask has no shape to speak of
 _ROOM = 0.75  # of a side, around the object, on each side
-_SIDE = 120  # pixels, of the longer side of an object as it is kept
+SIDE = 120  # pixels, of the longer side of an object as it is kept, at least
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,12 @@ def cut_out(
     most: int | None,
     seed: int,
     told: Callable[[int], None],
+    side: int = SIDE,
 ) -> list[Cutout]:
     """Cut the objects of these images out; told(n) after each image.
 
-    Objects without a mask, crowds and specks are left out. most: of one source, at random.
+    Objects without a mask, crowds and specks are left out. most: of one source, at random. side:
+    pixels of an object's longer side, beyond which it is kept smaller.
     """
     drawn = _drawn(images, most, seed)
     found: list[Cutout] = []
@@ -52,14 +54,16 @@ def cut_out(
             pixels = dataset.read(image)
             for row in rows:
                 mask = image.objects[row].bitmap(image.height, image.width)
-                if (cutout := make(pixels, mask, source_of(image))) is not None:
+                if (cutout := make(pixels, mask, source_of(image), side=side)) is not None:
                     found.append(cutout)
         told(done)
     return found
 
 
-def make(pixels: RGBImage, mask: NDArray[np.bool_], source: str = "") -> Cutout | None:
-    """Cut one object out of an image; None for a speck."""
+def make(
+    pixels: RGBImage, mask: NDArray[np.bool_], source: str = "", *, side: int = SIDE
+) -> Cutout | None:
+    """Cut one object out of an image, kept at most so large (pixels); None for a speck."""
     if int(mask.sum()) < LEAST_AREA:
         return None
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -68,7 +72,7 @@ def make(pixels: RGBImage, mask: NDArray[np.bool_], source: str = "") -> Cutout 
     top, left = max(0, int(ys[0]) - reach), max(0, int(xs[0]) - reach)
     rows, columns = slice(top, int(ys[-1]) + 1 + reach), slice(left, int(xs[-1]) + 1 + reach)
     part, inner = pixels[rows, columns], mask[rows, columns]
-    scale = _SIDE / max(height, width)
+    scale = side / max(height, width)
     if scale < 1:
         size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
         part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)

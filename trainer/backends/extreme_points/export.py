@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.extreme_points.architecture import Network, build
+from trainer.backends.extreme_points.architecture import Network, build, channels_of
 from trainer.backends.extreme_points.checkpoint import WEIGHTS, read_checkpoint, save_checkpoint
+from trainer.backends.learning.onnx_writing import store_in_half, write_onnx
 from trainer.bundle import Bundle, write_bundle
-from trainer.engines.clicks import CHANNELS
 
 MODEL = "model.onnx"
 
@@ -33,7 +33,8 @@ class _Served(nn.Module):
 def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
     """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
     weights, meta = read_checkpoint(checkpoint)
-    network = _Served(build(weights, meta)).eval()
+    own = build(weights, meta)
+    network = _Served(own).eval()
     height, width = meta["image_size"]
     # Where the base lay on the machine that learnt is nobody's business.
     base = Path(meta["settings"]["base"]).name if meta["settings"]["base"] else ""
@@ -51,15 +52,15 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
     }
     with tempfile.TemporaryDirectory() as folder:
         model, kept = Path(folder) / MODEL, Path(folder) / WEIGHTS
-        torch.onnx.export(
+        write_onnx(
             network,
-            (torch.zeros(1, CHANNELS, height, width),),
-            str(model),
-            input_names=["seen"],
-            output_names=["mask", "quality"],
-            dynamic_axes={n: {0: "batch"} for n in ("seen", "mask", "quality")},
-            dynamo=False,
+            (torch.zeros(1, channels_of(own), height, width),),
+            model,
+            inputs=["seen"],
+            outputs=["mask", "quality"],
+            free=dict.fromkeys(("seen", "mask", "quality"), "batch"),
         )
+        store_in_half(model)
         # 16 bits are enough to begin a fit with, and half the size.
         save_checkpoint(kept, weights, {**meta, "settings": settings}, half=True)
         return write_bundle(

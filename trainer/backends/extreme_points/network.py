@@ -34,10 +34,10 @@ class UNet(nn.Module):
         super().__init__()
         w = width
         self.width = width
-        self.stem = nn.Sequential(_conv(4 * CHANNELS, w), _conv(w, w))
-        self.down4 = nn.Sequential(_conv(w, 2 * w, 2), _Block(2 * w))
-        self.down8 = nn.Sequential(_conv(2 * w, 4 * w, 2), _Block(4 * w), _Block(4 * w))
-        self.down16 = nn.Sequential(_conv(4 * w, 6 * w, 2), _Block(6 * w), _Block(6 * w))
+        self.stem = nn.Sequential(conv(4 * CHANNELS, w), conv(w, w))
+        self.down4 = nn.Sequential(conv(w, 2 * w, 2), _Block(2 * w))
+        self.down8 = nn.Sequential(conv(2 * w, 4 * w, 2), _Block(4 * w), _Block(4 * w))
+        self.down16 = nn.Sequential(conv(4 * w, 6 * w, 2), _Block(6 * w), _Block(6 * w))
         self.context = nn.Conv2d(6 * w, 6 * w, 1)
         self.up8 = Join(6 * w, 4 * w)
         self.up4 = Join(4 * w, 2 * w)
@@ -83,7 +83,7 @@ class _Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = _conv(width, width)
+        self.first = conv(width, width)
         self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(width)
 
@@ -98,7 +98,7 @@ class Join(nn.Module):
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
         self.narrow = nn.Conv2d(coarse, fine, 1, bias=False)
-        self.mix = _conv(2 * fine, fine)
+        self.mix = conv(2 * fine, fine)
         self.block = _Block(fine)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
@@ -108,7 +108,8 @@ class Join(nn.Module):
         return out
 
 
-def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """Return a 3 x 3 convolution, its normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(outputs),

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from trainer.backends.extreme_points.clicking import Variation
+from trainer.backends.extreme_points.cutouts import SIDE
 from trainer.backends.extreme_points.network import STRIDE
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 from trainer.fit_checks import shared_faults
+
+_SHOWN = 0.75  # of a crop's side: how large it shows an object
 
 
 @dataclass(frozen=True)
@@ -19,15 +22,17 @@ class Settings:
     """Keys of FitConfig.extra; each has a default that works.
 
     steps: batches to learn from, or None for epochs over the objects, at least min_steps.
-    width: channels of the finest level of the small network. backbone: "" for it, or
-    "resnet18" or "mobilenet_v3_large" of torchvision; pretrained: begin with its published
-    weights. weight_decay: of AdamW. ema: decay of the averaged weights that are kept. warmup:
+    width: channels of the finest level of the decoder. backbone: "" for the small network,
+    "lite0" for the one that corrects masks, or "resnet18" or "mobilenet_v3_large" of torchvision;
+    pretrained: begin with its published weights. encoder_rate: of the learning rate, in lite0's
+    encoder. weight_decay: of AdamW. ema: decay of the averaged weights that are kept. warmup:
     share of the fit in which the learning rate rises. save_every: seconds between saved states.
-    first_size, grow: side of the crops in the first part of the fit (0: the same), and how large
-    that part is. most: objects of one source kept in memory. shares: how often a source
-    (images[].source) is drawn, all alike where it is empty. composed: share of samples that are
-    composed scenes. still: leave the norms of the base as they are. held: share of the images
-    (and of most) that choose how much of the fit is mixed into the base, see blending.
+    first_size, grow: side of the crops in the first part of the steps (0: the same), and how large
+    that part is. spoilt: share of samples that begin with a mask to correct. most: objects of one
+    source kept in memory. shares: how often a source (images[].source) is drawn, all alike where
+    it is empty. composed: share of samples that are composed scenes. still: leave the norms of
+    the base as they are. held: share of the images (and of most) that choose how much of the fit
+    is mixed into the base, see blending.
     others: see Variation.
     """
 
@@ -36,6 +41,7 @@ class Settings:
     width: int = 16
     backbone: str = ""
     pretrained: bool = False
+    encoder_rate: float = 0.2
     weight_decay: float = 0.01
     ema: float = 0.995
     warmup: float = 0.05
@@ -45,6 +51,7 @@ class Settings:
     most: int = 4000
     shares: Mapping[str, float] = field(default_factory=dict)
     composed: float = 0.25
+    spoilt: float = 0.25
     still: bool = False
     held: float = 0.0
     jitter: float = Variation.jitter
@@ -62,6 +69,10 @@ class Settings:
         """How objects and clicks are varied."""
         names = [f.name for f in dataclasses.fields(Variation)]
         return Variation(**{name: getattr(self, name) for name in names})
+
+    def kept_side(self, config: FitConfig) -> int:
+        """Return how large objects are kept, pixels: as large as a crop shows them."""
+        return max(SIDE, round(_SHOWN * config.image_size[0]))
 
     def total_steps(self, config: FitConfig, objects: int) -> int:
         """Return the batches that a fit of so many objects learns from."""
@@ -103,7 +114,7 @@ def read_settings(config: FitConfig) -> Settings:
 
 def _fault(name: str, value: object) -> str:
     if name == "backbone":
-        known = ("", "resnet18", "mobilenet_v3_large")
+        known = ("", "lite0", "resnet18", "mobilenet_v3_large")
         return "" if value in known else f"extra.backbone must be one of {known}: {value!r}"
     if name in ("pretrained", "still"):
         return "" if isinstance(value, bool) else f"extra.{name} must be true or false: {value!r}"
@@ -123,12 +134,19 @@ def _fault(name: str, value: object) -> str:
 
 def _ranges(config: FitConfig, settings: Settings) -> list[str]:
     height, width = config.image_size
-    shares = ("ema", "warmup", "grow", "composed", "held", "steady", "boxes", "blind", "corrected")
+    shares = (
+        *("ema", "warmup", "grow", "composed", "spoilt", "held", "encoder_rate"),
+        *("steady", "boxes", "blind", "corrected"),
+    )
     checks = [
         (config.batch_size >= 2, f"batch_size must be 2 or more: {config.batch_size}"),
         (
             height == width and height >= 32 and height % STRIDE == 0,
             f"image_size must be square, a multiple of {STRIDE} from 32 on: {config.image_size}",
+        ),
+        (
+            settings.backbone != "lite0" or height % 32 == settings.first_size % 32 == 0,
+            "extra.backbone=lite0 needs image_size and extra.first_size of multiples of 32",
         ),
         (
             settings.steps is None or settings.steps >= 1,

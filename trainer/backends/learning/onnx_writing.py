@@ -6,10 +6,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 _OPSET = 17
+_LARGE = 1024  # numbers of a weight: smaller ones are not worth a node of their own
 
 
 def write_onnx(
@@ -39,3 +41,29 @@ def write_onnx(
             opset_version=_OPSET,
             dynamo=False,
         )
+
+
+def store_in_half(path: Path) -> None:
+    """Keep the large weights of an ONNX file in 16 bits: half the size, the same 32-bit sums.
+
+    Each is widened by a Cast, which ONNX Runtime does once, when it loads the file.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    casts, kept = [], []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or values.size < _LARGE:
+            kept.append(weight)
+            continue
+        name = f"{weight.name}_half"
+        kept.append(numpy_helper.from_array(values.astype(np.float16), name))
+        casts.append(helper.make_node("Cast", [name], [weight.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(nodes)
+    onnx.save(model, str(path))

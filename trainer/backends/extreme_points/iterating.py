@@ -1,0 +1,104 @@
+"""Masks to correct: those that the network gave, and spoilt true ones; and a person who clicks.
+
+Iterated training as in RITM (Sofiiuk et al., 2022): the network answers, a person clicks where it
+errs, and it is learnt what the mask and the click together ask for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.annotator import depth
+from trainer.backends.extreme_points.clicking import Sample
+from trainer.engines.clicks import Prompt
+
+Share = NDArray[np.float32]
+Bitmap = NDArray[np.bool_]
+
+_AGAIN = 0.3  # of the answers: looked at once more without a click, as a first answer is served
+_BINARY = 0.6  # of the masks before: as they are shown, without their doubt
+_OBEYED = 0.5  # of the spoilt masks: some clicks before were obeyed already
+
+
+def answered(one: Sample, share: Share, rng: np.random.Generator) -> Sample:
+    """Return the sample after the network's answer (S, S) 0..1: with a click, or as it is."""
+    before = shown(share, rng)
+    if rng.random() < _AGAIN:
+        return dataclasses.replace(one, before=before)
+    prompt = _clicked(one.prompt, one.mask, share > 0.5, rng)
+    return dataclasses.replace(one, before=before, prompt=prompt)
+
+
+def spoilt(one: Sample, rng: np.random.Generator) -> Sample:
+    """Return the sample with a mask before that errs by made mistakes, and clicks on them."""
+    wrong = _spoil(one.mask, rng)
+    prompt = one.prompt
+    if rng.random() < _OBEYED:
+        for _ in range(int(rng.integers(1, 4))):
+            prompt = _placed(prompt, one.mask & wrong, rng, positive=True, least=0.3)
+            prompt = _placed(prompt, ~one.mask & ~wrong, rng, positive=False, least=0.1)
+    for _ in range(int(rng.integers(1, 3))):
+        prompt = _clicked(prompt, one.mask, wrong, rng)
+    soft = cv2.GaussianBlur(wrong.astype(np.float32), (0, 0), float(rng.uniform(0.5, 2.0)))
+    return dataclasses.replace(one, before=shown(np.asarray(soft, np.float32), rng), prompt=prompt)
+
+
+def shown(share: Share, rng: np.random.Generator) -> Share:
+    """Return a mask before as it may be given: as it is, or only what of it people see."""
+    return share if rng.random() >= _BINARY else (share > 0.5).astype(np.float32)
+
+
+def _clicked(prompt: Prompt, wanted: Bitmap, found: Bitmap, rng: np.random.Generator) -> Prompt:
+    """Add a click deep in the largest error, or now and then in the largest of the other kind."""
+    errors = {True: wanted & ~found, False: found & ~wanted}
+    deepest = {
+        positive: float(depth(wrong).max()) if wrong.any() else 0.0
+        for positive, wrong in errors.items()
+    }
+    positive = deepest[True] >= deepest[False]
+    if rng.random() < 0.2:
+        positive = not positive
+    return _placed(prompt, errors[positive], rng, positive=positive, least=0.6)
+
+
+def _placed(
+    prompt: Prompt, where: Bitmap, rng: np.random.Generator, *, positive: bool, least: float
+) -> Prompt:
+    """Add a click somewhere in a region, at least so deep of its deepest; none in no region."""
+    if not where.any():
+        return prompt
+    deep = depth(where)
+    top = float(deep.max())
+    ys, xs = np.nonzero(deep >= rng.uniform(least, 1.0) * top)
+    pick = int(rng.integers(len(ys)))
+    name = "inside" if positive else "outside"
+    click = np.array([[xs[pick] + rng.uniform(), ys[pick] + rng.uniform()]])
+    return dataclasses.replace(
+        prompt, **{name: np.concatenate([getattr(prompt, name).reshape(-1, 2), click])}
+    )
+
+
+def _spoil(mask: Bitmap, rng: np.random.Generator) -> Bitmap:
+    """Return the mask with parts missing and parts too many, as networks err."""
+    found = mask.astype(np.uint8)
+    side = float(np.sqrt(max(1.0, float(mask.sum()))))
+    if rng.random() < 0.3:
+        reach = max(1, round(side * float(rng.uniform(0.01, 0.08))))
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+        how = (cv2.MORPH_ERODE, cv2.MORPH_DILATE, cv2.MORPH_OPEN, cv2.MORPH_CLOSE)
+        found = np.asarray(cv2.morphologyEx(found, how[int(rng.integers(4))], kernel), np.uint8)
+    edge = np.asarray(cv2.morphologyEx(found, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)))
+    ys, xs = np.nonzero(edge)
+    if not len(ys):
+        return found > 0
+    for _ in range(int(rng.integers(1, 4))):
+        pick = int(rng.integers(len(ys)))
+        axes = tuple(max(1, round(side * float(v))) for v in rng.uniform(0.05, 0.35, 2))
+        turn = float(rng.uniform(0, 180))
+        value = int(rng.random() < 0.5)
+        cv2.ellipse(found, (int(xs[pick]), int(ys[pick])), axes, turn, 0, 360, value, -1)
+    return found > 0
