@@ -77,18 +77,18 @@ def test_a_killed_fit_goes_on_where_it_was_saved(name, data, tmp_path):
     asked = config(name)
     if "steps" in asked.extra:
         asked = dataclasses.replace(asked, extra={**asked.extra, "save_every": 0.0})
-    values = dataclasses.asdict(asked) | {"image_size": list(asked.image_size)}
+    values = asked.to_json()
     script = (
         "import json, os, signal, sys\n"
         "from pathlib import Path\n"
-        "from trainer.fit_settings import fit_config\n"
+        "from trainer.detector import FitConfig\n"
         "from trainer.run import run_fit\n"
         "data, out, values = sys.argv[1:]\n"
         "state = Path(out) / 'fit' / 'state.pt'\n"
         "def report(step):\n"
         "    if step.stage == 'fit' and state.exists():\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "config = fit_config({k: v for k, v in json.loads(values).items() if v is not None})\n"
+        "config = FitConfig.from_json(json.loads(values))\n"
         "run_fit(Path(data), config, Path(out), split='none', report=report)\n"
     )
     killed = subprocess.run(
