@@ -261,7 +261,9 @@ def load_secrets(environ: Mapping[str, str] = os.environ) -> Secrets:
 def load_config(path: Path) -> Config:
     """Read the file; ConfigError lists every fault with its place, what it found and what is due.
 
-    Relative paths in the file are relative to the file.
+    Relative paths in the file are relative to the file, whatever folder a command is typed in:
+    home, function_host.store, trainer.base, the file of a sqlite:/// address, and a text in
+    trainer.extra that names a file beside the configuration. "~" is the user's own folder.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -284,19 +286,39 @@ def load_config(path: Path) -> Config:
     folder = path.resolve().parent
     return config.model_copy(
         update={
-            "home": (folder / config.home).resolve(),
+            "home": _absolute(folder, config.home),
+            "database_url": _database(folder, config.database_url),
+            "mlflow_url": _database(folder, config.mlflow_url),
             "function_host": config.function_host.model_copy(
                 update={"store": _absolute(folder, config.function_host.store)}
             ),
             "trainer": config.trainer.model_copy(
-                update={"base": _absolute(folder, config.trainer.base)}
+                update={
+                    "base": _absolute(folder, config.trainer.base),
+                    "extra": {k: _beside(folder, v) for k, v in config.trainer.extra.items()},
+                }
             ),
         }
     )
 
 
 def _absolute(folder: Path, path: Path | None) -> Path | None:
-    return None if path is None else (folder / path).resolve()
+    return None if path is None else (folder / path.expanduser()).resolve()
+
+
+def _database(folder: Path, url: str | None) -> str | None:
+    """Give an address of a database with the file of SQLite as an absolute path."""
+    scheme, slashes, place = (url or "").partition(":///")
+    relative = scheme.partition("+")[0] == "sqlite" and place and place[0] not in "/:"
+    return f"{scheme}{slashes}{(folder / place).resolve()}" if relative else url
+
+
+def _beside(folder: Path, value: Any) -> Any:
+    """Give a backend's own setting; one that names a file beside the configuration is its path."""
+    if not isinstance(value, str) or not value:
+        return value
+    path = folder / Path(value).expanduser()
+    return str(path.resolve()) if path.is_file() else value
 
 
 def _fault(path: Path, item: Mapping[str, Any]) -> str:

@@ -15,11 +15,15 @@ from cvat_bridge.assembly import round_settings
 from cvat_bridge.config import Config
 from cvat_bridge.errors import AuthenticationError, BridgeError, ConfigError, GatewayError
 from cvat_bridge.gateway import Gateway
+from cvat_bridge.home import Home
 from cvat_bridge.round.assignment import check_assignees
+from serverless.errors import StoreError
+from serverless.store import entries
 
 State = Literal["good", "warning", "bad", "unknown"]
 LEARNABLE = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})
 LEAST_DISK = 2 << 30
+HOST_SECONDS = 30.0
 BACKEND_NEEDS = {
     "yolo": ("torch", "ultralytics"),
     "centernet": ("torch",),
@@ -162,20 +166,34 @@ def _webhook(config: Config, gateway: Gateway) -> Iterator[Check]:
 
 
 def _host(config: Config) -> Check:
+    """Ask the host what it lists; the store must be the one that it reads."""
     url = f"{config.function_host.url}/api/functions"
+    store = config.function_host.store or Home(config.home).functions
+    start = f"`python -m serverless.host --store {store}`"
     try:
-        answer = requests.get(url, timeout=5)
+        answer = requests.get(url, timeout=HOST_SECONDS)
         answer.raise_for_status()
-        names = ", ".join(answer.json()) or "no function yet"
+        listed = list(answer.json())
     except (requests.RequestException, ValueError) as error:
         return Check(
             "function host",
             "bad",
             f"{url}: {type(error).__name__}",
-            "start it: `python -m serverless.host --store "
-            f"{config.home / 'functions'}`, or correct function_host.url",
+            f"start it: {start}, or correct function_host.url",
         )
-    return Check("function host", "good", names)
+    try:
+        missing = [entry.id for entry in entries(store) if entry.id not in listed]
+    except StoreError as error:
+        return Check("function host", "bad", str(error), "let this user read the store")
+    if missing:
+        return Check(
+            "function host",
+            "bad",
+            f"{store} holds {', '.join(missing)}, which {url} does not list",
+            f"either it reads another folder: start it with {start}; or it holds them back, which "
+            "its log tells",
+        )
+    return Check("function host", "good", ", ".join(listed) or "no function yet")
 
 
 def _functions(config: Config, gateway: Gateway) -> Iterator[Check]:

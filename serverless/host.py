@@ -3,8 +3,8 @@
     python -m serverless.host --store DIR [--host 127.0.0.1] [--port 8070] [--upstream URL]
 
 Point a CVAT at it by CVAT_NUCLIO_HOST, CVAT_NUCLIO_PORT and CVAT_NUCLIO_INVOKE_METHOD=dashboard.
-It prints one line of JSON, `{"event": "listening", "url": …}`, once it can be called. Nobody signs
-in to call it, so it listens on loopback, or on the one address that CVAT reaches it by.
+It prints one line of JSON, `{"event": "listening", "url": …, "store": …}`, once it can be called.
+Nobody signs in to call it, so it listens on loopback, or on the one address CVAT reaches it by.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from serverless.errors import HostError
 from serverless.folders import shipped
 
 _DEFAULTS = HostSettings()
+_log = structlog.get_logger("host")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,6 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
         return 1
+    store = options.store.resolve()
+    if not store.is_dir():
+        _log.warning(
+            "the store does not exist yet; it must be the bridge's function_host.store, or "
+            "`functions` in the bridge's home, for its models to be listed",
+            store=str(store),
+        )
     port = listener.getsockname()[1]
     name = f"[{options.host}]" if ":" in options.host else options.host
     settings = HostSettings(
@@ -61,12 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         max_batch=options.max_batch,
         builtin=() if options.no_builtin else shipped(),
         ready=lambda: print(
-            json.dumps({"event": "listening", "url": f"http://{name}:{port}"}), flush=True
+            json.dumps({"event": "listening", "url": f"http://{name}:{port}", "store": str(store)}),
+            flush=True,
         ),
     )
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(options.store, settings),
+            create_app(store, settings),
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=5,
@@ -99,7 +108,8 @@ def running(
     log: file for its log, else it goes to this process's stderr. seconds: how long to wait for
     the line that it listens. Raises HostError when it doesn't come.
     """
-    command = [sys.executable, "-m", "serverless.host", "--store", str(store), "--host", host]
+    command = [sys.executable, "-m", "serverless.host", "--store", str(store.resolve())]
+    command += ["--host", host]
     command += ["--port", str(port), "--memory-bytes", str(memory_bytes)]
     command += ["--call-timeout", str(call_timeout)]
     command += ["--upstream", upstream] if upstream else []

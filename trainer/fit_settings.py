@@ -130,7 +130,10 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def read_yaml(path: Path | None) -> dict[str, Any]:
-    """Read a YAML file of settings; no file is no settings."""
+    """Read a YAML file of settings; no file is no settings.
+
+    `base` may be given relative to the file; where that names nothing, to the working folder.
+    """
     if path is None:
         return {}
     import yaml
@@ -141,4 +144,7 @@ def read_yaml(path: Path | None) -> dict[str, Any]:
         raise ConfigError([f"{path}: {error}"]) from error
     if not isinstance(values, dict):
         raise ConfigError([f"{path}: expected settings, found {type(values).__name__}"])
+    base = values.get("base")
+    if isinstance(base, str) and (path.parent / base).exists():
+        values["base"] = str((path.parent / base).resolve())
     return values

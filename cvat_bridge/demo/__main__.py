@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-import statistics
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import requests
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cvat_bridge.demo.annotator import Annotator
-from cvat_bridge.demo.arm import Plan, run_arm
+from cvat_bridge.demo.arm import Plan, function_id, run_arm
+from cvat_bridge.demo.calls import Calls, Said
+from cvat_bridge.demo.champion import Champion, look_for_champion
+from cvat_bridge.demo.charts import serving
+from cvat_bridge.demo.evidence import chosen_examples, chosen_frames, examples, frames_to_show
 from cvat_bridge.demo.project import prepare
-from cvat_bridge.demo.report import serving, write_report
+from cvat_bridge.demo.report import LOOP, Evidence, faults_of, write_report
 from cvat_bridge.demo.scenes import SIZE, write_scenes
 from cvat_bridge.demo.truth import Truth, read_truth
+from cvat_bridge.errors import BridgeError
+from cvat_bridge.home import Home
 from cvat_bridge.sandbox import SandboxUser, running
+from serverless.errors import HostError
 from serverless.host import running as host_running
-from trainer.images import decode
+from trainer.errors import TrainerError
 
 ARMS: dict[str, dict[str, Any]] = {
     "loop": {"strategy": "auto"},
     "random": {"strategy": "random", "control_share": 0.0},
 }
 # Steps, not seconds, so that a busy machine learns the same. From round 2 on the champion is the
-# base.
+# base. Made images have a size that nothing need be planned for.
 QUICK: dict[str, Any] = {
     "image_size": list(SIZE),
     "batch_size": 8,
-    "learning_rate": 4e-3,
     "warm_start": True,
-    "extra": {"steps": 80, "width": 16, "ema": 0.95},
+    "extra": {"steps": 80},
 }
-REAL: dict[str, Any] = {"learning_rate": 4e-3, "warm_start": True, "extra": {"steps": 200}}
-PIXELS = 144 * 192  # what the network sees of a real image; more is slower and hardly better here
+# Size, batch and schedule follow the data. The limit is for a machine that is far too slow.
+REAL: dict[str, Any] = {"warm_start": True, "time_limit": 120.0, "extra": {"steps": 150}}
+START_SECONDS = 300.0  # for a process to say that it listens
+CALL_SECONDS = 300.0  # for the function host to answer a call
 PASSWORD = "annotates-for-the-demo"  # noqa: S105 - of a sandbox on loopback that dies with us
 console = Console()
 
@@ -48,18 +54,33 @@ def main(
         Path | None, typer.Option(help="Folder in COCO form; images are made without it.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("demo-out"),
-    rounds: Annotated[int, typer.Option(help="Rounds an arm.")] = 3,
-    budget: Annotated[int | None, typer.Option(help="Frames a round.")] = None,
+    rounds: Annotated[int, typer.Option(help="Rounds an arm.", min=1)] = 3,
+    budget: Annotated[int | None, typer.Option(help="Frames a round.", min=1)] = None,
     backend: Annotated[str, typer.Option(help="What learns.")] = "centernet",
 ) -> None:
-    """Show the loop at work and leave report.html, learning_curve.png and report.json."""
+    """Show the loop at work and leave report.html, learning_curve.png and report.json.
+
+    Ends with 1, after the report is written, when CVAT does not list the champion or gets no
+    answer from it.
+    """
+    try:
+        faults = demonstrate(data, out.resolve(), rounds=rounds, budget=budget, backend=backend)
+    except (BridgeError, TrainerError, HostError, requests.RequestException) as error:
+        faults = [f"{type(error).__name__}: {error}"]
+    for fault in faults:
+        console.print(f"the demo failed: {fault}", style="red", markup=False, soft_wrap=True)
+    if faults:
+        raise typer.Exit(1)
+
+
+def demonstrate(
+    data: Path | None, out: Path, *, rounds: int, budget: int | None, backend: str
+) -> list[str]:
+    """Run both arms and write the report into out (absolute); return what must not be so."""
     began = time.monotonic()
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    folder = data or write_scenes(out / "scenes")
-    truth = read_truth(folder)
-    learning = QUICK if data is None else {**REAL, "image_size": list(seen_size(truth.pool))}
+    _emptied(out)
+    truth = read_truth(data or write_scenes(out / "scenes"))
+    learning = QUICK if data is None else REAL
     plan = Plan(
         rounds=rounds,
         budget=budget or min(40, max(10, len(truth.pool) // (12 if data is None else 6))),
@@ -69,7 +90,13 @@ def main(
         f"{data or 'made images'}: {len(truth.pool)} frames in the pool, {len(truth.holdout)} "
         f"in the holdout; {rounds} rounds of {plan.budget} frames an arm"
     )
-    arms = _run(out, truth, plan)
+    repeated: list[str] = []
+
+    def said(sentence: str) -> None:
+        repeated.append(sentence)
+        console.print(sentence, style="yellow", markup=False)
+
+    arms, evidence = _run(out, truth, plan, said)
     about = {
         "data": str(data or "images made for the demo"),
         "pool": len(truth.pool),
@@ -78,8 +105,9 @@ def main(
         "budget": plan.budget,
         "backend": backend,
         "seconds": round(time.monotonic() - began, 1),
+        "repeated": repeated,
     }
-    page = write_report(out, arms, about=about)
+    page = write_report(out, arms, evidence, about=about)
     for name, rows in arms.items():
         curve = ", ".join(
             f"{row['labelled_frames']} frames: AP {model['ap']:.3f}, AP50 {model['ap50']:.3f}"
@@ -88,20 +116,33 @@ def main(
             for row in rows
         )
         console.print(f"{name}: {curve}")
+    for name, champion in evidence.champions.items():
+        if champion.answers:
+            objects = sum(len(found) for found in champion.found.values())
+            console.print(
+                f"{name}: CVAT lists {champion.function_id}, which found {objects} objects in "
+                f"{len(champion.found)} frames"
+            )
     console.print(f"the report is {page} ({about['seconds']} s)")
+    return faults_of(evidence.champions)
 
 
-def seen_size(files: Sequence[Path]) -> tuple[int, int]:
-    """Give the size (height, width) of PIXELS in all that fits the images' usual aspect."""
-    with_sizes = [decode(path.read_bytes()).shape for path in files[:: max(1, len(files) // 20)]]
-    aspect = statistics.median(shape[0] / shape[1] for shape in with_sizes)
-    height = round(math.sqrt(PIXELS * aspect) / 16) * 16
-    return height, round(height / aspect / 16) * 16
+def _emptied(out: Path) -> None:
+    """Make an empty folder; BridgeError where it holds what no demo left there."""
+    if out.exists():
+        if any(out.iterdir()) and not (out / "sandbox").is_dir():
+            raise BridgeError(f"{out} holds files that are not a demo's; name an empty folder")
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
 
 
-def _run(out: Path, truth: Truth, plan: Plan) -> dict[str, list[dict[str, Any]]]:
+def _run(
+    out: Path, truth: Truth, plan: Plan, said: Said
+) -> tuple[dict[str, list[dict[str, Any]]], Evidence]:
     store = out / "functions"
     arms: dict[str, list[dict[str, Any]]] = {}
+    champions: dict[str, Champion] = {}
+    shown: dict[str, Any] = {}
     bar = Progress(
         TextColumn("{task.description:>7}"),
         BarColumn(),
@@ -113,14 +154,20 @@ def _run(out: Path, truth: Truth, plan: Plan) -> dict[str, list[dict[str, Any]]]
         SandboxUser(f"annotator-{name}", f"{PASSWORD}-{name}", is_admin=False) for name in ARMS
     ]
     with (
-        host_running(store, log=out / "host.log") as host_url,
-        running(out / "sandbox", users=users, function_host=host_url) as sandbox,
+        host_running(
+            store, log=out / "host.log", seconds=START_SECONDS, call_timeout=CALL_SECONDS
+        ) as host_url,
+        running(
+            out / "sandbox", users=users, function_host=host_url, seconds=START_SECONDS
+        ) as sandbox,
         bar,
     ):
+        calls = Calls(sandbox.url, token=sandbox.admin_token, said=said)
         for name, strategy in ARMS.items():
             row = bar.add_task(name, total=plan.rounds, what="uploads the images")
-            prepared = prepare(sandbox.url, sandbox.admin_token, f"demo {name}", truth)
+            prepared = prepare(sandbox.url, sandbox.admin_token, f"demo {name}", truth, said=said)
             user = next(user for user in users if user.username.endswith(name))
+            person = Annotator(sandbox.url, user.username, user.password, truth.objects, said=said)
 
             def told(number: int, what: str, row: Any = row) -> None:
                 bar.update(row, completed=number - 1, what=f"round {number}: {what}")
@@ -131,15 +178,33 @@ def _run(out: Path, truth: Truth, plan: Plan) -> dict[str, list[dict[str, Any]]]
                 url=sandbox.url,
                 token=sandbox.admin_token,
                 prepared=prepared,
-                annotator=Annotator(sandbox.url, user.username, user.password, truth.objects),
+                annotator=person,
                 store=store,
                 folder=out / name,
                 host_url=host_url,
                 plan=plan,
                 told=told,
+                said=said,
             )
-            bar.update(row, completed=plan.rounds, what="done")
-    return arms
+            bar.update(row, completed=plan.rounds, what="asks CVAT for the champion")
+            frames = frames_to_show(prepared, truth)
+            champions[name] = look_for_champion(
+                calls,
+                function_id(name),
+                version=arms[name][-1]["serves"],
+                task_id=prepared.task_id,
+                frames=frames,
+                labels=prepared.labels,
+            )
+            if name == LOOP:
+                chosen = chosen_frames(Home(out / name / "home").ledger, plan.rounds)
+                shown = {
+                    "examples": examples(champions[name], prepared, truth, frames),
+                    "chosen": chosen_examples(chosen, prepared, truth.labels),
+                    "chosen_of": len(chosen),
+                }
+            bar.update(row, what="done")
+    return arms, Evidence(champions, truth.labels, **shown)
 
 
 if __name__ == "__main__":

@@ -14,36 +14,39 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import requests
 from scipy.optimize import linear_sum_assignment
 
+from cvat_bridge.demo.calls import Calls, Said, unsaid
 from cvat_bridge.demo.truth import Box, TrueObject
 
 KEEP_IOU = 0.80  # a person leaves a box that is this good
 FIX_IOU = 0.50  # and corrects one that is this good; a worse one is deleted
-RETRY_SECONDS = 30.0
 
 Shape = dict[str, Any]
 
 
 class Annotator:
-    """One person with an account. Raises requests.HTTPError when CVAT refuses."""
+    """One person with an account. Raises requests.HTTPError when CVAT refuses; see Calls."""
 
     def __init__(
-        self, url: str, username: str, password: str, truth: Mapping[str, Sequence[TrueObject]]
+        self,
+        url: str,
+        username: str,
+        password: str,
+        truth: Mapping[str, Sequence[TrueObject]],
+        *,
+        said: Said = unsaid,
     ) -> None:
-        self._url, self._truth = url.rstrip("/"), truth
+        self._truth = truth
         self.username = username
-        self._session = requests.Session()
-        self._session.auth = (username, password)
+        self._calls = Calls(url, login=(username, password), said=said)
 
     def open_jobs(self, project_id: int) -> list[dict[str, Any]]:
         """Give my jobs that are not done, in the order they are worth: lower ids first."""
         jobs, page = [], 1
         while True:
-            answer = self._get(
-                "/api/jobs", project_id=project_id, page=page, page_size=100, type="annotation"
-            )
+            asked = {"project_id": project_id, "page": page, "page_size": 100}
+            answer = self._calls.get("/api/jobs", type="annotation", **asked).json()
             jobs += answer["results"]
             if not answer["next"]:
                 break
@@ -60,7 +63,7 @@ class Annotator:
         """Correct one job and complete it; returns what was done to its pre-annotations."""
         job_id = int(job["id"])
         images = self._images(job)
-        shapes = self._get(f"/api/jobs/{job_id}/annotations")["shapes"]
+        shapes = self._calls.get(f"/api/jobs/{job_id}/annotations").json()["shapes"]
         proposed: dict[int, list[Shape]] = {frame: [] for frame in images}
         for shape in shapes:
             proposed.setdefault(int(shape["frame"]), []).append(shape)
@@ -72,8 +75,8 @@ class Annotator:
         for action in ("delete", "update", "create"):
             if write[action]:
                 body = {"version": 0, "tags": [], "shapes": write[action], "tracks": []}
-                self._patch(f"/api/jobs/{job_id}/annotations", body, action=action)
-        self._patch(f"/api/jobs/{job_id}", {"state": "completed"})
+                self._calls.send(f"/api/jobs/{job_id}/annotations?action={action}", body)
+        self._calls.send(f"/api/jobs/{job_id}", {"state": "completed"})
         return done
 
     def _correct(
@@ -118,31 +121,14 @@ class Annotator:
         images: dict[int, bytes] = {}
         index = 0
         while first + len(images) <= last:
-            answer = self._session.get(
-                f"{self._url}/api/jobs/{job['id']}/data",
-                params={"type": "chunk", "quality": "original", "index": str(index)},
-                timeout=RETRY_SECONDS,
+            answer = self._calls.get(
+                f"/api/jobs/{job['id']}/data", type="chunk", quality="original", index=index
             )
-            answer.raise_for_status()
             with zipfile.ZipFile(io.BytesIO(answer.content)) as chunk:
                 for name in sorted(chunk.namelist()):
                     images[first + len(images)] = chunk.read(name)
             index += 1
         return images
-
-    def _get(self, path: str, **params: object) -> Any:
-        answer = self._session.get(
-            self._url + path,
-            params={key: str(value) for key, value in params.items()},
-            timeout=RETRY_SECONDS,
-        )
-        answer.raise_for_status()
-        return answer.json()
-
-    def _patch(self, path: str, body: Mapping[str, Any], **params: str) -> None:
-        self._session.patch(
-            self._url + path, json=body, params=params, timeout=RETRY_SECONDS
-        ).raise_for_status()
 
 
 def drawn(frame: int, found: TrueObject, labels: Mapping[str, int]) -> Shape:

@@ -21,12 +21,15 @@ import yaml
 from cvat_bridge.assembly import connected
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.demo.annotator import Annotator
+from cvat_bridge.demo.calls import Said
 from cvat_bridge.demo.project import Prepared
+from cvat_bridge.demo.sentences import decision_sentence
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.home import Home
 from cvat_bridge.setup import WEBHOOK_PATH
 
-STATUS_SECONDS = 5.0
+STATUS_SECONDS = 60.0
+CVAT_SECONDS = 300.0  # what the bridge waits for one answer of a busy CVAT
 LOOK_SECONDS = 0.5
 
 Told = Callable[[int, str], None]  # the round a person is in, and what happens
@@ -42,7 +45,7 @@ class Plan:
     job_size: int = 10
     min_score: float | str = "auto"
     seed: int = 7
-    limit: float = 900.0
+    limit: float = 3600.0
 
 
 def run_arm(
@@ -58,17 +61,22 @@ def run_arm(
     host_url: str,
     plan: Plan,
     told: Told,
+    said: Said,
 ) -> list[dict[str, Any]]:
     """Run the rounds of an arm; return them in the form of report.json.
 
+    store, folder: absolute, since the function host and the bridge's configuration are in
+    different folders. said: hears of questions to the bridge that were asked again.
     A row is one turn of the loop: the ranked task, what a person did to it, and the model learnt
     with it. Raises BridgeError when the bridge dies or the time is up.
     """
+    if not (store.is_absolute() and folder.is_absolute()):
+        raise BridgeError(f"the store and the folder of an arm must be absolute: {store}, {folder}")
     port = _free_port()
     address = f"http://127.0.0.1:{port}"
     config = {
         "home": str(folder / "home"),
-        "cvat": {"url": url, "project": prepared.project_id},
+        "cvat": {"url": url, "project": prepared.project_id, "timeout": CVAT_SECONDS},
         "active_learning": {"budget": plan.budget, "seed": plan.seed, **strategy},
         "trainer": dict(plan.trainer),
         "rounds": {
@@ -80,7 +88,7 @@ def run_arm(
         "service": {"port": port, "public_url": address, "poll_seconds": 20},
         "function_host": {
             "url": host_url,
-            "function_id": f"{name}-champion",
+            "function_id": function_id(name),
             "store": str(store),
         },
     }
@@ -89,7 +97,13 @@ def run_arm(
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     _register(path, token, address)
     with _bridge(path, token, folder / "bridge.log") as process:
-        return _work(process, address, prepared, annotator, plan, told, folder / "bridge.log")
+        log = folder / "bridge.log"
+        return _work(process, address, prepared, annotator, plan, told, said, log)
+
+
+def function_id(name: str) -> str:
+    """Give the id of an arm's champion in CVAT's list of models."""
+    return f"{name}-champion"
 
 
 def _work(
@@ -99,6 +113,7 @@ def _work(
     annotator: Annotator,
     plan: Plan,
     told: Told,
+    said: Said,
     log: Path,
 ) -> list[dict[str, Any]]:
     deadline = time.monotonic() + plan.limit
@@ -106,7 +121,7 @@ def _work(
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise BridgeError(f"the bridge ended with {process.returncode}: {_tail(log)}")
-        status = _status(address)
+        status = _status(address, said)
         if status is None:
             time.sleep(LOOK_SECONDS)
             continue
@@ -134,7 +149,12 @@ def _row(number: int, rows: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         "labelled_frames": learnt["train"],
         "champion": learnt["champion"],
         "challenger": learnt["challenger"],
-        "decision": {"promoted": learnt["promoted"], "reasons": learnt["reasons"]},
+        "decision": {
+            "promoted": learnt["promoted"],
+            "sentence": decision_sentence(learnt),
+            "reasons": learnt["reasons"],
+        },
+        "serves": learnt["serves"],
         "explanation": learnt.get("explanation", []),
         "trust": learnt.get("trust", {}).get("level", ""),
         "task_id": figures["task_id"],
@@ -178,13 +198,19 @@ def _bridge(config: Path, token: str, log: Path) -> Iterator[subprocess.Popen[by
             process.wait()
 
 
-def _status(address: str) -> dict[str, Any] | None:
-    """Ask the bridge how it stands; None while it is still starting."""
+def _status(address: str, said: Said) -> dict[str, Any] | None:
+    """Ask the bridge how it stands; None while it is still starting, or too busy to answer."""
     try:
         answer = requests.get(f"{address}/status", timeout=STATUS_SECONDS)
+        answer.raise_for_status()
+    except requests.Timeout:
+        said(f"{address}/status: no answer within {STATUS_SECONDS:g} s; asked again")
+        return None
     except requests.ConnectionError:
         return None
-    answer.raise_for_status()
+    except requests.HTTPError as error:
+        said(f"{address}/status: status {error.response.status_code}; asked again")
+        return None
     return dict(answer.json())
 
 

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import requests
 from cvat_sdk import Client, Config
 from cvat_sdk.core.client import AccessTokenCredentials
 from cvat_sdk.core.proxies.tasks import ResourceType
 
 from cvat_bridge.demo.annotator import drawn
+from cvat_bridge.demo.calls import Calls, Said, unsaid
 from cvat_bridge.demo.truth import Truth
 
 JOB_SIZE = 25
-ANSWER_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A project that waits for its loop. labels: CVAT's label id by name."""
+    """A project that waits for its loop.
+
+    labels: CVAT's label id by name. frames: the file of each frame of the task, by its number.
+    """
 
     project_id: int
     task_id: int
     labels: Mapping[str, int]
+    frames: tuple[Path, ...] = ()
 
 
-def prepare(url: str, token: str, name: str, truth: Truth, *, job_size: int = JOB_SIZE) -> Prepared:
+def prepare(
+    url: str,
+    token: str,
+    name: str,
+    truth: Truth,
+    *,
+    job_size: int = JOB_SIZE,
+    said: Said = unsaid,
+) -> Prepared:
     """Make the project with the unmodified SDK, and finish its ground-truth job from the truth."""
     client = Client(url, config=Config(status_check_period=0.3))
     client.login(AccessTokenCredentials(token))
@@ -46,15 +55,17 @@ def prepare(url: str, token: str, name: str, truth: Truth, *, job_size: int = JO
             resource_type=ResourceType.LOCAL,
             data_params={"image_quality": 90, "sorting_method": "lexicographical"},
         )
-        call = partial(_call, client.api_map.host, token)
-        judging = {path.name: path for path in truth.holdout}
-        names = [frame.name for frame in task.get_meta().frames]
-        _judge(call, task.id, truth, {names.index(n): p for n, p in judging.items()}, labels)
-        return Prepared(int(project.id), int(task.id), labels)
+        calls = Calls(client.api_map.host, token=token, said=said)
+        by_name = {path.name: path for path in files}
+        frames = tuple(by_name[frame.name] for frame in task.get_meta().frames)
+        judging = set(truth.holdout)
+        holdout = {number: path for number, path in enumerate(frames) if path in judging}
+        _judge(calls, task.id, truth, holdout, labels)
+        return Prepared(int(project.id), int(task.id), labels, frames)
 
 
 def _judge(
-    call: Callable[..., Any],
+    calls: Calls,
     task_id: int,
     truth: Truth,
     frames: Mapping[int, Path],
@@ -66,24 +77,12 @@ def _judge(
         "frame_selection_method": "manual",
         "frames": sorted(frames),
     }
-    job = call("POST", "/api/jobs", body)
+    job = calls.send("/api/jobs", body, method="POST").json()
     shapes = [
         drawn(number, found, labels)
         for number, path in sorted(frames.items())
         for found in truth.objects[hashlib.sha256(path.read_bytes()).hexdigest()]
     ]
     annotations = {"version": 0, "tags": [], "shapes": shapes, "tracks": []}
-    call("PATCH", f"/api/jobs/{job['id']}/annotations?action=create", annotations)
-    call("PATCH", f"/api/jobs/{job['id']}", {"stage": "acceptance", "state": "completed"})
-
-
-def _call(url: str, token: str, method: str, path: str, body: Mapping[str, Any]) -> Any:
-    answer = requests.request(
-        method,
-        url + path,
-        json=body,
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=ANSWER_SECONDS,
-    )
-    answer.raise_for_status()
-    return answer.json()
+    calls.send(f"/api/jobs/{job['id']}/annotations?action=create", annotations)
+    calls.send(f"/api/jobs/{job['id']}", {"stage": "acceptance", "state": "completed"})

@@ -5,98 +5,136 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-Row = Mapping[str, Any]  # one round of one arm, in the form of report.json
-Arms = Mapping[str, Sequence[Row]]
+from active_learning.cost import CostModel
+from cvat_bridge.demo.champion import Champion
+from cvat_bridge.demo.charts import OUTCOMES, Arms, curve_of, draw_corrections, draw_curve
+from cvat_bridge.demo.effort import Effort, effort
+from cvat_bridge.demo.pictures import Example, colours_of
+from cvat_bridge.demo.sentences import against_chance, duration
 
-COLOURS = {"loop": "#2563eb", "random": "#94a3b8"}
-OUTCOMES = ("kept", "nudged", "relabelled", "redrawn", "deleted", "added")
-OUTCOME_COLOURS = ("#15803d", "#65a30d", "#ca8a04", "#ea580c", "#b91c1c", "#475569")
+LOOP = "loop"  # the arm that the demo is about
 
 
-def write_report(folder: Path, arms: Arms, *, about: Mapping[str, Any]) -> Path:
-    """Write the three files; return the path of the page. about: what was run, for the head."""
+@dataclass(frozen=True)
+class Evidence:
+    """What is shown besides figures, of the arm `loop` where it is of one arm.
+
+    champions: by arm, what CVAT showed of its last one. examples: frames of the holdout. chosen:
+    frames of the last round, best first, and chosen_of: how many it took. labels: all names.
+    """
+
+    champions: Mapping[str, Champion]
+    labels: Sequence[str] = ()
+    examples: Sequence[Example] = ()
+    chosen: Sequence[Example] = ()
+    chosen_of: int = 0
+
+
+def write_report(folder: Path, arms: Arms, evidence: Evidence, *, about: Mapping[str, Any]) -> Path:
+    """Write the files; return the path of the page.
+
+    about: what was run, for the head: data, pool, holdout, rounds, budget, backend, seconds, and
+    repeated, the sentences about calls that had to be made again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"arms": {name: list(rows) for name, rows in arms.items()}, "about": dict(about)}
+    champions = evidence.champions
+    work = {name: effort(rows) for name, rows in arms.items()}
+    content = {
+        "champion_listed": _of_loop(champions, "listed"),
+        "champion_answers": _of_loop(champions, "answers"),
+        "champions": {name: champion.to_json() for name, champion in champions.items()},
+        "effort": {name: spent.to_json() for name, spent in work.items()},
+        "arms": {name: list(rows) for name, rows in arms.items()},
+        "about": dict(about),
+    }
     (folder / "report.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    curve = folder / "learning_curve.png"
-    draw_curve(curve, arms, title=str(about.get("data", "")))
-    work = folder / "corrections.png"
-    draw_corrections(work, arms)
-    page = Environment(
+    curve, corrections = folder / "learning_curve.png", folder / "corrections.png"
+    draw_curve(curve, arms)
+    draw_corrections(corrections, arms)
+    environment = Environment(
         loader=PackageLoader("cvat_bridge.demo", "."), autoescape=select_autoescape()
-    ).get_template("report.html")
+    )
+    environment.filters |= {"inline": inline, "duration": duration}
     path = folder / "report.html"
     path.write_text(
-        page.render(
+        environment.get_template("report.html").render(
             arms=arms,
             about=about,
+            evidence=evidence,
+            colours=colours_of(evidence.labels),
+            effort=work,
+            cost=CostModel(),
             outcomes=OUTCOMES,
-            pictures={"curve": _inline(curve), "work": _inline(work)},
+            headline=headline(arms, champions, work),
+            pictures={"curve": curve.read_bytes(), "corrections": corrections.read_bytes()},
         ),
         encoding="utf-8",
     )
     return path
 
 
-def serving(row: Row) -> Mapping[str, float] | None:
-    """Give the figures of the model that serves after a round."""
-    answer = row["challenger"] if row["decision"]["promoted"] else row["champion"]
-    return answer if answer is None else dict(answer)
+def headline(
+    arms: Arms, champions: Mapping[str, Champion], work: Mapping[str, Effort]
+) -> list[str]:
+    """Give the few sentences that somebody reads who reads nothing else."""
+    told = []
+    rows = arms.get(LOOP, ())
+    if curve_of(rows):
+        told.append(against_chance(curve_of(rows), curve_of(arms.get("random", ()))))
+    else:
+        told.append("No model was good enough to serve.")
+    champion = champions.get(LOOP)
+    if champion is not None:
+        objects = sum(len(found) for found in champion.found.values())
+        told.append(
+            f"CVAT lists the model that was learnt ({champion.function_id}) and gets answers from "
+            f"it: {objects} objects in {len(champion.found)} frames."
+            if champion.answers
+            else f"The model cannot be used in CVAT: {champion.fault}."
+        )
+    spent = work.get(LOOP)
+    if spent is not None and spent.drawing > 0:
+        told.append(_saved(spent))
+    return [sentence for sentence in told if sentence]
 
 
-def draw_curve(path: Path, arms: Arms, *, title: str) -> None:
-    """Draw AP and AP50 of the serving model against labelled frames, an arm a line."""
-    figure, axes = _figure(1, 2)
-    for axis, metric in zip(axes, ("ap", "ap50"), strict=True):
-        for name, rows in arms.items():
-            known = [(row["labelled_frames"], serving(row), row) for row in rows]
-            points = [(x, model[metric], row) for x, model, row in known if model is not None]
-            xs, ys = [p[0] for p in points], [p[1] for p in points]
-            axis.plot(xs, ys, "-", color=COLOURS.get(name), label=name, linewidth=2)
-            for x, y, row in points:
-                promoted = row["decision"]["promoted"]
-                axis.plot(
-                    x, y, "o", color=COLOURS.get(name), fillstyle="full" if promoted else "none"
-                )
-                axis.annotate(
-                    f"{y:.2f}", (x, y), textcoords="offset points", xytext=(4, 5), fontsize=8
-                )
-        axis.set_xlabel("labelled frames")
-        axis.set_title({"ap": "AP (IoU 0.50 to 0.95)", "ap50": "AP50"}[metric] + " on the holdout")
-        axis.set_ylim(0, 1)
-        axis.grid(alpha=0.25)
-        axis.legend(loc="lower right", title="filled: promoted")
-    figure.suptitle(title)
-    figure.savefig(path, dpi=130, bbox_inches="tight")
+def _saved(spent: Effort) -> str:
+    if spent.saved <= 0:
+        return (
+            "The proposals saved a person no time in this run (an estimate by the cost model): "
+            f"{duration(spent.correcting)} of work with them, {duration(spent.drawing)} without."
+        )
+    return (
+        f"The model's proposals saved a person about {duration(spent.saved)} of "
+        f"{duration(spent.drawing)} of drawing, {spent.saved / spent.drawing:.0%}. This is an "
+        "estimate by the cost model, not a measured time."
+    )
 
 
-def draw_corrections(path: Path, arms: Arms) -> None:
-    """Draw what people did to the pre-annotations, a stacked bar a round."""
-    figure, axes = _figure(1, len(arms))
-    for axis, (name, rows) in zip(axes, arms.items(), strict=True):
-        low = [0] * len(rows)
-        ticks = [f"round {row['round']}" for row in rows]
-        for outcome, colour in zip(OUTCOMES, OUTCOME_COLOURS, strict=True):
-            counts = [row["pre_annotations"].get(outcome, 0) for row in rows]
-            axis.bar(ticks, counts, bottom=low, color=colour, label=outcome)
-            low = [a + b for a, b in zip(low, counts, strict=True)]
-        axis.set_title(f"{name}: objects a person kept, mended or drew")
-        axis.legend(fontsize=7)
-    figure.savefig(path, dpi=130, bbox_inches="tight")
+def faults_of(champions: Mapping[str, Champion]) -> list[str]:
+    """Give what must end the demo as failed: a champion that people cannot use in CVAT.
+
+    The arm `loop` must have one; another arm may be without.
+    """
+    return [
+        f"{name}: {champion.fault}"
+        for name, champion in champions.items()
+        if champion.fault and (champion.version is not None or name == LOOP)
+    ]
 
 
-def _figure(rows: int, columns: int) -> tuple[Any, Any]:
-    # The object interface: no window system and no global state.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.2 * columns, 4.2 * rows), layout="constrained")
-    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+def inline(content: bytes) -> str:
+    """Give a picture as an address that a page can hold."""
+    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
 
 
-def _inline(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+def _of_loop(champions: Mapping[str, Champion], figure: str) -> bool | None:
+    champion = champions.get(LOOP)
+    return None if champion is None else getattr(champion, figure)

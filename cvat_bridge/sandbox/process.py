@@ -14,7 +14,7 @@ from typing import Any
 
 from cvat_bridge.sandbox.users import SandboxUser
 
-_WAIT_S = 60
+WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,12 @@ def running(
     users: Sequence[SandboxUser] = (),
     function_host: str | None = None,
     share: Path | None = None,
+    seconds: float = WAIT_SECONDS,
 ) -> Iterator[Sandbox]:
     """Start a sandbox process, wait until it answers, and stop it at the end.
 
     The same data_dir brings back what an earlier process stored. RuntimeError, with what the
-    process wrote, when it does not come up.
+    process wrote, when it does not come up within so many seconds.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "sandbox.log"
@@ -90,7 +91,7 @@ def running(
             text=True,
         )
     try:
-        ready = _first_line(process)
+        ready = _first_line(process, seconds)
         if ready is None:
             raise RuntimeError(f"the sandbox did not start: {log.read_text()[-2000:]}")
         admin = SandboxUser(ready["admin"], ready["password"], is_admin=True)
@@ -101,9 +102,9 @@ def running(
             process.stdout.close()
 
 
-def _first_line(process: subprocess.Popen[str]) -> dict[str, Any] | None:
+def _first_line(process: subprocess.Popen[str], seconds: float) -> dict[str, Any] | None:
     """Give what the process says when it is ready; None when it ends or stays silent."""
-    silent = threading.Timer(_WAIT_S, process.kill)
+    silent = threading.Timer(seconds, process.kill)
     silent.start()
     try:
         line = process.stdout.readline() if process.stdout else ""

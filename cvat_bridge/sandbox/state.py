@@ -111,8 +111,10 @@ class State:
     """The database and folders of one sandbox."""
 
     def __init__(self, folder: Path, *, share: Path | None, function_host: str | None) -> None:
-        self.folder, self.share, self.function_host = folder, share, function_host
-        folder.mkdir(parents=True, exist_ok=True)
+        # Rows name files by their path, and a later start may be in another folder.
+        self.folder, self.function_host = folder.resolve(), function_host
+        self.share = None if share is None else share.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._local = threading.local()
         self.db.script(SCHEMA)
         with self.db.transaction():  # work that died with the process will not come back

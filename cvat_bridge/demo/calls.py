@@ -1,0 +1,86 @@
+"""Calls over HTTP that outlast a busy machine: long limits, and repetitions that are told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+
+ANSWER_SECONDS = 300.0  # a machine that does ten things at once is slow, not broken
+TRIES = 5
+PAUSE = 2.0  # seconds before the second try, doubled for each further one
+PASSING = frozenset({502, 503, 504})  # statuses of a server that is there but not ready
+
+Said = Callable[[str], None]  # hears one sentence for each call that is made again
+
+
+def unsaid(_: str) -> None:
+    """Tell nobody."""
+
+
+class Calls:
+    """One server, as one user.
+
+    token: a personal access token; or login: name and password. said: hears of each repetition.
+    seconds: to wait for one answer. tries, pause: how often and after how long a question is
+    asked again. Raises requests.HTTPError when the server refuses, and the last requests.Timeout
+    or requests.ConnectionError when it does not answer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        login: tuple[str, str] | None = None,
+        said: Said = unsaid,
+        seconds: float = ANSWER_SECONDS,
+        tries: int = TRIES,
+        pause: float = PAUSE,
+    ) -> None:
+        self._url, self._said = url.rstrip("/"), said
+        self._seconds, self._tries, self._pause = seconds, tries, pause
+        self._session = requests.Session()
+        self._session.trust_env = False  # a server of our own: no proxy, no netrc
+        self._session.auth = login
+        if token is not None:
+            self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def get(self, path: str, **params: object) -> requests.Response:
+        """Ask; a question may be asked again."""
+        return self._asked("GET", path, params={key: str(value) for key, value in params.items()})
+
+    def send(
+        self, path: str, body: Mapping[str, Any], *, method: str = "PATCH"
+    ) -> requests.Response:
+        """Write; never repeated, since a write whose answer is lost may have been done."""
+        return self._once(method, path, json=body)
+
+    def ask(self, path: str, body: Mapping[str, Any]) -> requests.Response:
+        """POST a question that changes nothing, such as a call of a model; it may be repeated."""
+        return self._asked("POST", path, json=body)
+
+    def _asked(self, method: str, path: str, **more: Any) -> requests.Response:
+        for number in range(1, self._tries):
+            try:
+                return self._once(method, path, **more)
+            except (requests.Timeout, requests.ConnectionError) as error:
+                why = f"no answer ({type(error).__name__})"
+            except requests.HTTPError as error:
+                if error.response.status_code not in PASSING:
+                    raise
+                why = f"status {error.response.status_code}"
+            pause = self._pause * 2 ** (number - 1)
+            self._said(
+                f"{method} {self._url}{path}: {why}; asked again in {pause:g} s, "
+                f"try {number + 1} of {self._tries}"
+            )
+            time.sleep(pause)
+        return self._once(method, path, **more)
+
+    def _once(self, method: str, path: str, **more: Any) -> requests.Response:
+        answer = self._session.request(method, self._url + path, timeout=self._seconds, **more)
+        answer.raise_for_status()
+        return answer

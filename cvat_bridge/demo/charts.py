@@ -1,0 +1,94 @@
+"""The two charts of the report; the panels of each have one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = Mapping[str, Any]  # one round of one arm, in the form of report.json
+Arms = Mapping[str, Sequence[Row]]
+
+ARM_COLOURS = {"loop": "#2563eb", "random": "#94a3b8"}
+OUTCOMES = ("kept", "nudged", "relabelled", "redrawn", "deleted", "added")
+OUTCOME_COLOURS = ("#15803d", "#65a30d", "#ca8a04", "#ea580c", "#b91c1c", "#475569")
+
+
+def serving(row: Row) -> Mapping[str, float] | None:
+    """Give the figures of the model that serves after a round."""
+    answer = row["challenger"] if row["decision"]["promoted"] else row["champion"]
+    return answer if answer is None else dict(answer)
+
+
+def curve_of(rows: Sequence[Row], metric: str = "ap") -> list[tuple[int, float]]:
+    """Give labelled frames and a figure of the serving model, for the rounds that have one."""
+    known = [(row["labelled_frames"], serving(row)) for row in rows]
+    return [(int(frames), float(model[metric])) for frames, model in known if model is not None]
+
+
+def draw_curve(path: Path, arms: Arms) -> None:
+    """Draw AP and AP50 of the serving model against labelled frames, an arm a line."""
+    figure, axes = _panels(2)
+    for axis, metric in zip(axes, ("ap", "ap50"), strict=True):
+        for place, (name, rows) in enumerate(arms.items()):
+            colour = ARM_COLOURS.get(name, "#0f172a")
+            promoted = [r["decision"]["promoted"] for r in rows if serving(r) is not None]
+            points = curve_of(rows, metric)
+            axis.plot(*_columns(points), "-", color=colour, label=name, linewidth=2)
+            for (x, y), filled in zip(points, promoted, strict=True):
+                axis.plot(x, y, "o", color=colour, fillstyle="full" if filled else "none")
+                # The first arm's figures stand above its points, the others' below.
+                axis.annotate(
+                    f"{y:.2f}",
+                    (x, y),
+                    textcoords="offset points",
+                    xytext=(0, 7 if place == 0 else -14),
+                    ha="center",
+                    fontsize=9,
+                    color=colour if place == 0 else "#64748b",
+                )
+        axis.set_xlabel("labelled frames")
+        axis.set_title({"ap": "AP (IoU 0.50 to 0.95)", "ap50": "AP50"}[metric], fontsize=11)
+        axis.set_ylim(0, 1)
+        axis.margins(x=0.12)
+        axis.legend(loc="lower right", title="filled point: promoted", frameon=False)
+    _save(figure, path)
+
+
+def draw_corrections(path: Path, arms: Arms) -> None:
+    """Draw what people did to the pre-annotations, a stacked bar a round."""
+    figure, axes = _panels(len(arms))
+    for axis, (name, rows) in zip(axes, arms.items(), strict=True):
+        low = [0] * len(rows)
+        ticks = [f"round {row['round']}" for row in rows]
+        for outcome, colour in zip(OUTCOMES, OUTCOME_COLOURS, strict=True):
+            counts = [row["pre_annotations"].get(outcome, 0) for row in rows]
+            axis.bar(ticks, counts, bottom=low, color=colour, label=outcome, width=0.6)
+            low = [a + b for a, b in zip(low, counts, strict=True)]
+        axis.set_title(name, fontsize=11)
+        axis.set_ylabel("objects")
+    handles, names = axes[-1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(OUTCOMES), frameon=False)
+    _save(figure, path)
+
+
+def _panels(count: int) -> tuple[Any, Any]:
+    # The object interface: no window system and no global state.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6 * count, 3.6), layout="constrained")
+    axes = list(figure.subplots(1, count, squeeze=False, sharey=True).flat)
+    for axis in axes:
+        axis.grid(alpha=0.25)
+        axis.set_axisbelow(True)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelleft=True)
+    return figure, axes
+
+
+def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, dpi=130)
