@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from cvat_bridge.demo.annotator import Annotator
 from cvat_bridge.demo.arm import Plan, run_arm
 from cvat_bridge.demo.project import prepare
-from cvat_bridge.demo.report import serving, write_report
+from cvat_bridge.demo.report import figure_class, serving, write_report
 from cvat_bridge.demo.scenes import SIZE, write_scenes
 from cvat_bridge.demo.truth import Truth, read_truth
 from cvat_bridge.sandbox import SandboxUser, running
@@ -54,6 +54,7 @@ def main(
 ) -> None:
     """Show the loop at work and leave report.html, learning_curve.png and report.json."""
     began = time.monotonic()
+    figure_class()  # missing, it is told of now and not after the last round
     if out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True)

@@ -10,6 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from cvat_bridge.errors import ConfigError
+
 Row = Mapping[str, Any]  # one round of one arm, in the form of report.json
 Arms = Mapping[str, Sequence[Row]]
 
@@ -90,11 +92,22 @@ def draw_corrections(path: Path, arms: Arms) -> None:
     figure.savefig(path, dpi=130, bbox_inches="tight")
 
 
+def figure_class() -> Any:
+    """Return matplotlib's Figure; ConfigError where it is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        fault = (
+            "the report's curves cannot be drawn: matplotlib is not installed. Install the extra "
+            "`report`: pip install 'cvat-active-learning[report]'"
+        )
+        raise ConfigError([fault]) from error
+    return Figure
+
+
 def _figure(rows: int, columns: int) -> tuple[Any, Any]:
     # The object interface: no window system and no global state.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.2 * columns, 4.2 * rows), layout="constrained")
+    figure = figure_class()(figsize=(6.2 * columns, 4.2 * rows), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
