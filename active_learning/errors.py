@@ -3,7 +3,8 @@
 ActiveLearningError
 ├── InvalidPoolError      a pool, budget or setting that cannot be chosen from
 ├── EmptyPoolError        there is nothing to choose from
-└── UnknownStrategyError  a name that the table does not have
+├── UnknownStrategyError  a name that the table does not have
+└── ExtensionError        a strategy of another package that cannot be used
 """
 
 from __future__ import annotations
@@ -27,3 +28,7 @@ class UnknownStrategyError(ActiveLearningError, KeyError):
     def __str__(self) -> str:
         """Give the plain text, which KeyError would quote."""
         return str(self.args[0]) if self.args else ""
+
+
+class ExtensionError(ActiveLearningError):
+    """A strategy that another package offers cannot be used; the text names the package."""

@@ -1,20 +1,29 @@
-"""The table of query strategies: a name, and what it is made of."""
+"""The table of query strategies: a name, and what it is made of.
+
+Another package adds strategies by an entry point of the group cvat_active_learning.strategies
+that names an object of the protocol pool.Strategy; it is imported on first use.
+"""
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
 from active_learning.aggregate import AGGREGATIONS
 from active_learning.believed import BELIEVED
-from active_learning.errors import UnknownStrategyError
+from active_learning.errors import ExtensionError, UnknownStrategyError
 from active_learning.pool import Strategy
 from active_learning.query_strategy import DIVERSE, QueryStrategy, check_budget
 
 __all__ = [
     "DEFAULT_STRATEGY",
     "DIVERSE",
+    "GROUP",
     "ONE_CLASS_STRATEGY",
     "STRATEGIES",
     "QueryStrategy",
     "check_budget",
+    "names",
     "reads_disagreement",
     "strategy",
 ]
@@ -59,19 +68,56 @@ def _table() -> dict[str, Strategy]:
 STRATEGIES: dict[str, Strategy] = _table()
 DEFAULT_STRATEGY = "uncertainty_diversity"
 ONE_CLASS_STRATEGY = "stratified_random"  # of a model of one class, see choose
+GROUP = "cvat_active_learning.strategies"
 
 
 def reads_disagreement(name: str) -> bool:
     """Whether the strategy of that name wants Objects.disagreement, a second look at the pool."""
-    chosen = STRATEGIES.get(name)
+    chosen = strategy(name) if name in names() else None
     return isinstance(chosen, QueryStrategy) and chosen.measure == "disagreement"
 
 
+def names() -> tuple[str, ...]:
+    """Return the names of all strategies, ours and those of other packages, sorted."""
+    return tuple(sorted({*STRATEGIES, *(entry.name for entry in entry_points(group=GROUP))}))
+
+
 def strategy(name: str) -> Strategy:
-    """Return the strategy of that name; UnknownStrategyError lists the names there are."""
+    """Return the strategy of that name.
+
+    Raises UnknownStrategyError, which lists the names there are, and ExtensionError when a name
+    is offered twice or what another package offers cannot be imported or called.
+    """
+    offered = tuple(entry_points(group=GROUP, name=name))
+    own = STRATEGIES.get(name)
+    if len(offered) + (own is not None) > 1:
+        packages = [_package(entry) for entry in offered] + ["active_learning"] * (own is not None)
+        raise ExtensionError(
+            f"the strategy {name!r} is offered by {' and by '.join(packages)}; a name belongs to "
+            "one package: rename the entry point, or uninstall one of them"
+        )
+    if own is not None:
+        return own
+    if not offered:
+        raise UnknownStrategyError(f"no strategy {name!r}; there are {', '.join(names())}")
+    return _loaded(offered[0])
+
+
+def _loaded(entry: EntryPoint) -> Strategy:
     try:
-        return STRATEGIES[name]
-    except KeyError:
-        raise UnknownStrategyError(
-            f"no strategy {name!r}; there are {', '.join(sorted(STRATEGIES))}"
-        ) from None
+        found = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ExtensionError(
+            f"the strategy {entry.name!r} of {_package(entry)} ({entry.value}) cannot be imported: "
+            f"{error}"
+        ) from error
+    if not callable(found):
+        raise ExtensionError(
+            f"the strategy {entry.name!r} of {_package(entry)} ({entry.value}) must be a function "
+            f"with the signature of active_learning.pool.Strategy, found {type(found).__name__}"
+        )
+    return cast("Strategy", found)
+
+
+def _package(entry: EntryPoint) -> str:
+    return "an unnamed package" if entry.dist is None else entry.dist.name

@@ -22,20 +22,19 @@ from rich.table import Table
 
 from active_learning.errors import ActiveLearningError
 from cvat_bridge.annotate_cli import annotate
-from cvat_bridge.config import load_config, load_secrets
-from cvat_bridge.errors import BridgeError, NothingToDoError
+from cvat_bridge.config import config_schema, load_config, load_secrets
+from cvat_bridge.errors import BridgeError, ConfigError, NothingToDoError
 from cvat_bridge.mistakes_cli import mistakes
 from cvat_bridge.models_cli import models
 from cvat_bridge.serving_cli import add_serving_commands
 from cvat_bridge.train_cli import train
 from serverless.errors import FunctionError
+from trainer.errors import ConfigError as FitConfigError
 from trainer.errors import TrainerError
 
 app = typer.Typer(
-    help="The loop that makes CVAT learn from its own annotators.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
@@ -57,8 +56,28 @@ def main() -> NoReturn:
         sys.exit(3)
     except (BridgeError, TrainerError, ActiveLearningError, FunctionError) as error:
         err.print(f"error: {error}", markup=False, style="red")
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, (ConfigError, FitConfigError)) else 1)
     sys.exit(0)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from trainer.provenance import installed_version
+
+        out.print(f"cvat-bridge {installed_version()}", markup=False, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """The loop that makes CVAT learn from its own annotators."""  # noqa: D401 - shown as help
 
 
 @app.command()
@@ -247,6 +266,12 @@ def check(config: ConfigPath = DEFAULT_CONFIG) -> None:
     loaded = load_config(config)
     round_settings(loaded)
     out.print_json(loaded.model_dump_json())
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration, for editors that complete and check YAML."""
+    out.print_json(json.dumps(config_schema()))
 
 
 @app.command()

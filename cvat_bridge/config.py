@@ -258,6 +258,15 @@ def load_secrets(environ: Mapping[str, str] = os.environ) -> Secrets:
     return Secrets.model_validate(found)
 
 
+def config_schema() -> dict[str, Any]:
+    """Return the JSON schema of the file; an editor that has it completes keys and marks faults."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "cvat-bridge.yaml",
+        **Config.model_json_schema(),
+    }
+
+
 def load_config(path: Path) -> Config:
     """Read the file; ConfigError lists every fault with its place, what it found and what is due.
 

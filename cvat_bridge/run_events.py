@@ -22,6 +22,7 @@ def add_run_routes(app: FastAPI, runs: Path) -> None:
 
     @app.get("/api/runs/{run}/events")
     def events(run: str) -> StreamingResponse:
+        """Follow a fit as server-sent events: past ones first, then what comes, to its end."""
         folder = runs / run
         if not _NAME.fullmatch(run) or not folder.is_dir():
             raise HTTPException(404, f"there is no run {run!r}")

@@ -103,6 +103,7 @@ def make_app(
 
     @app.post("/webhooks/cvat")
     async def receive(request: Request) -> Response:
+        """Take a webhook of CVAT and wake the loop; 403 for a wrong signature, 400 for no JSON."""
         length = request.headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
             return JSONResponse({"error": f"a body of at most {MAX_BODY} bytes is taken"}, 413)
@@ -120,14 +121,17 @@ def make_app(
 
     @app.get("/healthz")
     def health() -> Mapping[str, Any]:
+        """Say whether the last look at the facts went well."""
         return {"ok": loop.failures == 0, "failures": loop.failures, "reason": loop.reason}
 
     @app.get("/metrics")
     def metrics() -> Response:
+        """Give the bridge's figures in Prometheus' text form."""
         return Response(generate_latest(loop.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/status")
     def status_page() -> Mapping[str, Any]:
+        """Give what `cvat-bridge status --json` gives, and what the loop does now."""
         return {**status(), "loop": loop.reason, "progress": loop.progress}
 
     return app

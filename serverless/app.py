@@ -88,16 +88,19 @@ def create_app(
     directory = Directory(Catalogue(store, settings.builtin), pool, upstream, settings.port)
 
     async def list_functions(request: Request) -> Response:
+        """List every function, those of the Nuclio behind included, as Nuclio's dashboard does."""
         shown = await directory.functions(request.headers)
         for name, why in shown.held_back.items():
             _log.warning("held back", function=name, fault="; ".join(why))
         return JSONResponse(shown.functions)
 
     async def one_function(request: Request) -> Response:
+        """Describe one function; 404 when there is none of that id."""
         function_id = request.path_params["function_id"]
         return JSONResponse(await directory.function(function_id, request.headers))
 
     async def invoke(request: Request) -> Response:
+        """Answer one call of the function that the header x-nuclio-function-name names."""
         function_id = request.headers.get("x-nuclio-function-name", "")
         if not function_id:
             raise BadRequestError("header x-nuclio-function-name is missing")
@@ -133,13 +136,16 @@ def create_app(
             figures.seconds.labels(name).observe(time.perf_counter() - began)
 
     async def health(_request: Request) -> Response:
+        """Answer 200 while the store can be read."""
         directory.catalogue.read()
         return JSONResponse({"status": "ok"})
 
     async def status(request: Request) -> Response:
+        """Say of each function whether its model can answer, and if not, why."""
         return JSONResponse(await directory.status(request.headers))
 
     async def metrics(_request: Request) -> Response:
+        """Give the host's figures in Prometheus' text form."""
         figures.models.set(pool.count)
         figures.held_bytes.set(pool.held_bytes)
         return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)

@@ -29,18 +29,23 @@ from serverless.folders import general_interactor
 from serverless.sources import ROOT, sources
 from serverless.store import Entry, listing, publish
 from trainer.bundle import CARD, Bundle, read_bundle
-from trainer.engines import ENGINES
+from trainer.engines import ENGINES, names
 
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyyaml", "shapely")
 _TWINS = {"opencv-python-headless": "opencv-python"}  # one release, with and without windows
 _BODY_BYTES = 33554432  # as CVAT's own functions; base64 makes an image a third larger
 _MAIN = '''"""Nuclio's entry point for {name!r}; the work is in serverless.handler."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from serverless.handler import make_handler
+
+if TYPE_CHECKING:
+    from nuclio_sdk import Context, Event, Response
 
 HERE = Path(__file__).resolve().parent
 os.environ.setdefault("STORE", str(HERE / "store"))
@@ -49,12 +54,12 @@ _start, _answer = make_handler(HERE / "function.yaml")
 
 
 # Nuclio looks for init_context in the module that the handler was defined in.
-def init_context(context: Any) -> None:
+def init_context(context: Context) -> None:
     """Load the model once, before the worker's first event."""
     _start(context)
 
 
-def handler(context: Any, event: Any) -> Any:
+def handler(context: Context, event: Event) -> Response:
     """Answer one event."""
     return _answer(context, event)
 '''
@@ -136,6 +141,10 @@ def _engines(bundle: Bundle, folder: Path, *, every: bool) -> list[str]:
     """Return the modules of the engines: the bundle's, or all that a later version may need."""
     places = {name: target.partition(":")[0] for name, target in ENGINES.items()}
     own = places.get(bundle.card.engine, "")
+    if not own and bundle.card.engine in names():
+        raise ExportError(
+            folder, f"engine {bundle.card.engine} is another package's; run the function host"
+        )
     if own.startswith("trainer.backends") or not own:
         raise ExportError(folder, f"engine {bundle.card.engine} needs torch; run the function host")
     if not every:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from serverless.catalogue import Catalogue
 from serverless.errors import FunctionError, ModelError
@@ -24,8 +24,11 @@ from serverless.models import Model, answer_detector, answer_interactor, identit
 from serverless.store import Entry
 from serverless.wire import detector_request, interactor_request, parse
 
-InitContext = Callable[[Any], None]
-Handler = Callable[[Any, Any], Any]
+if TYPE_CHECKING:  # Nuclio's wrapper brings it
+    from nuclio_sdk import Context, Event, Response
+
+InitContext = Callable[["Context"], None]
+Handler = Callable[["Context", "Event"], "Response"]
 
 
 @dataclass
@@ -67,14 +70,14 @@ def make_handler(
     shall not start.
     """
 
-    def init_context(context: Any) -> None:
+    def init_context(context: Context) -> None:
         values = os.environ if environment is None else environment
         context.user_data.worker = worker = _worker(function_yaml, values, load)
         context.logger.info_with(
             "model loaded", function=worker.entry.id, version=worker.entry.version
         )
 
-    def handler(context: Any, event: Any) -> Any:
+    def handler(context: Context, event: Event) -> Response:
         worker: Worker = context.user_data.worker
         try:
             entry, model, fault = worker.current()
@@ -90,7 +93,7 @@ def make_handler(
     return init_context, handler
 
 
-def _answer(entry: Entry, model: Model, event: Any) -> object:
+def _answer(entry: Entry, model: Model, event: Event) -> object:
     body = parse(event.body)
     if entry.kind == "interactor":
         agent = _header(event.headers, "user-agent")
@@ -98,7 +101,7 @@ def _answer(entry: Entry, model: Model, event: Any) -> object:
     return answer_detector(entry, model, detector_request(body))
 
 
-def _response(context: Any, content: object, status: int) -> Any:
+def _response(context: Context, content: object, status: int) -> Response:
     # A bare list would be taken for a batch of responses, a list as body for its repr.
     return context.Response(
         body=json.dumps(content, allow_nan=False),

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed with a named error, 2 wrong use, 3 nothing to do.
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -14,11 +15,30 @@ from trainer.console import explain
 from trainer.errors import ConfigError, TrainerError
 from trainer.fit_commands import add_fit_commands
 from trainer.model_commands import add_model_commands
+from trainer.provenance import installed_version
 from trainer.snapshot_commands import snapshots
 
-app = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"trainer {installed_version()}")
+        raise typer.Exit
+
+
+@app.callback(help=__doc__)
+def program(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
 
 add_fit_commands(app)
 add_compare_commands(app)

@@ -9,7 +9,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from trainer.backends import BACKENDS, backend
+from trainer.backends import backend
+from trainer.backends import names as backends
 from trainer.detector import AUTOMATIC, FitConfig
 from trainer.errors import ConfigError
 
@@ -70,11 +71,11 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
 
 def _with_task(config: FitConfig, task: str) -> tuple[FitConfig, list[str]]:
     """Return the config that learns a task, and what is wrong with asking for it."""
-    if config.backend not in BACKENDS:
+    if config.backend not in backends():
         return config, []  # which its own fault tells
     can = backend(config.backend).tasks
     if task not in can:
-        others = [name for name in BACKENDS if task in backend(name).tasks]
+        others = [name for name in backends() if task in backend(name).tasks]
         told = f"; {', '.join(others)} can" if others else ""
         return config, [f"task {task!r}: {config.backend} learns {' or '.join(sorted(can))}{told}"]
     if config.extra.get("task", task) != task:

@@ -70,13 +70,18 @@ def with_provenance(bundle: Bundle, values: Mapping[str, Any]) -> Bundle:
     return with_card(bundle, provenance={**bundle.card.provenance, **values})
 
 
+def installed_version() -> str:
+    """Return the version of this package, "unknown" where it runs without being installed."""
+    try:
+        return metadata.version(_PACKAGE)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
 @functools.cache
 def code() -> Mapping[str, Any]:
     """Return the version of this package and, in a checkout, its commit and whether it is clean."""
-    try:
-        version = metadata.version(_PACKAGE)
-    except metadata.PackageNotFoundError:
-        version = "unknown"
+    version = installed_version()
     root = Path(__file__).parents[1]
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
     changed = None if commit is None else bool(_git(root, "status", "--porcelain", "-uno"))

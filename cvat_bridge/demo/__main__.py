@@ -16,7 +16,7 @@ from cvat_bridge.demo.annotator import Annotator
 from cvat_bridge.demo.arm import Plan, function_id, run_arm
 from cvat_bridge.demo.calls import Calls, Said
 from cvat_bridge.demo.champion import Champion, look_for_champion
-from cvat_bridge.demo.charts import serving
+from cvat_bridge.demo.charts import figure_class, serving
 from cvat_bridge.demo.evidence import chosen_examples, chosen_frames, examples, frames_to_show
 from cvat_bridge.demo.project import prepare
 from cvat_bridge.demo.report import LOOP, Evidence, faults_of, write_report
@@ -78,6 +78,7 @@ def demonstrate(
 ) -> list[str]:
     """Run both arms and write the report into out (absolute); return what must not be so."""
     began = time.monotonic()
+    figure_class()  # missing, it is told of now and not after the last round
     _emptied(out)
     truth = read_truth(data or write_scenes(out / "scenes"))
     learning = QUICK if data is None else REAL

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cvat_bridge.errors import ConfigError
+
 Row = Mapping[str, Any]  # one round of one arm, in the form of report.json
 Arms = Mapping[str, Sequence[Row]]
 
@@ -74,9 +76,7 @@ def draw_corrections(path: Path, arms: Arms) -> None:
 
 def _panels(count: int) -> tuple[Any, Any]:
     # The object interface: no window system and no global state.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.6 * count, 3.6), layout="constrained")
+    figure = figure_class()(figsize=(5.6 * count, 3.6), layout="constrained")
     axes = list(figure.subplots(1, count, squeeze=False, sharey=True).flat)
     for axis in axes:
         axis.grid(alpha=0.25)
@@ -92,3 +92,16 @@ def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[int], list[float
 
 def _save(figure: Any, path: Path) -> None:
     figure.savefig(path, dpi=130)
+
+
+def figure_class() -> Any:
+    """Return matplotlib's Figure; ConfigError where it is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        fault = (
+            "the report's curves cannot be drawn: matplotlib is not installed. Install the extra "
+            "`report`: pip install 'cvat-active-learning[report]'"
+        )
+        raise ConfigError([fault]) from error
+    return Figure

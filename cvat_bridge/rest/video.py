@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from typing import IO
+from typing import IO, Any
 
-import av
 import cv2
+
+from cvat_bridge.errors import ConfigError
 
 
 class BrokenVideoError(ValueError):
@@ -17,8 +18,9 @@ class BrokenVideoError(ValueError):
 def png_frames(video: IO[bytes], offsets: AbstractSet[int]) -> Iterator[tuple[int, bytes]]:
     """Decode a video and give the frames at these places (0 is the first) as PNG, in order.
 
-    Raises BrokenVideoError when it cannot be decoded that far.
+    Raises BrokenVideoError when it cannot be decoded that far, ConfigError without PyAV.
     """
+    av = _av()
     left = set(offsets)
     try:
         with av.open(video, mode="r") as container:
@@ -38,3 +40,15 @@ def png_frames(video: IO[bytes], offsets: AbstractSet[int]) -> Iterator[tuple[in
         raise BrokenVideoError(str(error)) from error
     if left:
         raise BrokenVideoError(f"it ends before frame {min(left)}")
+
+
+def _av() -> Any:
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        fault = (
+            "the frames of a video cannot be read: PyAV is not installed. Install the extra "
+            "`video`: pip install 'cvat-active-learning[video]'"
+        )
+        raise ConfigError([fault]) from error
+    return av

@@ -24,8 +24,10 @@ def _chosen(count: int, settings: dict[str, Any]) -> range:
 
 
 def _count_video(path: Path) -> tuple[int, int, int]:
-    import av
-
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        raise RequestError("videos need PyAV: pip install 'cvat-active-learning[video]'") from error
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]

@@ -1,19 +1,24 @@
 """Nuclio's entry point for a bundle of engine semantic; the work is in serverless.handler."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from serverless.handler import make_handler
+
+if TYPE_CHECKING:
+    from nuclio_sdk import Context, Event, Response
 
 _start, _answer = make_handler(Path(__file__).with_name("function.yaml"))
 
 
 # Nuclio looks for init_context in the module that the handler was defined in.
-def init_context(context: Any) -> None:
+def init_context(context: Context) -> None:
     """Load the model once, before the worker's first event."""
     _start(context)
 
 
-def handler(context: Any, event: Any) -> Any:
+def handler(context: Context, event: Event) -> Response:
     """Answer one event."""
     return _answer(context, event)

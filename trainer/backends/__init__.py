@@ -1,6 +1,7 @@
 """Backends learn: name in FitConfig.backend → the object that implements Backend.
 
-Imported on first use, so that torch is loaded only by a process that trains.
+Imported on first use, so that torch is loaded only by a process that trains. Another package adds
+one by an entry point of the group cvat_active_learning.backends that names such an object.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import cast
 
 from trainer.detector import Backend
 from trainer.errors import ConfigError
+from trainer.extensions import all_names, extension
 
 BACKENDS: dict[str, str] = {
     "centernet": "trainer.backends.centernet:BACKEND",
@@ -20,20 +22,29 @@ BACKENDS: dict[str, str] = {
     "torchvision_detection": "trainer.backends.torchvision_detection:BACKEND",
     "yolo": "trainer.backends.yolo:BACKEND",
 }
+GROUP = "cvat_active_learning.backends"
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all backends, ours and those of other packages, sorted."""
+    return all_names(GROUP, BACKENDS)
 
 
 def backend(name: str) -> Backend:
     """Return the backend of that name.
 
-    Raises ConfigError for a name that is not in BACKENDS, and for one whose libraries are not
-    installed, with the extra that brings them.
+    Raises ConfigError for a name that nobody offers or that two packages offer, and for one whose
+    libraries are not installed, with the extra that brings them.
     """
+    foreign = extension(GROUP, name, own=BACKENDS)
     target = BACKENDS.get(name)
-    if target is None:
-        raise ConfigError([f"no backend {name!r}; there are {', '.join(BACKENDS)}"])
+    if target is None and foreign is None:
+        raise ConfigError([f"no backend {name!r}; there are {', '.join(names())}"])
     # Read by OpenMP when torch is first loaded: threads that wait by spinning make a fit several
     # times slower on a machine that does anything else at the same time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if target is None:
+        return cast("Backend", foreign)
     module, _, attribute = target.partition(":")
     try:
         return cast("Backend", getattr(importlib.import_module(module), attribute))

@@ -1,8 +1,9 @@
 """Engines run a bundle without torch: name in card.engine → the function that loads it.
 
 An engine is `load(bundle, *, threads) -> Detector`, or `-> Interactor` where the bundle's task is
-"interactor"; it is imported on first use. It reads the weights and card.extra, and decodes with
-numpy. Where the card holds a calibration, `load` is the one place that applies it.
+"interactor"; it is imported on first use. Another package adds one by an entry point of the group
+cvat_active_learning.engines that names such a function. It reads the weights and card.extra, and
+decodes with numpy. Where the card holds a calibration, `load` is the one place that applies it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from trainer.bundle import Bundle
 from trainer.calibration.score_map import maps_of_bundle
 from trainer.calibration.serving import CalibratedDetector
 from trainer.detector import Detector
-from trainer.errors import BundleError
+from trainer.errors import BundleError, ConfigError
+from trainer.extensions import all_names, extension
 from trainer.interactor import Interactor
 
 ENGINES: dict[str, str] = {
@@ -29,14 +31,20 @@ ENGINES: dict[str, str] = {
     "torchvision_detection": "trainer.engines.torchvision_detection:load",
     "yolo": "trainer.engines.yolo:load",
 }
+GROUP = "cvat_active_learning.engines"
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all engines, ours and those of other packages, sorted."""
+    return all_names(GROUP, ENGINES)
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> Detector:
     """Load a bundle with the engine its card names; its scores are calibrated where it can be.
 
     threads: of one call, None for the runtime's own choice. Raises BundleError for an engine
-    that is not in ENGINES, weights that the engine cannot read, a calibration that cannot be
-    used, and an interactor's bundle.
+    that nobody offers or that cannot be imported, weights that the engine cannot read, a
+    calibration that cannot be used, and an interactor's bundle.
     """
     if bundle.card.task == "interactor":
         raise BundleError(bundle.path, "a detector's bundle", "an interactor's")
@@ -52,9 +60,16 @@ def load_interactor(bundle: Bundle, *, threads: int | None = None) -> Interactor
 
 
 def _load(bundle: Bundle, threads: int | None) -> object:
-    target = ENGINES.get(bundle.card.engine)
+    name = bundle.card.engine
+    try:
+        foreign = extension(GROUP, name, own=ENGINES)
+    except ConfigError as error:
+        raise BundleError(bundle.path, "an engine that can be loaded", str(error)) from error
+    target = ENGINES.get(name)
     if target is None:
-        raise BundleError(bundle.path, f"an engine of {', '.join(ENGINES)}", bundle.card.engine)
+        if foreign is None:
+            raise BundleError(bundle.path, f"an engine of {', '.join(names())}", name)
+        return cast("Callable[..., object]", foreign)(bundle, threads=threads)
     module, _, attribute = target.partition(":")
     loader = cast("Callable[..., object]", getattr(importlib.import_module(module), attribute))
     return loader(bundle, threads=threads)

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from trainer.bundle import CARD, Bundle, read_bundle
-from trainer.engines import ENGINES
+from trainer.engines import names
 from trainer.errors import BundleError, ConfigError, ModelFileError
 from trainer.importing.request import Request
 
@@ -23,8 +23,8 @@ def from_folder(request: Request, destination: Path) -> Bundle:
         raise ConfigError(
             [f"{request.path}: a bundle says its classes itself: {', '.join(found.card.labels)}"]
         )
-    if found.card.engine not in ENGINES:
-        raise BundleError(request.path, f"an engine of {', '.join(ENGINES)}", found.card.engine)
+    if found.card.engine not in names():
+        raise BundleError(request.path, f"an engine of {', '.join(names())}", found.card.engine)
     destination.mkdir(parents=True)
     for name in (CARD, *found.card.files):
         shutil.copyfile(found.path / name, destination / name)
