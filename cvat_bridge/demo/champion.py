@@ -85,7 +85,7 @@ def look_for_champion(
     try:
         for least in (min_score, LEAST):
             for frame in frames:
-                asked = {"task": task_id, "frame": frame}
+                asked: dict[str, float] = {"task": task_id, "frame": frame}
                 asked |= {} if least is None else {"threshold": least}
                 answer = calls.ask(f"/api/lambda/functions/{function_id}", asked).json()
                 found[frame] = tuple(
