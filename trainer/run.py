@@ -167,7 +167,7 @@ def _run(
     bundle = with_provenance(bundle, provenance_of(dataset, config))
     told(Progress("export", 1, 1))
     if bundle.card.task != "interactor":
-        bundle = calibrate(bundle, dataset, told)
+        bundle = calibrate(bundle, learnt_from, told)
     evaluation, judge = None, judge_of(dataset, split)
     if judge is not None and bundle.card.task == "interactor":
         bundle = _clicked(bundle, dataset, judge, told)
@@ -203,7 +203,8 @@ def _gains(
     gains = [over_base(learner, config.base, ours, dataset, folder=folder, report=told)]
     if against_scratch:
         bare = replace(config, base=None)
-        checkpoint = learner.fit(dataset, bare, run_dir=out / "scratch" / "fit", report=told)
+        divided = with_val(dataset, config.val_share)
+        checkpoint = learner.fit(divided, bare, run_dir=out / "scratch" / "fit", report=told)
         bundle = _export(learner.export, checkpoint, out / "scratch" / "bundle", "from scratch")
         gains.append(over_scratch(bundle, ours, dataset, report=told))
     values = [gain.to_json() for gain in gains]

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from tests.trainer.shapes import shapes_dataset
 from trainer.annotations import AnnotatedImage, AnnotatedObject
+from trainer.calibration.score_map import maps_of
 from trainer.dataset import Dataset
+from trainer.detector import FitConfig
 from trainer.labels import LabelMap
+from trainer.run import run_fit
 from trainer.validation_part import with_val
 
 THING = AnnotatedObject(0, (1.0, 1.0, 9.0, 9.0))
@@ -79,3 +82,23 @@ def test_it_can_still_be_read(tmp_path):
     found = with_val(shapes_dataset(tmp_path / "d", train=16, holdout=2), 0.2)
 
     assert found.read(found.split("val")[0]).ndim == 3
+
+
+def test_a_fit_of_a_dataset_without_val_is_calibrated_all_the_same(tmp_path):
+    data = shapes_dataset(tmp_path / "d", train=40, holdout=4)
+    extra = {"steps": 80, "width": 16, "backbone": "none", "ema": 0.95}
+    config = FitConfig(
+        "centernet", batch_size=8, learning_rate=4e-3, image_size=(96, 128), extra=extra
+    )
+    notes = []
+
+    def report(progress):
+        notes.append(progress.note)
+
+    done = run_fit(data.path, config, tmp_path / "run", report=report)
+    bare = run_fit(data.path, replace(config, val_share=0.0), tmp_path / "bare", report=report)
+
+    assert maps_of(done.bundle.card) is not None
+    assert maps_of(bare.bundle.card) is None
+    assert any("the val part has no frame" in note for note in notes)
+    assert done.bundle.card.dataset == data.fingerprint
