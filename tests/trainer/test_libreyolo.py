@@ -72,7 +72,7 @@ def louder(checkpoint: Path, to: Path) -> Path:
 
 
 def libreyolos_own(checkpoint: Path) -> Callable[[np.ndarray, float, float], Seen]:
-    """Return what asks libreyolo itself of (image, least score, iou), with a checkpoint."""
+    """Return what asks libreyolo itself, of an image, least score and IoU, on some weights."""
     weights, meta = read_weights(checkpoint, engines=("libreyolo",))
     side, names = int(meta["network_size"][0]), meta["labels"]
     family, _, size = meta["architecture"].partition("_")
