@@ -158,9 +158,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--max-batch", type=int, default=_DEFAULTS.max_batch, help="images of one run of a model"
     )
-    made.add_argument(
-        "--no-builtin", action="store_true", help="offer the store's functions only"
-    )
+    made.add_argument("--no-builtin", action="store_true", help="offer the store's functions only")
     made.add_argument(
         "--listen-anyway", action="store_true", help="listen on every address of the machine"
     )

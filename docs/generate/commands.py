@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from typing import Any
 
-import click
 import typer
 
 from cvat_bridge.cli import app as bridge
@@ -15,9 +14,9 @@ from trainer.cli import app as trainer
 PROGRAMS = {"cvat-bridge": bridge, "trainer": trainer}
 INTRODUCTION = """# Commands
 
-Two programs are installed, `cvat-bridge` and `trainer`; the function host is a module. Results go to standard output,
-progress and logs to standard error. `--install-completion` sets up completion for your shell, `--version` prints the
-version.
+Two programs are installed, `cvat-bridge` and `trainer`; the function host is a module. Results go
+to standard output, progress and logs to standard error. `--install-completion` sets up completion
+for your shell, `--version` prints the version.
 
 | exit code | meaning |
 | --- | --- |
@@ -26,12 +25,12 @@ version.
 | 2 | wrong use: an option, a setting or the configuration cannot be used |
 | 3 | nothing to do |
 
-`cvat-bridge annotate` also ends with 4 when all is done but some frames could not be annotated (they are named), and with
-130 or 143 when it was stopped by Ctrl-C or SIGTERM.
+`cvat-bridge annotate` also ends with 4 when all is done but some frames could not be annotated
+(they are named), and with 130 or 143 when it was stopped by Ctrl-C or SIGTERM.
 """
 
 
-def command_paths() -> Iterator[tuple[str, click.Command]]:
+def command_paths() -> Iterator[tuple[str, Any]]:
     """Give every command that runs something, with what is typed to call it."""
     for program, app in PROGRAMS.items():
         yield from _walk(program, typer.main.get_command(app))
@@ -50,7 +49,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+def _walk(path: str, command: Any) -> Iterator[tuple[str, Any]]:
     inner = getattr(command, "commands", None)
     if inner is None:
         yield path, command
@@ -60,14 +59,13 @@ def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Comman
             yield from _walk(f"{path} {name}", child)
 
 
-def _section(path: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=path)
+def _section(path: str, command: Any) -> str:
     rows, arguments = [], []
     for parameter in command.params:
         if getattr(parameter, "hidden", False) or parameter.name == "help":
             continue
         is_argument = parameter.param_type_name == "argument"
-        shown = parameter.make_metavar(context) if is_argument else ", ".join(parameter.opts)
+        shown = str(parameter.name).upper() if is_argument else ", ".join(parameter.opts)
         if is_argument:
             arguments.append(shown)
         rows.append(
@@ -78,7 +76,7 @@ def _section(path: str, command: click.Command) -> str:
             )
         )
     usage = " ".join([path, "[OPTIONS]" if len(rows) > len(arguments) else "", *arguments]).strip()
-    text = re.sub(r"\n(?!\n)[ \t]*", " ", _paragraphs(command.help or ""))
+    text = _paragraphs(command.help or "")
     options = table(("option", "default", "meaning"), rows) if rows else ""
     return f"### {path}\n\n{text}\n\n```sh\n{' '.join(usage.split())}\n```\n\n{options}\n"
 
@@ -87,7 +85,7 @@ def _paragraphs(text: str) -> str:
     return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
-def _default(parameter: click.Parameter) -> str:
+def _default(parameter: Any) -> str:
     value = parameter.default
     if value is None or callable(value) or value in ((), [], "") or value is False:
         return ""
@@ -105,7 +103,7 @@ def _function_host() -> str:
     ]
     return (
         "## python -m serverless.host\n\n"
-        "The function host: it stands where CVAT expects Nuclio and serves the models of a store.\n\n"
+        "The function host: it answers CVAT in Nuclio's place, with the models of a store.\n\n"
         f"{table(('option', 'default', 'meaning'), rows)}\n"
     )
 

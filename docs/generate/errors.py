@@ -20,8 +20,9 @@ MODULES: tuple[ModuleType, ...] = (
 )
 INTRODUCTION = """# Errors
 
-Every error that is raised on purpose is one of these. On the command line it is a line on standard error and an exit code:
-2 for a `ConfigError`, 3 for `NothingToDoError`, 1 for the others. The function host answers with the HTTP status.
+Every error that is raised on purpose is one of these. On the command line it is a line on
+standard error and an exit code: 2 for a `ConfigError`, 3 for `NothingToDoError`, 1 for the
+others. The function host answers with the HTTP status.
 """
 
 

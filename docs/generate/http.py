@@ -17,8 +17,9 @@ from serverless.app import HostSettings, create_app
 
 INTRODUCTION = """# HTTP
 
-`cvat-bridge run` and the function host listen on loopback unless the configuration says otherwise. Nobody signs in to
-either: keep them in a network that only CVAT and your own machines reach. A webhook is believed only with CVAT's signature.
+`cvat-bridge run` and the function host listen on loopback unless the configuration says
+otherwise. Nobody signs in to either: keep them in a network that only CVAT and your own machines
+reach. A webhook is believed only with CVAT's signature.
 """
 
 
@@ -55,8 +56,6 @@ def page() -> str:
     parts = [INTRODUCTION]
     found = list(endpoints())
     for server in dict.fromkeys(one.server for one in found):
-        rows = [
-            (one.method, code(one.path), one.text) for one in found if one.server == server
-        ]
+        rows = [(one.method, code(one.path), one.text) for one in found if one.server == server]
         parts.append(f"## {server}\n\n{table(('method', 'path', 'what it does'), rows)}\n")
     return "\n".join(parts)

@@ -14,8 +14,8 @@ from serverless.figures import Figures
 
 INTRODUCTION = """# Metrics
 
-Both processes offer `GET /metrics` in Prometheus' text form. Counters carry the suffix `_total`; a histogram gives
-`_bucket`, `_sum` and `_count`.
+Both processes offer `GET /metrics` in Prometheus' text form. Counters carry the suffix `_total`;
+a histogram gives `_bucket`, `_sum` and `_count`.
 """
 
 
@@ -41,7 +41,5 @@ def page() -> str:
     parts = [INTRODUCTION]
     for process, registry in registries().items():
         found = [(code(name), kind, labels, text) for name, kind, labels, text in rows(registry)]
-        parts.append(
-            f"## {process}\n\n{table(('metric', 'kind', 'labels', 'meaning'), found)}\n"
-        )
+        parts.append(f"## {process}\n\n{table(('metric', 'kind', 'labels', 'meaning'), found)}\n")
     return "\n".join(parts)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+
+import tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"```\w+\n# (?P<path>\S+)\n(?P<text>.*?)```", re.DOTALL)

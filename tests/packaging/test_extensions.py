@@ -93,7 +93,10 @@ def test_a_name_of_ours_is_refused_and_both_packages_are_named(site, tmp_path):
     bundle = write_bundle(
         tmp_path / "bundle",
         files={"model.onnx": weights},
-        **{"name": "m", "engine": "centernet", "task": "boxes", "labels": ["a"]},
+        name="m",
+        engine="centernet",
+        task="boxes",
+        labels=["a"],
         input_size=(8, 8),
     )
 
