@@ -10,7 +10,7 @@ JOBS   ?= 2
 
 export PYTHONWARNINGS ?= ignore::DeprecationWarning
 
-.PHONY: help demo test check live bench clean
+.PHONY: help demo test check docs live bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,6 +35,9 @@ check: $(STAMP) ## lint, format and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+docs: $(STAMP) ## the documentation into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+
 live: $(STAMP) ## the contract suite on a real CVAT: CVAT_URL=… CVAT_TOKEN=…
 	@test -n "$(CVAT_URL)" && test -n "$(CVAT_TOKEN)" || \
 	  { echo "make live needs CVAT_URL=http://… and CVAT_TOKEN=<personal access token that may write>"; exit 2; }
@@ -44,4 +47,4 @@ bench: $(STAMP) ## measure; leaves tests/bench/results/*.json (ONLY=<area> for o
 	$(RUN) -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data $(DATA))
 
 clean: ## remove what the targets made, the environment apart
-	rm -rf $(OUT) build dist *.egg-info .mypy_cache .ruff_cache
+	rm -rf $(OUT) build dist site *.egg-info .mypy_cache .ruff_cache

@@ -258,13 +258,27 @@ def load_secrets(environ: Mapping[str, str] = os.environ) -> Secrets:
     return Secrets.model_validate(found)
 
 
+def config_help() -> dict[str, Any]:
+    """Return what each key means, nested as the file is."""
+    path = Path(__file__).with_name("config-help.yaml")
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
 def config_schema() -> dict[str, Any]:
-    """Return the JSON schema of the file; an editor that has it completes keys and marks faults."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "cvat-bridge.yaml",
-        **Config.model_json_schema(),
-    }
+    """Return the JSON schema of the file; an editor that has it completes and explains keys."""
+    schema = Config.model_json_schema()
+
+    def describe(part: dict[str, Any], texts: Mapping[str, Any]) -> None:
+        for name, text in texts.items():
+            key = part["properties"][name]
+            if isinstance(text, str):
+                key["description"] = text
+            else:
+                describe(schema["$defs"][key["$ref"].rpartition("/")[2]], text)
+
+    describe(schema, config_help())
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "cvat-bridge.yaml"}
+    return {**schema, **head}
 
 
 def load_config(path: Path) -> Config:

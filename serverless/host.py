@@ -37,7 +37,7 @@ _log = structlog.get_logger("host")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop. Returns the exit code: 1 when it could not start, 2 wrong use."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if _open_to_all(options.host) and not options.listen_anyway:
         print(
             f"refusing to listen on {options.host}: nobody signs in to call a function, so every"
@@ -148,32 +148,31 @@ def _url(process: subprocess.Popen[str], seconds: float, log: Path | None) -> st
     raise HostError(f"the function host did not listen within {seconds:g} s{where}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
         prog="python -m serverless.host",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--store", type=Path, required=True, help="folder of published functions")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=_DEFAULTS.port, help="0 takes a free one")
-    parser.add_argument("--upstream", help="URL of a Nuclio dashboard to merge with")
-    parser.add_argument(
+    made.add_argument("--store", type=Path, required=True, help="folder of published functions")
+    made.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    made.add_argument("--port", type=int, default=_DEFAULTS.port, help="0 takes a free one")
+    made.add_argument("--upstream", help="URL of a Nuclio dashboard to merge with")
+    made.add_argument(
         "--memory-bytes", type=int, default=_DEFAULTS.memory_bytes, help="bound on weights held"
     )
-    parser.add_argument(
+    made.add_argument(
         "--call-timeout", type=float, default=_DEFAULTS.call_seconds, help="seconds a call may take"
     )
-    parser.add_argument(
+    made.add_argument(
         "--max-batch", type=int, default=_DEFAULTS.max_batch, help="images of one run of a model"
     )
-    parser.add_argument(
-        "--no-builtin", action="store_true", help="offer the store's functions only"
-    )
-    parser.add_argument(
+    made.add_argument("--no-builtin", action="store_true", help="offer the store's functions only")
+    made.add_argument(
         "--listen-anyway", action="store_true", help="listen on every address of the machine"
     )
-    return parser
+    return made
 
 
 def _open_to_all(host: str) -> bool:

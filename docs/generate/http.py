@@ -1,0 +1,61 @@
+"""The reference of HTTP, from the two web applications."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi.routing import APIRoute
+from starlette.routing import Route
+
+from cvat_bridge.run_events import add_run_routes
+from cvat_bridge.service import Loop, Outcome, make_app
+from docs.generate.tables import code, table
+from serverless.app import HostSettings, create_app
+
+INTRODUCTION = """# HTTP
+
+`cvat-bridge run` and the function host listen on loopback unless the configuration says
+otherwise. Nobody signs in to either: keep them in a network that only CVAT and your own machines
+reach. A webhook is believed only with CVAT's signature.
+"""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One route. server: of INTRODUCTION's two. text: what its docstring says."""
+
+    server: str
+    method: str
+    path: str
+    text: str
+
+
+def bridge_loop() -> Loop:
+    """Return a loop that looks at nothing; its registry holds the bridge's figures."""
+    return Loop(lambda: Outcome(acted=False, reason=""), poll_seconds=1.0)
+
+
+def endpoints() -> Iterator[Endpoint]:
+    """Give every route of both servers."""
+    bridge = make_app(bridge_loop(), project_id=0, secret="", status=dict)
+    add_run_routes(bridge, Path("runs"))
+    host = create_app(Path("functions"), HostSettings())
+    for server, app in (("cvat-bridge run", bridge), ("python -m serverless.host", host)):
+        for route in app.routes:
+            if isinstance(route, (APIRoute, Route)):
+                text = " ".join((inspect.getdoc(route.endpoint) or "").split())
+                for method in sorted((route.methods or set()) - {"HEAD"}):
+                    yield Endpoint(server, method, route.path, text)
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [INTRODUCTION]
+    found = list(endpoints())
+    for server in dict.fromkeys(one.server for one in found):
+        rows = [(one.method, code(one.path), one.text) for one in found if one.server == server]
+        parts.append(f"## {server}\n\n{table(('method', 'path', 'what it does'), rows)}\n")
+    return "\n".join(parts)
