@@ -44,7 +44,7 @@ from trainer.images import RGBImage
 from trainer.interactor import Candidate
 
 MODEL = "model.onnx"
-_PULL = 0.35  # of the share, at a corrective click: people click where the network errs
+_PULL = 0.2  # of the share, at a corrective click: people click where the network errs
 _LEAST = np.float32(1e-4)  # of a share: surer is no view
 _PULL_WIDTH = 0.1  # of the input's side, to where it fades
 _ALL, _SOME = 4, 2  # mirrored views of a first answer, and of a correction
