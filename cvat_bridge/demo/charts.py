@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from cvat_bridge.errors import ConfigError
@@ -28,8 +27,8 @@ def curve_of(rows: Sequence[Row], metric: str = "ap") -> list[tuple[int, float]]
     return [(int(frames), float(model[metric])) for frames, model in known if model is not None]
 
 
-def draw_curve(path: Path, arms: Arms) -> None:
-    """Draw AP and AP50 of the serving model against labelled frames, an arm a line."""
+def learning_curve(arms: Arms) -> Any:
+    """Give a matplotlib figure: AP and AP50 of what serves over labelled frames, an arm a line."""
     figure, axes = _panels(2)
     for axis, metric in zip(axes, ("ap", "ap50"), strict=True):
         for place, (name, rows) in enumerate(arms.items()):
@@ -54,11 +53,11 @@ def draw_curve(path: Path, arms: Arms) -> None:
         axis.set_ylim(0, 1)
         axis.margins(x=0.12)
         axis.legend(loc="lower right", title="filled point: promoted", frameon=False)
-    _save(figure, path)
+    return figure
 
 
-def draw_corrections(path: Path, arms: Arms) -> None:
-    """Draw what people did to the pre-annotations, a stacked bar a round."""
+def corrections(arms: Arms) -> Any:
+    """Give a matplotlib figure: what people did to the pre-annotations, a stacked bar a round."""
     figure, axes = _panels(len(arms))
     for axis, (name, rows) in zip(axes, arms.items(), strict=True):
         low = [0] * len(rows)
@@ -71,7 +70,7 @@ def draw_corrections(path: Path, arms: Arms) -> None:
         axis.set_ylabel("objects")
     handles, names = axes[-1].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(OUTCOMES), frameon=False)
-    _save(figure, path)
+    return figure
 
 
 def _panels(count: int) -> tuple[Any, Any]:
@@ -88,10 +87,6 @@ def _panels(count: int) -> tuple[Any, Any]:
 
 def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
-
-
-def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=130)
 
 
 def figure_class() -> Any:

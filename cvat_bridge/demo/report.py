@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from active_learning.cost import CostModel
 from cvat_bridge.demo.champion import Champion
-from cvat_bridge.demo.charts import OUTCOMES, Arms, curve_of, draw_corrections, draw_curve
+from cvat_bridge.demo.charts import OUTCOMES, Arms, corrections, curve_of, learning_curve
 from cvat_bridge.demo.effort import Effort, effort
 from cvat_bridge.demo.pictures import Example, colours_of
 from cvat_bridge.demo.sentences import against_chance, duration
@@ -54,9 +54,9 @@ def write_report(folder: Path, arms: Arms, evidence: Evidence, *, about: Mapping
         "about": dict(about),
     }
     (folder / "report.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    curve, corrections = folder / "learning_curve.png", folder / "corrections.png"
-    draw_curve(curve, arms)
-    draw_corrections(corrections, arms)
+    charts = {"learning_curve": learning_curve(arms), "corrections": corrections(arms)}
+    for name, figure in charts.items():
+        figure.savefig(folder / f"{name}.png", dpi=130)
     environment = Environment(
         loader=PackageLoader("cvat_bridge.demo", "."), autoescape=select_autoescape()
     )
@@ -72,7 +72,7 @@ def write_report(folder: Path, arms: Arms, evidence: Evidence, *, about: Mapping
             cost=CostModel(),
             outcomes=OUTCOMES,
             headline=headline(arms, champions, work),
-            pictures={"curve": curve.read_bytes(), "corrections": corrections.read_bytes()},
+            pictures={name: (folder / f"{name}.png").read_bytes() for name in charts},
         ),
         encoding="utf-8",
     )
