@@ -34,7 +34,7 @@ from trainer.bundle import read_bundle
 
 STEPS = ("facts", "pull", "fit", "decide", "predict", "select", "prioritise", "preannotate")
 POOL, HOLDOUT, BUDGET = 24, 6, 6
-PATIENCE = 90.0
+PATIENCE = 240.0
 INSIDE = 0.12  # seconds into a step: the shortest take about twice as long
 
 
@@ -147,7 +147,11 @@ def write_config(folder: Path, sandbox: Sandbox, prepared: Prepared) -> Path:
         "home": "home",
         "cvat": {"url": sandbox.url, "project": prepared.project_id},
         "active_learning": {"budget": BUDGET},
-        "trainer": {"extra": {"steps": 40}, "image_size": [48, 64], "min_frames": 4},
+        "trainer": {
+            "extra": {"steps": 40, "backbone": "none"},
+            "image_size": [48, 64],
+            "min_frames": 4,
+        },
         "promotion": {"min_first": 0.0, "min_frames": 2},
         "rounds": {"job_size": 3, "mark_source_deleted": True},
         "pre_annotation": {"min_score": 0.05, "by_class": False},

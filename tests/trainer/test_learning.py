@@ -29,7 +29,12 @@ from trainer.run import run_fit
 from trainer.tracking import tracker_of
 
 ROOT = Path(__file__).parents[2]
-TINY = FitConfig("centernet", batch_size=4, image_size=(48, 64), extra={"steps": 20, "width": 8})
+TINY = FitConfig(
+    "centernet",
+    batch_size=4,
+    image_size=(48, 64),
+    extra={"steps": 20, "width": 8, "backbone": "none"},
+)
 
 
 @pytest.fixture(scope="module")

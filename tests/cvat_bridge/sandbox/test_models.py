@@ -302,7 +302,7 @@ def test_a_store_that_cannot_be_written_leaves_no_version_behind(
     assert "cannot be" in str(done.exception)
     (home / "functions").unlink()
     listed = CliRunner().invoke(app, ["models", "list", "--home", str(home), "--json"])
-    assert [row["id"] for row in json.loads(listed.stdout)] == ["extreme-points"]
+    assert [row["id"] for row in json.loads(listed.stdout)] == ["box-to-mask", "extreme-points"]
     assert not list((home / "bundles").iterdir())
 
 
