@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import cvat_bridge.cli as bridge
 import trainer.cli as trainer
-from cvat_bridge.demo.report import figure_class
+from cvat_bridge.demo.charts import figure_class
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.rest.video import png_frames
 from tests.packaging.team import ROOT
