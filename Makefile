@@ -35,6 +35,7 @@ check: $(STAMP) ## lint, format and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# Material announces its end of life (May 2027) at each build; the variable keeps that out.
 docs: $(STAMP) ## the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from typer.testing import CliRunner
 
 import cvat_bridge.cli as bridge
 import trainer.cli as trainer
+from cvat_bridge.demo.charts import figure_class
+from cvat_bridge.errors import ConfigError
+from cvat_bridge.rest.video import png_frames
 from tests.packaging.team import ROOT
 from trainer.backends.features.package import LICENCE, SHA256
 
@@ -113,3 +118,13 @@ def test_continuous_integration_runs_the_commands_of_the_readme():
     ran = re.findall(r"^make (\w+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
 
     assert ran == ["check", "test"]
+
+
+def test_what_an_extra_brings_is_named_where_it_is_missing(monkeypatch):
+    for library in ("av", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, library, None)  # as where it is not installed
+
+    with pytest.raises(ConfigError, match=r"PyAV is not installed.*cvat-active-learning\[video\]"):
+        next(png_frames(io.BytesIO(b"a video"), {0}))
+    with pytest.raises(ConfigError, match=r"matplotlib is not.*cvat-active-learning\[report\]"):
+        figure_class()
