@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 
 import trainer
 from tests.trainer.agreement import Agreement, Seen, saw
+from tests.trainer.random_networks import count, spread
 from tests.trainer.shapes import LABELS, picture, shapes_dataset
 from trainer.backends import backend
 from trainer.backends.learning.carry import Rows, carry
@@ -24,6 +26,7 @@ from trainer.backends.libreyolo.begun_weights import published_base
 from trainer.backends.libreyolo.families import ARCHITECTURES, FAMILIES, family_of
 from trainer.backends.libreyolo.networks import build, heads_of_names
 from trainer.backends.libreyolo.published import PUBLISHED
+from trainer.backends.libreyolo.serving import prepared
 from trainer.dataset import Dataset
 from trainer.detector import FitConfig
 from trainer.engines import load
@@ -35,6 +38,7 @@ LIBREYOLO = backend("libreyolo")
 # The smallest of each family, at a size that has places enough for all it looks for: of objects
 # that are nearly the same, rounding decides which are told.
 SMALLEST = {"yolox_n": 96, "yolo9_t": 96, "dfine_n": 256, "deim_n": 256, "rfdetr_n": 320}
+SEEDS = (9, 10, 11)  # of the pictures that are shown
 PEERS = {
     "yolox": "LibreYOLOX",
     "yolo9": "LibreYOLO9",
@@ -56,19 +60,37 @@ def config(architecture: str, side: int, **extra) -> FitConfig:
 
 
 def louder(checkpoint: Path, to: Path) -> Path:
-    """Write the checkpoint with classes that stand out, so that chance does not decide."""
+    """Write the checkpoint so that it tells places apart, and chance does not decide."""
     weights, meta = read_weights(checkpoint, engines=("libreyolo",))
-    choosing = [*heads_of_names(weights), *(n for n in weights if n.startswith("head.obj_preds."))]
-    noise = torch.Generator().manual_seed(5)
-    for name in choosing:
-        value = weights[name]
-        if name.endswith("bias"):
-            value.fill_(0.0)
-        elif "denoising" not in name:
-            spread = 6 / max(1.0, value[0].numel() ** 0.5)
-            value.copy_(torch.randn(value.shape, generator=noise) * spread)
-    save_weights(to, weights, meta)
+    side, family = int(meta["network_size"][0]), meta["architecture"].partition("_")[0]
+    network: Any = build(meta["architecture"], len(meta["labels"]), image_size=(side, side))
+    network.load_state_dict(weights)
+    shown = np.stack([drawn(seed, side) for seed in SEEDS])
+    images = prepared(family, torch.from_numpy(shown).permute(0, 3, 1, 2).float())
+    count(network, images)
+    if family in ("yolox", "yolo9"):
+        head = network.head
+        if family == "yolox":
+            choosing = [*head.cls_preds, *head.obj_preds, *head.reg_preds]
+        else:
+            choosing = [tower[-1] for tower in (*head.cv2, *head.cv3)]
+        for layer in choosing:
+            spread([layer], lambda: network(images))
+    else:
+        noise = torch.Generator().manual_seed(5)
+        for name in heads_of_names(weights):
+            value = network.get_parameter(name).data
+            if name.endswith("bias"):
+                value.fill_(0.0)
+            elif "denoising" not in name:
+                value.copy_(torch.randn(value.shape, generator=noise) / value[0].numel() ** 0.5)
+    save_weights(to, network.state_dict(), meta)
     return to
+
+
+def drawn(seed: int, side: int) -> np.ndarray:
+    """Return a picture of a network's own size."""
+    return picture(np.random.default_rng(seed), height=side, width=side, most=9)[0]
 
 
 def libreyolos_own(checkpoint: Path) -> Callable[[np.ndarray, float, float], Seen]:
@@ -110,8 +132,8 @@ def test_the_bundle_says_what_libreyolo_says(architecture, four, tmp_path):
     served, family = load(bundle, threads=1), family_of(architecture)
 
     agreed, ask = Agreement(), libreyolos_own(checkpoint)
-    for seed in range(3):
-        image = picture(np.random.default_rng(seed), height=side, width=side, most=9)[0]
+    for seed in SEEDS:
+        image = drawn(seed, side)
         scores = served.detect([image], min_score=0.0)[0].scores
         least = float(scores[:41][-2:].mean())  # so that the best forty or so are compared
         found = served.detect([image], min_score=least)[0]
