@@ -31,22 +31,23 @@ def learning_curve(arms: Arms) -> Any:
     """Give a matplotlib figure: AP and AP50 of what serves over labelled frames, an arm a line."""
     figure, axes = _panels(2)
     for axis, metric in zip(axes, ("ap", "ap50"), strict=True):
-        for place, (name, rows) in enumerate(arms.items()):
+        tallest = {x: max(ys) for x, ys in _heights(arms, metric).items()}
+        for name, rows in arms.items():
             colour = ARM_COLOURS.get(name, "#0f172a")
             promoted = [r["decision"]["promoted"] for r in rows if serving(r) is not None]
             points = curve_of(rows, metric)
             axis.plot(*_columns(points), "-", color=colour, label=name, linewidth=2)
             for (x, y), filled in zip(points, promoted, strict=True):
                 axis.plot(x, y, "o", color=colour, fillstyle="full" if filled else "none")
-                # The first arm's figures stand above its points, the others' below.
+                above = y >= tallest[x]  # the higher arm's figure stands above, the other's below
                 axis.annotate(
                     f"{y:.2f}",
                     (x, y),
                     textcoords="offset points",
-                    xytext=(0, 7 if place == 0 else -14),
+                    xytext=(0, 8 if above else -16),
                     ha="center",
                     fontsize=9,
-                    color=colour if place == 0 else "#64748b",
+                    color="#334155",
                 )
         axis.set_xlabel("labelled frames")
         axis.set_title({"ap": "AP (IoU 0.50 to 0.95)", "ap50": "AP50"}[metric], fontsize=11)
@@ -83,6 +84,15 @@ def _panels(count: int) -> tuple[Any, Any]:
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelleft=True)
     return figure, axes
+
+
+def _heights(arms: Arms, metric: str) -> dict[int, list[float]]:
+    """Give the figures of all arms by labelled frames."""
+    heights: dict[int, list[float]] = {}
+    for rows in arms.values():
+        for x, y in curve_of(rows, metric):
+            heights.setdefault(x, []).append(y)
+    return heights
 
 
 def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:

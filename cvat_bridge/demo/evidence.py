@@ -41,7 +41,8 @@ def examples(
         if found is not None:
             panes.append(pane("found by the model", path.read_bytes(), found, colours))
         told = "the model was not asked" if found is None else f"{len(found)} found"
-        shown.append(Example(tuple(panes), f"{path.name}: {len(real)} objects, {told}"))
+        there = f"{len(real)} object{'' if len(real) == 1 else 's'}"
+        shown.append(Example(tuple(panes), f"{path.name}: {there}, {told}"))
     return tuple(shown)
 
 

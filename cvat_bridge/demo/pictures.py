@@ -51,6 +51,8 @@ def pane(
         x1, y1, x2, y2 = (round(value * scale) for value in found.box)
         colour = colours.get(found.label, "#000000")
         rgb = tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5))
-        cv2.rectangle(drawn, (x1, y1), (x2, y2), rgb, 2, cv2.LINE_AA)
+        # A light rim, since objects may have the colour of their box.
+        cv2.rectangle(drawn, (x1, y1), (x2, y2), (255, 255, 255), 4)
+        cv2.rectangle(drawn, (x1, y1), (x2, y2), rgb, 2)
     encoded = cv2.imencode(".jpg", drawn[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
     return Pane(title, encoded.tobytes())
