@@ -148,7 +148,7 @@ def write_config(folder: Path, sandbox: Sandbox, prepared: Prepared) -> Path:
         "cvat": {"url": sandbox.url, "project": prepared.project_id},
         "active_learning": {"budget": BUDGET},
         "trainer": {
-            "extra": {"steps": 40, "backbone": "none"},
+            "extra": {"steps": 40},
             "image_size": [48, 64],
             "min_frames": 4,
         },
