@@ -26,6 +26,7 @@ from trainer.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError, TrainingError
 from trainer.events import Events, error_json
+from trainer.out_of_memory import ALLOCATING, is_out_of_memory, out_of_memory
 from trainer.tracking import Tracker
 
 STOP = "stop"  # a file of this name in the backend's folder ends the fit after the step at work
@@ -136,7 +137,7 @@ def recorded(
 ) -> Iterator[Report]:
     """Within, what is told goes to report, the event stream and MLflow; a failure is recorded.
 
-    A full disk becomes TrainingError.
+    A full disk and memory that is used up become TrainingError.
     """
     events, failure = Events(out), out / "failure.json"
     failure.unlink(missing_ok=True)
@@ -161,6 +162,12 @@ def recorded(
                 f"the disk is full: {error.filename or out}. What was saved before is whole; free "
                 "some space and `trainer resume` goes on from it",
             ) from error
+        except ALLOCATING as error:
+            # Reading, evaluating and calibrating allocate too, outside the backend's own guard.
+            if not is_out_of_memory(error):
+                raise
+            said = out_of_memory(config.batch_size, config.image_size, str(error))
+            raise TrainingError(config.backend, said) from error
     except BaseException as error:
         # Told and raised again: whoever watches a run must see that it ended, and why.
         record_failure(out, error, events)

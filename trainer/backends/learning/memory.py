@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import TrainingError
+from trainer.out_of_memory import ALLOCATING, is_out_of_memory, out_of_memory
 
 _SHARE = 0.8  # of the free memory: the rest is for what lasts a moment, and for others
 _SCRATCH = 1.5  # what a step needs over what it keeps for its way back: gradients of activations
@@ -93,23 +94,7 @@ def recorded(who: str, *, batch: int, image_size: tuple[int, int]) -> Iterator[N
     """Turn running out of memory into TrainingError with what to change."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
-        text = str(error)
-        if not (
-            isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
-            or "can't allocate memory" in text
-            or "out of memory" in text.lower()
-            or "not enough memory" in text
-        ):
+    except ALLOCATING as error:
+        if not is_out_of_memory(error):
             raise
-        raise TrainingError(who, out_of_memory(batch, image_size, text)) from error
-
-
-def out_of_memory(batch: int, image_size: tuple[int, int], text: str) -> str:
-    """Return the sentence that tells of it."""
-    height, width = image_size
-    lines = text.strip().splitlines()
-    return (
-        f"out of memory with {batch} images of {height}x{width} at once: choose a smaller "
-        "batch_size or image_size, or precision=bf16" + (f" ({lines[0][:200]})" if lines else "")
-    )
+        raise TrainingError(who, out_of_memory(batch, image_size, str(error))) from error
