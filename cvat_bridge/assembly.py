@@ -12,23 +12,23 @@ from active_learning.choose import SelectionSettings
 from active_learning.cost import CostModel
 from active_learning.errors import ActiveLearningError
 from active_learning.strategies import strategy
-from cvat_bridge.client import CvatClient, connect
 from cvat_bridge.config import Config, Secrets
+from cvat_bridge.cvat.client import CvatClient, connect
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.facts import gather
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.loop.parts import Parts
+from cvat_bridge.loop.rounds import NextStep, next_step, waiting_frames
+from cvat_bridge.loop.status import describe
+from cvat_bridge.loop.steps import steps_of
+from cvat_bridge.loop.workflow import Ended, Rounds
+from cvat_bridge.models.serving import now_serving
 from cvat_bridge.progress import Report, quiet
-from cvat_bridge.round.parts import Parts
-from cvat_bridge.round.rounds import NextStep, next_step, waiting_frames
-from cvat_bridge.round.serving import now_serving
-from cvat_bridge.round.steps import steps_of
-from cvat_bridge.round.workflow import Ended, Rounds
-from cvat_bridge.service import Outcome
+from cvat_bridge.project.facts import gather
+from cvat_bridge.service.service import Outcome
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.status import describe
 from trainer.embedding import embedder
-from trainer.registry import Registry
+from trainer.registry.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from active_learning.choose import SelectionSettings
+from cvat_bridge.cvat.gateway import Stage
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.gateway import Stage
 
 Mode = Literal["new_task", "rank_existing"]
 UNCALIBRATED = 0.4  # shown from here where nothing is known of what a model's scores mean

@@ -18,17 +18,17 @@ from serverless.errors import ModelError
 from serverless.polygon import Polygon, polygons_from_mask
 from serverless.store import MASKED, FunctionLabel
 from serverless.wire import cvat_version
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.errors import ConfigError
 from trainer.interactor import Candidate as Candidate  # noqa: PLC0414 part of what answers take
-from trainer.labels import LabelMap
 
 # The first CVAT that reads {"shapes": …} from an interactor and keeps its confidence.
 _SHAPES_SINCE = (2, 60)
 # CVAT's slider begins at 0.5 and shows what is above.
 SHOWN_FROM = 0.501
 
-# Boxes (N, 4) → the mask in each, None where there is none; see trainer.boxes_to_masks.
+# Boxes (N, 4) → the mask in each, None where there is none; see trainer.engines.boxes_to_masks.
 Draw = Callable[[NDArray[np.float32]], Sequence[Mask | None]]
 
 

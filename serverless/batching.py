@@ -13,8 +13,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from serverless.errors import BusyError, CallTimeoutError
+from trainer.data.images import RGBImage
 from trainer.detections import Detections
-from trainer.images import RGBImage
 
 # Images that are being decoded get this long to join a batch that is about to start.
 _WINDOW_SECONDS = 0.004

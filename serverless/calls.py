@@ -15,8 +15,8 @@ from serverless.models import Model, answer_interactor, detect, shown, threshold
 from serverless.pool import Pool
 from serverless.store import Entry
 from serverless.wire import DetectorRequest, detector_request, interactor_request, parse, pixels
+from trainer.data.images import RGBImage
 from trainer.detections import Detections
-from trainer.images import RGBImage
 
 T = TypeVar("T")
 

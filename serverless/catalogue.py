@@ -9,7 +9,7 @@ from typing import Any
 from serverless.describe import describe, labels_of
 from serverless.errors import FunctionError, ModelError, UnknownFunctionError
 from serverless.store import Entry, FunctionLabel, Listing, listing
-from trainer.bundle import Card, read_bundle
+from trainer.bundles.bundle import Card, read_bundle
 from trainer.errors import TrainerError
 
 Signature = tuple[tuple[str, int, int, int], ...]

@@ -13,7 +13,7 @@ from typing import Any
 
 from serverless.errors import ModelError
 from serverless.store import Entry, FunctionLabel
-from trainer.bundle import Card
+from trainer.bundles.bundle import Card
 
 _KINDS = ("detector", "interactor", "reid", "tracker")
 

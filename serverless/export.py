@@ -28,7 +28,7 @@ from serverless.errors import ExportError
 from serverless.folders import general_interactor
 from serverless.sources import ROOT, sources
 from serverless.store import Entry, listing, publish
-from trainer.bundle import CARD, Bundle, read_bundle
+from trainer.bundles.bundle import CARD, Bundle, read_bundle
 from trainer.engines import ENGINES, names
 
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyyaml", "shapely")

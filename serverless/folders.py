@@ -13,7 +13,7 @@ from serverless.confidence import NAME, ConfidenceForm
 from serverless.describe import labels_of
 from serverless.errors import ModelError
 from serverless.store import Entry, FunctionLabel
-from trainer.bundle import Bundle, read_bundle
+from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.errors import TrainerError
 
 WEIGHTS = "weights"

@@ -16,14 +16,14 @@ from serverless.folders import general_interactor
 from serverless.outline import SETTING, outlined
 from serverless.store import Entry
 from serverless.wire import DetectorRequest, InteractorRequest, pixels
-from trainer.boxes_to_masks import load_segmenter, masks_of_boxes
-from trainer.bundle import Bundle, read_bundle
+from trainer.bundles.bundle import Bundle, read_bundle
+from trainer.data.images import RGBImage
 from trainer.detections import Detections, Mask
 from trainer.detector import Detector
 from trainer.engines import load as load_engine
 from trainer.engines import load_interactor
+from trainer.engines.boxes_to_masks import load_segmenter, masks_of_boxes
 from trainer.errors import ImageError, PromptError, TrainerError
-from trainer.images import RGBImage
 from trainer.interactor import BoxSegmenter, Interactor
 
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from serverless.errors import BadRequestError
 from serverless.unpacked import Unpacked, unpacked
+from trainer.data.images import RGBImage, decode
 from trainer.errors import ImageError
-from trainer.images import RGBImage, decode
 
 Points = NDArray[np.float64]  # (N, 2), x y
 _UNPACKED = Unpacked()

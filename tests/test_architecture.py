@@ -25,7 +25,7 @@ HELD = {
     "torch": ("trainer/backends/",),
     "torchvision": ("trainer/backends/",),
     "ultralytics": ("trainer/backends/",),
-    "mlflow": ("trainer/mlflow_access.py",),
+    "mlflow": ("trainer/registry/mlflow_access.py",),
     "onnxruntime": ("trainer/engines/", "serverless/"),
     "cvat_sdk": ("cvat_bridge/",),
     "dbos": ("cvat_bridge/",),

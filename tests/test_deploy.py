@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from cvat_bridge.cli import app
+from cvat_bridge.cli.app import app
 from cvat_bridge.config import load_config
 from serverless.host import main as host
 

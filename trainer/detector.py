@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from trainer.bundle import Bundle
-from trainer.dataset import Dataset
+from trainer.bundles.bundle import Bundle
+from trainer.data.dataset import Dataset
+from trainer.data.images import RGBImage as RGBImage  # noqa: PLC0414 part of this seam
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections
-from trainer.images import RGBImage as RGBImage  # noqa: PLC0414 part of this seam
-from trainer.labels import LabelMap
 
 
 class Detector(Protocol):
@@ -75,7 +75,7 @@ class FitConfig:
     is kept. precision: one of PRECISIONS. device: cpu, cuda:0, or several: cuda:0,1.
     automatic: which of AUTOMATIC nobody set: a backend that plans from the data chooses them, the
     others use the values here. val_share: of the train part, taken as val where the dataset has
-    no val part, 0 for none; see trainer.validation_part.
+    no val part, 0 for none; see trainer.data.validation_part.
     """
 
     backend: str

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.images import RGBImage
 from trainer.detections import Mask
-from trainer.images import RGBImage
 
 if TYPE_CHECKING:
     from trainer.engines.clicks import Prompt

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from cvat_bridge.annotate.inference import Seen
 from cvat_bridge.annotate.plan import TaskPlan, reach_key
 from cvat_bridge.annotate.standing import Standing
-from cvat_bridge.gateway import RawShape
+from cvat_bridge.cvat.gateway import RawShape
 from cvat_bridge.ledger.records import AnnotatedFrame
 from cvat_bridge.masks.making import mask_of, wants_mask
 from cvat_bridge.shapes.detection_shapes import shape_from_detection

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from cvat_bridge.cvat.gateway import Gateway, Media
 from cvat_bridge.errors import GatewayError
 from cvat_bridge.frames.originals import fetch_each
-from cvat_bridge.gateway import Gateway, Media
+from trainer.data.images import RGBImage, decode
 from trainer.errors import ImageError
-from trainer.images import RGBImage, decode
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from cvat_bridge.annotate.frames import Decoded
-from cvat_bridge.gateway import Media
+from cvat_bridge.cvat.gateway import Media
 from cvat_bridge.masks.making import Made, Segmenter, general_segmenter
 from serverless.errors import ModelError
 from serverless.models import Model, detect
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import RGBImage
 from trainer.detections import Detections
 from trainer.engines import load
-from trainer.images import RGBImage
 
 PIXELS_HELD = 100_000_000  # of the batches at work, at three bytes each
 GIVE_UP_AFTER = 16  # frames that fail before any succeeds: it is the model, not the frames

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cvat_bridge.annotate.model import ChosenModel
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.errors import ConfigError, LabelMismatchError
-from cvat_bridge.gateway import Label
 from cvat_bridge.masks.interactors import NO_INTERACTOR, can_show
 from cvat_bridge.shapes.detection_shapes import LEARNABLE_LABELS
 

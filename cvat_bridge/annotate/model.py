@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.round.publishing import LABEL_IDS
+from cvat_bridge.models.publishing import LABEL_IDS
 from serverless.folders import shipped
 from serverless.store import Entry, entries
-from trainer.bundle import CARD, Bundle, read_bundle
+from trainer.bundles.bundle import CARD, Bundle, read_bundle
 from trainer.errors import RegistryError
-from trainer.registry import Registry
-from trainer.versions import Version
+from trainer.registry.registry import Registry
+from trainer.registry.versions import Version
 
 
 @dataclass(frozen=True)

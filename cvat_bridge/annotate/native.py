@@ -13,7 +13,7 @@ from cvat_sdk import models
 from PIL import Image
 
 from cvat_bridge.annotate.model import ChosenModel
-from cvat_bridge.gateway import Label
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.masks.making import (
     Segmenter,
     general_segmenter,
@@ -24,10 +24,10 @@ from cvat_bridge.masks.making import (
 from cvat_bridge.shapes import rle
 from cvat_bridge.shapes.detection_shapes import shape_from_detection
 from serverless.answers import shown_estimate
+from trainer.data.images import from_pillow
 from trainer.detections import Detections
 from trainer.detector import Detector
 from trainer.errors import ImageError
-from trainer.images import from_pillow
 from trainer.interactor import Interactor
 
 _KEPT = ("type", "points", "score", "attributes", "rotation")  # of a shape; the caller sets others

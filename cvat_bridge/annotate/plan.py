@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from cvat_bridge.annotate.labelling import Labelling, match
 from cvat_bridge.annotate.model import ChosenModel
 from cvat_bridge.annotate.wanted import Wanted
+from cvat_bridge.cvat.gateway import Gateway, Job, Media, Task
 from cvat_bridge.errors import ConfigError, NotReadyError
-from cvat_bridge.gateway import Gateway, Job, Media, Task
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.round.availability import job_frames
+from cvat_bridge.project.availability import job_frames
 
 
 @dataclass(frozen=True)

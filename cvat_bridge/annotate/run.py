@@ -13,8 +13,8 @@ from cvat_bridge.annotate.inference import Runner
 from cvat_bridge.annotate.outcome import Outcome
 from cvat_bridge.annotate.plan import Plan
 from cvat_bridge.annotate.task import TaskRun
+from cvat_bridge.cvat.gateway import Gateway
 from cvat_bridge.errors import BridgeError
-from cvat_bridge.gateway import Gateway
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.progress import Report, quiet
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from cvat_bridge.gateway import JobAnnotations, RawShape
+from cvat_bridge.cvat.gateway import JobAnnotations, RawShape
 from cvat_bridge.shapes import outlines
 
 # Two objects of one label and type that share this much of their boxes' union are one object, as

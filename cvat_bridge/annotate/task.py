@@ -15,16 +15,16 @@ from cvat_bridge.annotate.plan import TaskPlan, covers, why_not
 from cvat_bridge.annotate.standing import Standing, occupied
 from cvat_bridge.annotate.wanted import Wanted
 from cvat_bridge.annotate.writing import Writer, settle
+from cvat_bridge.cvat.gateway import Gateway, JobAnnotations
 from cvat_bridge.frames.originals import ahead
-from cvat_bridge.gateway import Gateway, JobAnnotations
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import AnnotatedFrame
 from cvat_bridge.masks.interactors import NO_INTERACTOR
 from cvat_bridge.masks.making import Made, make_masks
-from cvat_bridge.round.serving import project_key
+from cvat_bridge.models.serving import project_key
 from serverless.errors import ModelError
+from trainer.data.images import RGBImage
 from trainer.detections import Detections
-from trainer.images import RGBImage
 
 DECODERS = 2  # they wait for CVAT more than they work
 

@@ -17,7 +17,7 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from cvat_bridge.gateway import Gateway, JobAnnotations
+from cvat_bridge.cvat.gateway import Gateway, JobAnnotations
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import AnnotatedFrame
 from cvat_bridge.shapes.sameness import shape_key

@@ -19,6 +19,7 @@ import requests
 import yaml
 
 from cvat_bridge.assembly import connected
+from cvat_bridge.cli.setup import WEBHOOK_PATH
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.demo.annotator import Annotator
 from cvat_bridge.demo.calls import Said
@@ -26,7 +27,6 @@ from cvat_bridge.demo.project import Prepared
 from cvat_bridge.demo.sentences import decision_sentence
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.home import Home
-from cvat_bridge.setup import WEBHOOK_PATH
 
 STATUS_SECONDS = 60.0
 CVAT_SECONDS = 300.0  # what the bridge waits for one answer of a busy CVAT
@@ -179,7 +179,15 @@ def _register(config: Path, token: str, address: str) -> None:
 
 @contextmanager
 def _bridge(config: Path, token: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "cvat_bridge.cli", "run", "--config", str(config), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "cvat_bridge.cli.app",
+        "run",
+        "--config",
+        str(config),
+        "--json",
+    ]
     with log.open("ab") as out:
         process = subprocess.Popen(
             command,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from cvat_bridge.demo.truth import TrueObject
-from trainer.images import RGBImage, decode
+from trainer.data.images import RGBImage, decode
 
 WIDTH = 300  # pixels of a pane
 TALLEST = 300

@@ -13,7 +13,7 @@ def decision_sentence(learnt: Row) -> str:
 
     learnt: the figures of a round, as `cvat-bridge status` gives them: promoted, reasons,
     explanation (where nothing serves), champion and challenger (ap, ap50, or None), gate (see
-    trainer.promote.Decision.figures).
+    trainer.gate.promote.Decision.figures).
     """
     challenger, champion = learnt["challenger"], learnt["champion"]
     gate: Row = learnt.get("gate") or {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.dataset import load_dataset
+from trainer.data.dataset import load_dataset
 
 Box = tuple[float, float, float, float]  # x1 y1 x2 y2 in pixels
 

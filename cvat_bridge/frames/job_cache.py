@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cvat_bridge.cvat.gateway import Gateway, JobAnnotations
 from cvat_bridge.frames.originals import write_atomically
-from cvat_bridge.gateway import Gateway, JobAnnotations
 
 
 class JobCache:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.fingerprints import BITS, difference_hash
+from trainer.data.fingerprints import BITS, difference_hash
 
 __all__ = ["Groups", "difference_hash", "distance", "near_duplicates"]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from active_learning.disagreement import unflip
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.detector import Detector, RGBImage
-from trainer.labels import LabelMap
 
 
 def mirrored(model: str) -> str:

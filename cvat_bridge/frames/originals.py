@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from cvat_bridge.cvat.gateway import Gateway, Media
 from cvat_bridge.errors import AuthenticationError, GatewayError
 from cvat_bridge.frames.likeness import difference_hash
-from cvat_bridge.gateway import Gateway, Media
 from cvat_bridge.ledger.records import FrameFacts, frame_key
+from trainer.data.images import RGBImage, decode
 from trainer.errors import ImageError
-from trainer.images import RGBImage, decode
 
 T = TypeVar("T")
 _DECODERS = min(4, os.cpu_count() or 1)  # decoding releases the interpreter's lock

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cvat_bridge.gateway import Media
+from cvat_bridge.cvat.gateway import Media
+from cvat_bridge.frames.holdout import LabelledImage, groups_of
 from cvat_bridge.ledger.records import FrameFacts, Provenance, frame_key, split_key
-from cvat_bridge.round.holdout import LabelledImage, groups_of
 
 
 def origins(provenance: Iterable[Provenance]) -> dict[str, str]:

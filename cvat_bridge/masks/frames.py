@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from cvat_bridge.cvat.gateway import Gateway, Label
 from cvat_bridge.frames.originals import read_originals
-from cvat_bridge.gateway import Gateway, Label
 from cvat_bridge.ledger.records import frame_key
+from cvat_bridge.loop.proposing import FrameDetections, chosen
 from cvat_bridge.masks.interactors import NO_INTERACTOR
 from cvat_bridge.masks.making import Segmenter, make_masks, wants_mask
-from cvat_bridge.round.proposing import FrameDetections, chosen
 from cvat_bridge.settings import RoundSettings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from serverless.folders import GENERAL_INTERACTOR, general_interactor, shipped
 from serverless.store import MASKED, entries
-from trainer.bundle import Bundle, read_bundle
+from trainer.bundles.bundle import Bundle, read_bundle
 
 NO_INTERACTOR = (
     "the model gives boxes, and no interactor that makes masks of them ships with this build"

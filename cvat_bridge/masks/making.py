@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from cvat_bridge.gateway import Label
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.masks.interactors import interactor_bundle
 from serverless.folders import general_interactor
 from serverless.store import MASKED
-from trainer.boxes_to_masks import load_segmenter, masks_of_boxes
+from trainer.data.images import RGBImage
 from trainer.detections import Detections, Mask
-from trainer.images import RGBImage
+from trainer.engines.boxes_to_masks import load_segmenter, masks_of_boxes
 from trainer.interactor import BoxSegmenter
 
 # The row of a detection → its mask, None where nothing was found in its box.

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.errors import LabelMismatchError
-from cvat_bridge.gateway import Label
 from cvat_bridge.models.entries import entry_for
 from cvat_bridge.models.shelf import Shelf
 from cvat_bridge.models.trial import Trial, try_out
 from serverless.store import Entry
-from trainer.bundle import Bundle, file_sha256, with_card
+from trainer.bundles.bundle import Bundle, file_sha256, with_card
 from trainer.importing import Request, import_model
-from trainer.versions import Version
+from trainer.registry.versions import Version
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def bring(
 
 
 def _origin(request: Request) -> dict[str, object]:
-    """Say where the weights came from, as a card does; see trainer.provenance."""
+    """Say where the weights came from, as a card does; see trainer.runs.provenance."""
     if request.path.is_dir():
         return {}
     sha256 = {request.path.name: file_sha256(request.path)}

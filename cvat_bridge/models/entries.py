@@ -8,12 +8,12 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.errors import BridgeError
-from cvat_bridge.gateway import Label
-from cvat_bridge.round.publishing import shown_labels
+from cvat_bridge.models.publishing import shown_labels
 from serverless.folders import shipped
 from serverless.store import Entry
-from trainer.bundle import Card
+from trainer.bundles.bundle import Card
 
 _LONGEST = 60  # of an id
 

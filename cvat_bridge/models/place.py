@@ -15,7 +15,7 @@ from cvat_bridge.config import Config, FunctionHostSection, load_config, load_se
 from cvat_bridge.home import Home
 
 if TYPE_CHECKING:
-    from cvat_bridge.gateway import Gateway
+    from cvat_bridge.cvat.gateway import Gateway
     from cvat_bridge.models.shelf import Shelf
 
 out = Console(soft_wrap=True)
@@ -47,7 +47,7 @@ class Place:
     def shelf(self) -> Shelf:
         """The models, in the registry and in the store."""
         from cvat_bridge.models.shelf import Shelf
-        from trainer.registry import Registry
+        from trainer.registry.registry import Registry
 
         registry = Registry(self.config.mlflow_url, self.home.root)
         return Shelf(registry, self.home, self.store)
@@ -55,7 +55,7 @@ class Place:
     def own_interactor(self, project: int | None) -> Path | None:
         """Return the interactor that serves a project of its own, None where it has none."""
         from cvat_bridge.masks.interactors import own_interactor
-        from cvat_bridge.round.serving import project_key
+        from cvat_bridge.models.serving import project_key
 
         return None if project is None else own_interactor(self.store, project_key(project))
 

@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.errors import BridgeError, NothingToDoError
-from cvat_bridge.gateway import Label
 from cvat_bridge.home import Home
 from cvat_bridge.models.entries import entry_for
-from cvat_bridge.round.publishing import shown_labels
+from cvat_bridge.models.publishing import shown_labels
 from serverless.folders import shipped
 from serverless.store import Entry, listing, publish, withdraw
-from trainer.bundle import Bundle, read_bundle
+from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.errors import BundleError, RegistryError
-from trainer.registry import Registry
-from trainer.versions import Promotion, Version
+from trainer.registry.registry import Registry
+from trainer.registry.versions import Promotion, Version
 
 NAME = "function_name"  # the registry tag with the name that CVAT shows
 _BY_HAND = ("by hand",)

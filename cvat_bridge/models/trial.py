@@ -13,13 +13,13 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from cvat_bridge.cvat.gateway import Gateway
 from cvat_bridge.errors import BridgeError
-from cvat_bridge.gateway import Gateway
 from serverless.models import answer_detector, answer_interactor, load
 from serverless.store import Entry
 from serverless.wire import detector_request, interactor_request
+from trainer.data.images import decode
 from trainer.errors import ImageError
-from trainer.images import decode
 
 _LOWEST = 0.01
 

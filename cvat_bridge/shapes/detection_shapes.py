@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvat_bridge.gateway import Attribute, Label, RawShape
+from cvat_bridge.cvat.gateway import Attribute, Label, RawShape
 from cvat_bridge.shapes import outlines, rle
 from serverless.confidence import NAME as CONFIDENCE
 from serverless.confidence import ConfidenceForm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cvat_bridge.gateway import RawShape, Written
+from cvat_bridge.cvat.gateway import RawShape, Written
 
 Key = tuple[Any, ...]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cvat_bridge.gateway import RawShape
+from cvat_bridge.cvat.gateway import RawShape
 from cvat_bridge.shapes.tween import polygon_between
 
 STRAIGHT = frozenset({"rectangle", "ellipse"})

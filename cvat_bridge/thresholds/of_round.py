@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cvat_bridge.config import Config
-from cvat_bridge.gateway import Label
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Correction
-from cvat_bridge.round.proposing import match_labels
+from cvat_bridge.loop.proposing import match_labels
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.thresholds.rule import Seconds, ShownFrom, shown_from
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
 from trainer.calibration.score_map import maps_of_bundle
 from trainer.calibration.worth import ShapeSeconds
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cvat_bridge.gateway import Label
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.ledger.records import Correction
 from cvat_bridge.settings import UNCALIBRATED, RoundSettings
 from cvat_bridge.thresholds.corrected import ENOUGH, Experience, experience

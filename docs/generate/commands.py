@@ -7,9 +7,9 @@ from typing import Any
 
 import typer
 
-from cvat_bridge.cli import app as bridge
+from cvat_bridge.cli.app import app as bridge
 from docs.generate.tables import code, table
-from trainer.cli import app as trainer
+from trainer.cli.app import app as trainer
 
 PROGRAMS = {"cvat-bridge": bridge, "trainer": trainer}
 INTRODUCTION = """# Commands

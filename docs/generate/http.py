@@ -10,8 +10,8 @@ from pathlib import Path
 from fastapi.routing import APIRoute
 from starlette.routing import Route
 
-from cvat_bridge.run_events import add_run_routes
-from cvat_bridge.service import Loop, Outcome, make_app
+from cvat_bridge.cli.run_events import add_run_routes
+from cvat_bridge.service.service import Loop, Outcome, make_app
 from docs.generate.tables import code, table
 from serverless.app import HostSettings, create_app
 

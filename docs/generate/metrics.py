@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from cvat_bridge.service import make_app
+from cvat_bridge.service.service import make_app
 from docs.generate.http import bridge_loop
 from docs.generate.tables import code, table
 from serverless.figures import Figures

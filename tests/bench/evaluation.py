@@ -15,11 +15,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from tests.bench.figures import Figure, write
-from trainer.compare import SIZES
-from trainer.dataset import Dataset, load_dataset
+from trainer.data.dataset import Dataset, load_dataset
+from trainer.data.snapshot_forms import write_coco_form
 from trainer.detections import Detections
-from trainer.evaluate import evaluate_answers
-from trainer.snapshot_forms import write_coco_form
+from trainer.evaluation.compare import SIZES
+from trainer.evaluation.evaluate import evaluate_answers
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "bccd_det"
 

@@ -14,14 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.bench.figures import Figure, write
-from trainer.annotations import AnnotatedImage
-from trainer.dataset import Dataset, load_dataset
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset, load_dataset
+from trainer.data.labels import LabelMap
+from trainer.data.snapshot import write_dataset
 from trainer.detector import FitConfig
 from trainer.engines import load
-from trainer.evaluate import evaluate
-from trainer.labels import LabelMap
-from trainer.run import run_fit
-from trainer.snapshot import write_dataset
+from trainer.evaluation.evaluate import evaluate
+from trainer.runs.run import run_fit
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 SETS = ("raccoon_det", "bccd_det")

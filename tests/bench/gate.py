@@ -14,7 +14,7 @@ import numpy as np
 
 from tests.bench.figures import Figure, write
 from tests.trainer.drawn_models import draw_holdout, draw_model
-from trainer.promote import GateSettings, decide
+from trainer.gate.promote import GateSettings, decide
 
 FRAMES = (20, 50, 100, 200, 400)
 TWO_POINTS = 0.06  # of skill; `points` below says what it truly is

@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cvat_bridge.round.micro_model import TUNING, TUNING_RATE
+from cvat_bridge.training.micro_model import TUNING, TUNING_RATE
 from serverless.polygon import polygons_from_mask, rasterize
 from tests.bench.figures import RESULTS, Figure, write
 from tests.bench.interacting import corrections, latency
@@ -40,13 +40,13 @@ from tests.bench.interacting.peers import (
 from tests.bench.interacting.people import POLYGON_SECONDS, work
 from tests.bench.interacting.shapes import box_only, coinciding, outline, sheet
 from tests.bench.polygon import approxpolydp, largest_part
-from trainer.annotator import four_points, iou
 from trainer.backends import backend
-from trainer.bundle import read_bundle
-from trainer.dataset import load_dataset
+from trainer.bundles.bundle import read_bundle
+from trainer.data.dataset import load_dataset
 from trainer.detector import FitConfig
 from trainer.engines.click_laws import obey
 from trainer.engines.clicks import EXTREME, understand
+from trainer.evaluation.annotator import four_points, iou
 
 SHIPPED = Path(__file__).parents[2] / "serverless" / "extreme_points" / "weights"
 JITTER = 5.0  # pixels

@@ -22,15 +22,15 @@ from tests.bench.figures import Figure, write
 from tests.bench.learning.masks_from_boxes import masks_from_boxes
 from tests.bench.learning.pre_annotation import pre_annotation_seconds
 from tests.bench.learning.sets import SETS, SIZES, labelled, load_set
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
 from trainer.calibration import calibration
-from trainer.dataset import Dataset, load_dataset
+from trainer.data.dataset import Dataset, load_dataset
 from trainer.detector import FitConfig
-from trainer.fit_settings import fit_config
+from trainer.evaluation.scores import Evaluation
+from trainer.gate.gate_settings import GateSettings
 from trainer.gate.usefulness import usefulness
-from trainer.gate_settings import GateSettings
-from trainer.run import run_fit
-from trainer.scores import Evaluation
+from trainer.runs.fit_settings import fit_config
+from trainer.runs.run import run_fit
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 SLACK = 0.01  # AP50; two fits nearer than this are as good

@@ -15,8 +15,8 @@ from cvat_sdk import Client
 from cvat_sdk.core.client import AccessTokenCredentials
 
 from cvat_bridge.assembly import assembled
-from cvat_bridge.client import connect
 from cvat_bridge.config import load_config, load_secrets
+from cvat_bridge.cvat.client import connect
 from cvat_bridge.demo.annotator import Annotator
 from cvat_bridge.demo.project import Prepared, prepare
 from cvat_bridge.demo.scenes import write_scenes

@@ -29,7 +29,7 @@ from tests.bench.selecting.curves import Curves, figures, picture
 from tests.bench.selecting.learner import Learner, read_once
 from tests.bench.selecting.speed import OURS, PEERS, measure, rival_seconds
 from tests.bench.selecting.ways import Product, Steps, Way
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 
 # "loop" is what the bridge does by default, control arm and all; "entropy" is what a team writes
 # first: the sum of the objects' entropies, best first, and nothing else.

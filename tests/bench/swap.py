@@ -20,19 +20,19 @@ from typing import Any
 import numpy as np
 import requests
 
-from cvat_bridge.client import connect
 from cvat_bridge.config import Config, load_config
+from cvat_bridge.cvat.client import connect
 from cvat_bridge.demo.project import prepare
 from cvat_bridge.demo.scenes import write_scenes
 from cvat_bridge.demo.truth import read_truth
 from cvat_bridge.home import Home
-from cvat_bridge.round import serving
+from cvat_bridge.models import serving
 from cvat_bridge.sandbox import running
 from serverless.host import running as hosting
 from tests.bench.figures import Figure, write
 from trainer.detector import FitConfig
-from trainer.registry import Registry
-from trainer.run import run_fit
+from trainer.registry.registry import Registry
+from trainer.runs.run import run_fit
 
 CLIENTS, SWAPS = 6, 8
 

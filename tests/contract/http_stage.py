@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from cvat_bridge.client import CvatClient, connect
-from cvat_bridge.gateway import Gateway, RawShape
+from cvat_bridge.cvat.client import CvatClient, connect
+from cvat_bridge.cvat.gateway import Gateway, RawShape
 from tests.contract.listener import Listener
 from tests.contract.stage import unique
 

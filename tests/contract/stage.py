@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from cvat_bridge.gateway import Attribute, FunctionInfo, Gateway, Label, RawShape
+from cvat_bridge.cvat.gateway import Attribute, FunctionInfo, Gateway, Label, RawShape
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
 from tests.fakes.server import FakeServer

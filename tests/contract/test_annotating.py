@@ -17,8 +17,8 @@ from cvat_bridge.ledger import Ledger
 from tests.contract.stage import Stage, pictures
 from tests.fakes.videos import clip
 from tests.serverless.fakes import Scripted, bundle, detections, model_of, square
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections
-from trainer.labels import LabelMap
 
 CLASSES = LabelMap(("cell", "nucleus", "tissue"))
 

@@ -11,8 +11,8 @@ import pytest
 from tests.trainer.shapes import LABELS, picture, shapes_dataset
 from trainer import engines
 from trainer.backends import BACKENDS, backend
-from trainer.bundle import read_bundle
-from trainer.dataset import Dataset
+from trainer.bundles.bundle import read_bundle
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig
 from trainer.errors import BundleError, ConfigError, DatasetError
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from cvat_bridge.cvat.gateway import Job
 from cvat_bridge.errors import GatewayError, NotFoundError
-from cvat_bridge.gateway import Job
 from tests.contract.stage import Stage, pictures
 
 POINTS: dict[str, list[float]] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cvat_bridge.cvat.gateway import Job
 from cvat_bridge.errors import AuthenticationError
-from cvat_bridge.gateway import Job
 from tests.contract.stage import Stage, pictures, unique
 
 

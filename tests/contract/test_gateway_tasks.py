@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cvat_bridge.cvat.gateway import LocalFile, NewTask
 from cvat_bridge.errors import GatewayError
-from cvat_bridge.gateway import LocalFile, NewTask
 from tests.contract.conftest import LABELS
 from tests.contract.stage import Stage, pictures, unique
 

@@ -14,9 +14,9 @@ import pytest
 from tests.contract.test_backends import TINY
 from tests.trainer.shapes import shapes_dataset
 from trainer.backends import BACKENDS
-from trainer.bundle import read_bundle
-from trainer.run import run_fit
-from trainer.run_folder import read_request, reopen, stop_fit
+from trainer.bundles.bundle import read_bundle
+from trainer.runs.run import run_fit
+from trainer.runs.run_folder import read_request, reopen, stop_fit
 
 ROOT = Path(__file__).parents[2]
 # They draw by step, so a resume is the same to the bit.
@@ -82,7 +82,7 @@ def test_a_killed_fit_goes_on_where_it_was_saved(name, data, tmp_path):
         "import json, os, signal, sys\n"
         "from pathlib import Path\n"
         "from trainer.detector import FitConfig\n"
-        "from trainer.run import run_fit\n"
+        "from trainer.runs.run import run_fit\n"
         "data, out, values = sys.argv[1:]\n"
         "state = Path(out) / 'fit' / 'state.pt'\n"
         "def report(step):\n"

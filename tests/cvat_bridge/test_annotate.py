@@ -19,6 +19,7 @@ from cvat_bridge.annotate.outcome import Outcome
 from cvat_bridge.annotate.plan import make_plan
 from cvat_bridge.annotate.run import annotate
 from cvat_bridge.annotate.wanted import Wanted, parse_frames
+from cvat_bridge.cvat.gateway import Attribute, Gateway, Label
 from cvat_bridge.errors import (
     BridgeError,
     ConfigError,
@@ -26,7 +27,6 @@ from cvat_bridge.errors import (
     NotReadyError,
     UnreachableError,
 )
-from cvat_bridge.gateway import Attribute, Gateway, Label
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.shapes.sameness import shape_key
 from serverless.errors import ModelError
@@ -37,7 +37,7 @@ from tests.fakes.images import picture
 from tests.fakes.server import FakeServer
 from tests.serverless.fakes import CLASSES, Scripted, bundle, detections, entry_of, model_of
 from trainer.detections import Detections
-from trainer.registry import Registry
+from trainer.registry.registry import Registry
 
 LABELS = [("cell", "rectangle"), ("platelet", "mask"), ("blurred", "tag")]
 FRAMES = 7
@@ -515,6 +515,6 @@ def test_a_model_is_found_by_folder_function_and_registry_name(tmp_path: Path):
 
 
 def picture_pixels(seed: int) -> np.ndarray:
-    from trainer.images import decode
+    from trainer.data.images import decode
 
     return decode(picture(seed))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from cvat_bridge.client import connect
+from cvat_bridge.cvat.client import connect
 from cvat_bridge.demo.project import prepare
 from cvat_bridge.demo.scenes import write_scenes
 from cvat_bridge.demo.truth import read_truth
 from cvat_bridge.errors import AuthenticationError, ConfigError
-from cvat_bridge.round.assignment import check_assignees
+from cvat_bridge.loop.assignment import check_assignees
 from cvat_bridge.sandbox import SandboxUser, running
 from cvat_bridge.settings import RoundSettings
 

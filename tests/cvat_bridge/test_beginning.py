@@ -8,12 +8,12 @@ import pytest
 
 from cvat_bridge.config import TrainerSection
 from cvat_bridge.ledger.records import Round
-from cvat_bridge.round.learning import fit_step, pull_step
-from cvat_bridge.round.trust.beginning import beginning
+from cvat_bridge.loop.learning import fit_step, pull_step
+from cvat_bridge.loop.trust.beginning import beginning
 from tests.fakes.spots import Spots
 from tests.serverless.bright_spots import bright_spots
-from trainer.bundle import read_bundle
-from trainer.registry import Registry
+from trainer.bundles.bundle import read_bundle
+from trainer.registry.registry import Registry
 
 WARM = TrainerSection(warm_start=True)
 TINY = {

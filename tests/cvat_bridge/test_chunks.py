@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cvat_bridge.client import CvatClient, connect
+from cvat_bridge.cvat.client import CvatClient, connect
+from cvat_bridge.cvat.gateway import Job, JobType
+from cvat_bridge.cvat.rest.chunks import ChunkCache, plan
 from cvat_bridge.errors import BrokenMediaError
-from cvat_bridge.gateway import Job, JobType
-from cvat_bridge.rest.chunks import ChunkCache, plan
 from cvat_bridge.sandbox import Sandbox, running
 from tests.contract.http_stage import HttpStage
 from tests.contract.stage import pictures

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from cvat_bridge.config import Config, CvatSection
-from cvat_bridge.round.parts import Parts
-from cvat_bridge.round.queueing import predict_step, select_step
+from cvat_bridge.loop.parts import Parts
+from cvat_bridge.loop.queueing import predict_step, select_step
 from cvat_bridge.settings import RoundSettings
 from tests.cvat_bridge.test_embeddings import ByNumber, World
 from trainer.embedding import Descriptor
-from trainer.registry import Registry
+from trainer.registry.registry import Registry
 
 NOTHING_LEARNT = {
     "decide": {"serves": None, "class_ap": None},

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-from cvat_bridge.client import CvatClient, connect
+from cvat_bridge.cvat.client import CvatClient, connect
+from cvat_bridge.cvat.rest.chunks import ChunkCache
+from cvat_bridge.cvat.rest.connection import Connection, Password
+from cvat_bridge.cvat.rest.retries import Patience
 from cvat_bridge.errors import (
     AuthenticationError,
     ConfigError,
@@ -19,9 +22,6 @@ from cvat_bridge.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from cvat_bridge.rest.chunks import ChunkCache
-from cvat_bridge.rest.connection import Connection, Password
-from cvat_bridge.rest.retries import Patience
 from tests.fakes.scripted import Answer, Asked, Scripted, scripted
 
 ABOUT = {"name": "Computer Vision Annotation Tool", "version": "2.73.0"}

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvat_bridge.convert import JobObjects, LeftOut, shapes_of_job
-from cvat_bridge.gateway import Frame, JobAnnotations, Label, Media
+from cvat_bridge.cvat.gateway import Frame, JobAnnotations, Label, Media
+from cvat_bridge.shapes.convert import JobObjects, LeftOut, shapes_of_job
 
 LABELS = (Label(1, "cell", "rectangle"), Label(2, "nucleus", "mask"), Label(3, "night", "tag"))
 WIDTH, HEIGHT = 100, 80

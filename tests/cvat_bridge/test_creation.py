@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from cvat_bridge.client import CvatClient
+from cvat_bridge.cvat.client import CvatClient
+from cvat_bridge.cvat.gateway import LocalFile, NewTask
+from cvat_bridge.cvat.rest.chunks import ChunkCache
+from cvat_bridge.cvat.rest.connection import Connection
+from cvat_bridge.cvat.rest.retries import Patience
 from cvat_bridge.errors import GatewayError, NotReadyError
-from cvat_bridge.gateway import LocalFile, NewTask
-from cvat_bridge.rest.chunks import ChunkCache
-from cvat_bridge.rest.connection import Connection
-from cvat_bridge.rest.retries import Patience
 from tests.fakes.images import picture
 from tests.fakes.scripted import Answer, Asked, Scripted, scripted
 

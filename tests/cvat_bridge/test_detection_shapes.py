@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvat_bridge.convert import shapes_of_job
-from cvat_bridge.gateway import Attribute, Frame, JobAnnotations, Label, Media
+from cvat_bridge.cvat.gateway import Attribute, Frame, JobAnnotations, Label, Media
 from cvat_bridge.shapes import rle
+from cvat_bridge.shapes.convert import shapes_of_job
 from cvat_bridge.shapes.detection_shapes import confidence_value, shape_from_detection
 from trainer.detections import Mask
 

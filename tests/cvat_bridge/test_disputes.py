@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cvat_bridge.convert import LabelledObject
 from cvat_bridge.errors import NothingToDoError
-from cvat_bridge.facts import gather
-from cvat_bridge.mistakes import DisputedFrame, cautions
-from cvat_bridge.pull import pull
-from cvat_bridge.round.disputes import dispute, raise_issues
+from cvat_bridge.mistakes.disputes import dispute, raise_issues
+from cvat_bridge.mistakes.ranking import DisputedFrame, cautions
+from cvat_bridge.project.facts import gather
+from cvat_bridge.pull.pull import pull
 from cvat_bridge.settings import RoundSettings
+from cvat_bridge.shapes.convert import LabelledObject
 from tests.fakes.detector import ToldDetector
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture

@@ -9,19 +9,19 @@ import pytest
 
 from active_learning.choose import SelectionSettings
 from active_learning.pool import ProjectState
-from cvat_bridge.facts import gather
 from cvat_bridge.frames.predictions import PredictionStore
-from cvat_bridge.predict import predict
-from cvat_bridge.round.choosing import choose_frames
+from cvat_bridge.loop.choosing import choose_frames
+from cvat_bridge.loop.predict import predict
+from cvat_bridge.project.facts import gather
 from cvat_bridge.settings import RoundSettings
 from tests.fakes.detector import ToldDetector
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
 from tests.fakes.server import FakeServer
-from trainer.descriptor import describe
+from trainer.data.images import decode
 from trainer.detections import Detections
 from trainer.embedding import Descriptor
-from trainer.images import decode
+from trainer.embedding.descriptor import describe
 
 PICTURES = [picture(n) for n in range(12)]
 PIXELS = [decode(content) for content in PICTURES]

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from cvat_bridge.ledger.records import RankedJob, Round
-from cvat_bridge.round.assignment import section
-from cvat_bridge.round.trust.evidence import ObjectSize, curve_of, object_size
-from cvat_bridge.round.trust.explanation import Situation, explain, explain_to_annotators
-from cvat_bridge.round.trust.levels import Trust
-from trainer.annotations import AnnotatedImage, AnnotatedObject
+from cvat_bridge.loop.assignment import section
+from cvat_bridge.loop.trust.evidence import ObjectSize, curve_of, object_size
+from cvat_bridge.loop.trust.explanation import Situation, explain, explain_to_annotators
+from cvat_bridge.loop.trust.levels import Trust
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.gate.gate_settings import GateSettings
 from trainer.gate.usefulness import Finding, Usefulness
-from trainer.gate_settings import GateSettings
 
 NONE, INFORMS = Trust("none", None), Trust("informs", "m1")
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from cvat_bridge.errors import NotFoundError
-from cvat_bridge.facts import gather
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Provenance, UsedJob
-from cvat_bridge.round.availability import unused_jobs
-from cvat_bridge.round.markers import round_marker
+from cvat_bridge.project.availability import unused_jobs
+from cvat_bridge.project.facts import gather
+from cvat_bridge.project.markers import round_marker
 from cvat_bridge.settings import RoundSettings
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cvat_bridge.frames.holdout import LabelledImage, assign, groups_of
 from cvat_bridge.frames.likeness import difference_hash, distance, near_duplicates
 from cvat_bridge.ledger.records import Membership
-from cvat_bridge.round.holdout import LabelledImage, assign, groups_of
 from tests.fakes.images import picture
-from trainer.images import decode
+from trainer.data.images import decode
 
 
 def images(count, **more):

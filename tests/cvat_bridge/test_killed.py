@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cvat_bridge.client import CvatClient, connect
+from cvat_bridge.cvat.client import CvatClient, connect
 from cvat_bridge.demo.annotator import Annotator
 from cvat_bridge.demo.project import Prepared, prepare
 from cvat_bridge.demo.scenes import write_scenes
@@ -30,7 +30,7 @@ from cvat_bridge.demo.truth import Truth, read_truth
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.sandbox import Sandbox, running
 from serverless.store import entries
-from trainer.bundle import read_bundle
+from trainer.bundles.bundle import read_bundle
 
 STEPS = ("facts", "pull", "fit", "decide", "predict", "select", "prioritise", "preannotate")
 POOL, HOLDOUT, BUDGET = 24, 6, 6
@@ -174,7 +174,15 @@ def run_until(config: Path, sandbox: Sandbox, *, kill_at: tuple[str, str] | None
             return True
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cvat_bridge.cli", "round", "--config", str(config), "--json"],
+            [
+                sys.executable,
+                "-m",
+                "cvat_bridge.cli.app",
+                "round",
+                "--config",
+                str(config),
+                "--json",
+            ],
             stdout=subprocess.DEVNULL,
             stderr=out,
             env={**os.environ, "CVAT_ACCESS_TOKEN": sandbox.admin_token, "OMP_NUM_THREADS": "1"},

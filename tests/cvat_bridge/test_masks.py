@@ -13,11 +13,11 @@ from cvat_bridge.annotate.model import ChosenModel
 from cvat_bridge.annotate.plan import make_plan
 from cvat_bridge.annotate.run import annotate
 from cvat_bridge.annotate.wanted import Wanted
-from cvat_bridge.corrections import Tally
+from cvat_bridge.loop.corrections import Tally
+from cvat_bridge.loop.proposing import FrameDetections, propose
 from cvat_bridge.masks.interactors import interactor_id, own_interactor
 from cvat_bridge.masks.making import segmenter_of
-from cvat_bridge.pull import pull
-from cvat_bridge.round.proposing import FrameDetections, propose
+from cvat_bridge.pull.pull import pull
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.shapes import rle
 from serverless.folders import general_interactor, shipped
@@ -27,8 +27,8 @@ from tests.fakes.detector import ToldDetector
 from tests.fakes.ellipses import Filling, ellipses, fill_of, filled, on_frame
 from tests.fakes.gateway import FakeGateway
 from tests.serverless.fakes import Scripted, bundle, detections, model_of
-from trainer.annotator import iou
-from trainer.dataset import load_dataset
+from trainer.data.dataset import load_dataset
+from trainer.evaluation.annotator import iou
 
 SCENES = tuple(ellipses(seed) for seed in range(2))
 NAMES = ("round", "outline", "spot")  # as mask, polygon and rectangle

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cvat_bridge.client import CvatClient, connect
+from cvat_bridge.cvat.client import CvatClient, connect
+from cvat_bridge.cvat.gateway import Media
 from cvat_bridge.errors import GatewayError
-from cvat_bridge.gateway import Media
 from tests.fakes.scripted import Answer, Asked, scripted
 
 JOB = {

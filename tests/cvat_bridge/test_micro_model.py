@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from cvat_bridge.home import Home
-from cvat_bridge.round.micro_model import key_of, learn_interactor, publish_interactor
+from cvat_bridge.training.micro_model import key_of, learn_interactor, publish_interactor
 from serverless.folders import shipped
 from serverless.models import load
 from serverless.store import entries
 from tests.trainer.shapes import shapes_dataset
-from trainer.bundle import read_bundle, write_bundle
-from trainer.registry import Registry
+from trainer.bundles.bundle import read_bundle, write_bundle
+from trainer.registry.registry import Registry
 
 
 @pytest.fixture

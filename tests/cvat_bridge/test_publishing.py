@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from cvat_bridge.gateway import Label
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.masks.interactors import interactor_id
-from cvat_bridge.round.publishing import publish_champion, shown_labels
+from cvat_bridge.models.publishing import publish_champion, shown_labels
 from serverless.store import Entry, entries, publish
 from tests.serverless.fakes import bundle
-from trainer.registry import Registry
+from trainer.registry.registry import Registry
 
 TYPES = ("rectangle", "ellipse", "polygon", "mask", "any", "points", "skeleton", "tag")
 LABELS = tuple(Label(n, kind, kind) for n, kind in enumerate(TYPES))

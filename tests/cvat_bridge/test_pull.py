@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.errors import (
     AuthenticationError,
     LabelMismatchError,
     NothingToDoError,
     UnreachableError,
 )
-from cvat_bridge.facts import gather
-from cvat_bridge.gateway import Label
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.pull import pull
+from cvat_bridge.project.facts import gather
+from cvat_bridge.pull.pull import pull
 from cvat_bridge.settings import RoundSettings
 from tests.fakes.faulty import DyingGateway, KilledError
 from tests.fakes.gateway import FakeGateway

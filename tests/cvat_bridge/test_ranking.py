@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from cvat_bridge.cvat.gateway import Job
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.facts import PoolFrame
-from cvat_bridge.gateway import Job
 from cvat_bridge.ledger.records import SelectedFrame
-from cvat_bridge.round.markers import is_round_task, round_marker
-from cvat_bridge.round.ranking import cut, rank_existing, task_name
+from cvat_bridge.loop.ranking import cut, rank_existing, task_name
+from cvat_bridge.project.facts import PoolFrame
+from cvat_bridge.project.markers import is_round_task, round_marker
 from cvat_bridge.settings import RoundSettings
 
 

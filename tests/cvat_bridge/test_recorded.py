@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from cvat_bridge.client import CvatClient, connect
-from cvat_bridge.convert import shapes_of_job
+from cvat_bridge.cvat.client import CvatClient, connect
+from cvat_bridge.cvat.rest import raw
 from cvat_bridge.errors import AuthenticationError, NotFoundError, NotReadyError
-from cvat_bridge.rest import raw
+from cvat_bridge.shapes.convert import shapes_of_job
 from tests.fakes.scripted import Answer, Asked, scripted
 
 FOLDER = Path(__file__).parents[1] / "recordings"

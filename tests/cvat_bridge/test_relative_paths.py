@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from cvat_sdk.core.client import Client
 
+from cvat_bridge.cli.doctor import examine
 from cvat_bridge.config import load_config
-from cvat_bridge.doctor import examine
 from cvat_bridge.errors import UnreachableError
 from cvat_bridge.sandbox import running
 from serverless.host import running as hosting
 from serverless.store import Entry, publish
 from tests.cvat_bridge.sandbox.conftest import connected
 from tests.serverless.bright_spots import bright_spots
-from trainer.fit_settings import read_yaml
+from trainer.runs.fit_settings import read_yaml
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cvat_bridge.client import CvatClient, connect
+from cvat_bridge.cvat.client import CvatClient, connect
+from cvat_bridge.cvat.gateway import LocalFile, NewTask
 from cvat_bridge.errors import UnreachableError
-from cvat_bridge.gateway import LocalFile, NewTask
 from cvat_bridge.sandbox import Sandbox, running
 from tests.contract.conftest import LABELS
 from tests.contract.http_stage import HttpStage

@@ -11,26 +11,26 @@ import pytest
 from active_learning.choose import SelectionSettings
 from active_learning.disagreement import unflip
 from active_learning.pool import ProjectState
-from cvat_bridge.corrections import Tally, collect_corrections, tally
 from cvat_bridge.errors import ConfigError, LedgerError, NothingToDoError
-from cvat_bridge.facts import gather
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Membership
-from cvat_bridge.preannotate import preannotate
-from cvat_bridge.predict import predict
-from cvat_bridge.prioritise import prioritise, ranked_jobs
-from cvat_bridge.round.assignment import BEGIN, assign, write_guide
-from cvat_bridge.round.choosing import choose_frames
-from cvat_bridge.round.markers import round_marker
+from cvat_bridge.loop.assignment import BEGIN, assign, write_guide
+from cvat_bridge.loop.choosing import choose_frames
+from cvat_bridge.loop.corrections import Tally, collect_corrections, tally
+from cvat_bridge.loop.preannotate import preannotate
+from cvat_bridge.loop.predict import predict
+from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
+from cvat_bridge.project.facts import gather
+from cvat_bridge.project.markers import round_marker
 from cvat_bridge.settings import RoundSettings
 from tests.fakes.detector import ToldDetector
 from tests.fakes.faulty import DyingGateway, KilledError
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
 from tests.fakes.server import FakeServer
-from trainer.images import decode
+from trainer.data.images import decode
 
 MODEL = "m1"
 PICTURES = {n: picture(n) for n in range(12)}

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from cvat_bridge.facts import Changes, Facts, LabelledJob, PoolFrame
-from cvat_bridge.gateway import Project
+from cvat_bridge.cvat.gateway import Project
 from cvat_bridge.ledger.records import Provenance, Round, SelectedFrame
-from cvat_bridge.round.rounds import next_step, waiting_frames
+from cvat_bridge.loop.rounds import next_step, waiting_frames
+from cvat_bridge.project.facts import Changes, Facts, LabelledJob, PoolFrame
 
 FRAME = PoolFrame("1/0", 1, 0, 5, "a.jpg", 8, 8, is_video=False)
 NOTHING = Facts(

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from fastapi.testclient import TestClient
 
-from cvat_bridge.service import MAX_BODY, Loop, Outcome, make_app
-from cvat_bridge.webhooks import SIGNATURE_HEADER, signature
+from cvat_bridge.service.service import MAX_BODY, Loop, Outcome, make_app
+from cvat_bridge.service.webhooks import SIGNATURE_HEADER, signature
 
 SECRET = "s3cret"
 FINISHED = json.dumps(

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cvat_bridge.cli import app
+from cvat_bridge.cli.app import app
 from cvat_bridge.config import load_config
 from cvat_bridge.ledger.records import Decision
-from cvat_bridge.round.serving import project_key, promote, rollback, serve_champion
+from cvat_bridge.models.serving import project_key, promote, rollback, serve_champion
 from tests.fakes.gateway import FakeGateway
-from trainer.bundle import write_bundle
-from trainer.registry import Registry
+from trainer.bundles.bundle import write_bundle
+from trainer.registry.registry import Registry
 
 
 class Project:

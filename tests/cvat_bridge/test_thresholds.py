@@ -12,16 +12,16 @@ from typer.testing import CliRunner
 from active_learning.choose import SelectionSettings
 from active_learning.cost import CostModel
 from cvat_bridge.assembly import round_settings
-from cvat_bridge.cli import app
+from cvat_bridge.cli.app import app
 from cvat_bridge.config import load_config
-from cvat_bridge.facts import gather
-from cvat_bridge.gateway import Label
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.ledger.records import Correction, Round
-from cvat_bridge.predict import predict
-from cvat_bridge.prioritise import prioritise, ranked_jobs
-from cvat_bridge.round.choosing import choose_frames
-from cvat_bridge.round.parts import Parts
-from cvat_bridge.round.queueing import preannotate_step
+from cvat_bridge.loop.choosing import choose_frames
+from cvat_bridge.loop.parts import Parts
+from cvat_bridge.loop.predict import predict
+from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
+from cvat_bridge.loop.queueing import preannotate_step
+from cvat_bridge.project.facts import gather
 from cvat_bridge.settings import UNCALIBRATED, RoundSettings
 from cvat_bridge.thresholds.expected import expected_seconds
 from cvat_bridge.thresholds.of_round import round_thresholds, seconds_of
@@ -29,11 +29,11 @@ from cvat_bridge.thresholds.rule import Seconds, sentences, shown_from
 from tests.fakes.detector import ToldDetector
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
-from trainer.bundle import read_bundle, write_bundle
+from trainer.bundles.bundle import read_bundle, write_bundle
 from trainer.calibration.score_map import CALIBRATION, ScoreMaps, score_map
 from trainer.calibration.worth import BOX_SECONDS, OUTLINE_SECONDS
-from trainer.registry import Registry
-from trainer.scores import IOU_THRESHOLDS, FrameMatches
+from trainer.evaluation.scores import IOU_THRESHOLDS, FrameMatches
+from trainer.registry.registry import Registry
 
 SECONDS = Seconds(BOX_SECONDS, OUTLINE_SECONDS)
 CELL, DUST = Label(1, "cell", "rectangle"), Label(2, "dust", "rectangle")

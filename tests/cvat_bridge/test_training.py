@@ -8,19 +8,19 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from cvat_bridge.cli.run_events import add_run_routes
+from cvat_bridge.cli.train import trainer_settings
 from cvat_bridge.config import TrainerSection
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.round.fitting import FitFailedError, fit_settings_of, run_fit
-from cvat_bridge.run_events import add_run_routes
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.train_cli import trainer_settings
-from cvat_bridge.training import check_training, register, snapshot
-from cvat_bridge.training_choice import Choice, Part
+from cvat_bridge.training.by_hand import check_training, register, snapshot
+from cvat_bridge.training.choice import Choice, Part
+from cvat_bridge.training.fitting import FitFailedError, fit_settings_of, run_fit
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
-from trainer.bundle import read_bundle
-from trainer.events import read_events
-from trainer.registry import Registry
+from trainer.bundles.bundle import read_bundle
+from trainer.registry.registry import Registry
+from trainer.runs.events import read_events
 
 TINY = TrainerSection(
     backend="centernet", batch_size=4, image_size=(48, 64), extra={"steps": 3, "width": 8}

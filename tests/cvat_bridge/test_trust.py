@@ -10,19 +10,19 @@ import pytest
 from active_learning.choose import SelectionSettings
 from cvat_bridge.home import Home
 from cvat_bridge.ledger.records import Round
-from cvat_bridge.round.learning import decide_step, pull_step
-from cvat_bridge.round.queueing import (
+from cvat_bridge.loop.learning import decide_step, pull_step
+from cvat_bridge.loop.queueing import (
     look,
     preannotate_step,
     predict_step,
     prioritise_step,
     select_step,
 )
-from cvat_bridge.round.serving import now_serving
-from cvat_bridge.round.trust.levels import Trust
-from cvat_bridge.status import describe
+from cvat_bridge.loop.status import describe
+from cvat_bridge.loop.trust.levels import Trust
+from cvat_bridge.models.serving import now_serving
 from tests.fakes.spots import Spots
-from trainer.registry import Registry
+from trainer.registry.registry import Registry
 
 # Found in three frames of eight: surely something, and less than the floor.
 RARELY, FLOOR = {"red": lambda seed: seed % 8 < 3}, {"useful_ap50": 0.5}

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cvat_bridge.webhooks import judge, signature
+from cvat_bridge.service.webhooks import judge, signature
 
 SECRET = "s3cret"
 

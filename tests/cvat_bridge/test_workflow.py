@@ -16,7 +16,7 @@ import pytest
 
 from cvat_bridge.errors import UnreachableError
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.round.workflow import Answers, Rounds, Step, StepFailedError
+from cvat_bridge.loop.workflow import Answers, Rounds, Step, StepFailedError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,7 +114,7 @@ def test_a_killed_process_goes_on_with_the_step_that_was_under_way(tmp_path: Pat
         import sys, time
         from pathlib import Path
         from cvat_bridge.ledger import Ledger
-        from cvat_bridge.round.workflow import Rounds, Step
+        from cvat_bridge.loop.workflow import Rounds, Step
         folder = Path({str(tmp_path)!r})
         def note(word):
             with (folder / "calls").open("a") as out: out.write(word + "\\n")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from trainer.data.images import decode
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.detector import RGBImage
-from trainer.images import decode
-from trainer.labels import LabelMap
 
 Found = tuple[str, float, tuple[float, float, float, float]]  # class, score, box
 

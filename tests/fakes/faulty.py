@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cvat_bridge.gateway import Gateway
+from cvat_bridge.cvat.gateway import Gateway
 
 
 class KilledError(BaseException):

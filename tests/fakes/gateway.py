@@ -13,13 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cvat_bridge.errors import (
-    AuthenticationError,
-    GatewayError,
-    NotFoundError,
-    NotReadyError,
-)
-from cvat_bridge.gateway import (
+from cvat_bridge.cvat.gateway import (
     Capabilities,
     FunctionInfo,
     Identity,
@@ -38,6 +32,12 @@ from cvat_bridge.gateway import (
     Webhook,
     Written,
 )
+from cvat_bridge.errors import (
+    AuthenticationError,
+    GatewayError,
+    NotFoundError,
+    NotReadyError,
+)
 from cvat_bridge.shapes.sameness import missing_shapes, missing_tags, written
 from tests.fakes.server import FakeServer, Stored
 
@@ -45,7 +45,7 @@ EVENTS = ("create:job", "delete:job", "update:job")
 
 
 class FakeGateway:
-    """Implements cvat_bridge.gateway.Gateway. calls counts the methods called."""
+    """Implements cvat_bridge.cvat.gateway.Gateway. calls counts the methods called."""
 
     def __init__(
         self, server: FakeServer, *, user: User | None = None, read_only: bool | None = False

@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from cvat_bridge.gateway import (
+from cvat_bridge.cvat.gateway import (
     Attribute,
     Frame,
     FunctionInfo,

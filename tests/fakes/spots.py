@@ -17,12 +17,12 @@ from active_learning.choose import SelectionSettings
 from cvat_bridge.config import Config
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.round.parts import Parts
+from cvat_bridge.loop.parts import Parts
 from cvat_bridge.settings import RoundSettings
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.server import FakeServer
 from tests.serverless.bright_spots import SIDE, bright_spots
-from trainer.registry import Registry
+from trainer.registry.registry import Registry
 
 CHANNEL = {"red": 0, "green": 1}
 Right = Callable[[int], bool]  # by the number of a frame: whether people drew at the spot

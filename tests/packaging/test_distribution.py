@@ -14,11 +14,11 @@ import tomllib
 from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
-import cvat_bridge.cli as bridge
-import trainer.cli as trainer
+import cvat_bridge.cli.app as bridge
+import trainer.cli.app as trainer
+from cvat_bridge.cvat.rest.video import png_frames
 from cvat_bridge.demo.charts import figure_class
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.rest.video import png_frames
 from tests.packaging.team import ROOT
 from trainer.backends.features.package import LICENCE, SHA256
 

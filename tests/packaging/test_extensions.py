@@ -15,10 +15,10 @@ from active_learning.pool import Objects, Pool, ProjectState
 from tests.packaging.team import install, install_team
 from tests.trainer.shapes import shapes_dataset
 from trainer import backends, engines
-from trainer.bundle import write_bundle
+from trainer.bundles.bundle import write_bundle
 from trainer.errors import BundleError, ConfigError
-from trainer.fit_settings import fit_config
-from trainer.run import run_fit
+from trainer.runs.fit_settings import fit_config
+from trainer.runs.run import run_fit
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ import yaml
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from cvat_bridge.cli import app as bridge
+from cvat_bridge.cli.app import app as bridge
+from cvat_bridge.cli.setup import render
 from cvat_bridge.config import Config, config_help, load_config
-from cvat_bridge.setup import render
 from docs.generate import commands, configuration, errors, http, metrics
 from serverless.host import parser
 from tests.packaging.team import ROOT
-from trainer.cli import app as trainer
+from trainer.cli.app import app as trainer
 
 PAGES = sorted(
     [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"],

@@ -14,9 +14,9 @@ from PIL import Image
 
 from serverless.models import Model
 from serverless.store import Entry
-from trainer.bundle import Bundle, write_bundle
+from trainer.bundles.bundle import Bundle, write_bundle
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
-from trainer.labels import LabelMap
 
 CLASSES = LabelMap(("cell", "platelet"))
 

@@ -15,7 +15,7 @@ from serverless.errors import BadRequestError, ModelError
 from serverless.store import FunctionLabel, publish, withdraw
 from serverless.wire import pixels
 from tests.serverless.fakes import Scripted, bundle, detections, entry_of, model_of, png, request
-from trainer.bundle import read_bundle
+from trainer.bundles.bundle import read_bundle
 from trainer.detections import Mask
 
 # What CVAT sends with every call, as recorded.

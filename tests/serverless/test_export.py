@@ -28,7 +28,7 @@ from tests.serverless.bright_spots import bright_spots, picture
 from tests.trainer.random_networks import detector, segmenter
 from trainer.backends.semantic.export import export_network as export_segmenter
 from trainer.backends.torchvision_detection.export import export_network as export_detector
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
 from trainer.engines import load
 from trainer.errors import BundleError
 

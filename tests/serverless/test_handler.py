@@ -19,7 +19,7 @@ from tests.serverless.fakes import (
     model_of,
     request,
 )
-from trainer.bundle import read_bundle
+from trainer.bundles.bundle import read_bundle
 
 YAML = """
 metadata:

@@ -22,7 +22,7 @@ from serverless.describe import faults_in
 from serverless.store import FunctionLabel, publish
 from serverless.wire import pixels
 from tests.serverless.fakes import Scripted, bundle, detections, entry_of, model_of
-from trainer.bundle import read_bundle
+from trainer.bundles.bundle import read_bundle
 from trainer.detections import Detections, Mask
 
 FILE = Path(__file__).parent.parent / "recordings" / "function_host" / "nuclio.jsonl"

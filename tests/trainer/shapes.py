@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from trainer.annotations import AnnotatedImage, AnnotatedObject
-from trainer.dataset import Dataset
-from trainer.labels import LabelMap
-from trainer.snapshot import write_dataset
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.dataset import Dataset
+from trainer.data.labels import LabelMap
+from trainer.data.snapshot import write_dataset
 
 LABELS = LabelMap(("disc", "square"))
 COLOURS = {0: (200, 60, 50), 1: (50, 70, 200)}

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from tests.trainer.shapes import LABELS, shapes_dataset
-from trainer.annotations import AnnotatedImage
 from trainer.backends import BACKENDS, backend
 from trainer.backends.learning.memory import Need
-from trainer.dataset import ANNOTATIONS, Dataset, load_dataset
-from trainer.dataset_checks import notes_on
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import ANNOTATIONS, Dataset, load_dataset
+from trainer.data.dataset_checks import notes_on
+from trainer.data.snapshot import write_dataset
 from trainer.detector import FitConfig
 from trainer.errors import BundleError, ConfigError, DatasetError, TrainingError
-from trainer.run import run_fit
-from trainer.run_folder import read_request, reopen
-from trainer.snapshot import write_dataset
+from trainer.runs.run import run_fit
+from trainer.runs.run_folder import read_request, reopen
 
 ROOT = Path(__file__).parents[2]
 TINY = FitConfig("centernet", batch_size=4, image_size=(48, 64), extra={"steps": 2, "width": 8})
@@ -197,7 +197,7 @@ def limited(limit: str, size: str, *arguments: str) -> subprocess.CompletedProce
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "now = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         f"resource.setrlimit(resource.{limit}, ({size}, {size}))\n"
-        "from trainer.cli import main\n"
+        "from trainer.cli.app import main\n"
         "main()\n"
     )
     return subprocess.run(

@@ -8,11 +8,16 @@ import pytest
 from serverless.folders import general_interactor
 from tests.fakes.detector import ToldDetector
 from tests.fakes.ellipses import Filling, ellipses, fill_of, filled, on_frame
-from trainer.annotator import iou
-from trainer.boxes_to_masks import MaskingDetector, load_segmenter, masks_of_boxes, with_masks
-from trainer.bundle import write_bundle
+from trainer.bundles.bundle import write_bundle
 from trainer.detections import Detections, Mask
+from trainer.engines.boxes_to_masks import (
+    MaskingDetector,
+    load_segmenter,
+    masks_of_boxes,
+    with_masks,
+)
 from trainer.errors import BundleError
+from trainer.evaluation.annotator import iou
 
 NONE = np.zeros((0, 2))
 SCENE = ellipses()

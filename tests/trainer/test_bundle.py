@@ -7,9 +7,9 @@ import json
 import pytest
 
 from trainer import engines
-from trainer.bundle import Card, read_bundle, with_metrics, write_bundle
+from trainer.bundles.bundle import Card, read_bundle, with_metrics, write_bundle
+from trainer.data.labels import LabelMap
 from trainer.errors import BundleError, ConfigError
-from trainer.labels import LabelMap
 
 CARD = {
     "name": "cells",

@@ -11,18 +11,18 @@ import torch
 
 from tests.trainer.shapes import LABELS, picture, shapes_dataset
 from trainer import engines
-from trainer.annotations import AnnotatedImage
 from trainer.backends import backend
 from trainer.backends.centernet.checkpoint import build, read_checkpoint
 from trainer.backends.centernet.network import STRIDE, decode_boxes
-from trainer.bundle import write_bundle
-from trainer.dataset import Dataset
+from trainer.bundles.bundle import write_bundle
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset
+from trainer.data.labels import LabelMap
 from trainer.detector import FitConfig
 from trainer.engines.letterbox import letterbox
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError, ConfigError, DatasetError, TrainingError
-from trainer.evaluate import evaluate
-from trainer.labels import LabelMap
+from trainer.evaluation.evaluate import evaluate
 
 CONFIG = FitConfig(
     "centernet",

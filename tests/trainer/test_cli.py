@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.trainer.shapes import shapes_dataset
-from trainer.bundle import read_bundle
-from trainer.cli import main
+from trainer.bundles.bundle import read_bundle
+from trainer.cli.app import main
 
 ROOT = Path(__file__).parents[2]
 GPU = "cuda:91"

@@ -14,14 +14,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from tests.trainer.shapes import shapes_dataset
-from trainer.bundle import Bundle, Card
-from trainer.compare import SIZES, Side, gaps, look, task_of
-from trainer.dataset import Dataset
+from trainer.bundles.bundle import Bundle, Card
+from trainer.data.dataset import Dataset
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.errors import ComparisonError
-from trainer.evaluate import evaluate_answers
-from trainer.labels import LabelMap
-from trainer.sheet import write_sheet
+from trainer.evaluation.compare import SIZES, Side, gaps, look, task_of
+from trainer.evaluation.evaluate import evaluate_answers
+from trainer.evaluation.sheet import write_sheet
 
 
 @pytest.fixture(scope="module")

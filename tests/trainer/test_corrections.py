@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serverless.folders import shipped
-from trainer.bundle import read_bundle
+from trainer.bundles.bundle import read_bundle
 from trainer.detections import Mask
 from trainer.engines.clicks import understand
 from trainer.engines.correcting.estimate import Estimate

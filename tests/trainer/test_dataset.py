@@ -11,11 +11,11 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from tests.trainer.shapes import LABELS, shapes_dataset
-from trainer.annotations import AnnotatedImage, AnnotatedObject
-from trainer.dataset import load_dataset
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.dataset import load_dataset
+from trainer.data.labels import LabelMap
+from trainer.data.snapshot import write_dataset, write_snapshot
 from trainer.errors import DatasetError
-from trainer.labels import LabelMap
-from trainer.snapshot import write_dataset, write_snapshot
 
 IMAGE = {"id": 5, "file_name": "a.png", "width": 40, "height": 30}
 BOX = {"id": 1, "image_id": 5, "category_id": 9, "bbox": [10, 5, 20, 10]}

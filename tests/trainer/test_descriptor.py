@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from tests.trainer.shapes import picture
-from trainer.descriptor import SIZE, describe
+from trainer.embedding.descriptor import SIZE, describe
 
 
 def test_form_and_length():

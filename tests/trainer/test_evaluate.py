@@ -12,13 +12,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from tests.trainer.shapes import LABELS, shapes_dataset
-from trainer.annotations import AnnotatedImage, AnnotatedObject
-from trainer.dataset import Dataset
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.dataset import Dataset
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.errors import DatasetError
-from trainer.evaluate import evaluate, evaluate_answers
-from trainer.labels import LabelMap
-from trainer.scores import Evaluation
+from trainer.evaluation.evaluate import evaluate, evaluate_answers
+from trainer.evaluation.scores import Evaluation
 
 
 class Told:

@@ -10,7 +10,7 @@ from trainer.backends.extreme_points.architecture import build, new_network
 from trainer.backends.extreme_points.blending import SHARES, apart, chosen, mixed
 from trainer.backends.extreme_points.checkpoint import read_checkpoint
 from trainer.backends.extreme_points.cutouts import cut_out
-from trainer.bundle import read_bundle
+from trainer.bundles.bundle import read_bundle
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 

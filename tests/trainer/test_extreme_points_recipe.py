@@ -6,7 +6,7 @@ import pytest
 
 from trainer.backends.extreme_points import BACKEND
 from trainer.backends.extreme_points.recipe import COCO_LICENCES, FIT, SHARES, SOURCES, gather
-from trainer.dataset import load_dataset
+from trainer.data.dataset import load_dataset
 
 
 def write_sets(folder):

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.shapes import shapes_dataset
-from trainer.bundle import file_sha256, read_bundle, with_card
+from trainer.bundles.bundle import file_sha256, read_bundle, with_card
+from trainer.cli.model_page import model_json, model_page
 from trainer.detector import FitConfig
 from trainer.errors import BundleError, ConfigError
-from trainer.model_page import model_json, model_page
-from trainer.provenance import with_provenance
-from trainer.run import Outcome, run_fit
+from trainer.runs.provenance import with_provenance
+from trainer.runs.run import Outcome, run_fit
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"image_size": (48, 64), "batch_size": 4}

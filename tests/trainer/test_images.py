@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainer.data.images import MAX_PIXELS, decode, from_pillow
 from trainer.errors import ImageError
-from trainer.images import MAX_PIXELS, decode, from_pillow
 
 
 def encoded(image: Image.Image, form: str = "PNG", **how) -> bytes:

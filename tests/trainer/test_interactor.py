@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from serverless.folders import shipped
-from trainer.bundle import read_bundle
+from trainer.bundles.bundle import read_bundle
 from trainer.engines.clicks import region_of, understand
 from trainer.engines.extreme_points import load
 from trainer.engines.image_cache import ImageCache

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from tests.trainer.shapes import shapes_dataset
-from trainer.annotator import four_points, iou, next_click
+from trainer.data.images import decode
 from trainer.detections import Mask
 from trainer.errors import ComparisonError
-from trainer.images import decode
+from trainer.evaluation.annotator import four_points, iou, next_click
+from trainer.gate.interactor_gate import FourClicks, judge, measure
 from trainer.interactor import Candidate
-from trainer.interactor_gate import FourClicks, judge, measure
 
 
 def rows(values, frames=None):

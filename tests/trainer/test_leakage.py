@@ -8,10 +8,10 @@ import pytest
 
 from tests.trainer.drawn_models import draw_holdout, draw_model
 from tests.trainer.shapes import LABELS, picture
-from trainer.annotations import AnnotatedImage
-from trainer.leakage import find_leaks
-from trainer.promote import GateSettings, decide
-from trainer.snapshot import write_dataset
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.leakage import find_leaks
+from trainer.data.snapshot import write_dataset
+from trainer.gate.promote import GateSettings, decide
 
 
 def pixels(count: int) -> list[np.ndarray]:

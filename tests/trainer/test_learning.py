@@ -21,12 +21,12 @@ from tests.trainer.shapes import shapes_dataset
 from trainer.backends.learning.loop import Lesson, Loop, Tuning
 from trainer.backends.learning.memory import need_of
 from trainer.backends.learning.schedule import rate
-from trainer.dataset import ANNOTATIONS, load_dataset
+from trainer.data.dataset import ANNOTATIONS, load_dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
-from trainer.events import Events, follow, read_events
-from trainer.run import run_fit
-from trainer.tracking import tracker_of
+from trainer.runs.events import Events, follow, read_events
+from trainer.runs.run import run_fit
+from trainer.runs.tracking import tracker_of
 
 ROOT = Path(__file__).parents[2]
 TINY = FitConfig(

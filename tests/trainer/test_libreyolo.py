@@ -27,12 +27,12 @@ from trainer.backends.libreyolo.families import ARCHITECTURES, FAMILIES, family_
 from trainer.backends.libreyolo.networks import build, heads_of_names
 from trainer.backends.libreyolo.published import PUBLISHED
 from trainer.backends.libreyolo.serving import prepared
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
+from trainer.data.labels import LabelMap
 from trainer.detector import FitConfig
 from trainer.engines import load
 from trainer.errors import ConfigError, TrainingError
-from trainer.evaluate import evaluate
-from trainer.labels import LabelMap
+from trainer.evaluation.evaluate import evaluate
 
 LIBREYOLO = backend("libreyolo")
 # The smallest of each family, at a size that has places enough for all it looks for: of objects

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.annotations import AnnotatedImage, AnnotatedObject
 from trainer.backends.learning.plan import LEAST_AREA, MOST_AREA, plan
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 
 
 def frames(count: int, *, width: int, height: int, side: float) -> list[AnnotatedImage]:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from trainer.bundle import Bundle, read_bundle, write_bundle
+from trainer.bundles.bundle import Bundle, read_bundle, write_bundle
 from trainer.errors import BundleError, ConfigError, RegistryError
-from trainer.registry import Registry
+from trainer.registry.registry import Registry
 
 
 @pytest.fixture(scope="module")

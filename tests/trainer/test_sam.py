@@ -8,7 +8,7 @@ import torch
 from trainer import engines
 from trainer.backends.sam.__main__ import main
 from trainer.backends.sam.engine import architecture
-from trainer.bundle import read_bundle
+from trainer.bundles.bundle import read_bundle
 from trainer.errors import BundleError
 
 

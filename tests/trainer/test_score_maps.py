@@ -14,24 +14,24 @@ from hypothesis import strategies as st
 
 from tests.serverless.bright_spots import bright_spots
 from tests.trainer.shapes import shapes_dataset
-from trainer.annotations import AnnotatedImage, AnnotatedObject
-from trainer.bundle import read_bundle, revised
+from trainer.bundles.bundle import read_bundle, revised
 from trainer.calibration import calibration
-from trainer.calibration.after_fit import calibrate
 from trainer.calibration.learn import LEAST_ANSWERS, learn, mapped, unmapped
 from trainer.calibration.score_map import CALIBRATION, ScoreMaps, expit, logit, maps_of, score_map
 from trainer.calibration.serving import CalibratedDetector
 from trainer.calibration.worth import BOX_SECONDS, LEAST, ShapeSeconds, card_thresholds
-from trainer.dataset import ANNOTATIONS
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.dataset import ANNOTATIONS
+from trainer.data.labels import LabelMap
+from trainer.data.snapshot import write_dataset
 from trainer.detections import Detections, Mask
 from trainer.detector import FitConfig
 from trainer.engines import load
 from trainer.errors import BundleError, ConfigError
-from trainer.evaluate import evaluate
-from trainer.labels import LabelMap
-from trainer.run import run_fit
-from trainer.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
-from trainer.snapshot import write_dataset
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
+from trainer.runs.calibrating import calibrate
+from trainer.runs.run import run_fit
 
 LABELS = ("cell", "dust")
 

@@ -12,24 +12,24 @@ from torch.nn import functional
 
 from tests.trainer.random_networks import segmenter
 from tests.trainer.shapes import shapes_dataset
-from trainer.annotations import AnnotatedImage, AnnotatedObject
 from trainer.backends import backend
 from trainer.backends.semantic.export import export_network, logits_of
-from trainer.compare import look
-from trainer.dataset import Dataset
+from trainer.cli.model_page import model_json, model_page
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.dataset import Dataset
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.detector import FitConfig
 from trainer.engines import load
 from trainer.engines.letterbox import inner_size, letterbox
 from trainer.engines.semantic import regions_of, winners
 from trainer.errors import ConfigError, DatasetError
-from trainer.evaluate import answer as answers_of
+from trainer.evaluation.compare import look
+from trainer.evaluation.evaluate import answer as answers_of
+from trainer.evaluation.mean_iou import answered_map, mean_iou
+from trainer.evaluation.scores import Evaluation
 from trainer.importing import Request, import_model
-from trainer.labels import LabelMap
-from trainer.mean_iou import answered_map, mean_iou
-from trainer.model_page import model_json, model_page
-from trainer.run import run_fit
-from trainer.scores import Evaluation
+from trainer.runs.run import run_fit
 
 CLASSES = ("cat", "dog", "cow")
 SIZE = (64, 96)

@@ -12,7 +12,6 @@ import pytest
 
 from tests.trainer.several_devices import BATCHES, Standin
 from tests.trainer.shapes import shapes_dataset
-from trainer.annotations import AnnotatedImage
 from trainer.backends import BACKENDS, backend
 from trainer.backends.devices import device_faults
 from trainer.backends.learning.state import STOP
@@ -20,7 +19,8 @@ from trainer.backends.yolo.offline import isolate
 from trainer.backends.yolo.relay import relayed
 from trainer.backends.yolo.settings import Settings
 from trainer.backends.yolo.watch import Watch
-from trainer.dataset import Dataset
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError
 

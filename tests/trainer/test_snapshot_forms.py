@@ -13,11 +13,11 @@ import pytest
 from pycocotools.coco import COCO
 
 from tests.trainer.shapes import shapes_dataset
-from trainer.annotations import AnnotatedImage
-from trainer.dataset import Dataset, load_dataset
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset, load_dataset
+from trainer.data.snapshot import write_dataset
+from trainer.data.snapshot_forms import export, rebuild
 from trainer.errors import ConfigError, DatasetError
-from trainer.snapshot import write_dataset
-from trainer.snapshot_forms import export, rebuild
 
 ROOT = Path(__file__).parents[2]
 

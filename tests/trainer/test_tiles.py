@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.data.labels import LabelMap
 from trainer.engines.centernet import CenterNetDetector
 from trainer.engines.tiles import OVERLAP, tiles_of
-from trainer.labels import LabelMap
 
 SIDES = st.integers(32, 700)
 

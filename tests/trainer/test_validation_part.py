@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.trainer.shapes import shapes_dataset
-from trainer.annotations import AnnotatedImage, AnnotatedObject
 from trainer.calibration.score_map import maps_of
-from trainer.dataset import Dataset
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.dataset import Dataset
+from trainer.data.labels import LabelMap
+from trainer.data.validation_part import with_val
 from trainer.detector import FitConfig
-from trainer.labels import LabelMap
-from trainer.run import run_fit
-from trainer.validation_part import with_val
+from trainer.runs.run import run_fit
 
 THING = AnnotatedObject(0, (1.0, 1.0, 9.0, 9.0))
 RARE = AnnotatedObject(1, (1.0, 1.0, 9.0, 9.0))

@@ -15,19 +15,19 @@ import torch
 
 from tests.trainer.random_networks import ultralytics_network
 from tests.trainer.shapes import shapes_dataset
-from trainer.annotations import AnnotatedImage, AnnotatedObject
 from trainer.backends import backend
 from trainer.backends.yolo.checkpoint import save_checkpoint
 from trainer.backends.yolo.layout import lay_out
-from trainer.bundle import Bundle, write_bundle
-from trainer.dataset import load_dataset
+from trainer.bundles.bundle import Bundle, write_bundle
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.dataset import load_dataset
+from trainer.data.labels import LabelMap
+from trainer.data.snapshot import write_dataset
 from trainer.detections import Detections
 from trainer.detector import FitConfig, Progress
 from trainer.engines import load
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError, ConfigError, DatasetError
-from trainer.labels import LabelMap
-from trainer.snapshot import write_dataset
 
 LABELS = ("disc", "square", "none of both")
 SIZE = (96, 128)
@@ -286,7 +286,7 @@ def test_no_network_no_folder_of_the_user_is_touched(tmp_path):
         "import socket, sys\n"
         "def refuse(*a, **k): raise SystemExit('somebody asked the network: %r' % (a,))\n"
         "socket.getaddrinfo = socket.create_connection = socket.socket.connect = refuse\n"
-        "from trainer.cli import main\n"
+        "from trainer.cli.app import main\n"
         "main()\n"
     )
     options = ["--json", "--backend", "yolo", "--epochs", "1", "--batch-size", "4"]

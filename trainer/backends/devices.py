@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from trainer.backends.fit_checks import devices_of
 from trainer.detector import FitConfig
-from trainer.fit_checks import devices_of
 
 
 def device_faults(config: FitConfig) -> list[str]:

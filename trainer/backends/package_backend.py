@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from trainer.bundle import Bundle
-from trainer.dataset import Dataset
+from trainer.bundles.bundle import Bundle
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 
 

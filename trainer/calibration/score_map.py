@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundle import Bundle, Card
+from trainer.bundles.bundle import Bundle, Card
 from trainer.errors import BundleError, ConfigError
 
 CALIBRATION = "calibration"  # the key in card.extra

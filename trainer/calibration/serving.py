@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.calibration.score_map import ScoreMap, ScoreMaps
+from trainer.data.images import RGBImage
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.detector import Detector
-from trainer.images import RGBImage
-from trainer.labels import LabelMap
 
 _SLACK = 1e-6  # of 32-bit scores: nothing at the threshold is lost in turning it
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.backends.features.package import SHA256, shipped_file
-from trainer.descriptor import SIZE, describe
+from trainer.data.images import RGBImage
+from trainer.embedding.descriptor import SIZE, describe
 from trainer.embedding.exporting import exported
 from trainer.engines.runtime import open_session
 from trainer.errors import ConfigError, TrainerError
-from trainer.images import RGBImage
 
 SIDE = 224  # pixels; images are looked at in this size, whatever their shape
 WIDTH = 320  # numbers of an embedding by the features

@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Callable
 from typing import cast
 
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
 from trainer.calibration.score_map import maps_of_bundle
 from trainer.calibration.serving import CalibratedDetector
 from trainer.detector import Detector

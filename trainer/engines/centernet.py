@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import RGBImage
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.engines.letterbox import FILL, inner_size, letterbox
 from trainer.engines.runtime import open_session
 from trainer.engines.suppress import suppress
 from trainer.engines.tiles import Tile, tiles_of
-from trainer.images import RGBImage
-from trainer.labels import LabelMap
 
 MOST = 1000  # objects a frame: more are no longer told apart at this stride
 SAME_CLASS_IOU = 0.6  # above it, two boxes of a class are one object

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.images import RGBImage
+from trainer.data.images import RGBImage
 
 Points = NDArray[np.float64]  # (N, 2), x y
 Box = NDArray[np.float64]  # (4,), x1 y1 x2 y2

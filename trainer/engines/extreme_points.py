@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import RGBImage
 from trainer.detections import Mask
 from trainer.engines.click_laws import obey
 from trainer.engines.clicks import (
@@ -40,7 +41,6 @@ from trainer.engines.looks import Look, Looks, Window
 from trainer.engines.runtime import open_session
 from trainer.engines.upsample import enlarge, upsample
 from trainer.errors import BundleError, PromptError
-from trainer.images import RGBImage
 from trainer.interactor import Candidate
 
 MODEL = "model.onnx"

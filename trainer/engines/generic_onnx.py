@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import RGBImage
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.engines.runtime import fed, open_session, run
 from trainer.engines.yolo import Frame, letterbox
 from trainer.errors import BundleError
-from trainer.images import RGBImage
-from trainer.labels import LabelMap
 
 _FLOAT = NDArray[np.float32]
 

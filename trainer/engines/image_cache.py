@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 
-from trainer.images import RGBImage, decode
+from trainer.data.images import RGBImage, decode
 
 DEFAULT_BYTES = 512 << 20
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from trainer.images import RGBImage
+from trainer.data.images import RGBImage
 
 FILL = 118  # gray of the padding, near the mean of natural images
 

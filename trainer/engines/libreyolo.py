@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import RGBImage
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.engines.letterbox import letterbox
 from trainer.engines.runtime import open_session
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
-from trainer.images import RGBImage
-from trainer.labels import LabelMap
 
 MOST = 300  # objects a frame
 _CANDIDATES = 5000  # pairs of box and class that are thinned

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.images import RGBImage
 from trainer.engines.clicks import Box, crop_of
 from trainer.engines.upsample import guide_of
-from trainer.images import RGBImage
 
 Window = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the image
 _Key = tuple[int, bytes, Window]

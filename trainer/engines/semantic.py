@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import RGBImage
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.engines.letterbox import inner_size, letterbox
 from trainer.engines.runtime import open_session
 from trainer.errors import BundleError
-from trainer.images import RGBImage
-from trainer.labels import LabelMap
 
 MOST = 300  # regions a frame
 _LEAST = 16  # pixels of the input: fewer are less than a cell of the network's own grid

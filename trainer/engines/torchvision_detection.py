@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import RGBImage
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.engines.letterbox import inner_size, letterbox
 from trainer.engines.runtime import open_session
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
-from trainer.images import RGBImage
-from trainer.labels import LabelMap
 
 _LEAST_SIDE = 0.01  # pixels of the input: smaller boxes are none, as in torchvision
 _CANDIDATES = 5000  # pairs of box and class, when every candidate is asked for

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.images import RGBImage
 from trainer.engines.clicks import Box, thinned
-from trainer.images import RGBImage
 
 _RADIUS = 3  # pixels of the network's size, of the windows in which image and mask are compared
 _SMOOTH = 4e-3  # of a gray value squared, 0..1: edges fainter than its root do not count

@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import RGBImage
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.engines.runtime import fed, open_session, run
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
-from trainer.images import RGBImage
-from trainer.labels import LabelMap
 
 MOST = 300  # objects a frame
 FILL = 114  # gray of the padding, as in training

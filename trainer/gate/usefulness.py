@@ -1,7 +1,7 @@
 """Does a model, and each of its classes, find enough to be of use? AP50 and its lower bound.
 
 This judges one model by itself: the first one, which has no champion to beat, and each class,
-which may be good although the mean is not. Two models are compared in trainer.promote.
+which may be good although the mean is not. Two models are compared in trainer.gate.promote.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from trainer.bootstrap import interval, units_of
-from trainer.gate_settings import GateSettings
-from trainer.scores import Evaluation
+from trainer.evaluation.bootstrap import interval, units_of
+from trainer.evaluation.scores import Evaluation
+from trainer.gate.gate_settings import GateSettings
 
 Use = Literal["useful", "unsure", "weak"]
 
@@ -74,7 +74,7 @@ def usefulness(
     rng: np.random.Generator,
     groups: Mapping[str, str] | None = None,
 ) -> Usefulness:
-    """Count AP50 with its lower bounds, by a bootstrap over frames (see trainer.bootstrap).
+    """Count AP50 with its lower bounds, by a bootstrap over frames (see trainer.evaluation.bootstrap).
 
     groups: file name → video or scene, drawn as a whole; where all frames are of one, frames are
     drawn alone, since one draw bounds nothing. A resample without an object of a class counts as

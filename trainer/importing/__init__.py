@@ -15,7 +15,7 @@ from typing import cast
 
 import numpy as np
 
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
 from trainer.engines import load
 from trainer.errors import BundleError, ConfigError
 from trainer.importing.recognise import recognise

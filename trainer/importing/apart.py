@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from trainer.bundle import Bundle, read_bundle
+from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.errors import ConfigError, ModelFileError
 from trainer.importing import cage
 from trainer.importing.bundles import from_folder

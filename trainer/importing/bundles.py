@@ -7,7 +7,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from trainer.bundle import CARD, Bundle, read_bundle
+from trainer.bundles.bundle import CARD, Bundle, read_bundle
 from trainer.engines import names
 from trainer.errors import BundleError, ConfigError, ModelFileError
 from trainer.importing.request import Request

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.data.labels import LabelMap
 from trainer.errors import ConfigError
-from trainer.labels import LabelMap
 
 
 def read_classes(path: Path) -> tuple[str, ...]:

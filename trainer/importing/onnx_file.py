@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.bundle import Bundle, write_bundle
+from trainer.bundles.bundle import Bundle, write_bundle
 from trainer.engines.runtime import open_session
 from trainer.errors import BundleError, ModelFileError
 from trainer.importing.card import read_card

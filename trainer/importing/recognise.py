@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from trainer.bundle import CARD
+from trainer.bundles.bundle import CARD
 from trainer.errors import ModelFileError
 
 _KNOWN = (

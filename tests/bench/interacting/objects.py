@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.annotations import decode_mask
-from trainer.dataset import Dataset
-from trainer.images import RGBImage
+from trainer.data.annotations import decode_mask
+from trainer.data.dataset import Dataset
+from trainer.data.images import RGBImage
 
 LEAST_AREA = 40  # pixels; below, a mask has no shape to speak of
 

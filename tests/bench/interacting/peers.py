@@ -11,7 +11,7 @@ import numpy as np
 from serverless.outline import outlined
 from serverless.wire import InteractorRequest
 from tests.bench.interacting.objects import Bitmap, Points, Target
-from trainer.bundle import read_bundle
+from trainer.bundles.bundle import read_bundle
 from trainer.detections import Mask
 from trainer.engines.extreme_points import ExtremePoints, load
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from trainer.images import RGBImage
+from trainer.data.images import RGBImage
 
 
 def photo(size: tuple[int, int], seed: int) -> bytes:

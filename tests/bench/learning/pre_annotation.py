@@ -6,16 +6,16 @@ Boxes take what a project that has measured nothing is taken to need (trainer.ca
 
 from __future__ import annotations
 
-from cvat_bridge.gateway import Label
+from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.thresholds.expected import expected_seconds
 from cvat_bridge.thresholds.rule import Seconds, shown_from
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
 from trainer.calibration.score_map import maps_of_bundle
 from trainer.calibration.worth import BOX_SECONDS, OUTLINE_SECONDS
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.engines import load
-from trainer.evaluate import evaluate
+from trainer.evaluation.evaluate import evaluate
 
 
 def pre_annotation_seconds(

@@ -6,10 +6,10 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from trainer.annotations import AnnotatedImage
-from trainer.dataset import Dataset, load_dataset
-from trainer.labels import LabelMap
-from trainer.snapshot import write_dataset
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset, load_dataset
+from trainer.data.labels import LabelMap
+from trainer.data.snapshot import write_dataset
 
 SETS = ("raccoon_det", "bccd_det", "facemask_det", "ccp_seg", "nuclei_seg", "coco_seg200")
 SIZES = (20, 40, 80, 160)

@@ -32,8 +32,8 @@ from tests.bench.modelling.peers import CASES, Case
 from tests.bench.modelling.stage import Server
 from tests.bench.modelling.ways import by_menu
 from tests.trainer.agreement import Agreement, Seen
-from trainer.dataset import load_dataset
-from trainer.images import RGBImage, decode
+from trainer.data.dataset import load_dataset
+from trainer.data.images import RGBImage, decode
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "bccd_det"
 FORM = ConfidenceForm("number", ("0", "1000000", "1"))

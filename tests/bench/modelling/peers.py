@@ -32,13 +32,13 @@ from trainer.backends.centernet.checkpoint import build, read_checkpoint
 from trainer.backends.centernet.network import decode_boxes
 from trainer.backends.semantic.export import export_network as export_segmenter
 from trainer.backends.torchvision_detection.export import export_network
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import RGBImage
 from trainer.detector import FitConfig
 from trainer.engines.centernet import ANY_CLASS_IOU, MOST, SAME_CLASS_IOU
 from trainer.engines.yolo import letterbox
-from trainer.images import RGBImage
 from trainer.importing import Request, cage, import_model
-from trainer.run import run_fit
+from trainer.runs.run import run_fit
 
 SIDE = 320  # of YOLO's input
 SMALL = (320, 448)  # what torchvision's small networks are imported with

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from cvat_bridge.demo.scenes import LABELS, SIZE, write_scenes
 from serverless.store import Entry, publish
-from trainer.bundle import Bundle, read_bundle
+from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.detector import FitConfig
-from trainer.run import run_fit
+from trainer.runs.run import run_fit
 
 HEIGHT, WIDTH = 480, 640
 FUNCTION = "throughput"

@@ -26,9 +26,9 @@ from serverless.host import running as hosting
 from tests.bench.figures import Figure, write
 from tests.bench.modelling.stage import Server, frames, published, trained
 from tests.bench.modelling.ways import BATCH, CORES, Bare, Ours, by_menu, by_sdk, ours
-from trainer.bundle import Bundle, read_bundle
+from trainer.bundles.bundle import Bundle, read_bundle
+from trainer.data.images import decode
 from trainer.engines import load
-from trainer.images import decode
 
 OBJECTS = 8  # a frame, on average: the threshold is set so
 

@@ -21,12 +21,12 @@ import yaml
 from cvat_sdk.core.client import AccessTokenCredentials, Client, Config
 from numpy.typing import NDArray
 
-from cvat_bridge import function
+from cvat_bridge.annotate import function
 from tests.bench.modelling.stage import FUNCTION, Server
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import decode
 from trainer.engines import load
 from trainer.engines.yolo import letterbox
-from trainer.images import decode
 
 CORES = len(os.sched_getaffinity(0))
 BATCH = 2
@@ -87,7 +87,7 @@ def ours(folder: Path, server: Server, bundle: Bundle, task: int, threshold: flo
     """Run the command as a process; its work includes fetching and writing."""
     config = folder / "cvat-bridge.yaml"
     config.write_text(yaml.safe_dump({"home": "home", "cvat": {"url": server.url}}))
-    command = [sys.executable, "-m", "cvat_bridge.cli", "annotate", "--config", str(config)]
+    command = [sys.executable, "-m", "cvat_bridge.cli.app", "annotate", "--config", str(config)]
     command += ["--task", str(task), "--model", str(bundle.path), "--batch", str(BATCH)]
     command += ["--min-score", str(threshold), "--json"]
     environment = {**os.environ, "CVAT_ACCESS_TOKEN": server.token}

@@ -11,7 +11,7 @@ import numpy as np
 from active_learning.choose import SelectionSettings, choose
 from active_learning.pool import Pool, ProjectState
 from tests.bench.figures import Figure
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.embedding import Descriptor, Embedder, embedder
 
 KINDS = ("cold_start_rarest_objects", "class_presence_auc")  # the first part of a figure's name

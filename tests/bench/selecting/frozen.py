@@ -25,7 +25,7 @@ from trainer.backends.features.pretrained import lite0
 from trainer.backends.learning.balance import class_weights
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.loop import Lesson, Loop, Tuning
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.detector import Detector, FitConfig
 from trainer.engines.centernet import CenterNetDetector
 

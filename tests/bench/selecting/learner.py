@@ -14,10 +14,10 @@ import numpy as np
 
 from active_learning.pool import Objects, Pool, ProjectState
 from tests.bench.selecting.ways import Way
-from trainer.annotations import AnnotatedImage
-from trainer.dataset import Dataset, load_dataset
-from trainer.evaluate import evaluate
-from trainer.images import RGBImage
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset, load_dataset
+from trainer.data.images import RGBImage
+from trainer.evaluation.evaluate import evaluate
 
 CANDIDATE_SCORE = 0.05
 

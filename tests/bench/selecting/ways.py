@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trainer.backends import backend
-from trainer.bundle import read_bundle
-from trainer.dataset import Dataset
+from trainer.bundles.bundle import read_bundle
+from trainer.data.dataset import Dataset
+from trainer.data.validation_part import with_val
 from trainer.detector import AUTOMATIC, Detector, FitConfig
 from trainer.engines import load
-from trainer.validation_part import with_val
 
 BATCH = 8
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainer.backends.yolo.layout import lay_out
 from trainer.backends.yolo.settings import read_settings
-from trainer.dataset import load_dataset
+from trainer.data.dataset import load_dataset
 from trainer.detector import FitConfig
 
 _PEER = (

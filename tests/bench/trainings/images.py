@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.annotations import AnnotatedImage, AnnotatedObject
-from trainer.dataset import load_dataset
-from trainer.labels import LabelMap
-from trainer.snapshot import write_dataset
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.dataset import load_dataset
+from trainer.data.labels import LabelMap
+from trainer.data.snapshot import write_dataset
 
 
 def some_of(data: Path, folder: Path, *, train: int) -> Path:

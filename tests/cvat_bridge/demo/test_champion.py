@@ -20,7 +20,7 @@ from cvat_bridge.sandbox import running
 from serverless.host import running as hosting
 from serverless.store import Entry, FunctionLabel, publish, withdraw
 from tests.serverless.bright_spots import bright_spots, picture
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
 
 
 @dataclass

@@ -20,12 +20,12 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from cvat_bridge.cli import app
+from cvat_bridge.cli.app import app
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.sandbox import Sandbox
 from tests.contract.pictures import video
 from tests.serverless.bright_spots import SIDE, bright_spots, picture
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
 
 CONFIDENCE = {
     "name": "confidence", "input_type": "number", "mutable": False, "default_value": "0",
@@ -95,7 +95,7 @@ class World:
     def start(self, *options: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [
-                *(sys.executable, "-m", "cvat_bridge.cli", "annotate", "-c", str(self.config)),
+                *(sys.executable, "-m", "cvat_bridge.cli.app", "annotate", "-c", str(self.config)),
                 *("--model", str(self.bundle.path), "--json", *options),
             ],
             stdout=subprocess.PIPE,

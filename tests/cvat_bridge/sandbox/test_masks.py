@@ -16,7 +16,7 @@ from cvat_sdk.core.client import Client
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
-from cvat_bridge.cli import app
+from cvat_bridge.cli.app import app
 from cvat_bridge.sandbox import Sandbox, running
 from serverless.host import running as hosting
 from tests.cvat_bridge.sandbox.conftest import connected

@@ -10,13 +10,13 @@ import requests
 from cvat_sdk.core.client import Client
 from cvat_sdk.core.proxies.tasks import ResourceType
 
-from cvat_bridge.client import connect
+from cvat_bridge.cvat.client import connect
 from cvat_bridge.errors import NothingToDoError
-from cvat_bridge.facts import gather
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.pull import pull
-from cvat_bridge.round.disputes import dispute, raise_issues
+from cvat_bridge.mistakes.disputes import dispute, raise_issues
+from cvat_bridge.project.facts import gather
+from cvat_bridge.pull.pull import pull
 from cvat_bridge.sandbox import Sandbox
 from cvat_bridge.settings import RoundSettings
 from tests.fakes.detector import ToldDetector

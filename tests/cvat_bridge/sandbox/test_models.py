@@ -17,7 +17,7 @@ from cvat_sdk.core.client import Client
 from PIL import Image
 from typer.testing import CliRunner
 
-from cvat_bridge.cli import app
+from cvat_bridge.cli.app import app
 from cvat_bridge.sandbox import Sandbox, running
 from serverless.host import running as hosting
 from tests.cvat_bridge.sandbox.conftest import connected
@@ -134,7 +134,14 @@ def test_weights_of_ultralytics_pass_from_the_command_line_into_cvat(
     )
     quiet = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(cage.ROOT)}
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=quiet, check=True)
-    command = [sys.executable, "-m", "cvat_bridge.cli", "models", "add", str(tmp_path / "best.pt")]
+    command = [
+        sys.executable,
+        "-m",
+        "cvat_bridge.cli.app",
+        "models",
+        "add",
+        str(tmp_path / "best.pt"),
+    ]
     done = subprocess.run(
         [*command, "--name", "Ours", *setting.options],
         env=quiet,
@@ -309,7 +316,7 @@ def test_a_store_that_cannot_be_written_leaves_no_version_behind(
 def test_the_program_ends_with_one_line_and_an_exit_code(setting: Setting, tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     path.write_bytes(b"")
-    command = [sys.executable, "-m", "cvat_bridge.cli", "models", "add", str(path)]
+    command = [sys.executable, "-m", "cvat_bridge.cli.app", "models", "add", str(path)]
     done = subprocess.run([*command, *setting.options], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.serverless.bright_spots import bright_spots
 from tests.trainer.importing.networks import CARD, picture, stranger, yolo
-from trainer.bundle import file_sha256, read_bundle
+from trainer.bundles.bundle import file_sha256, read_bundle
 from trainer.engines import load
 from trainer.errors import BundleError, ConfigError, ModelFileError
 from trainer.importing import Request, import_model

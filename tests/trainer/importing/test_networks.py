@@ -10,7 +10,7 @@ import torch
 
 from trainer.backends.yolo.importing import convert
 from trainer.backends.yolo.offline import isolate
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
 from trainer.detections import Detections
 from trainer.engines import load
 from trainer.importing import Request, import_model

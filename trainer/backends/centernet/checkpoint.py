@@ -15,8 +15,8 @@ from trainer.backends.features.lite0 import Lite0
 from trainer.backends.features.pretrained import SCRATCH, lite0
 from trainer.backends.learning.carry import Rows, carry
 from trainer.backends.learning.weights import read_weights, weights_file
+from trainer.data.labels import LabelMap
 from trainer.errors import ConfigError
-from trainer.labels import LabelMap
 
 if TYPE_CHECKING:
     from torch import Tensor

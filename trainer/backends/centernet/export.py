@@ -13,7 +13,7 @@ from trainer.backends.centernet.checkpoint import build, checkpoint_file, read_c
 from trainer.backends.centernet.network import STRIDE, UNIT
 from trainer.backends.learning.onnx_writing import write_onnx
 from trainer.backends.learning.weights import WEIGHTS
-from trainer.bundle import Bundle, write_bundle
+from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"
 

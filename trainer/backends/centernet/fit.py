@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.annotations import AnnotatedImage
 from trainer.backends.centernet.checkpoint import carry_over, description, new_network
 from trainer.backends.centernet.export import export
 from trainer.backends.centernet.frames import Frame, augment, collate, read_frames
@@ -22,7 +21,8 @@ from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.loop import Lesson, Tuning
 from trainer.backends.learning.plan import SECONDS, Plan, plan
-from trainer.dataset import Dataset
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 
 RATE = 2e-3  # highest learning rate of the heads on learnt features

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.annotations import AnnotatedImage
-from trainer.dataset import Dataset
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset
+from trainer.data.images import RGBImage
 from trainer.engines.letterbox import FILL, letterbox
-from trainer.images import RGBImage
 
 _LEAST_VISIBLE = 0.35  # of a box that a crop cuts, for the rest to be learnt still
 _LEAST_SIDE = 2.0  # pixels of the input

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from trainer.backends.centernet.frames import Augmentation
 from trainer.backends.features.pretrained import SHIPPED, backbone_faults
+from trainer.backends.fit_checks import shared_faults
 from trainer.backends.learning.own_settings import SHARED_RULES, Rule, number, read_extra, truth
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
-from trainer.fit_checks import shared_faults
 
 DEEP = 128  # of networks whose description does not say, too
 

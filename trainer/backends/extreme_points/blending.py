@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.annotations import AnnotatedImage
 from trainer.backends.extreme_points.architecture import Network, channels_of
 from trainer.backends.extreme_points.clicking import Sample, Variation, sample
 from trainer.backends.extreme_points.cutouts import Cutout
 from trainer.backends.extreme_points.loss import hard_iou
+from trainer.data.annotations import AnnotatedImage
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST = 10  # objects held out: fewer decide nothing, and the middle of the line is taken

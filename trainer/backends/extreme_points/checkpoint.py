@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundle import CARD, read_bundle
+from trainer.bundles.bundle import CARD, read_bundle
 from trainer.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:

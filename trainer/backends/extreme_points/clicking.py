@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.annotator import depth
 from trainer.backends.extreme_points.cutouts import Cutout
+from trainer.data.images import RGBImage
 from trainer.engines.clicks import CHANNELS, Box, Points, Prompt, channels, region_of
 from trainer.engines.correcting.evidence import correcting_channels
-from trainer.images import RGBImage
+from trainer.evaluation.annotator import depth
 
 _HANDS = 0.6  # of the unsteady samples: points that err by pixels, not by a share of the object
 _NEAR = 0.02  # of a side: border pixels so near the outermost one are as good an extreme point

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.annotations import AnnotatedImage
-from trainer.dataset import Dataset
-from trainer.images import RGBImage
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset
+from trainer.data.images import RGBImage
 
 LEAST_AREA = 40  # pixels; below, a mask has no shape to speak of
 _ROOM = 0.75  # of a side, around the object, on each side

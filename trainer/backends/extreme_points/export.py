@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainer.backends.extreme_points.architecture import Network, build, channels_of
 from trainer.backends.extreme_points.checkpoint import WEIGHTS, read_checkpoint, save_checkpoint
 from trainer.backends.learning.onnx_writing import store_in_half, write_onnx
-from trainer.bundle import Bundle, write_bundle
+from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"
 

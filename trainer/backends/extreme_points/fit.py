@@ -16,7 +16,7 @@ from trainer.backends.extreme_points.cutouts import cut_out
 from trainer.backends.extreme_points.lessons import Things, lesson
 from trainer.backends.extreme_points.settings import Settings, read_settings
 from trainer.backends.learning.loop import Loop, Tuning
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError, DatasetError
 

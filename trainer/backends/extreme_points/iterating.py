@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.annotator import depth
 from trainer.backends.extreme_points.clicking import Sample
 from trainer.engines.clicks import Prompt
+from trainer.evaluation.annotator import depth
 
 Share = NDArray[np.float32]
 Bitmap = NDArray[np.bool_]

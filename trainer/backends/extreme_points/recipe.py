@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from trainer.backends.extreme_points import BACKEND
-from trainer.bundle import Bundle, with_metrics
-from trainer.dataset import ANNOTATIONS, load_dataset
+from trainer.bundles.bundle import Bundle, with_metrics
+from trainer.data.dataset import ANNOTATIONS, load_dataset
 from trainer.detector import FitConfig, Progress
 from trainer.engines import load_interactor
-from trainer.interactor_gate import measure
+from trainer.gate.interactor_gate import measure
 
 SOURCES = ("coco_seg200", "nuclei_seg", "ccp_seg", "open_seg")
 COCO_LICENCES = (4, 5, 7)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.backends.extreme_points.cutouts import Cutout, rim_of
-from trainer.images import RGBImage
+from trainer.data.images import RGBImage
 
 _SIDE = 190  # pixels, of a scene around a made shape
 

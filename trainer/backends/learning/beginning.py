@@ -11,9 +11,9 @@ from typing_extensions import Self
 
 from trainer.backends.learning.carry import Rows, carry
 from trainer.backends.learning.weights import read_weights
+from trainer.data.labels import LabelMap
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
-from trainer.labels import LabelMap
 
 _MOMENTUM = 0.1  # of the normalisations' running means: torch's own default
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainer.labels import LabelMap
+from trainer.data.labels import LabelMap
 
 if TYPE_CHECKING:
     from torch import Tensor

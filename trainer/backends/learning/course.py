@@ -16,15 +16,15 @@ from trainer.backends.learning.loop import Lesson, Loop, Tuning
 from trainer.backends.learning.memory import check_kept
 from trainer.backends.learning.state import room_for
 from trainer.backends.learning.weights import save_weights
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import DatasetError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from trainer.annotations import AnnotatedImage
-    from trainer.bundle import Bundle
+    from trainer.bundles.bundle import Bundle
+    from trainer.data.annotations import AnnotatedImage
 
 CHECKPOINT = "checkpoint.npz"
 Sample = TypeVar("Sample")

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.annotations import AnnotatedImage
-from trainer.dataset import Dataset
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset
+from trainer.data.images import RGBImage
 from trainer.detections import Mask
 from trainer.engines.letterbox import letterbox
 from trainer.errors import DatasetError
-from trainer.images import RGBImage
 
 _LEAST_SIDE = 1.0  # pixels of the input
 

@@ -10,13 +10,13 @@ from typing import Any
 from torch import Tensor
 
 from trainer.backends.learning.loop import Judge
-from trainer.bundle import Bundle
-from trainer.dataset import Dataset
+from trainer.bundles.bundle import Bundle
+from trainer.data.dataset import Dataset
 from trainer.detections import Detections
 from trainer.detector import Progress
 from trainer.engines import load
-from trainer.evaluate import answer, evaluate_answers
-from trainer.samples import write_samples
+from trainer.evaluation.evaluate import answer, evaluate_answers
+from trainer.evaluation.samples import write_samples
 
 _FOLDER = "look"
 # Answers, one a frame of a part of the dataset, and the names of their classes → figures.

@@ -17,7 +17,7 @@ from trainer.backends.learning.average import Average
 from trainer.backends.learning.memory import free_bytes, need_of, recorded
 from trainer.backends.learning.schedule import rate
 from trainer.backends.learning.state import STOP, key_of, read_state, save_state
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainer.annotations import AnnotatedImage
+from trainer.data.annotations import AnnotatedImage
 from trainer.detector import FitConfig
 
 SIDE = 24.0  # input pixels that a smaller object (the quartile) should have

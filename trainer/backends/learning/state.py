@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig
 from trainer.errors import TrainingError
 

@@ -14,7 +14,7 @@ from trainer.backends.learning.weights import WEIGHTS, known_fields, read_weight
 from trainer.backends.libreyolo.families import family_of
 from trainer.backends.libreyolo.networks import build
 from trainer.backends.libreyolo.serving import Served
-from trainer.bundle import Bundle, write_bundle
+from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"
 ENGINES = ("libreyolo",)

@@ -20,7 +20,7 @@ from trainer.backends.libreyolo.losses import loss_of
 from trainer.backends.libreyolo.networks import MADE, build, heads_of, rates_of
 from trainer.backends.libreyolo.published import PUBLISHED
 from trainer.backends.libreyolo.settings import Settings, network_size, read_settings
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 
 _HIGH = 3.0  # times the usual learning rate, from which on people are told

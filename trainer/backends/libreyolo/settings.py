@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
+from trainer.backends.fit_checks import shared_faults
 from trainer.backends.learning.own_settings import SHARED_RULES, Rule, read_extra, total_steps
 from trainer.backends.libreyolo.families import (
     ARCHITECTURES,
@@ -17,7 +18,6 @@ from trainer.backends.libreyolo.families import (
 from trainer.backends.libreyolo.published import PUBLISHED
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
-from trainer.fit_checks import shared_faults
 
 _USUAL = "dfine_s"
 _SHA256 = re.compile(r"[0-9a-f]{64}")

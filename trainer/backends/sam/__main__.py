@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.backends.sam.engine import ARCHITECTURES, WEIGHTS, load
-from trainer.bundle import write_bundle
+from trainer.bundles.bundle import write_bundle
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainer.bundle import Bundle
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import RGBImage
 from trainer.detections import Mask
 from trainer.engines.click_laws import obey
 from trainer.engines.clicks import Box, Points, understand
 from trainer.engines.extreme_points import check_clicks
 from trainer.engines.image_cache import ImageCache
 from trainer.errors import BundleError
-from trainer.images import RGBImage
 from trainer.interactor import Candidate
 
 WEIGHTS = "weights.pt"

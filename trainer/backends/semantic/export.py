@@ -19,7 +19,7 @@ from trainer.backends.learning.weights import (
     weights_file,
 )
 from trainer.backends.semantic.networks import build
-from trainer.bundle import Bundle, write_bundle
+from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"
 ENGINES = ("semantic",)

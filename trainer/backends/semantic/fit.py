@@ -20,9 +20,9 @@ from trainer.backends.semantic.export import ENGINES, export, logits_of
 from trainer.backends.semantic.frames import Frame, pixels_of, read_frames, vary
 from trainer.backends.semantic.networks import build, for_batch, heads_of, published_voc
 from trainer.backends.semantic.settings import Settings, read_settings
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
-from trainer.mean_iou import NOBODY_KNOWS, mean_iou
+from trainer.evaluation.mean_iou import NOBODY_KNOWS, mean_iou
 
 
 def fit(

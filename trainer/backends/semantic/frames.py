@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.annotations import AnnotatedImage
 from trainer.backends.learning.frames import coloured, no_mask
 from trainer.backends.semantic.settings import Settings
-from trainer.dataset import Dataset
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset
+from trainer.data.images import RGBImage
 from trainer.engines.letterbox import FILL, inner_size, letterbox
-from trainer.images import RGBImage
-from trainer.mean_iou import NOBODY_KNOWS, class_map
+from trainer.evaluation.mean_iou import NOBODY_KNOWS, class_map
 
 
 @dataclass(frozen=True)

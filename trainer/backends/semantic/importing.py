@@ -9,7 +9,7 @@ from trainer.backends.learning.tensors import fill, read_tensors, rows_of
 from trainer.backends.learning.weights import WEIGHTS, save_weights
 from trainer.backends.semantic.export import export_network
 from trainer.backends.semantic.networks import build, heads_of, served, voc_names
-from trainer.bundle import Bundle, file_sha256
+from trainer.bundles.bundle import Bundle, file_sha256
 from trainer.errors import ConfigError
 from trainer.importing.class_list import fitting
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from trainer.backends.fit_checks import shared_faults
 from trainer.backends.learning.own_settings import (
     SHARED_RULES,
     Rule,
@@ -13,7 +14,6 @@ from trainer.backends.learning.own_settings import (
 )
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
-from trainer.fit_checks import shared_faults
 
 PUBLISHED = (
     "lraspp_mobilenet_v3_large",

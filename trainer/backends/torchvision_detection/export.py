@@ -23,7 +23,7 @@ from trainer.backends.learning.weights import (
 )
 from trainer.backends.torchvision_detection.networks import build
 from trainer.backends.torchvision_detection.serving import Candidates, Masks
-from trainer.bundle import Bundle, write_bundle
+from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL, MASKS = "model.onnx", "masks.onnx"
 ENGINES = ("torchvision_detection", "mask_rcnn")

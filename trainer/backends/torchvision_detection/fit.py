@@ -22,7 +22,7 @@ from trainer.backends.torchvision_detection.settings import (
     task_of,
     two_stages,
 )
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError
 

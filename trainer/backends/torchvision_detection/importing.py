@@ -13,7 +13,7 @@ from trainer.backends.learning.weights import WEIGHTS, save_weights
 from trainer.backends.torchvision_detection.export import export_network
 from trainer.backends.torchvision_detection.networks import build, coco_names, heads_of
 from trainer.backends.torchvision_detection.settings import two_stages
-from trainer.bundle import Bundle, file_sha256
+from trainer.bundles.bundle import Bundle, file_sha256
 from trainer.errors import ConfigError, ModelFileError
 from trainer.importing.class_list import fitting
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from trainer.backends.fit_checks import shared_faults
 from trainer.backends.learning.own_settings import SHARED_RULES, Rule, read_extra, total_steps
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
-from trainer.fit_checks import shared_faults
 
 PUBLISHED = (
     "fasterrcnn_resnet50_fpn",

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
+from trainer.backends.fit_checks import devices_of
 from trainer.backends.learning.memory import free_bytes, need_of
 from trainer.backends.yolo.settings import network_size
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
-from trainer.fit_checks import devices_of
 
 _MEBIBYTE = 1 << 20
 _LOSS = 1.3  # what matching anchors with objects takes, over the network's own; an estimate

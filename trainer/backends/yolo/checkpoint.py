@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from trainer.backends.yolo.offline import isolate
-from trainer.bundle import CARD, read_bundle
+from trainer.bundles.bundle import CARD, read_bundle
+from trainer.data.labels import LabelMap
 from trainer.errors import BundleError, ConfigError
-from trainer.labels import LabelMap
 
 WEIGHTS = "weights.pt"
 # What torch raises on a file that is not one of its own, by what it takes the bytes for.

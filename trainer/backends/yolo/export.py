@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from trainer.backends.yolo.checkpoint import WEIGHTS, checkpoint_file, read_checkpoint
-from trainer.bundle import Bundle, write_bundle
+from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trainer.backends.fit_checks import devices_of
 from trainer.backends.learning.memory import recorded
 from trainer.backends.learning.schedule import stepped
 from trainer.backends.learning.state import STATE, STOP, room_for
@@ -19,10 +20,9 @@ from trainer.backends.yolo.offline import quiet
 from trainer.backends.yolo.relay import relayed
 from trainer.backends.yolo.settings import Settings, network_size, read_settings
 from trainer.backends.yolo.watch import Watch
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
-from trainer.fit_checks import devices_of
 
 CHECKPOINT = "checkpoint.pt"
 KEY = "key.json"

@@ -12,7 +12,7 @@ import torch
 from trainer.backends.yolo.checkpoint import load_trained, save_network
 from trainer.backends.yolo.export import export
 from trainer.backends.yolo.offline import isolate
-from trainer.bundle import Bundle, file_sha256
+from trainer.bundles.bundle import Bundle, file_sha256
 from trainer.errors import BundleError, ConfigError, ModelFileError
 from trainer.importing.class_list import fitting
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from trainer.annotations import AnnotatedImage, AnnotatedObject
-from trainer.dataset import Dataset
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.dataset import Dataset
 from trainer.errors import DatasetError
 
 _PLAIN = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp"}

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from trainer.data.images import RGBImage
+from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.engines.letterbox import letterbox
-from trainer.images import RGBImage
-from trainer.labels import LabelMap
 
 _IOU = 0.6
 _MOST = 100

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from trainer.backends.fit_checks import devices_of, shared_faults
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
-from trainer.fit_checks import devices_of, shared_faults
 
 STRIDE = 32  # the coarsest map of every network of the family; sides are multiples of it
 OPTIMIZERS = ("AdamW", "Adam", "SGD", "MuSGD", "auto")

@@ -13,9 +13,9 @@ from trainer.backends.learning.state import STATE, STOP, room_for
 from trainer.backends.yolo.live import Live
 from trainer.backends.yolo.relay import agreed, leads, teller
 from trainer.backends.yolo.settings import Settings, network_size
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
-from trainer.samples import write_samples
+from trainer.evaluation.samples import write_samples
 
 _FIGURES = {"metrics/mAP50-95(B)": "ap", "metrics/mAP50(B)": "ap50"}
 _MASK_FIGURES = {"metrics/mAP50-95(M)": "ap", "metrics/mAP50(M)": "ap50"}

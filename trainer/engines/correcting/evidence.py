@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.images import RGBImage
 from trainer.engines.clicks import CHANNELS, Prompt, channels, colour_ratio
-from trainer.images import RGBImage
 
 CORRECTING = CHANNELS + 2
 _LEAST = np.float32(1e-4)  # of a weight of a colour model: none is empty

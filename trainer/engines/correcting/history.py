@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.images import RGBImage
 from trainer.engines.clicks import EXTREME, Box, Points
-from trainer.images import RGBImage
 from trainer.interactor import Candidate
 
 Click = tuple[float, float]

@@ -1,0 +1,1 @@
+"""What people type: the program `cvat-bridge`."""

@@ -1,0 +1,366 @@
+"""The command line: every command is a thin call of one function.
+
+Exit codes: 0 done, 1 failed with a named error, 2 wrong use, 3 nothing to do. Results go to
+stdout, progress and logs to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import structlog
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from active_learning.errors import ActiveLearningError
+from cvat_bridge.cli.annotate import annotate
+from cvat_bridge.cli.mistakes import mistakes
+from cvat_bridge.cli.models import models
+from cvat_bridge.cli.serving import add_serving_commands
+from cvat_bridge.cli.train import train
+from cvat_bridge.config import config_schema, load_config, load_secrets
+from cvat_bridge.errors import BridgeError, ConfigError, NothingToDoError
+from serverless.errors import FunctionError
+from trainer.errors import ConfigError as FitConfigError
+from trainer.errors import TrainerError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+ConfigPath = Annotated[
+    Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
+DEFAULT_CONFIG = Path("cvat-bridge.yaml")
+
+
+def main() -> NoReturn:
+    """Run the program; errors of ours become one line and an exit code, here and nowhere else."""
+    try:
+        app(standalone_mode=True)
+    except NothingToDoError as nothing:
+        err.print(f"nothing to do: {nothing}", markup=False)
+        sys.exit(3)
+    except (BridgeError, TrainerError, ActiveLearningError, FunctionError) as error:
+        err.print(f"error: {error}", markup=False, style="red")
+        sys.exit(2 if isinstance(error, (ConfigError, FitConfigError)) else 1)
+    sys.exit(0)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from trainer.runs.provenance import installed_version
+
+        out.print(f"cvat-bridge {installed_version()}", markup=False, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """The loop that makes CVAT learn from its own annotators."""  # noqa: D401 - shown as help
+
+
+@app.command()
+def init(
+    url: Annotated[str, typer.Option(help="Address of your CVAT, with http:// or https://.")],
+    project: Annotated[int, typer.Option(help="Id of the project the loop serves.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    public_url: Annotated[
+        str | None, typer.Option(help="Address under which CVAT can reach this bridge.")
+    ] = None,
+    organization: Annotated[str | None, typer.Option(help="Slug of the organization.")] = None,
+    force: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Write a commented configuration and register the webhook."""
+    from cvat_bridge.cli.setup import set_up
+
+    for line in set_up(
+        config,
+        url=url,
+        project=project,
+        public_url=public_url,
+        organization=organization,
+        force=force,
+        dry_run=dry_run,
+    ):
+        out.print(line, markup=False)
+
+
+@app.command()
+def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Look at everything the loop stands on, and say how to mend what is not good."""
+    from cvat_bridge.assembly import connected
+    from cvat_bridge.cli.doctor import examine
+
+    loaded = load_config(config)
+    checks = list(examine(loaded, lambda: connected(loaded, load_secrets())))
+    if as_json:
+        out.print_json(json.dumps([vars(check) for check in checks]))
+    else:
+        marks = {"good": "[green]✓[/]", "warning": "[yellow]![/]", "bad": "[red]✗[/]"}
+        for check in checks:
+            out.print(f"{marks.get(check.state, '?')} {check.name}: {escape(check.found)}")
+            if check.mend:
+                out.print(f"    → {escape(check.mend)}")
+    if any(check.state == "bad" for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Say which round it is, what it waits for, which model serves, and why."""
+    from cvat_bridge.home import Home
+    from cvat_bridge.ledger import Ledger
+    from cvat_bridge.loop.status import describe
+    from cvat_bridge.models.serving import now_serving
+    from trainer.registry.registry import Registry
+
+    loaded = load_config(config)
+    home = Home(loaded.home)
+    with Ledger(home.ledger) as ledger:
+        serving = now_serving(loaded, home, ledger, Registry(loaded.mlflow_url, home.root))
+        found = describe(ledger, loaded.project_id, serving)
+    if as_json:
+        out.print_json(json.dumps(found))
+        return
+    out.print(f"project {found['project']}, round {found['round']}: {found['state']}")
+    if found["waits_for"]:
+        out.print(f"waits for: {found['waits_for']}", markup=False)
+    why = " ".join(found["why"])
+    out.print(f"serves: {(found['serves'] or 'no model yet')[:12]}: {why}", markup=False)
+    for line in found["pre_annotates"]:
+        out.print(f"pre-annotates {line}", markup=False, highlight=False)
+    for name, reason in found["withheld"].items():
+        out.print(f"not pre-annotated: {name!r}: {reason}", markup=False)
+    _print_rounds(found["rounds"])
+
+
+@app.command(name="round")
+def round_(
+    config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, dry_run: DryRun = False
+) -> None:
+    """Run one round now, or go on with the one that was interrupted."""
+    from cvat_bridge.assembly import assembled
+
+    _log_to_stderr(json_lines=as_json)
+    loaded, secrets = load_config(config), load_secrets()
+    with _progress(quiet=as_json) as report, assembled(loaded, secrets, report=report) as bridge:
+        if dry_run:
+            step = bridge.next()
+            _answer(vars(step), as_json, f"round {step.number}: {step.kind}: {step.reason}")
+            return
+        ended = bridge.run_round()
+    figures = ended.answers
+    if not figures["select"]["selected"] and not figures["fit"]["bundle"]:
+        _answer(dict(figures), as_json, "")
+        raise NothingToDoError(f"{figures['fit']['reason']}; {figures['select']['reason']}")
+    text = (
+        f"round {ended.number}: {' '.join(_told(figures['decide']))} "
+        f"{figures['select']['selected']} frames chosen, task {figures['prioritise']['task_id']}"
+    )
+    _answer({"round": ended.number, **figures}, as_json, text)
+
+
+@app.command()
+def run(
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="Log in JSON lines.")] = False,
+) -> None:
+    """Run the service: webhooks, poll, rounds. Stop it with Ctrl-C; it goes on where it was."""
+    import uvicorn
+
+    from cvat_bridge.assembly import assembled
+    from cvat_bridge.cli.run_events import add_run_routes
+    from cvat_bridge.home import Home
+    from cvat_bridge.service.service import Loop, make_app
+
+    _log_to_stderr(json_lines=as_json)
+    loaded, secrets = load_config(config), load_secrets()
+    secret = secrets.webhook_secret
+    log = structlog.get_logger("service")
+
+    loops: list[Loop] = []
+
+    def told(stage: str, done: int, total: int) -> None:
+        for one in loops:
+            one.tell(stage, done, total)
+
+    with assembled(loaded, secrets, report=told) as bridge:
+        loop = Loop(bridge.look, loaded.service.poll_seconds)
+        loops.append(loop)
+        web = make_app(
+            loop,
+            project_id=loaded.project_id,
+            secret=secret.get_secret_value() if secret else Home(loaded.home).webhook_secret(),
+            status=bridge.status,
+        )
+        add_run_routes(web, Home(loaded.home).runs)
+        thread = threading.Thread(target=loop.run, name="loop", daemon=True)
+        thread.start()
+        log.info("serving", host=loaded.service.host, port=loaded.service.port)
+        uvicorn.run(web, host=loaded.service.host, port=loaded.service.port, log_level="warning")
+        loop.stop()
+
+
+@app.command()
+def select(
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    dry_run: DryRun = True,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Where to write a contact sheet of the chosen frames.")
+    ] = None,
+) -> None:
+    """Show which frames the next round would take, in rank order, with reasons."""
+    from cvat_bridge.assembly import assembled
+    from cvat_bridge.cli.preview import preview
+
+    if not dry_run:
+        raise typer.BadParameter("select only looks; `cvat-bridge round` takes the frames")
+    _log_to_stderr(json_lines=as_json)
+    loaded, secrets = load_config(config), load_secrets()
+    with _progress(quiet=as_json) as report, assembled(loaded, secrets, report=report) as bridge:
+        found = preview(bridge.parts, sheet=sheet)
+    if as_json:
+        out.print_json(json.dumps(found))
+        return
+    err.print(f"phase: {found['phase']}; strategy: {found['strategy']}", markup=False)
+    for line in (*(f"{name}: {why}" for name, why in found["notes"].items()), found["advice"]):
+        if line:
+            err.print(line, markup=False)
+    table = Table("rank", "frame", "worth", "arm", "reason", box=None)
+    for row in found["frames"]:
+        worth = "-" if row["score"] is None else f"{row['score']:.3g}"
+        table.add_row(str(row["rank"]), row["frame"], worth, row["arm"], row["reason"])
+    out.print(table)
+    if sheet:
+        err.print(f"contact sheet: {sheet}", markup=False)
+
+
+@app.command()
+def check(config: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Check the configuration without touching anything, and print all of it."""
+    from cvat_bridge.assembly import round_settings
+
+    loaded = load_config(config)
+    round_settings(loaded)
+    out.print_json(loaded.model_dump_json())
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration, for editors that complete and check YAML."""
+    out.print_json(json.dumps(config_schema()))
+
+
+@app.command()
+def sandbox(
+    data: Annotated[Path, typer.Option(help="Folder for its database and files.")] = Path(
+        "sandbox-data"
+    ),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8080,
+    function_host: Annotated[
+        str | None, typer.Option(help="Address of a function host, for models.")
+    ] = None,
+    share: Annotated[Path | None, typer.Option(help="Folder offered as CVAT's share.")] = None,
+) -> None:
+    """Run the small stand-in for a CVAT server, to try the loop without one."""
+    from cvat_bridge.sandbox import serve
+
+    serve(data_dir=data, host=host, port=port, users=None, function_host=function_host, share=share)
+
+
+app.command()(train)
+app.command()(mistakes)
+app.add_typer(models, name="models")
+app.command()(annotate)
+add_serving_commands(app)
+
+
+def _told(decided: dict[str, Any]) -> list[str]:
+    """Give what was decided and why; the explanation holds the reasons where nothing serves."""
+    told = list(decided.get("explanation", ()))
+    return told if told and decided["serves"] is None else [*decided["reasons"], *told]
+
+
+def _answer(content: dict[str, Any], as_json: bool, text: str) -> None:
+    if as_json:
+        out.print_json(json.dumps(content))
+    elif text:
+        out.print(text, markup=False)
+
+
+def _print_rounds(rounds: list[dict[str, Any]]) -> None:
+    if not rounds:
+        return
+    table = Table(
+        "round", "state", "labelled", "champion AP", "challenger AP", "", "chosen", "task"
+    )
+    for row in rounds:
+        figures = row["figures"]
+        champion, challenger = figures.get("champion") or {}, figures.get("challenger") or {}
+        table.add_row(
+            str(row["round"]),
+            row["state"],
+            str(figures.get("labelled_frames", "")),
+            _figure(champion.get("ap")),
+            _figure(challenger.get("ap")),
+            "promoted" if figures.get("promoted") else "",
+            str(figures.get("selected", "")),
+            str(figures.get("task_id") or ""),
+        )
+    out.print(table)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _progress(*, quiet: bool) -> Any:
+    from cvat_bridge.cli.console import bars, silence
+
+    return silence() if quiet else bars(err)
+
+
+def _log_to_stderr(*, json_lines: bool) -> None:
+    renderer: Callable[..., Any] = (
+        structlog.processors.JSONRenderer()
+        if json_lines
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""The event stream of a run as server-sent events, for the web page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import StreamingResponse
+
+from trainer.runs.events import follow
+from trainer.runs.run_folder import in_work
+
+_NAME = re.compile(r"\w[\w.-]{0,99}")  # one folder's name, so that no path leads elsewhere
+_BEAT = 50  # idle looks between two comments that keep the connection open
+
+
+def add_run_routes(app: FastAPI, runs: Path) -> None:
+    """Offer GET /api/runs/<run>/events. runs: the folder of runs."""
+
+    @app.get("/api/runs/{run}/events")
+    def events(run: str) -> StreamingResponse:
+        """Follow a fit as server-sent events: past ones first, then what comes, to its end."""
+        folder = runs / run
+        if not _NAME.fullmatch(run) or not folder.is_dir():
+            raise HTTPException(404, f"there is no run {run!r}")
+        return StreamingResponse(
+            server_sent(folder),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+
+def server_sent(run: Path) -> Iterator[str]:
+    """Give a run's events in the form of EventSource, past ones first, until the run ends."""
+    idle = 0
+    for event in follow(run, alive=lambda: in_work(run)):
+        if event is None:
+            idle += 1
+            if idle % _BEAT == 0:
+                yield ": still here\n\n"
+            continue
+        yield f"event: {event['event']}\ndata: {json.dumps(event)}\n\n"
+    yield "event: end\ndata: {}\n\n"

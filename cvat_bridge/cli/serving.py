@@ -1,0 +1,64 @@
+"""`cvat-bridge promote` and `rollback`: which of the project's models serves in CVAT."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cvat_bridge.config import Config, load_config, load_secrets
+
+out = Console(soft_wrap=True)
+ConfigPath = Annotated[
+    Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
+_DEFAULT = Path("cvat-bridge.yaml")
+
+
+def add_serving_commands(app: typer.Typer) -> None:
+    """Put the commands of this file into the program."""
+    app.command()(promote)
+    app.command()(rollback)
+
+
+def promote(
+    version: Annotated[str, typer.Argument(help="Number or hash, as `trainer show` lists them.")],
+    config: ConfigPath = _DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Let a version serve in CVAT by your word, without the gate; no call in progress fails."""
+    _change(load_config(config), version, as_json=as_json)
+
+
+def rollback(config: ConfigPath = _DEFAULT, as_json: AsJson = False) -> None:
+    """Let the model that served before serve again in CVAT."""
+    _change(load_config(config), None, as_json=as_json)
+
+
+def _change(config: Config, version: str | None, *, as_json: bool) -> None:
+    from cvat_bridge.assembly import connected
+    from cvat_bridge.home import Home
+    from cvat_bridge.models import serving
+    from trainer.registry.registry import Registry
+
+    home = Home(config.home)
+    registry = Registry(config.mlflow_url, home.root)
+    with connected(config, load_secrets()) as gateway:
+        champion, entry = (
+            serving.rollback(gateway, config, home, registry)
+            if version is None
+            else serving.promote(gateway, config, home, registry, version)
+        )
+    if as_json:
+        answer = {"number": champion.number, "version": champion.bundle, "function": entry.id}
+        out.print_json(json.dumps(answer))
+        return
+    out.print(
+        f"version {champion.number} ({champion.bundle}) serves as {entry.name!r} ({entry.id})",
+        markup=False,
+        highlight=False,
+    )

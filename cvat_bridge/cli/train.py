@@ -1,0 +1,197 @@
+"""`cvat-bridge train`: choose in CVAT what to learn from and what to test on, and learn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cvat_bridge.cli.console import bars, silence
+from cvat_bridge.config import Config, TrainerSection, load_config, load_secrets
+from cvat_bridge.errors import ConfigError
+from trainer.detector import Progress
+from trainer.errors import ConfigError as FitConfigError
+from trainer.registry.versions import Version
+from trainer.runs.events import step_of
+
+LEARN = "What to learn from (all finished jobs of the project, if none is named)"
+TEST = "What to test on (a share, if none is named)"
+HOW = "How"
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+
+def _asked(text: str, panel: str) -> Any:
+    return typer.Option(help=text, rich_help_panel=panel)
+
+
+def train(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
+    ] = Path("cvat-bridge.yaml"),
+    project: Annotated[
+        int | None, _asked("Id of the project; that of the configuration if unset.", LEARN)
+    ] = None,
+    task: Annotated[list[int] | None, _asked("Id of a task; may be repeated.", LEARN)] = None,
+    subset: Annotated[list[str] | None, _asked("Tasks of a subset, as Train.", LEARN)] = None,
+    job: Annotated[list[int] | None, _asked("Id of a finished job.", LEARN)] = None,
+    test_task: Annotated[list[int] | None, _asked("Id of a task.", TEST)] = None,
+    test_subset: Annotated[list[str] | None, _asked("Tasks of a subset.", TEST)] = None,
+    test_job: Annotated[list[int] | None, _asked("Id of a finished job.", TEST)] = None,
+    holdout_share: Annotated[
+        float | None, _asked("Share of the frames held out, near-duplicates together.", TEST)
+    ] = None,
+    name: Annotated[str | None, _asked("Of the run and its model; the time if unset.", HOW)] = None,
+    fit: Annotated[
+        list[str] | None,
+        _asked("NAME=VALUE of any setting of `trainer fit`, as epochs=20 or schedule=step.", HOW),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE of the backend's own settings.", rich_help_panel=HOW),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")] = False,
+) -> None:
+    """Learn from chosen parts of CVAT; what serves stays as it is until you promote.
+
+    Settings that are not given are those of the configuration's trainer section.
+
+    While it learns: `trainer watch RUN`, `trainer stop RUN` with the folder that is told.
+    """
+    from cvat_bridge.assembly import connected, round_settings
+    from cvat_bridge.home import Home
+    from cvat_bridge.ledger import Ledger
+    from cvat_bridge.training.by_hand import check_training, register, run_folder, snapshot
+    from cvat_bridge.training.choice import Choice, Part
+    from cvat_bridge.training.fitting import run_fit
+    from trainer.cli.console import bars as fit_bars
+    from trainer.cli.console import evaluation_table
+    from trainer.evaluation.scores import Evaluation
+    from trainer.registry.registry import Registry
+
+    loaded = load_config(config)
+    settings = trainer_settings(loaded.trainer, fit or [], set_ or [])
+    called = name or datetime.now(timezone.utc).strftime("train-%Y%m%d-%H%M%S")
+    check_training(settings, called)
+    choice = Choice(
+        Part(tuple(task or ()), tuple(job or ()), tuple(subset or ())),
+        Part(tuple(test_task or ()), tuple(test_job or ()), tuple(test_subset or ())),
+        holdout_share,
+    )
+    home = Home(loaded.home)
+    run = run_folder(home, called)
+    project_id = loaded.project_id if project is None else project
+    err.print(f"run {run}", markup=False)
+    with (
+        silence() if as_json else bars(err) as report,
+        connected(loaded, load_secrets()) as gateway,
+        Ledger(home.ledger) as ledger,
+    ):
+        pulled = snapshot(
+            gateway,
+            ledger,
+            project_id,
+            choice,
+            home=home,
+            settings=round_settings(loaded),
+            now=datetime.now(timezone.utc).isoformat(),
+            report=report,
+        )
+        labels = {label.name: label.id for label in gateway.labels(project_id=project_id)}
+    for row in pulled.skipped:
+        err.print(f"left out: {row.what}: {row.reason}", markup=False)
+    with nullcontext() if as_json else fit_bars() as learning:
+        fitted = run_fit(
+            pulled.dataset.path,
+            settings,
+            run_dir=run,
+            name=called,
+            base=settings.base,
+            told=None if learning is None else partial(_show, learning),
+            split="auto",
+            mlflow=loaded.mlflow_url or home.mlflow_url,
+        )
+    version = register(
+        Registry(loaded.mlflow_url, home.root),
+        project_id,
+        fitted.bundle,
+        run=called,
+        dataset=pulled.dataset.fingerprint,
+        labels=labels,
+    )
+    answer = {
+        "run": str(run),
+        "dataset": str(pulled.dataset.path),
+        "train": pulled.train,
+        "test": pulled.holdout,
+        "bundle": str(fitted.bundle),
+        "key": version.key,
+        "version": version.number,
+        "evaluation": fitted.evaluation,
+        "seconds": fitted.seconds,
+    }
+    if as_json:
+        out.print_json(json.dumps(answer))
+        return
+    if fitted.evaluation is not None:
+        judged = Evaluation.from_json(json.loads((run / "evaluation.json").read_text()))
+        out.print(evaluation_table(judged, f"on {pulled.holdout} frames it did not learn from"))
+    out.print(
+        f"learnt from {pulled.train} frames in {fitted.seconds:.0f} s; bundle {fitted.bundle}",
+        markup=False,
+    )
+    out.print(
+        f"{version.key} version {version.number}; it serves after {_next(version, loaded)}",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _show(learning: Callable[[Progress], None], event: Mapping[str, Any]) -> None:
+    if event.get("event") in ("progress", "note"):
+        learning(step_of(event))
+
+
+def _next(version: Version, config: Config) -> str:
+    """Say what makes a version serve."""
+    from cvat_bridge.models.serving import project_key
+
+    if version.key != project_key(config.project_id):
+        return f"`trainer promote {version.key} {version.number} --home {config.home}` and a round"
+    return f"`cvat-bridge promote {version.number}`"
+
+
+def trainer_settings(
+    known: TrainerSection, fit: Sequence[str], extra: Sequence[str]
+) -> TrainerSection:
+    """Return the trainer section with what was given on the command line; all faults at once."""
+    from pydantic import ValidationError
+
+    from trainer.runs.fit_settings import read_pairs
+
+    try:
+        values, own = read_pairs(fit), read_pairs(extra)
+    except FitConfigError as error:
+        raise ConfigError(error.faults) from error
+    for key, of in (("image_size", "x"), ("milestones", ",")):
+        if isinstance(values.get(key), str):
+            values[key] = values[key].lower().split(of)
+        elif isinstance(values.get(key), int):
+            values[key] = [values[key]]
+    backend = values.get("backend", known.backend)
+    # Another family does not know the settings of the configured one.
+    kept = known.extra if backend == known.backend else {}
+    merged = {**known.model_dump(), **values, "extra": {**kept, **own}}
+    try:
+        return TrainerSection.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(
+            [f"--fit {'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors()]
+        ) from error

@@ -1,0 +1,1 @@
+"""Everything said to CVAT: the gateway, and cvat-sdk behind it."""

@@ -1,0 +1,1 @@
+"""A round: its steps, what decides in them, and the durable workflow."""

@@ -1,0 +1,119 @@
+"""Champion and challenger on the same frames; the decision is recorded before it takes effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.records import Decision
+from cvat_bridge.progress import Report, quiet
+from cvat_bridge.pull.learned_objects import file_name_of
+from trainer.bundles.bundle import read_bundle
+from trainer.data.dataset import Dataset, load_dataset
+from trainer.data.leakage import find_leaks
+from trainer.detector import Progress
+from trainer.engines import load
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.scores import Evaluation
+from trainer.gate.promote import GateSettings, decide, groups_of
+from trainer.gate.usefulness import Usefulness, usefulness
+from trainer.registry.registry import Version
+
+
+def settle(
+    ledger: Ledger,
+    *,
+    number: int,
+    champion: Version | None,
+    challenger: Version,
+    dataset: Path,
+    gate: GateSettings,
+    seed: int,
+    now: Callable[[], str],
+    report: Report = quiet,
+) -> Decision:
+    """Decide whether the challenger of round `number` may serve.
+
+    A decision that is recorded already stands: a step that was killed after it does not evaluate
+    a promoted challenger against itself. Raises TrainerError when a model cannot be evaluated.
+    """
+    for row in ledger.decisions():
+        if row.round == number and row.challenger == challenger.bundle:
+            return row
+    data = load_dataset(dataset)
+    leakage = find_leaks(data, known=_fingerprints(ledger, data))
+    task = _task(data, challenger.path, *([champion.path] if champion else []))
+    ours = _evaluate(challenger.path, data, task, report)
+    verdict: Mapping[str, Any] = {"leakage": leakage.to_json()}
+    groups = groups_of(data, "holdout")
+    if champion is not None and champion.bundle == challenger.bundle:
+        theirs: Evaluation | None = ours
+        promoted = False
+        reasons: tuple[str, ...] = ("the same data and settings gave the model that serves",)
+    else:
+        theirs = _evaluate(champion.path, data, task, report) if champion else None
+        judged = decide(
+            theirs,
+            ours,
+            gate,
+            rng=np.random.default_rng(seed),
+            groups=groups,
+            leakage=leakage,
+        )
+        promoted, reasons, verdict = judged.promoted, tuple(judged.reasons), judged.figures
+    best = ours if promoted or theirs is None else theirs
+    leaks = leakage.share > gate.max_leak_share
+    found = (
+        Usefulness.from_json(verdict["usefulness"])
+        if "usefulness" in verdict
+        else usefulness(best, gate, rng=np.random.default_rng(seed), groups=groups)
+    )
+    model = champion.bundle if champion and not promoted else challenger.bundle
+    decision = Decision(
+        round=number,
+        champion=champion.bundle if champion else "",
+        challenger=challenger.bundle,
+        promoted=promoted,
+        reasons=reasons,
+        figures={
+            "champion": _figures(theirs),
+            "challenger": _figures(ours),
+            "class_ap": dict(best.overall.class_ap),
+            # Of the model that reads the pool from now on; a leaking holdout tells nothing of it.
+            "usefulness": None if leaks else {"model": model, **found.to_json()},
+            "gate": dict(verdict),
+        },
+        decided=now(),
+    )
+    ledger.save_decision(decision)
+    return decision
+
+
+def _fingerprints(ledger: Ledger, data: Dataset) -> dict[str, str]:
+    """Give file name → difference hash of the frames the ledger knows; none is read again."""
+    named = {
+        file_name_of(row): row.perceptual for row in ledger.frames().values() if not row.problem
+    }
+    return {i.file_name: named[i.file_name] for i in data.images if i.file_name in named}
+
+
+def _task(dataset: Dataset, *paths: Path) -> str:
+    """By what both are judged: by masks only where both give them and all of the truth has them."""
+    drawn = all(o.segmentation is not None for i in dataset.split("holdout") for o in i.objects)
+    tasks = {read_bundle(path, verify=False).card.task for path in paths}
+    return "masks" if drawn and tasks == {"masks"} else "boxes"
+
+
+def _evaluate(bundle: Path, dataset: Dataset, task: str, report: Report) -> Evaluation:
+    def told(progress: Progress) -> None:
+        report(progress.stage, progress.done, progress.total)
+
+    return evaluate(load(read_bundle(bundle)), dataset, split="holdout", task=task, report=told)
+
+
+def _figures(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    return {"ap": evaluation.ap, "ap50": evaluation.ap50} if evaluation else None

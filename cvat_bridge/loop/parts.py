@@ -1,0 +1,66 @@
+"""What every step of a round stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from cvat_bridge.config import Config
+from cvat_bridge.cvat.gateway import Gateway, Label
+from cvat_bridge.home import Home
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.loop.workflow import Answer
+from cvat_bridge.models.serving import project_key
+from cvat_bridge.progress import Report, quiet
+from cvat_bridge.project.facts import Facts, gather
+from cvat_bridge.settings import RoundSettings
+from trainer.embedding import Descriptor, Embedder
+from trainer.registry.registry import Registry
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The joined parts of a bridge.
+
+    now gives the time in ISO 8601. embedder gives what turns images into embeddings where no
+    model does; asked for when it is needed, since the first time may take seconds.
+    """
+
+    config: Config
+    settings: RoundSettings
+    gateway: Gateway
+    ledger: Ledger
+    home: Home
+    registry: Registry
+    report: Report = quiet
+    embedder: Callable[[], Embedder] = Descriptor
+    now: Callable[[], str] = lambda: datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+    @property
+    def key(self) -> str:
+        """The name of this project's models in the registry."""
+        return project_key(self.config.project_id)
+
+    @property
+    def functions(self) -> Path:
+        """The function host's store."""
+        return self.config.function_host.store or self.home.functions
+
+    def gather(self) -> Facts:
+        """Read CVAT and the ledger afresh: the facts of this moment."""
+        return gather(self.gateway, self.ledger, self.config.project_id, self.settings)
+
+    def labels(self) -> tuple[Label, ...]:
+        """Give the project's labels of today."""
+        return self.gateway.labels(project_id=self.config.project_id)
+
+    def note(self, number: int, **figures: Any) -> Answer:
+        """Add to the round's row what `status` and reports show, and give it as the answer."""
+        for row in self.ledger.rounds():
+            if row.number == number:
+                kept = {**row.figures, **figures}
+                self.ledger.save_round(replace(row, figures=kept))
+        return figures

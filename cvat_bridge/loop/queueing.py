@@ -1,0 +1,226 @@
+"""Steps 5 to 8: the pool is read, frames are chosen, and they return to people as ranked jobs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from active_learning.pool import ProjectState
+from cvat_bridge.errors import NothingToDoError
+from cvat_bridge.loop.assignment import assign, write_guide
+from cvat_bridge.loop.choosing import Chosen, choose_frames
+from cvat_bridge.loop.parts import Parts
+from cvat_bridge.loop.preannotate import PreAnnotated, preannotate
+from cvat_bridge.loop.predict import Predicted, predict
+from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
+from cvat_bridge.loop.rounds import waiting_frames
+from cvat_bridge.loop.trust.levels import Trust
+from cvat_bridge.loop.trust.standing import trust_now
+from cvat_bridge.loop.workflow import Answer, Answers
+from cvat_bridge.masks.making import segmenter_of
+from cvat_bridge.models.publishing import LABEL_IDS
+from cvat_bridge.project.facts import Facts
+from cvat_bridge.thresholds.of_round import SHOWN_FROM, round_thresholds
+from trainer.bundles.bundle import read_bundle
+from trainer.data.dataset import load_dataset
+from trainer.detector import Detector
+from trainer.engines import load
+
+
+def predict_step(parts: Parts, number: int, answers: Answers) -> Answer:
+    """5. The model that is trusted to reads the pool; without one, an embedding is all there is."""
+    predicted = _predicted(parts, parts.gather(), answers)
+    return parts.note(
+        number,
+        model=predicted.model or predicted.embeddings,
+        predicted=len(predicted.frames),
+        cached=predicted.cached,
+        broken=predicted.skipped,
+        embeddings=predicted.embeddings,
+    )
+
+
+def select_step(parts: Parts, number: int, answers: Answers) -> Answer:
+    """6. The frames worth a person's time."""
+    facts = parts.gather()
+    waiting = waiting_frames(facts, parts.ledger.provenance(), ())
+    if len(waiting) >= parts.settings.budget and not parts.ledger.selection(number):
+        reason = f"{len(waiting)} ranked frames still wait for people; none are added"
+        return parts.note(number, selected=0, reason=reason)
+    try:
+        chosen = choose_frames(
+            parts.ledger,
+            facts,
+            _predicted(parts, facts, answers),
+            number=number,
+            home=parts.home,
+            settings=parts.settings,
+            state=_state(parts, number, answers),
+        )
+    except NothingToDoError as nothing:
+        return parts.note(number, selected=0, reason=str(nothing))
+    return parts.note(
+        number,
+        selected=len(chosen.frames),
+        strategy=chosen.strategy,
+        phase=chosen.phase,
+        advice=chosen.advice,
+        duplicates=chosen.duplicates,
+        reason="",
+    )
+
+
+def prioritise_step(parts: Parts, number: int, answers: Answers) -> Answer:
+    """7. They return to CVAT as ranked jobs."""
+    if not answers["select"]["selected"]:
+        return parts.note(number, task_id=None, jobs=[])
+    made = prioritise(
+        parts.gateway,
+        parts.ledger,
+        parts.gather(),
+        number=number,
+        home=parts.home,
+        settings=parts.settings,
+        report=parts.report,
+    )
+    jobs = [
+        {
+            "id": job.job_id,
+            "task_id": job.task_id,
+            "frames": list(job.frames),
+            "scores": list(job.scores),
+            "reason": job.reason,
+        }
+        for job in made.jobs
+    ]
+    return parts.note(number, task_id=made.task_id, storage=made.storage, jobs=jobs)
+
+
+def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
+    """8. The model's objects go in; only then does anybody get the jobs."""
+    if not answers["prioritise"]["jobs"]:
+        return parts.note(number, proposed={}, assigned={})
+    jobs = ranked_jobs(parts.gateway, parts.ledger, number=number)
+    done = PreAnnotated({}, {})
+    model = answers["decide"]["serves"]
+    if model and parts.config.pre_annotation.enabled:
+        version = parts.registry.show(parts.key, model)
+        label_ids = json.loads(version.tags.get(LABEL_IDS, "{}"))
+        withheld = Trust.of_answer(answers["decide"]).withheld
+        shown = round_thresholds(
+            parts.ledger,
+            read_bundle(version.path),
+            parts.labels(),
+            label_ids,
+            withheld=withheld,
+            config=parts.config,
+            settings=parts.settings,
+        )
+        parts.note(number, **{SHOWN_FROM: shown.to_json()})
+        done = preannotate(
+            parts.gateway,
+            parts.ledger,
+            parts.config.project_id,
+            jobs,
+            number=number,
+            model=model,
+            home=parts.home,
+            settings=replace(parts.settings, min_scores=shown.scores),
+            label_ids=label_ids,
+            withheld=withheld,
+            segmenter=segmenter_of(parts.functions, parts.key),
+            report=parts.report,
+        )
+    if parts.settings.write_guide:
+        told = answers["decide"].get("for_annotators", "")
+        write_guide(parts.gateway, parts.config.project_id, jobs, number=number, told=told)
+    given = assign(parts.gateway, jobs, settings=parts.settings)
+    return parts.note(
+        number,
+        proposed=done.proposed,
+        left_alone={str(job): why for job, why in done.skipped.items()},
+        unmatched=done.unmatched,
+        without_mask=done.maskless,
+        unread=done.unread,
+        assigned={str(job): name for job, name in given.items()},
+    )
+
+
+def look(parts: Parts) -> Chosen:
+    """Choose as the next round would, with the model trusted today, and record nothing."""
+    champion = parts.registry.champion(parts.key)
+    past = [row.figures for row in parts.ledger.rounds() if row.figures.get("train")]
+    last = past[-1] if past else {}
+    serves = champion.bundle if champion else None
+    trust = trust_now(parts.ledger, parts.registry, parts.key, parts.config, serves)
+    answers = {
+        "decide": {
+            "serves": serves,
+            "trust": trust.to_json(),
+            "class_ap": last.get("class_ap"),
+        },
+        "pull": {"dataset": last.get("dataset"), "train": last.get("train", 0)},
+    }
+    facts = parts.gather()
+    number = max((row.number for row in parts.ledger.rounds()), default=0) + 1
+    return choose_frames(
+        parts.ledger,
+        facts,
+        _predicted(parts, facts, answers),
+        number=number,
+        home=parts.home,
+        settings=parts.settings,
+        state=_state(parts, number, answers),
+        record=False,
+    )
+
+
+def _predicted(parts: Parts, facts: Facts, answers: Answers) -> Predicted:
+    model = Trust.of_answer(answers["decide"]).model
+    return predict(
+        parts.gateway,
+        parts.ledger,
+        facts,
+        home=parts.home,
+        settings=parts.settings,
+        detector=_detector(parts, model) if model else None,
+        model=model,
+        embedder=parts.embedder,
+        report=parts.report,
+    )
+
+
+def _detector(parts: Parts, version: str) -> Detector:
+    return load(read_bundle(parts.registry.show(parts.key, version).path))
+
+
+def _state(parts: Parts, number: int, answers: Answers) -> ProjectState:
+    trust, pulled = Trust.of_answer(answers["decide"]), answers["pull"]
+    model = trust.model
+    names: tuple[str, ...] = ()
+    counts = ap = None
+    if model:
+        names = tuple(read_bundle(parts.registry.show(parts.key, model).path).card.labels)
+        known = answers["decide"].get("class_ap") or {}
+        ap = np.array([np.nan if known.get(n) is None else known[n] for n in names])
+    if model and pulled["dataset"]:
+        dataset = load_dataset(Path(pulled["dataset"]))
+        found = [dataset.labels.name_of(o.class_id) for i in dataset.images for o in i.objects]
+        counts = np.array([found.count(name) for name in names], float)
+    past = [row.figures for row in parts.ledger.rounds() if row.number <= number]
+    return ProjectState(
+        labelled=pulled["train"],
+        trusted=model is not None,
+        weak=trust.level == "informs",
+        class_names=names,
+        class_counts=counts,
+        class_ap=ap,
+        curve=tuple(
+            (row["train"], row["challenger"]["ap"])
+            for row in past
+            if row.get("challenger") and row.get("train")
+        ),
+    )

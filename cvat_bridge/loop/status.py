@@ -1,0 +1,75 @@
+"""`cvat-bridge status`: which round it is, what it waits for, which model serves, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.records import Round
+from cvat_bridge.loop.corrections import tally
+from cvat_bridge.loop.trust.levels import Trust
+from cvat_bridge.models.serving import Serving
+from cvat_bridge.thresholds.of_round import SHOWN_FROM
+from cvat_bridge.thresholds.rule import sentences
+
+JsonObject = dict[str, Any]
+
+
+def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
+    """Read the records alone: works while the service runs and while CVAT is away.
+
+    serving: see `cvat_bridge.models.serving.now_serving`.
+
+    {"project", "round", "state", "waits_for", "serves", "why", "pre_annotates", "trust",
+    "withheld", "corrected", "rounds": […]}. pre_annotates: from which score the last round's
+    objects went before people. trust: none, informs or serves. withheld: classes that the serving
+    model does not pre-annotate → why. The rounds are oldest first, each with its figures and what
+    people did to its pre-annotations.
+    """
+    rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
+    last = rounds[-1] if rounds else None
+    trust = _trust(rounds, serving)
+    return {
+        "project": project_id,
+        "round": last.number if last else 0,
+        "state": last.state if last else "no round yet",
+        "waits_for": last.waits_for if last else "",
+        "serves": serving.version,
+        "why": list(serving.why),
+        "pre_annotates": list(_shown(rounds)),
+        "trust": trust.level,
+        "withheld": dict(trust.withheld),
+        "corrected": asdict(tally(ledger).total),
+        "rounds": [
+            {
+                "round": row.number,
+                "state": row.state,
+                "waits_for": row.waits_for,
+                "started": row.started,
+                "ended": row.ended,
+                "figures": dict(row.figures),
+                "corrected": asdict(tally(ledger, number=row.number).total),
+            }
+            for row in rounds
+        ],
+    }
+
+
+def _shown(rounds: Sequence[Round]) -> tuple[str, ...]:
+    """Say from which score the newest round that pre-annotated did so."""
+    told = [row.figures[SHOWN_FROM] for row in rounds if row.figures.get(SHOWN_FROM)]
+    return sentences(told[-1]) if told else ()
+
+
+def _trust(rounds: Sequence[Round], serving: Serving) -> Trust:
+    """Give the trust of the last round that decided, where it was about what serves now."""
+    for row in reversed(rounds):
+        if "trust" in row.figures:
+            trust = Trust.of_answer(row.figures)
+            serves = trust.model if trust.level == "serves" else None
+            if serves == serving.version:
+                return trust
+            break
+    return Trust("serves" if serving.version else "none", serving.version)

@@ -1,0 +1,1 @@
+"""Finished labels that are likely wrong."""

@@ -1,0 +1,53 @@
+"""Which labels can be learned, and what happened to them since the last pull. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cvat_bridge.cvat.gateway import Label
+from cvat_bridge.errors import LabelMismatchError
+from cvat_bridge.ledger.records import KnownLabel
+from cvat_bridge.shapes.detection_shapes import LEARNABLE_LABELS
+
+
+def learnable(labels: Sequence[Label]) -> tuple[Label, ...]:
+    """Give the labels that a model of boxes or masks can learn, by rising id.
+
+    Raises LabelMismatchError when there is none.
+    """
+    found = tuple(
+        label for label in sorted(labels, key=lambda one: one.id) if label.type in LEARNABLE_LABELS
+    )
+    if not found:
+        held = [f"{label.name} ({label.type})" for label in labels]
+        raise LabelMismatchError(
+            held,
+            sorted(LEARNABLE_LABELS),
+            "Add a label of one of these types to the project in CVAT.",
+        )
+    return found
+
+
+def changes(before: Sequence[KnownLabel], now: Sequence[Label]) -> tuple[str, ...]:
+    """Say which labels were renamed, retyped, added or deleted. Ids, not names, tell them apart."""
+    if not before:
+        return ()
+    old = {label.label_id: label for label in before}
+    new = {label.id: label for label in now}
+    said = []
+    for label_id in sorted(old.keys() | new.keys()):
+        if label_id not in new:
+            said.append(f"label {old[label_id].name!r} was deleted, and its objects with it")
+        elif label_id not in old:
+            said.append(f"label {new[label_id].name!r} is new")
+        elif old[label_id].name != new[label_id].name:
+            said.append(
+                f"label {old[label_id].name!r} is now called {new[label_id].name!r}; "
+                "its objects keep their meaning"
+            )
+        elif old[label_id].type != new[label_id].type:
+            said.append(
+                f"label {new[label_id].name!r} was of type {old[label_id].type}, "
+                f"is now {new[label_id].type}"
+            )
+    return tuple(said)

@@ -1,0 +1,137 @@
+"""The service: webhooks wake the loop, a poll reconciles, rounds run one after the other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from cvat_bridge.service.webhooks import SIGNATURE_HEADER, judge
+
+log = structlog.get_logger("service")
+MAX_BODY = 4 << 20  # a webhook is a few kilobytes; more is not from CVAT
+LONGEST_PAUSE = 3600.0
+
+Tick = Callable[[], "Outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one look at the facts led to. acted: a round ran, so look again at once."""
+
+    acted: bool
+    reason: str
+
+
+@dataclass
+class Loop:
+    """Looks at the facts when woken or when the poll is due, and acts on them.
+
+    tick: one look; it may raise, which is recorded and tried again after a growing pause.
+    """
+
+    tick: Tick
+    poll_seconds: float
+    reason: str = "starting"
+    failures: int = 0
+    last_look: float = 0.0
+    progress: str = ""  # of the step under way, in words
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        self._wake, self._stop = threading.Event(), threading.Event()
+        # One registry a loop, so that two in one process do not share figures.
+        self._looks = Counter("bridge_looks", "Looks at the facts", registry=self.registry)
+        self._failed = Gauge("bridge_failures", "Failed looks in a row", registry=self.registry)
+
+    def wake(self) -> None:
+        """Look soon."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End after the look that is under way."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Look and act until stopped. The edge: no error of a look ends the service."""
+        while not self._stop.is_set():
+            self._wake.clear()
+            self._looks.inc()
+            try:
+                outcome = self.tick()
+            except Exception as error:
+                self.failures += 1
+                self.reason = f"{type(error).__name__}: {error}"
+                log.exception("look failed", failures=self.failures)
+            else:
+                self.failures, self.reason = 0, outcome.reason
+                if outcome.acted:
+                    self._wake.set()
+                else:
+                    log.info("waiting", reason=outcome.reason)
+            self.last_look = time.time()
+            self._failed.set(self.failures)
+            self._wake.wait(self._pause())
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        """Take note of how far the step under way is."""
+        self.progress = f"{stage} {done}/{total}"
+
+    def _pause(self) -> float:
+        if self.failures:
+            return float(min(LONGEST_PAUSE, self.poll_seconds * 2 ** (self.failures - 1)))
+        return self.poll_seconds
+
+
+def make_app(
+    loop: Loop, *, project_id: int, secret: str, status: Callable[[], Mapping[str, Any]]
+) -> FastAPI:
+    """Build the web side: the webhook receiver, health, figures and the status as JSON."""
+    app = FastAPI(title="cvat-bridge", docs_url=None, redoc_url=None, openapi_url=None)
+    deliveries = Counter(
+        "bridge_webhook_deliveries", "Webhook deliveries", ["verdict"], registry=loop.registry
+    )
+
+    @app.post("/webhooks/cvat")
+    async def receive(request: Request) -> Response:
+        """Take a webhook of CVAT and wake the loop; 403 for a wrong signature, 400 for no JSON."""
+        length = request.headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > MAX_BODY:
+            return JSONResponse({"error": f"a body of at most {MAX_BODY} bytes is taken"}, 413)
+        body = await request.body()
+        delivery = judge(
+            body, request.headers.get(SIGNATURE_HEADER), secret=secret, project_id=project_id
+        )
+        deliveries.labels(delivery.verdict).inc()
+        if delivery.verdict == "wake":
+            loop.wake()
+        log.info("webhook", verdict=delivery.verdict, about=delivery.event, why=delivery.reason)
+        # CVAT drops a delivery on 4xx and tries again on 5xx: a forged one must not come back.
+        code = {"forged": 403, "malformed": 400}.get(delivery.verdict, 200)
+        return JSONResponse({"verdict": delivery.verdict, "reason": delivery.reason}, code)
+
+    @app.get("/healthz")
+    def health() -> Mapping[str, Any]:
+        """Say whether the last look at the facts went well."""
+        return {"ok": loop.failures == 0, "failures": loop.failures, "reason": loop.reason}
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """Give the bridge's figures in Prometheus' text form."""
+        return Response(generate_latest(loop.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/status")
+    def status_page() -> Mapping[str, Any]:
+        """Give what `cvat-bridge status --json` gives, and what the loop does now."""
+        return {**status(), "loop": loop.reason, "progress": loop.progress}
+
+    return app

@@ -1,0 +1,1 @@
+"""A fit for the loop or by hand, and the interactor of a project."""

@@ -1,0 +1,1 @@
+"""The publishable artefact: weights with their card."""

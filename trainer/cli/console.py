@@ -1,0 +1,109 @@
+"""How a command tells of itself: bars and tables for people, JSON lines for machines."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from trainer.detector import Progress
+from trainer.errors import TrainerError
+from trainer.evaluation.scores import Evaluation
+from trainer.runs.events import as_json, error_json, step_json
+
+Report = Callable[[Progress], None]
+
+_PERIOD = 0.2  # seconds between two progress lines of a stage
+
+
+class Lines:
+    """JSON lines on what was standard output; all else that is printed goes to standard error.
+
+    Libraries print as they like, also from C++; a reader of our lines must not see it.
+    """
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        self._told: dict[str, float] = {}
+
+    def write(self, event: str, values: Mapping[str, Any]) -> None:
+        """Write {"event": event, …} on a line of its own, at once."""
+        self._out.write(json.dumps({"event": event, **as_json(values)}) + "\n")
+        self._out.flush()
+
+    def progress(self, step: Progress) -> None:
+        """Write a step; those that follow too soon are left out, the last of a stage never."""
+        if step.note:
+            self.write("note", {"text": step.note})
+            return
+        now = time.monotonic()
+        if step.done < step.total and now - self._told.get(step.stage, -math.inf) < _PERIOD:
+            return
+        self._told[step.stage] = now
+        self.write("progress", step_json(step))
+
+    def error(self, error: BaseException) -> None:
+        """Write what went wrong: kind is the error's class."""
+        self.write("error", error_json(error))
+
+
+@contextmanager
+def bars() -> Iterator[Report]:
+    """Draw a bar for each stage on standard error."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with Bars(*columns, console=Console(stderr=True)) as drawn:
+        tasks: dict[str, Any] = {}
+
+        def told(step: Progress) -> None:
+            if step.note:
+                drawn.console.print(f"note: {step.note}", markup=False, highlight=False)
+                return
+            if step.stage not in tasks:
+                tasks[step.stage] = drawn.add_task(step.stage, total=step.total, figures="")
+            figures = "  ".join(f"{k} {v:.4g}" for k, v in step.figures.items())
+            drawn.update(tasks[step.stage], completed=step.done, total=step.total, figures=figures)
+
+        yield told
+
+
+def evaluation_table(evaluation: Evaluation, title: str) -> Table:
+    """Return AP and AP50, overall and a class, and the mean IoU of a model of pixels."""
+    caption = None if evaluation.miou is None else f"mIoU of pixels {evaluation.miou:.3f}"
+    table = Table("", "objects", "AP", "AP50", title=title, caption=caption)
+    overall = evaluation.overall
+    table.add_row(
+        "all", str(sum(evaluation.objects.values())), _figure(overall.ap), _figure(overall.ap50)
+    )
+    for name, count in evaluation.objects.items():
+        ap, ap50 = overall.class_ap[name], overall.class_ap50[name]
+        table.add_row(name, str(count), _figure(ap), _figure(ap50))
+    return table
+
+
+def explain(error: TrainerError) -> None:
+    """Tell a person on standard error what went wrong."""
+    console = Console(stderr=True, highlight=False)
+    console.print(f"[red]{type(error).__name__}[/red]", end=" ")
+    console.print(str(error), markup=False)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,295 @@
+"""The commands of `trainer` that learn: fit, watch, stop, resume."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from trainer.backends.fit_checks import data_faults, place_faults
+from trainer.cli.console import Lines, bars, evaluation_table
+from trainer.detector import FitConfig
+from trainer.errors import ConfigError, TrainingError
+from trainer.runs.events import follow, step_of
+from trainer.runs.fit_settings import fit_config, read_pairs, read_yaml
+
+_Request = tuple[Path, FitConfig, str]  # data, settings, name
+
+WHAT = "What to learn from and where to keep it"
+MODEL = "Which model"
+COURSE = "How long and how fast"
+LOOKING = "Looking on and judging"
+MACHINE = "The machine"
+
+Json = Annotated[bool, typer.Option("--json", help="JSON lines for machines, on standard output.")]
+Split = Annotated[
+    str,
+    typer.Option(
+        help="Part to judge the model on: auto, none, holdout, test or val.",
+        rich_help_panel=LOOKING,
+    ),
+]
+Mlflow = Annotated[
+    str | None,
+    typer.Option(
+        help="MLflow server or database for live figures; none for none; unset: mlflow.db "
+        "beside the run.",
+        rich_help_panel=LOOKING,
+    ),
+]
+TimeLimit = Annotated[
+    float | None, typer.Option(help="Seconds of learning at most.", rich_help_panel=COURSE)
+]
+
+
+def _asked(text: str, panel: str) -> Any:
+    return typer.Option(help=text, rich_help_panel=panel)
+
+
+def add_fit_commands(app: typer.Typer) -> None:
+    """Put the commands of this file into the program."""
+    for command in (fit, watch, stop, resume):
+        app.command()(command)
+
+
+def fit(
+    data: Annotated[Path, _asked("Folder in COCO form: annotations.json and images/.", WHAT)],
+    out: Annotated[Path, _asked("Folder of the run; gone on with if begun before.", WHAT)],
+    *,
+    name: Annotated[str, _asked("What people will call the model.", WHAT)] = "",
+    config: Annotated[Path | None, _asked("YAML of the settings below; options win.", WHAT)] = None,
+    backend: Annotated[
+        str | None,
+        _asked(
+            "centernet (if unset), libreyolo, torchvision_detection, yolo, semantic or "
+            "extreme_points.",
+            MODEL,
+        ),
+    ] = None,
+    task: Annotated[
+        str | None, _asked("boxes or masks, of a family that learns both; boxes.", MODEL)
+    ] = None,
+    base: Annotated[
+        Path | None, _asked("Bundle or weights to start from; from scratch if unset.", MODEL)
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        _asked(
+            "HEIGHTxWIDTH that the network sees; from the data if unset (both yolo: 640x640).",
+            MODEL,
+        ),
+    ] = None,
+    regions_per_image: Annotated[
+        int | None, _asked("Regions learnt from in an image, by two-stage detectors.", MODEL)
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="KEY=VALUE of the backend's own settings.", rich_help_panel=MODEL
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        _asked(
+            "Epochs at most; until validation stops gaining if unset (centernet alone; else 30).",
+            COURSE,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        _asked("Images a step; from the data if unset. Split where memory is short.", COURSE),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, _asked("At its highest; the backend's own if unset.", COURSE)
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        _asked(
+            "How the rate falls: restarts (as long as validation gains), cosine, step, constant.",
+            COURSE,
+        ),
+    ] = None,
+    gamma: Annotated[
+        float | None, _asked("What a step multiplies the rate by; 0.1.", COURSE)
+    ] = None,
+    milestones: Annotated[
+        str | None, _asked("Epochs after which the rate steps, as 20,27.", COURSE)
+    ] = None,
+    early_stopping: Annotated[
+        int | None, _asked("Looks at val without gain before it ends; 0, never.", COURSE)
+    ] = None,
+    time_limit: TimeLimit = None,
+    seed: Annotated[int | None, _asked("Same seed, same draws; 7.", COURSE)] = None,
+    evaluation_period: Annotated[
+        int | None, _asked("Epochs between looks at val, 0 for none; about ten a fit.", LOOKING)
+    ] = None,
+    split: Split = "auto",
+    against_scratch: Annotated[
+        bool, _asked("Learn again without the base, to tell what it was worth.", LOOKING)
+    ] = False,
+    mlflow: Mlflow = None,
+    device: Annotated[
+        str | None, _asked("cpu (if unset), cuda:0 or 0, or several: cuda:0,1 (yolo).", MACHINE)
+    ] = None,
+    precision: Annotated[str | None, _asked("fp32, bf16 or fp16; fp32.", MACHINE)] = None,
+    workers: Annotated[int | None, _asked("Processes that read images; 0.", MACHINE)] = None,
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+    json_: Json = False,
+) -> None:
+    """Learn from a dataset: checkpoint, bundle and evaluation in the folder of the run.
+
+    Only --data and --out must be given. All that is wrong is told at once, first of all.
+
+    While it learns: `trainer watch OUT`, `trainer stop OUT`.
+    """
+    given = {
+        "backend": backend,
+        "task": task,
+        "base": base,
+        "image_size": image_size,
+        "regions_per_image": regions_per_image,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "gamma": gamma,
+        "milestones": milestones,
+        "early_stopping": early_stopping,
+        "time_limit": time_limit,
+        "seed": seed,
+        "evaluation_period": evaluation_period,
+        "device": device,
+        "precision": precision,
+        "workers": workers,
+    }
+
+    def request() -> _Request:
+        try:
+            values = read_yaml(config) | {k: v for k, v in given.items() if v is not None}
+            values["extra"] = {**values.get("extra", {}), **read_pairs(set_ or [])}
+            return data, fit_config(values), name
+        except ConfigError as error:
+            places = [*place_faults(out, split), *data_faults(data)]
+            raise ConfigError([*error.faults, *places]) from error
+
+    if json_:
+        from trainer.runs.parent import end_with_parent
+
+        end_with_parent(parent)
+    _learn(request, out, split, mlflow, as_lines=json_, against_scratch=against_scratch)
+
+
+def resume(
+    out: Path,
+    *,
+    time_limit: TimeLimit = None,
+    split: Split = "auto",
+    mlflow: Mlflow = None,
+    json_: Json = False,
+) -> None:
+    """Go on with a fit that was stopped or killed, with the settings it was begun with."""
+    from trainer.runs.run_folder import read_request, reopen
+
+    def request() -> _Request:
+        data, config, name = read_request(out)
+        reopen(out)
+        return data, replace(config, time_limit=time_limit), name
+
+    _learn(request, out, split, mlflow, as_lines=json_)
+
+
+def stop(out: Path) -> None:
+    """End a running fit after the step at work; what it learnt becomes the model."""
+    from trainer.runs.run_folder import in_work, stop_fit
+
+    if not in_work(out) or not stop_fit(out):
+        typer.echo(f"{out}: nothing to stop", err=True)
+        raise typer.Exit(3)
+    typer.echo(f"{out}: told to stop")
+
+
+def watch(
+    out: Path,
+    *,
+    json_: Annotated[bool, typer.Option("--json", help="The event stream as it is.")] = False,
+) -> None:
+    """Follow a run, also one of another process: what there was, then what comes, to its end."""
+    from trainer.runs.run_folder import in_work
+
+    if not out.is_dir():
+        raise TrainingError("watch", f"{out}: there is no such run folder")
+    last: Mapping[str, Any] = {}
+    with nullcontext(None) if json_ else bars() as report:
+        for event in follow(out, alive=lambda: in_work(out)):
+            if event is None:
+                continue
+            last = event
+            if report is None:
+                typer.echo(json.dumps(event))
+            elif event["event"] in ("progress", "note"):
+                report(step_of(event))
+    if not json_:
+        _tell_end(last, out)
+    if last.get("event") != "done":
+        raise typer.Exit(1)
+
+
+def _tell_end(last: Mapping[str, Any], out: Path) -> None:
+    if last.get("event") == "done":
+        found = last.get("evaluation") or {}
+        typer.echo(f"done: bundle {last['bundle']}, AP {found.get('ap')}")
+    elif last.get("event") == "error":
+        typer.echo(f"failed: {last['kind']}: {last['message']}", err=True)
+    else:
+        typer.echo(f"{out}: nobody is learning there; `trainer resume {out}` goes on", err=True)
+
+
+def _learn(
+    request: Callable[[], _Request],
+    out: Path,
+    split: str,
+    mlflow: str | None,
+    *,
+    as_lines: bool,
+    against_scratch: bool = False,
+) -> None:
+    lines = Lines() if as_lines else None
+    try:
+        from trainer.runs.run import run_fit
+        from trainer.runs.tracking import tracker_of
+
+        data, config, name = request()
+        with nullcontext(lines.progress) if lines else bars() as report:
+            outcome = run_fit(
+                data,
+                config,
+                out,
+                name=name,
+                split=split,
+                against_scratch=against_scratch,
+                report=report,
+                tracker=tracker_of(mlflow, out, config, name),
+            )
+    except Exception as error:
+        if lines is None:
+            raise
+        # The edge: whatever ends a fit must reach the process that waits for it.
+        traceback.print_exc()
+        lines.error(error)
+        raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from error
+    if lines:
+        lines.write("done", outcome.to_json())
+        return
+    console = Console()
+    if outcome.evaluation is not None:
+        console.print(evaluation_table(outcome.evaluation, outcome.evaluation.split))
+    for gain in outcome.gains:
+        console.print(str(gain), markup=False, highlight=False)
+    console.print(f"bundle {outcome.bundle.path} (version {outcome.bundle.version})")

@@ -1,0 +1,101 @@
+"""The commands of `trainer` that speak of registered models: show, register, promote, roll back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trainer.bundles.bundle import read_bundle
+from trainer.cli.model_page import model_json, model_page
+from trainer.registry.registry import Registry
+from trainer.registry.versions import Version
+
+Json = Annotated[bool, typer.Option("--json", help="JSON for machines, on standard output.")]
+Home = Annotated[Path, typer.Option(help="Folder of the registry and its bundles.")]
+Server = Annotated[str | None, typer.Option(help="MLflow server or database; embedded if unset.")]
+_HOME = Path(".cvat-bridge")
+
+
+def add_model_commands(app: typer.Typer) -> None:
+    """Put the commands of this file into the program."""
+    for command in (show, register, promote, rollback):
+        app.command()(command)
+
+
+def show(
+    model: Annotated[str, typer.Argument(help="A bundle's folder, or a key of the registry.")],
+    version: Annotated[str | None, typer.Argument(help="Number or hash; all if unset.")] = None,
+    *,
+    home: Home = _HOME,
+    mlflow: Server = None,
+    json_: Json = False,
+) -> None:
+    """Print all that is known of a model: data, jobs, strategy, base, settings, code, figures.
+
+    With a key alone, its versions, a line each.
+    """
+    registry = None if (Path(model) / "card.json").exists() else Registry(mlflow, home)
+    if registry is None or version is not None:
+        found = None if registry is None or version is None else registry.show(model, version)
+        bundle = read_bundle(Path(model) if found is None else found.path)
+        history = [] if registry is None else registry.history(model)
+        values = model_json(bundle, found, history)
+        typer.echo(json.dumps(values, indent=1) if json_ else model_page(values))
+        return
+    versions = registry.versions(model)
+    if json_:
+        typer.echo(json.dumps([_version_json(v) for v in versions], indent=1))
+    for v in versions if not json_ else ():
+        typer.echo(_line(v))
+    if not versions:
+        typer.echo(f"{model}: no version is registered in {registry.tracking_uri}", err=True)
+        raise typer.Exit(3)
+
+
+def register(
+    key: str, bundle: Path, *, home: Home = _HOME, mlflow: Server = None, json_: Json = False
+) -> None:
+    """Store a bundle in the registry; it does not serve yet."""
+    found = read_bundle(bundle)
+    figures = {k: v for k, v in found.card.metrics.items() if isinstance(v, (int, float))}
+    _tell(
+        Registry(mlflow, home).register(key, found, metrics=figures, params=found.card.settings),
+        json_,
+    )
+
+
+def promote(
+    key: str, version: str, *, home: Home = _HOME, mlflow: Server = None, json_: Json = False
+) -> None:
+    """Make a version the champion by a person's word, without the gate."""
+    registry = Registry(mlflow, home)
+    if registry.show(key, version).champion:
+        typer.echo(f"{key}: {version} is the champion already", err=True)
+        raise typer.Exit(3)
+    _tell(registry.promote(key, version, reasons=("by hand",)), json_)
+
+
+def rollback(key: str, *, home: Home = _HOME, mlflow: Server = None, json_: Json = False) -> None:
+    """Make the previous champion serve again."""
+    _tell(Registry(mlflow, home).rollback(key, reasons=("by hand",)), json_)
+
+
+def _version_json(version: Version) -> dict[str, Any]:
+    return asdict(version) | {"path": str(version.path), "created": version.created.isoformat()}
+
+
+def _line(version: Version) -> str:
+    mark = "champion" if version.champion else ""
+    ap = version.metrics.get("ap")
+    shown = "" if ap is None else f"AP {ap:.3f}"
+    return (
+        f"{version.number:>4}  {version.bundle}  {version.created:%Y-%m-%d %H:%M}  {shown}  {mark}"
+    )
+
+
+def _tell(version: Version, as_json: bool) -> None:
+    typer.echo(json.dumps(_version_json(version)) if as_json else _line(version))

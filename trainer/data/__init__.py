@@ -1,0 +1,1 @@
+"""Datasets: what people marked, read, checked, divided and kept."""

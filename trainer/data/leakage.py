@@ -1,0 +1,121 @@
+"""Whether a model was shown, while it learnt, what it is judged by.
+
+A frame of the judging part leaks when a frame it learnt from is nearly the same picture, or is of
+the same group (a video, a scene). Figures on such frames tell what was memorised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.annotations import AnnotatedImage
+from trainer.data.dataset import Dataset
+from trainer.data.fingerprints import BITS, difference_hash
+
+WITHIN = 8  # bits of 256: what recompression and scaling change
+_LEARNT = ("train", "val")  # val ends a fit early, so it shapes the weights too
+_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A frame of the judging part, and the one that gives it away.
+
+    bits: in which the two pictures differ, 0..256, or None when only their group is the same.
+    """
+
+    judged: str
+    learnt: str
+    bits: int | None
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What was looked for and found. judged, learnt: frames on each side; within: bits of 256."""
+
+    split: str
+    judged: int
+    learnt: int
+    within: int
+    leaks: tuple[Leak, ...]
+
+    @property
+    def share(self) -> float:
+        """How much of the judging part leaks, 0..1."""
+        return len(self.leaks) / self.judged if self.judged else 0.0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The finding as a sentence, none when all is clean."""
+        if not self.leaks:
+            return ()
+        first = self.leaks[0]
+        how = "of the same group" if first.bits is None else f"{first.bits} of {BITS} bits differ"
+        told = (
+            f"{len(self.leaks)} of {self.judged} {self.split} frames are nearly frames learnt from"
+        )
+        return (f"{told}, so the figures flatter: {first.judged} is {first.learnt} ({how}).",)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "split": self.split,
+            "judged": self.judged,
+            "learnt": self.learnt,
+            "within": self.within,
+            "share": self.share,
+            "leaks": [asdict(leak) for leak in self.leaks],
+        }
+
+
+def find_leaks(
+    dataset: Dataset,
+    *,
+    split: str = "holdout",
+    within: int = WITHIN,
+    known: Mapping[str, str] | None = None,
+) -> Leakage:
+    """Hold every frame of the part against every frame of train and val.
+
+    within: most bits of the difference hashes that may differ in near-duplicates. known:
+    file_name → difference hash, for those whose pixels need not be read again. Each leaking frame
+    is told once, with the nearest frame. Raises DatasetError when an image cannot be read.
+    """
+    judged = dataset.split(split)
+    learnt = [i for part in _LEARNT if part != split for i in dataset.split(part)]
+    leaks: list[Leak] = []
+    if judged and learnt:
+        groups = {i.group: i.file_name for i in reversed(learnt) if i.group is not None}
+        ours = _bits(dataset, judged, known or {})
+        theirs = _bits(dataset, learnt, known or {})
+        for start in range(0, len(judged), _BLOCK):
+            far = _distances(ours[start : start + _BLOCK], theirs)
+            for row, image in zip(far, judged[start : start + _BLOCK], strict=True):
+                nearest = int(row.argmin())
+                if row[nearest] <= within:
+                    name = learnt[nearest].file_name
+                    leaks.append(Leak(image.file_name, name, int(row[nearest])))
+                elif image.group in groups:
+                    leaks.append(Leak(image.file_name, groups[image.group], None))
+    return Leakage(split, len(judged), len(learnt), within, tuple(leaks))
+
+
+def _bits(
+    dataset: Dataset, images: Sequence[AnnotatedImage], known: Mapping[str, str]
+) -> NDArray[np.float32]:
+    """Return the hashes of the frames as rows of 0 and 1, (frames, BITS)."""
+    codes = [known.get(i.file_name) or difference_hash(dataset.read(i)) for i in images]
+    packed = np.frombuffer(bytes.fromhex("".join(codes)), np.uint8).reshape(len(codes), BITS // 8)
+    return np.unpackbits(packed, axis=1).astype(np.float32)
+
+
+def _distances(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the bits in which each pair differs, (ours, theirs)."""
+    both = ours @ theirs.T
+    counts: NDArray[np.float32] = ours.sum(1)[:, None] + theirs.sum(1)[None] - 2 * both
+    return counts

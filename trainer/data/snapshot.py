@@ -1,0 +1,150 @@
+"""Writing a dataset: a folder in COCO form, named by its fingerprint, with its manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.bundles.bundle import file_sha256
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.dataset import ANNOTATIONS, Dataset, load_dataset
+from trainer.data.labels import LabelMap
+from trainer.errors import DatasetError
+
+MANIFEST = "manifest.json"
+
+
+def write_snapshot(
+    parent: Path,
+    *,
+    labels: LabelMap,
+    images: Sequence[AnnotatedImage],
+    sources: Mapping[str, Path],
+    manifest: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """Write the dataset as parent/<fingerprint>; an equal one already there is returned.
+
+    images: frames with their objects. sources: file_name → image file, which is linked (copied
+    where the file system cannot link). manifest: the caller's keys; added to them are the
+    fingerprint, labels, sha256 of the annotations, and a row an image with file_name, sha256,
+    split, group and extra.
+    Nothing is left behind when it fails. Raises DatasetError as load_dataset does.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".snapshot-", dir=parent))
+    try:
+        dataset = write_dataset(
+            temporary, labels=labels, images=images, sources=sources, manifest=manifest
+        )
+        destination = parent / dataset.fingerprint
+        temporary.chmod(0o755)
+        if not destination.exists():
+            temporary.rename(destination)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return load_dataset(destination)
+
+
+def write_dataset(
+    folder: Path,
+    *,
+    labels: LabelMap,
+    images: Sequence[AnnotatedImage],
+    sources: Mapping[str, Path],
+    manifest: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """Write a dataset into the folder, which must be new or empty; see write_snapshot."""
+    if folder.exists() and any(folder.iterdir()):
+        raise DatasetError(folder, "", "is not empty; a dataset goes into a new folder")
+    (folder / "images").mkdir(parents=True)
+    for image in images:
+        _place(folder, image, sources)
+    coco = _coco(labels, images)
+    write_json(folder / ANNOTATIONS, coco)
+    dataset = load_dataset(folder)
+    rows = [
+        {
+            "file_name": image.file_name,
+            "sha256": file_sha256(dataset.file(image)),
+            "split": image.split,
+            "group": image.group,
+            "extra": dict(image.extra),
+        }
+        for image in dataset.images
+    ]
+    (folder / MANIFEST).write_text(
+        json.dumps(
+            {
+                **(manifest or {}),
+                "fingerprint": dataset.fingerprint,
+                "labels": list(labels),
+                "annotations_sha256": file_sha256(folder / ANNOTATIONS),
+                "images": rows,
+            },
+            indent=1,
+        ),
+        encoding="utf-8",
+    )
+    return dataset
+
+
+def link(source: Path, target: Path) -> None:
+    """Link a file (or copy it, where the file system cannot link), making its folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values as JSON."""
+    path.write_text(json.dumps(values), encoding="utf-8")
+
+
+def _place(folder: Path, image: AnnotatedImage, sources: Mapping[str, Path]) -> None:
+    source = sources.get(image.file_name)
+    if source is None or not source.is_file():
+        raise DatasetError(folder, f"image {image.file_name}", f"no file to link: {source}")
+    link(source, folder / "images" / image.file_name)
+
+
+def _coco(labels: LabelMap, images: Sequence[AnnotatedImage]) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    for image_id, image in enumerate(images, 1):
+        rows += [_annotation(len(rows) + n, image_id, o) for n, o in enumerate(image.objects, 1)]
+    return {
+        "categories": [{"id": n, "name": name} for n, name in enumerate(labels, 1)],
+        "images": [
+            {
+                **image.extra,
+                "id": image_id,
+                "file_name": image.file_name,
+                "width": image.width,
+                "height": image.height,
+                "split": image.split,
+                **({} if image.group is None else {"group": image.group}),
+            }
+            for image_id, image in enumerate(images, 1)
+        ],
+        "annotations": rows,
+    }
+
+
+def _annotation(row_id: int, image_id: int, item: AnnotatedObject) -> dict[str, Any]:
+    x1, y1, x2, y2 = item.box
+    return {
+        "area": (x2 - x1) * (y2 - y1),
+        **item.extra,
+        "id": row_id,
+        "image_id": image_id,
+        "category_id": item.class_id + 1,
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "iscrowd": int(item.crowd),
+        "segmentation": item.segmentation or [],
+    }

@@ -1,0 +1,110 @@
+"""Boxes become masks: a detector of boxes and an interactor make a detector of masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.bundles.bundle import Bundle
+from trainer.data.images import RGBImage
+from trainer.data.labels import LabelMap
+from trainer.detections import Detections, Mask
+from trainer.detector import Detector
+from trainer.engines import load_interactor
+from trainer.errors import BundleError
+from trainer.interactor import BoxSegmenter
+
+_LEAST_SHARE = 0.05  # of the box: a mask of less is a speck and not the object in the box
+_SAME_BOX = 0.5  # of their union: a filled rectangle that shares more with the box is the box
+
+
+@dataclass(frozen=True)
+class MaskingDetector:
+    """The Detector of masks that a detector of boxes and an interactor make together.
+
+    A box in which no object is drawn is left out of the answer, as `masks_of_boxes` tells.
+    """
+
+    detector: Detector
+    segmenter: BoxSegmenter
+
+    @property
+    def labels(self) -> LabelMap:
+        """The classes of the detector."""
+        return self.detector.labels
+
+    def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
+        """Answer every image with masks; see Detector.detect."""
+        found = self.detector.detect(images, min_score=min_score)
+        return [
+            with_masks(one, image, self.segmenter) for one, image in zip(found, images, strict=True)
+        ]
+
+
+def load_segmenter(bundle: Bundle, *, threads: int | None = None) -> BoxSegmenter:
+    """Load an interactor's bundle that answers boxes; BundleError for any other.
+
+    threads: of one call, None for the runtime's own choice.
+    """
+    engine = load_interactor(bundle, threads=threads)
+    if not isinstance(engine, BoxSegmenter):
+        raise BundleError(bundle.path, "an interactor that answers boxes", bundle.card.engine)
+    return engine
+
+
+def with_masks(found: Detections, image: RGBImage, segmenter: BoxSegmenter) -> Detections:
+    """Return the detections of an image (H, W, 3) with a mask each; those without one are gone.
+
+    Detections that have masks already are returned as they are.
+    """
+    if found.masks is not None:
+        return found
+    masks = masks_of_boxes(segmenter, image, found.boxes)
+    kept = [n for n, mask in enumerate(masks) if mask is not None]
+    return replace(
+        found,
+        boxes=found.boxes[kept],
+        scores=found.scores[kept],
+        class_ids=found.class_ids[kept],
+        probabilities=None if found.probabilities is None else found.probabilities[kept],
+        masks=tuple(mask for mask in masks if mask is not None),
+    )
+
+
+def masks_of_boxes(
+    segmenter: BoxSegmenter, image: RGBImage, boxes: NDArray[np.floating[Any]]
+) -> list[Mask | None]:
+    """Return the mask of the object in each box (N, 4), None where the interactor draws none.
+
+    image: (H, W, 3). No mask is one of no pixel, one that is a speck in its box, and one that
+    fills a rectangle much like its box: an answer without any edge of the object.
+    """
+    if not len(boxes):
+        return []
+    answers = segmenter.segment_boxes(image, boxes)
+    return [_usable(mask, box) for mask, box in zip(answers, boxes, strict=True)]
+
+
+def _usable(mask: Mask, box: NDArray[np.floating[Any]]) -> Mask | None:
+    pixels = int(mask.bitmap.sum())
+    area = float((box[2] - box[0]) * (box[3] - box[1]))
+    if not pixels or pixels < _LEAST_SHARE * area:
+        return None
+    rows, columns = (np.flatnonzero(mask.bitmap.any(axis=axis)) for axis in (1, 0))
+    top, left = int(rows[0]), int(columns[0])
+    tight = mask.bitmap[top : rows[-1] + 1, left : columns[-1] + 1]
+    found = Mask(tight, mask.left + left, mask.top + top)
+    return None if tight.all() and _is_box(found, box, area) else found
+
+
+def _is_box(mask: Mask, box: NDArray[np.floating[Any]], area: float) -> bool:
+    """Say whether the rectangle that a mask fills is its box."""
+    height, width = mask.bitmap.shape
+    wide = min(mask.left + width, float(box[2])) - max(mask.left, float(box[0]))
+    high = min(mask.top + height, float(box[3])) - max(mask.top, float(box[1]))
+    shared = max(wide, 0.0) * max(high, 0.0)
+    return bool(shared > _SAME_BOX * (height * width + area - shared))

@@ -1,0 +1,184 @@
+"""Which answers of a frame meet which objects, as COCO matches them.
+
+We match by ourselves on pycocotools' IoU because the matches of every frame are kept: average
+precision on any resample of the frames is then a sum, not a new evaluation, which the gate's
+paired bootstrap needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.labels import LabelMap
+from trainer.detections import Detections
+from trainer.evaluation.scores import IOU_THRESHOLDS, FrameMatches
+
+Area = tuple[float, float]  # square pixels of the image, from and to
+MAX_DETECTIONS = 1000
+WHOLE: Area = (0.0, math.inf)
+
+
+def match_frame(
+    labels: LabelMap,
+    image: AnnotatedImage,
+    answer: Detections,
+    classes: NDArray[np.int64],
+    *,
+    task: str = "boxes",
+    area: Area = WHOLE,
+) -> FrameMatches:
+    """Hold the answers of a frame against its objects.
+
+    classes: for each class of the detector, its place in labels, or -1. task: "boxes" or "masks",
+    by what the IoU is measured. area: objects of another size do not count.
+    """
+    found_classes = classes[answer.class_ids]
+    rows: list[tuple[NDArray[Any], ...]] = []
+    for class_id in range(len(labels)):
+        order = np.flatnonzero(found_classes == class_id)
+        order = order[np.argsort(-answer.scores[order], kind="stable")][:MAX_DETECTIONS]
+        truth = [o for o in image.objects if o.class_id == class_id]
+        if not len(order):
+            continue
+        crowd = np.array([o.crowd for o in truth], np.bool_)
+        other = np.array([not _inside(area_of(o), area) for o in truth], np.bool_)
+        iou = _iou(image, answer, order, truth, task=task)
+        matched, ignored = match(iou, crowd, other)
+        if area != WHOLE:
+            strange = [not _inside(_answer_area(answer, int(n), task), area) for n in order]
+            ignored |= np.array(strange)[:, None] & ~matched
+        rows.append((np.full(len(order), class_id), answer.scores[order], matched, ignored))
+    counted = [o.class_id for o in image.objects if not o.crowd and _inside(area_of(o), area)]
+    levels = len(IOU_THRESHOLDS)
+    return FrameMatches(
+        file_name=image.file_name,
+        objects=np.bincount(counted, minlength=len(labels)).astype(np.int64),
+        class_ids=np.concatenate([r[0] for r in rows] or [np.zeros(0)]).astype(np.int64),
+        scores=np.concatenate([r[1] for r in rows] or [np.zeros(0)]).astype(np.float64),
+        matched=np.concatenate([r[2] for r in rows] or [np.zeros((0, levels), np.bool_)]),
+        ignored=np.concatenate([r[3] for r in rows] or [np.zeros((0, levels), np.bool_)]),
+    )
+
+
+def match(
+    iou: NDArray[np.float64], crowd: NDArray[np.bool_], other: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Give each answer, best score first, the free object it covers best, at every threshold.
+
+    iou: (answers, objects). crowd, other: (objects,), regions of many objects, and objects that
+    do not count for their size. Returns matched and ignored, both (answers, thresholds): matched
+    an object that counts; ignored for meeting a crowd, or an object that does not count.
+    """
+    answers, objects = iou.shape
+    levels = len(IOU_THRESHOLDS)
+    matched = np.zeros((answers, levels), np.bool_)
+    ignored = np.zeros((answers, levels), np.bool_)
+    if not objects:
+        return matched, ignored
+    void = crowd if other is None else crowd | other
+    thresholds = np.minimum(np.array(IOU_THRESHOLDS), 1 - 1e-10)
+    free = np.repeat(~void[None], levels, axis=0)  # (levels, objects)
+    spare = np.repeat(void[None], levels, axis=0)  # an object of other size meets one answer only
+    for n in range(answers):
+        hit = _take(iou[n], free, thresholds)
+        matched[n] = hit
+        if void.any():
+            ignored[n] = _take(iou[n], spare, thresholds, wanted=~hit, kept=crowd)
+    return matched, ignored
+
+
+def _take(
+    iou: NDArray[np.float64],
+    free: NDArray[np.bool_],
+    thresholds: NDArray[np.float64],
+    *,
+    wanted: NDArray[np.bool_] | None = None,
+    kept: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_]:
+    """Take the best free object at each level where it overlaps enough; whether it did, (levels,).
+
+    free: (levels, objects), and what is taken is struck out, but not what is kept: a crowd.
+    """
+    # COCO takes the later of equal overlaps; argmax of the reversed row does the same.
+    value = np.where(free, iou, -1.0)
+    best = free.shape[1] - 1 - np.argmax(value[:, ::-1], axis=1)
+    rows = np.arange(len(free))
+    hit: NDArray[np.bool_] = value[rows, best] >= thresholds
+    if wanted is not None:
+        hit &= wanted
+    struck = hit if kept is None else hit & ~kept[best]
+    free[rows[struck], best[struck]] = False
+    return hit
+
+
+def area_of(item: AnnotatedObject) -> float:
+    """Return an object's area in square pixels: what its row says, or its box's."""
+    stated = item.extra.get("area")
+    if isinstance(stated, (int, float)) and stated > 0:
+        return float(stated)
+    x1, y1, x2, y2 = item.box
+    return (x2 - x1) * (y2 - y1)
+
+
+def _answer_area(answer: Detections, row: int, task: str) -> float:
+    if task == "masks" and answer.masks is not None:
+        return float(answer.masks[row].bitmap.sum())
+    x1, y1, x2, y2 = (float(v) for v in answer.boxes[row])
+    return (x2 - x1) * (y2 - y1)
+
+
+def _inside(value: float, area: Area) -> bool:
+    return area[0] <= value <= area[1]
+
+
+def _iou(
+    image: AnnotatedImage,
+    answer: Detections,
+    order: NDArray[np.int64],
+    truth: Sequence[AnnotatedObject],
+    *,
+    task: str,
+) -> NDArray[np.float64]:
+    from pycocotools import mask as coco
+
+    if not truth:
+        return np.zeros((len(order), 0))
+    crowd = [int(o.crowd) for o in truth]
+    found: Sequence[Any] | NDArray[Any]
+    marked: Sequence[Any] | NDArray[Any]
+    if task == "masks":
+        marked = [_truth_mask(image, o) for o in truth]
+        found = [_answer_mask(answer, int(n), image) for n in order]
+    else:
+        found = _with_sizes(answer.boxes[order].astype(np.float64))
+        marked = _with_sizes(np.array([o.box for o in truth], np.float64))
+    return np.asarray(coco.iou(found, marked, crowd), np.float64).reshape(len(order), len(truth))
+
+
+def _with_sizes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def _answer_mask(answer: Detections, row: int, image: AnnotatedImage) -> Mapping[str, Any]:
+    from pycocotools import mask as coco
+
+    if answer.masks is None:
+        raise ValueError(f"{image.file_name}: the detector gives no masks; evaluate boxes")
+    full = np.zeros((image.height, image.width), np.uint8, order="F")
+    mask = answer.masks[row]
+    height, width = mask.bitmap.shape
+    full[mask.top : mask.top + height, mask.left : mask.left + width] = mask.bitmap
+    return dict(coco.encode(full))
+
+
+def _truth_mask(image: AnnotatedImage, item: AnnotatedObject) -> Mapping[str, Any]:
+    from pycocotools import mask as coco
+
+    bitmap = item.bitmap(image.height, image.width)
+    return dict(coco.encode(np.asfortranarray(bitmap.astype(np.uint8))))

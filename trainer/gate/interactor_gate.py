@@ -1,0 +1,134 @@
+"""The gate of an interactor, which says whether what a project taught may serve it.
+
+Both get the four extreme points of the same objects of the holdout. The challenger serves only if
+its mean IoU is higher, beyond the noise of a holdout of that size, by a paired bootstrap over
+frames as in trainer.gate.promote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.dataset import Dataset
+from trainer.errors import ComparisonError
+from trainer.evaluation.annotator import four_points, iou
+from trainer.interactor import Interactor
+
+LEAST_AREA = 40  # pixels; below, a mask has no shape to speak of
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class FourClicks:
+    """IoU at four points of the objects of a split. ious: (N,); frames: (N,) which frame."""
+
+    ious: NDArray[np.float64]
+    frames: NDArray[np.int64]
+
+    @property
+    def mean(self) -> float:
+        """The mean over the objects; NaN where there are none."""
+        return float(self.ious.mean()) if len(self.ious) else float("nan")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says, and why in sentences. gain: of the mean IoU, with its lower bound."""
+
+    promoted: bool
+    reasons: tuple[str, ...]
+    gain: float
+    gain_low: float
+
+
+def measure(
+    interactor: Interactor,
+    dataset: Dataset,
+    *,
+    split: str = "holdout",
+    most: int = 400,
+    told: Callable[[int, int], None] = lambda _done, _total: None,
+) -> FourClicks:
+    """Return the IoU at four points on the objects with masks of a split.
+
+    most: objects, drawn at random but always the same. Objects said to have several parts
+    (n_components) are left out: no four points tell their extent. told(done, total) after each.
+    """
+    images = dataset.split(split)
+    rows = [
+        (place, found)
+        for place, image in enumerate(images)
+        for found in image.objects
+        if not found.crowd
+        and found.segmentation is not None
+        and int(found.extra.get("n_components", 1)) == 1
+    ]
+    ious: list[float] = []
+    frames: list[int] = []
+    drawn = sorted(np.random.default_rng(5).permutation(len(rows))[:most])
+    for done, row in enumerate(drawn, start=1):
+        place, found = rows[row]
+        image = images[place]
+        mask = found.bitmap(image.height, image.width)
+        if int(mask.sum()) >= LEAST_AREA:
+            ious.append(_one(interactor, dataset.file(image).read_bytes(), mask))
+            frames.append(place)
+        told(done, len(drawn))
+    return FourClicks(np.array(ious), np.array(frames, np.int64))
+
+
+def judge(
+    champion: FourClicks,
+    challenger: FourClicks,
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.9,
+    min_objects: int = 10,
+) -> Verdict:
+    """Compare two measurements of the same objects.
+
+    confidence: how sure the gain must be above 0. min_objects: fewer cannot tell models apart.
+    Raises ComparisonError when the objects differ.
+    """
+    if not np.array_equal(champion.frames, challenger.frames):
+        raise ComparisonError([f"{len(champion.ious)} and {len(challenger.ious)} objects"])
+    count = len(champion.ious)
+    if count < min_objects:
+        reason = f"{count} masks in the holdout, {min_objects} are needed to judge"
+        return Verdict(False, (reason,), float("nan"), float("nan"))
+    gains = challenger.ious - champion.ious
+    low = _lower_bound(gains, champion.frames, rng, confidence)
+    gain = float(gains.mean())
+    told = (
+        f"IoU at four points {challenger.mean:.3f} against {champion.mean:.3f} on {count} objects",
+        f"gain {gain:+.3f}, at least {low:+.3f} with confidence {confidence:g}",
+    )
+    return Verdict(low > 0, told, gain, low)
+
+
+def _lower_bound(
+    gains: NDArray[np.float64],
+    frames: NDArray[np.int64],
+    rng: np.random.Generator,
+    confidence: float,
+) -> float:
+    _, index = np.unique(frames, return_inverse=True)
+    sums, counts = np.bincount(index, gains), np.bincount(index)
+    drawn = rng.integers(0, len(sums), (_RESAMPLES, len(sums)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    return float(np.quantile(means, 1 - confidence))
+
+
+def _one(interactor: Interactor, data: bytes, mask: NDArray[np.bool_]) -> float:
+    candidates, size = interactor.segment(
+        data, positive=four_points(mask), negative=np.zeros((0, 2)), box=None
+    )
+    frame = np.zeros(size, np.bool_)
+    best = max(candidates, key=lambda found: found.confidence).mask
+    height, width = best.bitmap.shape
+    frame[best.top : best.top + height, best.left : best.left + width] = best.bitmap
+    return iou(frame, mask)

@@ -1,0 +1,62 @@
+"""The last step of a fit: how the new model's scores are to be read, learnt on the val part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trainer.bundles.bundle import Bundle, revised
+from trainer.calibration.learn import LEAST_ANSWERS, learn
+from trainer.calibration.score_map import CALIBRATION
+from trainer.calibration.worth import BOX_SECONDS, card_thresholds, mended_share
+from trainer.data.dataset import Dataset
+from trainer.detector import Progress
+from trainer.engines import load
+from trainer.evaluation.evaluate import answer, evaluate_answers
+
+SPLIT = "val"
+
+
+def calibrate(bundle: Bundle, dataset: Dataset, told: Callable[[Progress], None]) -> Bundle:
+    """Learn the calibration of a bundle that has none and write it into its card.
+
+    The card's min_score becomes the probability from which an answer is worth a look. A dataset
+    without a val part, or with too few answers there, leaves the bundle as it is and tells why.
+    The bundle gets another version, since its scores are read otherwise.
+    """
+    frames = dataset.split(SPLIT)
+    objects = sum(len(image.objects) for image in frames)
+    if not objects:
+        lacks = "has no object" if frames else "has no frame"
+        _note(told, f"its scores are uncalibrated: the val part {lacks} to learn that from")
+        return bundle
+
+    def step(progress: Progress) -> None:
+        told(Progress("calibrate", progress.done, progress.total, progress.seconds_left))
+
+    drawn = all(o.segmentation is not None for image in frames for o in image.objects)
+    answers = answer(load(bundle), dataset, split=SPLIT, report=step)
+    found = evaluate_answers(
+        answers,
+        dataset,
+        split=SPLIT,
+        names=tuple(bundle.card.labels),
+        task="masks" if drawn and bundle.card.task == "masks" else "boxes",
+    )
+    maps = learn(found)
+    if maps is None:
+        count = sum(len(f.scores) for f in found.frames)
+        told_why = f"{count} answers in the val part, {LEAST_ANSWERS} are needed"
+        _note(told, f"its scores are uncalibrated: {told_why}")
+        return bundle
+    common = round(BOX_SECONDS.worth_from(mended_share(maps.pooled)), 3)
+    each = card_thresholds(maps, bundle.card.labels)
+    return revised(
+        bundle,
+        extra={**bundle.card.extra, CALIBRATION: maps.to_json()},
+        min_score=common,
+        class_min_score={name: score for name, score in each.items() if score != common},
+    )
+
+
+def _note(told: Callable[[Progress], None], text: str) -> None:
+    told(Progress("note", 0, 0, note=text))

@@ -1,0 +1,258 @@
+"""One fit from dataset to evaluated bundle, in a folder to go on with; see run_folder."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from trainer.backends import backend
+from trainer.backends.devices import device_faults
+from trainer.backends.fit_checks import data_faults, place_faults, well_formed
+from trainer.bundles.bundle import Bundle, read_bundle, with_metrics
+from trainer.data.dataset import Dataset, load_dataset
+from trainer.data.dataset_checks import judge_of, notes_on
+from trainer.data.validation_part import with_val
+from trainer.detector import Backend, FitConfig, Progress
+from trainer.engines import load, load_interactor
+from trainer.errors import BundleError, ConfigError, DatasetError
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.mean_iou import of_pixels
+from trainer.evaluation.scores import Evaluation
+from trainer.gate.interactor_gate import measure
+from trainer.runs.calibrating import calibrate
+from trainer.runs.events import Events
+from trainer.runs.gain import Gain, check_scratch, over_base, over_scratch
+from trainer.runs.provenance import provenance_of, with_provenance
+from trainer.runs.run_folder import (
+    STOP,
+    Report,
+    alone,
+    check_request,
+    check_room,
+    read_json,
+    record_failure,
+    recorded,
+    write_json,
+)
+from trainer.runs.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fit left.
+
+    evaluation: None when the dataset has no part to evaluate on, and for an interactor, whose
+    figures are on the card. seconds: wall clock of the last
+    go, 0 when it was finished before. gains: of a fit with a base, see trainer.runs.gain.
+    """
+
+    checkpoint: Path
+    bundle: Bundle
+    evaluation: Evaluation | None
+    seconds: float
+    gains: tuple[Gain, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, without the frames of the evaluation."""
+        figures = None if self.evaluation is None else figures_of(self.evaluation)
+        return {
+            "checkpoint": str(self.checkpoint),
+            "bundle": str(self.bundle.path),
+            "version": self.bundle.version,
+            "evaluation": figures,
+            "gains": [gain.to_json() for gain in self.gains],
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def run_fit(
+    data: Path,
+    config: FitConfig,
+    out: Path,
+    *,
+    name: str = "",
+    split: str = "auto",
+    against_scratch: bool = False,
+    report: Report,
+    tracker: Callable[[], Tracker] | None = None,
+) -> Outcome:
+    """Fit, export and evaluate; go on with what a killed process left in out.
+
+    data: a folder in COCO form. name: of the bundle's card. split: what to evaluate on; "auto"
+    takes the first of holdout, test and val that has frames, "none" leaves it out. A finished
+    out is returned at once. against_scratch: learn a second time without the base, and tell what
+    the base was worth. tracker: begins to send figures to MLflow. Raises ConfigError before
+    anything is read when settings cannot be used, and when out holds another request,
+    TrainingError when another process works in it, and whatever reading and learning raise: a
+    failure is recorded in out.
+    """
+    learner = backend(config.backend)
+    _check(learner, data, config, out, split, against_scratch=against_scratch)
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with alone(out, config.backend):
+        try:
+            dataset = load_dataset(data)
+            notes = notes_on(dataset, split)
+        except DatasetError as error:
+            record_failure(out, error)
+            raise
+        check_request(out, data, dataset, config, name)
+        finished = _finished(out)
+        if finished is not None:
+            return finished
+        with recorded(out, config, report, tracker) as told:
+            check_room(out, config.backend)
+            events = Events(out)
+            events.write("begun", {"data": str(data), "name": name, "backend": config.backend})
+            for note in notes:
+                told(Progress("note", 0, 0, note=note))
+            outcome = _run(learner, dataset, config, out, name=name, split=split, told=told)
+            if (out / "fit" / STOP).exists():
+                goes_on = f"stopped before its end; `trainer resume {out}` goes on"
+                told(Progress("note", 0, 0, note=goes_on))
+            if config.base is not None and outcome.evaluation is not None:
+                gains = _gains(learner, dataset, config, outcome, out, told, against_scratch)
+                outcome = replace(outcome, gains=gains)
+            write_json(
+                out / "result.json", {"checkpoint": str(outcome.checkpoint.relative_to(out))}
+            )
+            events.write("done", outcome.to_json())
+    return outcome
+
+
+def _check(
+    learner: Backend, data: Path, config: FitConfig, out: Path, split: str, *, against_scratch: bool
+) -> None:
+    """Raise ConfigError with all that is wrong, before anything is read."""
+    faults: list[str] = []
+    try:
+        learner.check(config)
+    except ConfigError as error:
+        faults += error.faults
+    try:
+        if against_scratch:
+            check_scratch(config.base)
+    except ConfigError as error:
+        faults += error.faults
+    if well_formed(config.device):
+        faults += device_faults(config)
+    faults += place_faults(out, split)
+    if faults:
+        # Alone it is a DatasetError, which reading tells.
+        raise ConfigError([*faults, *data_faults(data)])
+
+
+def _run(
+    learner: Backend,
+    dataset: Dataset,
+    config: FitConfig,
+    out: Path,
+    *,
+    name: str,
+    split: str,
+    told: Report,
+) -> Outcome:
+    began = time.monotonic()
+    learnt_from = dataset
+    if "boxes" in learner.tasks or "masks" in learner.tasks:
+        learnt_from = with_val(dataset, config.val_share)
+    checkpoint = learner.fit(learnt_from, config, run_dir=out / "fit", report=told)
+    told(Progress("export", 0, 1))
+    bundle = _export(learner.export, checkpoint, out / "bundle", name)
+    bundle = with_provenance(bundle, provenance_of(dataset, config))
+    told(Progress("export", 1, 1))
+    if bundle.card.task != "interactor":
+        bundle = calibrate(bundle, learnt_from, told)
+    evaluation, judge = None, judge_of(dataset, split)
+    if judge is not None and bundle.card.task == "interactor":
+        bundle = _clicked(bundle, dataset, judge, told)
+    elif judge is not None:
+        task = "masks" if bundle.card.task == "masks" else "boxes"
+        evaluation = evaluate(
+            load(bundle),
+            dataset,
+            split=judge,
+            task=task,
+            pixels=of_pixels(bundle.card),
+            report=told,
+        )
+        write_json(out / "evaluation.json", evaluation.to_json())
+        bundle = with_metrics(bundle, figures_of(evaluation))
+    return Outcome(checkpoint, bundle, evaluation, time.monotonic() - began)
+
+
+def _gains(
+    learner: Backend,
+    dataset: Dataset,
+    config: FitConfig,
+    outcome: Outcome,
+    out: Path,
+    told: Report,
+    against_scratch: bool,
+) -> tuple[Gain, ...]:
+    """Say what the fit gained over its base and, when asked, over a fit from scratch."""
+    if config.base is None or outcome.evaluation is None:
+        return ()
+    ours = outcome.evaluation
+    folder = out / "base-bundle"
+    gains = [over_base(learner, config.base, ours, dataset, folder=folder, report=told)]
+    if against_scratch:
+        bare = replace(config, base=None)
+        divided = with_val(dataset, config.val_share)
+        checkpoint = learner.fit(divided, bare, run_dir=out / "scratch" / "fit", report=told)
+        bundle = _export(learner.export, checkpoint, out / "scratch" / "bundle", "from scratch")
+        gains.append(over_scratch(bundle, ours, dataset, report=told))
+    values = [gain.to_json() for gain in gains]
+    write_json(out / "gains.json", {"gains": values})
+    with_metrics(outcome.bundle, {"gains": values})
+    return tuple(gains)
+
+
+def figures_of(evaluation: Evaluation) -> dict[str, Any]:
+    """Return an evaluation's figures without its frames, as JSON values."""
+    return {k: v for k, v in evaluation.to_json().items() if k != "frames"} | {
+        "frames": len(evaluation.frames)
+    }
+
+
+def _export(
+    export: Callable[..., Bundle], checkpoint: Path, destination: Path, name: str
+) -> Bundle:
+    card = {"name": name} if name else {}
+    try:
+        return export(checkpoint, destination, card=card)
+    except BundleError:
+        if not destination.exists():
+            raise
+        # A process that was killed between export and result may have learnt a little less.
+        shutil.rmtree(destination)
+        return export(checkpoint, destination, card=card)
+
+
+def _clicked(bundle: Bundle, dataset: Dataset, split: str, told: Report) -> Bundle:
+    """Add an interactor's IoU at four points to its card."""
+    found = measure(
+        load_interactor(bundle),
+        dataset,
+        split=split,
+        told=lambda done, total: told(Progress("evaluate", done, total)),
+    )
+    if not len(found.ious):
+        return bundle
+    return with_metrics(bundle, {"iou4": found.mean, "objects": len(found.ious), "split": split})
+
+
+def _finished(out: Path) -> Outcome | None:
+    result = read_json(out / "result.json")
+    if result is None:
+        return None
+    known = read_json(out / "evaluation.json")
+    evaluation = None if known is None else Evaluation.from_json(known)
+    gained = read_json(out / "gains.json") or {"gains": []}
+    gains = tuple(Gain.from_json(values) for values in gained["gains"])
+    return Outcome(out / result["checkpoint"], read_bundle(out / "bundle"), evaluation, 0.0, gains)

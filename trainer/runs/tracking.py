@@ -1,0 +1,143 @@
+"""Figures of a fit in MLflow while it runs; the fit never waits for MLflow, nor fails with it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from trainer.detector import FitConfig, Progress
+from trainer.errors import RegistryError
+from trainer.registry.mlflow_access import quiet_mlflow, translated
+from trainer.registry.registry import Registry
+
+_PERIOD = 2.0  # seconds between two batches of figures
+_LIMIT = 1000  # figures of one batch, by MLflow's rules
+_STAGES = ("fit", "val")  # whose figures are sent
+_PARAM = 6000  # what MLflow keeps of one parameter
+_END = 60.0  # seconds that the end of a fit waits for the last figures
+_END_FAILED = 5.0  # and of one that failed, whose error people wait for
+_log = logging.getLogger(__name__)
+
+
+class Tracker:
+    """One MLflow run. Figures are gathered and sent from a thread of its own.
+
+    registry: where; name: of the experiment; run: the folder whose name the run bears. MLflow,
+    which takes seconds to load, is woken by the first figure: a fit that fails before it has
+    learnt anything does not wait for it. trouble: why nothing could be sent, or "".
+    """
+
+    def __init__(
+        self, registry: Registry, *, name: str, run: Path, params: Mapping[str, Any]
+    ) -> None:
+        self.trouble = ""
+        self._told: queue.SimpleQueue[Progress | str] = queue.SimpleQueue()
+        self._ending = threading.Event()
+        self._ids = run / "mlflow-run"  # so that a fit gone on with adds to its own figures
+        self._registry, self._name, self._run, self._params = registry, name, run, dict(params)
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._woken = False
+
+    def progress(self, step: Progress) -> None:
+        """Take note of a step; returns at once."""
+        if step.stage not in _STAGES:
+            return
+        self._told.put(step)
+        self._wake()
+
+    def end(self, status: str) -> None:
+        """Send what is left and close the run. status: FINISHED, FAILED or KILLED."""
+        if not self._woken and not self._ids.exists():
+            return  # MLflow knows nothing of this fit
+        self._told.put(status)
+        self._ending.set()
+        self._wake()
+        patience = _END if status == "FINISHED" else _END_FAILED
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            self.trouble = f"MLflow took more than {patience:.0f} s for the last figures"
+
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._thread.start()
+
+    def _work(self) -> None:
+        # The edge of a thread: tracking is a courtesy, a fit of hours must not end with it.
+        try:
+            with translated(self._name, self._registry.tracking_uri):
+                self._follow()
+        except (RegistryError, ValueError) as error:
+            self.trouble = f"{type(error).__name__}: {error}"
+            _log.warning("MLflow got no more figures: %s", error)
+
+    def _follow(self) -> None:
+        mlflow = quiet_mlflow()
+        self._registry.artifact_root.mkdir(parents=True, exist_ok=True)
+        client = mlflow.MlflowClient(self._registry.tracking_uri, self._registry.tracking_uri)
+        run_id = self._open(client)
+        status = None
+        while status is None:
+            if self._told.empty():
+                self._ending.wait(_PERIOD)
+            status = self._send(client, mlflow.entities.Metric, run_id)
+        client.set_terminated(run_id, status)
+
+    def _open(self, client: Any) -> str:
+        """Return the run of this fit: the one it had before it was stopped, or a new one."""
+        if self._ids.exists():
+            run_id = str(json.loads(self._ids.read_text())["run_id"])
+            client.update_run(run_id, status="RUNNING")
+            return run_id
+        found = client.get_experiment_by_name(self._name)
+        if found is None:
+            # A server keeps its own artifacts; the embedded store drops mlruns/ where we stand.
+            remote = self._registry.tracking_uri.startswith(("http://", "https://"))
+            place = None if remote else (self._registry.artifact_root / "mlartifacts").as_uri()
+            experiment = str(client.create_experiment(self._name, artifact_location=place))
+        else:
+            experiment = str(found.experiment_id)
+        run_id = str(client.create_run(experiment, run_name=self._run.name).info.run_id)
+        for name, value in self._params.items():
+            client.log_param(run_id, name, str(value)[:_PARAM])
+        self._ids.write_text(json.dumps({"run_id": run_id, "uri": self._registry.tracking_uri}))
+        return run_id
+
+    def _send(self, client: Any, metric: Any, run_id: str) -> str | None:
+        rows: list[Any] = []
+        now = int(time.time() * 1000)
+        status = None
+        while status is None and not self._told.empty() and len(rows) < _LIMIT - 50:
+            step = self._told.get()
+            if isinstance(step, str):
+                status = step
+                continue
+            prefix = "val_" if step.stage == "val" else ""
+            rows += [metric(prefix + k, float(v), now, step.done) for k, v in step.figures.items()]
+            if step.picture is not None:
+                client.log_artifact(run_id, str(step.picture), "samples")
+        if rows:
+            client.log_batch(run_id, metrics=rows)
+        return status
+
+
+def tracker_of(
+    where: str | None, out: Path, config: FitConfig, name: str
+) -> Callable[[], Tracker] | None:
+    """Return what begins to track a fit in `out`, or None.
+
+    where: a server or database that MLflow understands, None for mlflow.db beside the run,
+    "none" for nowhere.
+    """
+    if where == "none":
+        return None
+    out = out.resolve()
+    registry = Registry(where, out.parent)
+    params = {**config.to_json(), "run": str(out)}
+    return lambda: Tracker(registry, name=name or config.backend, run=out, params=params)
