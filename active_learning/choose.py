@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from active_learning.class_need import class_need, presence
 from active_learning.control import control_rows, control_size, early_share, interleave
-from active_learning.cost import expected_seconds
 from active_learning.errors import InvalidPoolError
-from active_learning.ordering import content_rank
+from active_learning.measures.class_need import class_need, presence
+from active_learning.measures.cost import expected_seconds
 from active_learning.picks import Context
 from active_learning.pool import FloatArray, IntArray, Pool, ProjectState, Selection, Strategy
 from active_learning.reasons import CONTROL
+from active_learning.selectors.ordering import content_rank
 from active_learning.settings import SelectionSettings
 from active_learning.stopping import advice
 from active_learning.strategies import (

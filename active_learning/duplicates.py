@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from active_learning.distances import Space, squared_distances
 from active_learning.errors import InvalidPoolError
 from active_learning.pool import FloatArray, IntArray
+from active_learning.selectors.distances import Space, squared_distances
 
 _BLOCK, _SAMPLE = 1024, 4096
 

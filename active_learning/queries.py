@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from active_learning.class_need import object_weights
 from active_learning.errors import InvalidPoolError
-from active_learning.measures import MEASURES, winning_score
+from active_learning.measures.class_need import object_weights
+from active_learning.measures.uncertainty import MEASURES, winning_score
 from active_learning.pool import FloatArray, IntArray, Objects
 
 

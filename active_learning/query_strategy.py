@@ -6,21 +6,21 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from active_learning.aggregate import frame_values
-from active_learning.believed import believed
-from active_learning.class_need import object_weights
-from active_learning.cold_start import probcover, typiclust
-from active_learning.distances import Float32Array, Space, squared_distances
 from active_learning.errors import EmptyPoolError, InvalidPoolError
-from active_learning.k_center import k_center
-from active_learning.k_means_pp import k_means_pp
-from active_learning.limits import Limits
-from active_learning.measures import MEASURES
-from active_learning.ordering import content_rank, top_rows
+from active_learning.measures.aggregate import frame_values
+from active_learning.measures.believed import believed
+from active_learning.measures.class_need import object_weights
+from active_learning.measures.uncertainty import MEASURES
 from active_learning.picks import Context, Picks
 from active_learning.pool import FloatArray, IntArray, Pool, Selection
 from active_learning.reasons import reasons
-from active_learning.selectors import (
+from active_learning.selectors.cold_start import probcover, typiclust
+from active_learning.selectors.distances import Float32Array, Space, squared_distances
+from active_learning.selectors.k_center import k_center
+from active_learning.selectors.k_means_pp import k_means_pp
+from active_learning.selectors.limits import Limits
+from active_learning.selectors.ordering import content_rank, top_rows
+from active_learning.selectors.rankings import (
     Choice,
     Selector,
     random,
@@ -28,7 +28,7 @@ from active_learning.selectors import (
     top_k,
     weighted_random,
 )
-from active_learning.stratified import stratified, stratified_random
+from active_learning.selectors.stratified import stratified, stratified_random
 
 SELECTORS: dict[str, Selector] = {
     "top_k": top_k,

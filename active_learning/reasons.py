@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from active_learning.class_need import presence
-from active_learning.measures import entropy
+from active_learning.measures.class_need import presence
+from active_learning.measures.uncertainty import entropy
 from active_learning.picks import Context, Picks
 from active_learning.pool import FloatArray, IntArray, Objects, Pool
 

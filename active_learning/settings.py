@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from active_learning.believed import BELIEVED
-from active_learning.cost import CostModel
 from active_learning.errors import InvalidPoolError
+from active_learning.measures.believed import BELIEVED
+from active_learning.measures.cost import CostModel
 
 
 @dataclass(frozen=True)

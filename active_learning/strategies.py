@@ -9,9 +9,9 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
-from active_learning.aggregate import AGGREGATIONS
-from active_learning.believed import BELIEVED
 from active_learning.errors import ExtensionError, UnknownStrategyError
+from active_learning.measures.aggregate import AGGREGATIONS
+from active_learning.measures.believed import BELIEVED
 from active_learning.pool import Strategy
 from active_learning.query_strategy import DIVERSE, QueryStrategy, check_budget
 

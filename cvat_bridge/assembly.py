@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from active_learning.choose import SelectionSettings
-from active_learning.cost import CostModel
 from active_learning.errors import ActiveLearningError
+from active_learning.measures.cost import CostModel
 from active_learning.strategies import strategy
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.cvat.client import CvatClient, connect

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from active_learning.cost import CostModel
+from active_learning.measures.cost import CostModel
 from cvat_bridge.errors import ConfigError
 from trainer.calibration.worth import OUTLINE_SECONDS
 
@@ -147,7 +147,7 @@ class RoundSection(Section):
 
 
 class OutlineSection(Section):
-    """Seconds of a person for a polygon or mask; those for a box are in active_learning.cost."""
+    """Seconds of a person for a polygon or mask; a box has CostModel of active_learning."""
 
     draw: float = Field(OUTLINE_SECONDS.draw, ge=0)
     verify: float = Field(OUTLINE_SECONDS.verify, ge=0)

@@ -1,1 +1,6 @@
 """What CVAT calls: the wire form, the function host, one folder an engine."""
+
+from serverless.moved_names import MOVED
+from trainer.moved import moved
+
+moved(MOVED)

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serverless.catalogue import Catalogue
 from serverless.errors import FunctionError, ModelError
-from serverless.folders import entry_of
-from serverless.models import Model, answer_detector, answer_interactor, identity, load
-from serverless.store import Entry
-from serverless.wire import detector_request, interactor_request, parse
+from serverless.host.models import Model, answer_detector, answer_interactor, identity, load
+from serverless.store.catalogue import Catalogue
+from serverless.store.folders import entry_of
+from serverless.store.functions import Entry
+from serverless.wire.requests import detector_request, interactor_request, parse
 
 if TYPE_CHECKING:  # Nuclio's wrapper brings it
     from nuclio_sdk import Context, Event, Response

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cvat_bridge.cli.app import app
 from cvat_bridge.config import load_config
-from serverless.host import main as host
+from serverless.host.server import main as host
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"

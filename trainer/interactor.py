@@ -13,7 +13,7 @@ from trainer.data.images import RGBImage
 from trainer.detections import Mask
 
 if TYPE_CHECKING:
-    from trainer.engines.clicks import Prompt
+    from trainer.engines.interactor.clicks import Prompt
 
 
 @dataclass(frozen=True)

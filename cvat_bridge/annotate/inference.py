@@ -14,7 +14,7 @@ from cvat_bridge.annotate.frames import Decoded
 from cvat_bridge.cvat.gateway import Media
 from cvat_bridge.masks.making import Made, Segmenter, general_segmenter
 from serverless.errors import ModelError
-from serverless.models import Model, detect
+from serverless.host.models import Model, detect
 from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
 from trainer.detections import Detections

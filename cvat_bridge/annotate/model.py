@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.models.publishing import LABEL_IDS
-from serverless.folders import shipped
-from serverless.store import Entry, entries
+from serverless.store.folders import shipped
+from serverless.store.functions import Entry, entries
 from trainer.bundles.bundle import CARD, Bundle, read_bundle
 from trainer.errors import RegistryError
 from trainer.registry.registry import Registry

@@ -23,7 +23,7 @@ from cvat_bridge.masks.making import (
 )
 from cvat_bridge.shapes import rle
 from cvat_bridge.shapes.detection_shapes import shape_from_detection
-from serverless.answers import shown_estimate
+from serverless.wire.answers import shown_estimate
 from trainer.data.images import from_pillow
 from trainer.detections import Detections
 from trainer.detector import Detector

@@ -18,7 +18,7 @@ from cvat_bridge.errors import AuthenticationError, BridgeError, ConfigError, Ga
 from cvat_bridge.home import Home
 from cvat_bridge.loop.assignment import check_assignees
 from serverless.errors import StoreError
-from serverless.store import entries
+from serverless.store.functions import entries
 
 State = Literal["good", "warning", "bad", "unknown"]
 LEARNABLE = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})

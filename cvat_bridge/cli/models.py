@@ -21,7 +21,7 @@ from cvat_bridge.models.place import (
     place,
     say,
 )
-from serverless.store import Entry
+from serverless.store.functions import Entry
 from trainer.registry.versions import Version
 
 OfVersion = Annotated[
@@ -134,7 +134,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a folder that serves one model by itself, without this program."""
-    from serverless.export import write_function
+    from serverless.export.folder import write_function
 
     if to != "nuclio":
         raise typer.BadParameter(f"only nuclio is known, found {to!r}", param_hint="--to")

@@ -26,7 +26,7 @@ from cvat_bridge.errors import BridgeError
 from cvat_bridge.home import Home
 from cvat_bridge.sandbox import SandboxUser, running
 from serverless.errors import HostError
-from serverless.host import running as host_running
+from serverless.host.server import running as host_running
 from trainer.errors import TrainerError
 
 ARMS: dict[str, dict[str, Any]] = {

@@ -182,7 +182,7 @@ def _bridge(config: Path, token: str, log: Path) -> Iterator[subprocess.Popen[by
     command = [
         sys.executable,
         "-m",
-        "cvat_bridge.cli.app",
+        "cvat_bridge.cli",
         "run",
         "--config",
         str(config),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from active_learning.cost import CostModel
+from active_learning.measures.cost import CostModel
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from active_learning.cost import CostModel
+from active_learning.measures.cost import CostModel
 from cvat_bridge.demo.champion import Champion
 from cvat_bridge.demo.charts import OUTCOMES, Arms, corrections, curve_of, learning_curve
 from cvat_bridge.demo.effort import Effort, effort

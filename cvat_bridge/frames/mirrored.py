@@ -1,6 +1,6 @@
 """A second look at every frame, mirrored: where the two looks differ, the model is unsure.
 
-What a strategy of the measure "disagreement" reads (after CALD; see active_learning.disagreement).
+What a strategy of the measure "disagreement" reads (after CALD).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from active_learning.disagreement import unflip
+from active_learning.measures.disagreement import unflip
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.detector import Detector, RGBImage

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from active_learning.choose import choose
-from active_learning.disagreement import between_passes
+from active_learning.measures.disagreement import between_passes
 from active_learning.pool import FloatArray, Objects, Pool, ProjectState, Selection
 from active_learning.strategies import reads_disagreement
 from cvat_bridge.errors import LabelMismatchError, NothingToDoError

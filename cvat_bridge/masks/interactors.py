@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serverless.folders import GENERAL_INTERACTOR, general_interactor, shipped
-from serverless.store import MASKED, entries
+from serverless.store.folders import GENERAL_INTERACTOR, general_interactor, shipped
+from serverless.store.functions import MASKED, entries
 from trainer.bundles.bundle import Bundle, read_bundle
 
 NO_INTERACTOR = (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.masks.interactors import interactor_bundle
-from serverless.folders import general_interactor
-from serverless.store import MASKED
+from serverless.store.folders import general_interactor
+from serverless.store.functions import MASKED
 from trainer.data.images import RGBImage
 from trainer.detections import Detections, Mask
 from trainer.engines.boxes_to_masks import load_segmenter, masks_of_boxes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from active_learning import mistakes as scoring
-from active_learning.boxes import iou
+from active_learning.measures.boxes import iou
 from cvat_bridge.shapes.convert import LabelledObject
 from trainer.detections import Detections
 

@@ -12,7 +12,7 @@ from cvat_bridge.errors import LabelMismatchError
 from cvat_bridge.models.entries import entry_for
 from cvat_bridge.models.shelf import Shelf
 from cvat_bridge.models.trial import Trial, try_out
-from serverless.store import Entry
+from serverless.store.functions import Entry
 from trainer.bundles.bundle import Bundle, file_sha256, with_card
 from trainer.importing import Request, import_model
 from trainer.registry.versions import Version

@@ -11,8 +11,8 @@ from pathlib import Path
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.models.publishing import shown_labels
-from serverless.folders import shipped
-from serverless.store import Entry
+from serverless.store.folders import shipped
+from serverless.store.functions import Entry
 from trainer.bundles.bundle import Card
 
 _LONGEST = 60  # of an id

@@ -9,8 +9,8 @@ from pathlib import Path
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.masks.interactors import can_show, own_interactor
 from cvat_bridge.shapes.detection_shapes import LEARNABLE_LABELS
-from serverless.confidence import NAME, ConfidenceForm
-from serverless.store import Entry, FunctionLabel, publish
+from serverless.store.confidence import NAME, ConfidenceForm
+from serverless.store.functions import Entry, FunctionLabel, publish
 from trainer.bundles.bundle import Card, read_bundle
 from trainer.registry.registry import Version
 

@@ -9,7 +9,7 @@ from cvat_bridge.cvat.gateway import Gateway
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.models.publishing import publish_champion
-from serverless.store import Entry, entries
+from serverless.store.functions import Entry, entries
 from trainer.errors import RegistryError
 from trainer.registry.registry import Registry
 from trainer.registry.versions import Version

@@ -16,8 +16,8 @@ from cvat_bridge.errors import BridgeError, NothingToDoError
 from cvat_bridge.home import Home
 from cvat_bridge.models.entries import entry_for
 from cvat_bridge.models.publishing import shown_labels
-from serverless.folders import shipped
-from serverless.store import Entry, listing, publish, withdraw
+from serverless.store.folders import shipped
+from serverless.store.functions import Entry, listing, publish, withdraw
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.errors import BundleError, RegistryError
 from trainer.registry.registry import Registry

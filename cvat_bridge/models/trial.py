@@ -15,9 +15,9 @@ from PIL import Image
 
 from cvat_bridge.cvat.gateway import Gateway
 from cvat_bridge.errors import BridgeError
-from serverless.models import answer_detector, answer_interactor, load
-from serverless.store import Entry
-from serverless.wire import detector_request, interactor_request
+from serverless.host.models import answer_detector, answer_interactor, load
+from serverless.store.functions import Entry
+from serverless.wire.requests import detector_request, interactor_request
 from trainer.data.images import decode
 from trainer.errors import ImageError
 

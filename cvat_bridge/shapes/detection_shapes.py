@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from cvat_bridge.cvat.gateway import Attribute, Label, RawShape
 from cvat_bridge.shapes import outlines, rle
-from serverless.confidence import NAME as CONFIDENCE
-from serverless.confidence import ConfidenceForm
-from serverless.store import MASKED
+from serverless.store.confidence import NAME as CONFIDENCE
+from serverless.store.confidence import ConfidenceForm
+from serverless.store.functions import MASKED
 from trainer.detections import Mask
 
 LEARNABLE_LABELS = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})
@@ -104,7 +104,7 @@ def _outline(
 ) -> NDArray[np.float64] | None:
     candidates: list[NDArray[np.float64]] = [polygon] if polygon is not None else []
     if not candidates and mask is not None:
-        from serverless.polygon import polygons_from_mask
+        from serverless.polygon.polygons import polygons_from_mask
 
         traced = polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top, size=(height, width))
         candidates = [np.asarray(part.exterior, np.float64) for part in traced]

@@ -83,7 +83,7 @@ def fill(polygons: Sequence[NDArray[np.float64]], width: int, height: int) -> Ma
 
     A pixel is in a polygon when its centre is.
     """
-    from serverless.polygon import Polygon, rasterize
+    from serverless.polygon.polygons import Polygon, rasterize
 
     canvas = rasterize([Polygon(np.asarray(part)) for part in polygons], (height, width))
     return clip(Mask(canvas, 0, 0), width, height)

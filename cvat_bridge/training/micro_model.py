@@ -14,8 +14,8 @@ from cvat_bridge.home import Home
 from cvat_bridge.masks.interactors import interactor_id
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.training.fitting import FitFailedError, run_fit
-from serverless.folders import GENERAL_INTERACTOR, general_interactor, shipped
-from serverless.store import Entry, publish, withdraw
+from serverless.store.folders import GENERAL_INTERACTOR, general_interactor, shipped
+from serverless.store.functions import Entry, publish, withdraw
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.data.dataset import Dataset, load_dataset
 from trainer.engines import load_interactor

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from cvat_bridge.cli.run_events import add_run_routes
 from cvat_bridge.service.service import Loop, Outcome, make_app
 from docs.generate.tables import code, table
-from serverless.app import HostSettings, create_app
+from serverless.host.app import HostSettings, create_app
 
 INTRODUCTION = """# HTTP
 

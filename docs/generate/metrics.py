@@ -10,7 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from cvat_bridge.service.service import make_app
 from docs.generate.http import bridge_loop
 from docs.generate.tables import code, table
-from serverless.figures import Figures
+from serverless.host.figures import Figures
 
 INTRODUCTION = """# Metrics
 
@@ -23,7 +23,10 @@ def registries() -> dict[str, CollectorRegistry]:
     """Return the registry of each process."""
     loop = bridge_loop()
     make_app(loop, project_id=0, secret="", status=dict)  # registers the webhooks' counter
-    return {"cvat-bridge run": loop.registry, "python -m serverless.host": Figures().registry}
+    return {
+        "cvat-bridge run": loop.registry,
+        "python -m serverless.host": Figures().registry,
+    }
 
 
 def rows(registry: CollectorRegistry) -> Iterator[tuple[str, str, str, str]]:

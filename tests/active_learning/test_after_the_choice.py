@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from active_learning.class_need import class_need, object_weights
 from active_learning.duplicates import duplicate_groups
 from active_learning.errors import InvalidPoolError
+from active_learning.measures.class_need import class_need, object_weights
 from active_learning.mistakes import LabelledFrame, likely_mistakes
 from active_learning.pool import Objects, Pool, ProjectState
 from active_learning.queries import object_queries

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from active_learning.aggregate import frame_values
 from active_learning.errors import InvalidPoolError
+from active_learning.measures.aggregate import frame_values
 
 VALUES = np.array([0.1, 0.5, 0.3, 0.2, 0.9])
 OFFSETS = np.array([0, 4, 4, 5, 5])  # four objects, none, one, none

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from active_learning import strategies
-from active_learning.believed import believed
 from active_learning.choose import SelectionSettings, choose
 from active_learning.control import control_size, estimate
-from active_learning.cost import CostModel
 from active_learning.errors import EmptyPoolError, InvalidPoolError, UnknownStrategyError
+from active_learning.measures.believed import believed
+from active_learning.measures.cost import CostModel
 from active_learning.pool import Objects, Pool, ProjectState, Selection
 from tests.contract.test_strategies import make_pool
 
@@ -387,7 +387,7 @@ def test_gain_per_second_prefers_the_cheap_of_equal_frames():
 
 def test_the_time_of_a_frame_by_hand():
     """0.9 is shown: 0.9 verify + 0.1 * (fix + delete) / 2. 0.2 is not: 0.2 * add."""
-    from active_learning.cost import expected_seconds
+    from active_learning.measures.cost import expected_seconds
 
     cost = CostModel(frame=2, verify=1, fix=6, add=10, delete=2)
     objects = Objects(np.array([0, 2, 2]), np.array([[0.9], [0.2]]))

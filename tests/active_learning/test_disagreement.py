@@ -7,15 +7,15 @@ from math import log, log2
 import numpy as np
 import pytest
 
-from active_learning.boxes import iou
-from active_learning.disagreement import (
+from active_learning.errors import InvalidPoolError
+from active_learning.measures.boxes import iou
+from active_learning.measures.disagreement import (
     between_passes,
     jensen_shannon,
     localisation,
     mutual_information,
     unflip,
 )
-from active_learning.errors import InvalidPoolError
 
 SQUARE = [0.0, 0.0, 10.0, 10.0]
 HALF = [0.0, 0.0, 10.0, 5.0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from active_learning.errors import InvalidPoolError
-from active_learning.measures import (
+from active_learning.measures.uncertainty import (
     certainty,
     classification,
     disagreement,

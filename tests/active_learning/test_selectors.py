@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from active_learning.distances import Space, squared_distances
 from active_learning.errors import InvalidPoolError
-from active_learning.k_center import k_center
-from active_learning.k_means_pp import k_means_pp
-from active_learning.limits import Limits
-from active_learning.ordering import top_rows
-from active_learning.selectors import Choice, weighted_random
+from active_learning.selectors.distances import Space, squared_distances
+from active_learning.selectors.k_center import k_center
+from active_learning.selectors.k_means_pp import k_means_pp
+from active_learning.selectors.limits import Limits
+from active_learning.selectors.ordering import top_rows
+from active_learning.selectors.rankings import Choice, weighted_random
 
 
 def choice(vectors, *, values=None, known=None, seed=0) -> Choice:

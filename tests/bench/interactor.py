@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from cvat_bridge.training.micro_model import TUNING, TUNING_RATE
-from serverless.polygon import polygons_from_mask, rasterize
+from serverless.polygon.polygons import polygons_from_mask, rasterize
 from tests.bench.figures import RESULTS, Figure, write
 from tests.bench.interacting import corrections, latency
 from tests.bench.interacting.corrections import course
@@ -44,8 +44,8 @@ from trainer.backends import backend
 from trainer.bundles.bundle import read_bundle
 from trainer.data.dataset import load_dataset
 from trainer.detector import FitConfig
-from trainer.engines.click_laws import obey
-from trainer.engines.clicks import EXTREME, understand
+from trainer.engines.interactor.click_laws import obey
+from trainer.engines.interactor.clicks import EXTREME, understand
 from trainer.evaluation.annotator import four_points, iou
 
 SHIPPED = Path(__file__).parents[2] / "serverless" / "extreme_points" / "weights"

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from serverless.contour import Ring, area, rings
-from serverless.polygon import Polygon, polygons_from_mask, rasterize
+from serverless.polygon.contour import Ring, area, rings
+from serverless.polygon.polygons import Polygon, polygons_from_mask, rasterize
 from tests.bench.figures import Figure, write
 
 EPSILONS = (*np.arange(0.4, 3, 0.1), *np.arange(3, 8, 0.2), *np.arange(8, 20, 0.5))

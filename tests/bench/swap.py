@@ -28,7 +28,7 @@ from cvat_bridge.demo.truth import read_truth
 from cvat_bridge.home import Home
 from cvat_bridge.models import serving
 from cvat_bridge.sandbox import running
-from serverless.host import running as hosting
+from serverless.host.server import running as hosting
 from tests.bench.figures import Figure, write
 from trainer.detector import FitConfig
 from trainer.registry.registry import Registry

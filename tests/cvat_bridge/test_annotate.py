@@ -30,7 +30,7 @@ from cvat_bridge.errors import (
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.shapes.sameness import shape_key
 from serverless.errors import ModelError
-from serverless.store import FunctionLabel, publish
+from serverless.store.functions import FunctionLabel, publish
 from tests.fakes.faulty import DyingGateway, KilledError
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture

@@ -29,7 +29,7 @@ from cvat_bridge.demo.scenes import write_scenes
 from cvat_bridge.demo.truth import Truth, read_truth
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.sandbox import Sandbox, running
-from serverless.store import entries
+from serverless.store.functions import entries
 from trainer.bundles.bundle import read_bundle
 
 STEPS = ("facts", "pull", "fit", "decide", "predict", "select", "prioritise", "preannotate")
@@ -177,7 +177,7 @@ def run_until(config: Path, sandbox: Sandbox, *, kill_at: tuple[str, str] | None
             [
                 sys.executable,
                 "-m",
-                "cvat_bridge.cli.app",
+                "cvat_bridge.cli",
                 "round",
                 "--config",
                 str(config),

@@ -20,8 +20,8 @@ from cvat_bridge.masks.making import segmenter_of
 from cvat_bridge.pull.pull import pull
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.shapes import rle
-from serverless.folders import general_interactor, shipped
-from serverless.store import publish
+from serverless.store.folders import general_interactor, shipped
+from serverless.store.functions import publish
 from tests.cvat_bridge.test_round_steps import SETTINGS, Loop
 from tests.fakes.detector import ToldDetector
 from tests.fakes.ellipses import Filling, ellipses, fill_of, filled, on_frame

@@ -8,9 +8,9 @@ import pytest
 
 from cvat_bridge.home import Home
 from cvat_bridge.training.micro_model import key_of, learn_interactor, publish_interactor
-from serverless.folders import shipped
-from serverless.models import load
-from serverless.store import entries
+from serverless.host.models import load
+from serverless.store.folders import shipped
+from serverless.store.functions import entries
 from tests.trainer.shapes import shapes_dataset
 from trainer.bundles.bundle import read_bundle, write_bundle
 from trainer.registry.registry import Registry

@@ -9,7 +9,7 @@ import pytest
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.masks.interactors import interactor_id
 from cvat_bridge.models.publishing import publish_champion, shown_labels
-from serverless.store import Entry, entries, publish
+from serverless.store.functions import Entry, entries, publish
 from tests.serverless.fakes import bundle
 from trainer.registry.registry import Registry
 

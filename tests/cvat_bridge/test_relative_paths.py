@@ -14,8 +14,8 @@ from cvat_bridge.cli.doctor import examine
 from cvat_bridge.config import load_config
 from cvat_bridge.errors import UnreachableError
 from cvat_bridge.sandbox import running
-from serverless.host import running as hosting
-from serverless.store import Entry, publish
+from serverless.host.server import running as hosting
+from serverless.store.functions import Entry, publish
 from tests.cvat_bridge.sandbox.conftest import connected
 from tests.serverless.bright_spots import bright_spots
 from trainer.runs.fit_settings import read_yaml

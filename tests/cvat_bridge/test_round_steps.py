@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from active_learning.choose import SelectionSettings
-from active_learning.disagreement import unflip
+from active_learning.measures.disagreement import unflip
 from active_learning.pool import ProjectState
 from cvat_bridge.errors import ConfigError, LedgerError, NothingToDoError
 from cvat_bridge.frames.predictions import PredictionStore

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from active_learning.choose import SelectionSettings
-from active_learning.cost import CostModel
+from active_learning.measures.cost import CostModel
 from cvat_bridge.assembly import round_settings
 from cvat_bridge.cli.app import app
 from cvat_bridge.config import load_config

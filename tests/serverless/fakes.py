@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from serverless.models import Model
-from serverless.store import Entry
+from serverless.host.models import Model
+from serverless.store.functions import Entry
 from trainer.bundles.bundle import Bundle, write_bundle
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from serverless.answers import Candidate, clip, detector_answer, interactor_answer, rle
-from serverless.confidence import ConfidenceForm
-from serverless.describe import label_spec
 from serverless.errors import ModelError
-from serverless.store import FunctionLabel
+from serverless.store.confidence import ConfidenceForm
+from serverless.store.describe import label_spec
+from serverless.store.functions import FunctionLabel
+from serverless.wire.answers import Candidate, clip, detector_answer, interactor_answer, rle
 from tests.serverless.fakes import CLASSES, detections, square
 from trainer.detections import Mask
 

@@ -9,11 +9,11 @@ import httpx
 import numpy as np
 import pytest
 
-from serverless.answers import Candidate
-from serverless.app import HostSettings, create_app
 from serverless.errors import BadRequestError, ModelError
-from serverless.store import FunctionLabel, publish, withdraw
-from serverless.wire import pixels
+from serverless.host.app import HostSettings, create_app
+from serverless.store.functions import FunctionLabel, publish, withdraw
+from serverless.wire.answers import Candidate
+from serverless.wire.requests import pixels
 from tests.serverless.fakes import Scripted, bundle, detections, entry_of, model_of, png, request
 from trainer.bundles.bundle import read_bundle
 from trainer.detections import Mask

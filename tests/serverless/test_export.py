@@ -19,11 +19,11 @@ import torch
 import yaml
 from PIL import Image
 
-from serverless.describe import faults_in
 from serverless.errors import ExportError
-from serverless.export import write_function
-from serverless.host import running
-from serverless.store import Entry, FunctionLabel, publish
+from serverless.export.folder import write_function
+from serverless.host.server import running
+from serverless.store.describe import faults_in
+from serverless.store.functions import Entry, FunctionLabel, publish
 from tests.serverless.bright_spots import bright_spots, picture
 from tests.trainer.random_networks import detector, segmenter
 from trainer.backends.semantic.export import export_network as export_segmenter

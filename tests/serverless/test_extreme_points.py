@@ -8,11 +8,11 @@ import httpx
 import numpy as np
 import yaml
 
-from serverless.app import HostSettings, create_app
-from serverless.describe import faults_in
 from serverless.extreme_points import picture
-from serverless.folders import shipped
-from serverless.store import publish
+from serverless.host.app import HostSettings, create_app
+from serverless.store.describe import faults_in
+from serverless.store.folders import shipped
+from serverless.store.functions import publish
 from tests.serverless.test_function_folders import ROOT
 
 CLICKS = [[30.5, 60.5], [90.5, 20.5], [150.5, 60.5], [90.5, 100.5]]

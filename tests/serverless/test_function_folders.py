@@ -16,8 +16,8 @@ import yaml
 from PIL import Image
 
 import serverless
-from serverless.describe import faults_in
 from serverless.errors import ModelError
+from serverless.store.describe import faults_in
 from tests.serverless.bright_spots import bright_spots, picture
 from trainer.engines import ENGINES
 

@@ -8,9 +8,9 @@ import nuclio_sdk
 import pytest
 
 from serverless.errors import ModelError
-from serverless.folders import entry_of as entry_of_yaml
 from serverless.handler import make_handler
-from serverless.store import FunctionLabel, publish
+from serverless.store.folders import entry_of as entry_of_yaml
+from serverless.store.functions import FunctionLabel, publish
 from tests.serverless.fakes import (
     Scripted,
     bundle,

@@ -19,8 +19,8 @@ import requests
 from PIL import Image
 
 from serverless.errors import HostError
-from serverless.host import main, running
-from serverless.store import Entry, publish
+from serverless.host.server import main, running
+from serverless.store.functions import Entry, publish
 from tests.serverless.bright_spots import bright_spots, picture
 
 RECORDED = {

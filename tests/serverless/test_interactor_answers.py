@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from serverless.answers import SHOWN_FROM, interactor_answer
-from serverless.describe import describe, faults_in
-from serverless.folders import shipped
-from serverless.models import answer_interactor, load
-from serverless.outline import outlined
-from serverless.wire import InteractorRequest, interactor_request
+from serverless.host.models import answer_interactor, load
+from serverless.store.describe import describe, faults_in
+from serverless.store.folders import shipped
+from serverless.wire.answers import SHOWN_FROM, interactor_answer
+from serverless.wire.outline import outlined
+from serverless.wire.requests import InteractorRequest, interactor_request
 from trainer.detections import Mask
 from trainer.interactor import Candidate
 

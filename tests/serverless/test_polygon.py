@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from serverless.polygon import Polygon, polygons_from_mask, rasterize
+from serverless.polygon.polygons import Polygon, polygons_from_mask, rasterize
 
 
 @st.composite

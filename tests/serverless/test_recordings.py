@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serverless.answers import Candidate
-from serverless.app import HostSettings, create_app
-from serverless.describe import faults_in
-from serverless.store import FunctionLabel, publish
-from serverless.wire import pixels
+from serverless.host.app import HostSettings, create_app
+from serverless.store.describe import faults_in
+from serverless.store.functions import FunctionLabel, publish
+from serverless.wire.answers import Candidate
+from serverless.wire.requests import pixels
 from tests.serverless.fakes import Scripted, bundle, detections, entry_of, model_of
 from trainer.bundles.bundle import read_bundle
 from trainer.detections import Detections, Mask

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from serverless.confidence import ConfidenceForm
 from serverless.errors import StoreError
-from serverless.store import Entry, FunctionLabel, entries, listing, publish, withdraw
+from serverless.store.confidence import ConfidenceForm
+from serverless.store.functions import Entry, FunctionLabel, entries, listing, publish, withdraw
 
 
 def entry(**changes) -> Entry:

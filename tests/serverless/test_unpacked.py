@@ -5,7 +5,7 @@ import binascii
 
 import pytest
 
-from serverless.unpacked import Unpacked
+from serverless.wire.unpacked import Unpacked
 
 
 def text_of(data):

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from serverless.errors import BadRequestError
-from serverless.wire import cvat_version, detector_request, interactor_request, parse, pixels
+from serverless.wire.requests import (
+    cvat_version,
+    detector_request,
+    interactor_request,
+    parse,
+    pixels,
+)
 from tests.serverless.fakes import png, request
 
 

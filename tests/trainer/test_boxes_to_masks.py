@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from serverless.folders import general_interactor
+from serverless.store.folders import general_interactor
 from tests.fakes.detector import ToldDetector
 from tests.fakes.ellipses import Filling, ellipses, fill_of, filled, on_frame
 from trainer.bundles.bundle import write_bundle

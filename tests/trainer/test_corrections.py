@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serverless.folders import shipped
+from serverless.store.folders import shipped
 from trainer.bundles.bundle import read_bundle
 from trainer.detections import Mask
-from trainer.engines.clicks import understand
-from trainer.engines.correcting.estimate import Estimate
-from trainer.engines.correcting.merging import merged, on_region, on_window, within_frame
-from trainer.engines.extreme_points import load
+from trainer.engines.interactor.clicks import understand
+from trainer.engines.interactor.correcting.estimate import Estimate
+from trainer.engines.interactor.correcting.merging import merged, on_region, on_window, within_frame
+from trainer.engines.interactor.extreme_points import load
 from trainer.errors import PromptError
 
 HEIGHT, WIDTH = 90, 140

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import trainer
-from serverless.folders import shipped
+from serverless.store.folders import shipped
 from tests.trainer.shapes import picture, shapes_dataset
 from trainer.backends import backend
 from trainer.backends.extreme_points.architecture import channels_of, new_network
@@ -20,9 +20,9 @@ from trainer.backends.extreme_points.scenes import pasted, shape
 from trainer.backends.features.pretrained import lite0
 from trainer.backends.learning.onnx_writing import store_in_half, write_onnx
 from trainer.detector import FitConfig
-from trainer.engines.clicks import CHANNELS
-from trainer.engines.correcting.evidence import CORRECTING
-from trainer.engines.extreme_points import load
+from trainer.engines.interactor.clicks import CHANNELS
+from trainer.engines.interactor.correcting.evidence import CORRECTING
+from trainer.engines.interactor.extreme_points import load
 from trainer.engines.runtime import open_session
 from trainer.errors import ConfigError, TrainingError
 

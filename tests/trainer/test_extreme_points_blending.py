@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serverless.folders import shipped
+from serverless.store.folders import shipped
 from tests.trainer.shapes import shapes_dataset
 from trainer.backends import backend
 from trainer.backends.extreme_points.architecture import build, new_network

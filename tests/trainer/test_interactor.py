@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from serverless.folders import shipped
+from serverless.store.folders import shipped
 from trainer.bundles.bundle import read_bundle
-from trainer.engines.clicks import region_of, understand
-from trainer.engines.extreme_points import load
-from trainer.engines.image_cache import ImageCache
+from trainer.engines.interactor.clicks import region_of, understand
+from trainer.engines.interactor.extreme_points import load
+from trainer.engines.interactor.image_cache import ImageCache
 from trainer.errors import ImageError, PromptError
 
 HEIGHT, WIDTH = 90, 140

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from trainer.engines.clicks import channels, crop_of, understand
-from trainer.engines.extreme_points import agreed, mirrored
-from trainer.engines.looks import Looks
+from trainer.engines.interactor.clicks import channels, crop_of, understand
+from trainer.engines.interactor.extreme_points import agreed, mirrored
+from trainer.engines.interactor.looks import Looks
 
 REGION = np.array([10.0, 5, 70, 65])
 WINDOW = (15, 10, 60, 60)

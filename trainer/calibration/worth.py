@@ -71,7 +71,7 @@ class ShapeSeconds:
 # efficient object annotation", ICCV 2017), 25.5 to 34.5 s as ImageNet drew them (Su, Deng and
 # Fei-Fei, 2012), CVAT's two corners in between; to verify one takes 1.5 to 2 s (Papadopoulos et
 # al., "We don't need no bounding-boxes", CVPR 2016); to delete one is a click and a key, to mend
-# one a drag or two. The times of a project replace them: active_learning.cost.
+# one a drag or two. The times of a project replace them: active_learning.measures.cost.
 BOX_SECONDS = ShapeSeconds(draw=10.0, verify=1.5, fix=6.0, delete=1.5)
 # Outlines: 79.2 s for a polygon by hand (Lin et al., Microsoft COCO, ECCV 2014). A look goes once
 # along the outline, twice that of a box; to mend one takes some ten points at the 2.4 s of a

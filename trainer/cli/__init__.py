@@ -1,1 +1,5 @@
 """What people type: the program `trainer`."""
+
+from trainer.moved import names_of
+
+__getattr__ = names_of("trainer.cli.app")

@@ -2,7 +2,7 @@
 
 <dataset>/annotations.json: COCO; images[].split is train, val, test or holdout (train where it is
 missing), images[].group names what must not be parted. <dataset>/images/: files (or links) named
-by images[].file_name. <dataset>/manifest.json: where every frame came from; see trainer.data.snapshot.
+by images[].file_name. <dataset>/manifest.json: where every frame came from.
 """
 
 from __future__ import annotations

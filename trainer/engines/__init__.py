@@ -22,7 +22,7 @@ from trainer.interactor import Interactor
 
 ENGINES: dict[str, str] = {
     "centernet": "trainer.engines.centernet:load",
-    "extreme_points": "trainer.engines.extreme_points:load",
+    "extreme_points": "trainer.engines.interactor.extreme_points:load",
     "sam": "trainer.backends.sam.engine:load",
     "generic_onnx": "trainer.engines.generic_onnx:load",
     "libreyolo": "trainer.engines.libreyolo:load",

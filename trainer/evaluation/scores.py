@@ -49,7 +49,7 @@ class Evaluation:
 
     dataset: fingerprint. split, task: as asked for. labels: C class names of the dataset.
     frames: in the order of the part. seconds: wall clock of reading and detecting. miou: IoU of
-    pixels meaned over the classes (see trainer.evaluation.mean_iou), of a model that names every pixel.
+    pixels meaned over the classes (see mean_iou), of a model that names every pixel.
     """
 
     dataset: str

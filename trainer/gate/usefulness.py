@@ -74,7 +74,7 @@ def usefulness(
     rng: np.random.Generator,
     groups: Mapping[str, str] | None = None,
 ) -> Usefulness:
-    """Count AP50 with its lower bounds, by a bootstrap over frames (see trainer.evaluation.bootstrap).
+    """Count AP50 with its lower bounds, by a bootstrap over frames.
 
     groups: file name → video or scene, drawn as a whole; where all frames are of one, frames are
     drawn alone, since one draw bounds nothing. A resample without an object of a class counts as

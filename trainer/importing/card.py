@@ -23,7 +23,7 @@ _KEYS = ("task", "labels", "input", "outputs", "box_format", "normalised", "min_
 
 
 def read_card(path: Path, session: Any) -> dict[str, Any]:
-    """Return fields of trainer.bundles.bundle.Card, labels among them; ConfigError lists every fault.
+    """Return fields of a bundle's Card, labels among them; ConfigError lists every fault.
 
     session: of the ONNX file, whose outputs must be those that the card names.
     """

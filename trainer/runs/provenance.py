@@ -82,7 +82,7 @@ def installed_version() -> str:
 def code() -> Mapping[str, Any]:
     """Return the version of this package and, in a checkout, its commit and whether it is clean."""
     version = installed_version()
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
     changed = None if commit is None else bool(_git(root, "status", "--porcelain", "-uno"))
     return {"package": _PACKAGE, "version": version, "commit": commit, "changed": changed}

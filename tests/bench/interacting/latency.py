@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import requests
 
-from serverless.host import running
+from serverless.host.server import running
 from tests.bench.figures import Figure
 from tests.bench.interacting import mobilesam
 from tests.bench.interacting.pictures import photo

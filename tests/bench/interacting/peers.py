@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from serverless.outline import outlined
-from serverless.wire import InteractorRequest
+from serverless.wire.outline import outlined
+from serverless.wire.requests import InteractorRequest
 from tests.bench.interacting.objects import Bitmap, Points, Target
 from trainer.bundles.bundle import read_bundle
 from trainer.detections import Mask
-from trainer.engines.extreme_points import ExtremePoints, load
+from trainer.engines.interactor.extreme_points import ExtremePoints, load
 
 # (target, positive clicks, negative clicks) → mask (H, W). The first four positive are extreme.
 Method = Callable[[Target, Points, Points], Bitmap]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from serverless.folders import general_interactor
+from serverless.store.folders import general_interactor
 from tests.bench.interacting.objects import LEAST_AREA
 from tests.bench.interacting.peers import full
 from trainer.data.dataset import load_dataset

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from cvat_bridge.sandbox import running
 from cvat_bridge.shapes.rle import decode as decode_mask
-from serverless.confidence import NAME, ConfidenceForm
-from serverless.host import running as hosting
-from serverless.polygon import Polygon, rasterize
-from serverless.store import Entry, FunctionLabel, publish
+from serverless.host.server import running as hosting
+from serverless.polygon.polygons import Polygon, rasterize
+from serverless.store.confidence import NAME, ConfidenceForm
+from serverless.store.functions import Entry, FunctionLabel, publish
 from tests.bench.figures import Figure, write
 from tests.bench.modelling.peers import CASES, Case
 from tests.bench.modelling.stage import Server

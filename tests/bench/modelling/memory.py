@@ -22,9 +22,9 @@ from pathlib import Path
 import psutil
 import requests
 
-from serverless.export import write_function
-from serverless.host import running as hosting
-from serverless.store import Entry, publish
+from serverless.export.folder import write_function
+from serverless.host.server import running as hosting
+from serverless.store.functions import Entry, publish
 from tests.bench.figures import Figure, write
 from tests.bench.modelling.stage import frames
 from tests.bench.modelling.weights import onnx_file

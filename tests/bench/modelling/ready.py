@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cvat_bridge.sandbox import running
-from serverless.host import running as hosting
+from serverless.host.server import running as hosting
 from tests.bench.figures import Figure, write
 from tests.bench.modelling.stage import Server, frames
 from tests.bench.modelling.weights import onnx_file, pt_file
@@ -71,7 +71,7 @@ def ready(path: Path, folder: Path) -> float:
         values = {"home": "home", "cvat": {"url": sandbox.url}, "function_host": {"url": host}}
         config = folder / "bridge.yaml"
         config.write_text(json.dumps(values), encoding="utf-8")
-        command = [sys.executable, "-m", "cvat_bridge.cli.app", "models", "add", str(path)]
+        command = [sys.executable, "-m", "cvat_bridge.cli", "models", "add", str(path)]
         command += ["--name", "Ready", "--config", str(config), "--json"]
         began = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ import requests
 from numpy.typing import NDArray
 
 from cvat_bridge.demo.scenes import LABELS, SIZE, write_scenes
-from serverless.store import Entry, publish
+from serverless.store.functions import Entry, publish
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.detector import FitConfig
 from trainer.runs.run import run_fit

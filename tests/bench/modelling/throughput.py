@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from cvat_bridge.sandbox import running
-from serverless.host import running as hosting
+from serverless.host.server import running as hosting
 from tests.bench.figures import Figure, write
 from tests.bench.modelling.stage import Server, frames, published, trained
 from tests.bench.modelling.ways import BATCH, CORES, Bare, Ours, by_menu, by_sdk, ours

@@ -87,7 +87,7 @@ def ours(folder: Path, server: Server, bundle: Bundle, task: int, threshold: flo
     """Run the command as a process; its work includes fetching and writing."""
     config = folder / "cvat-bridge.yaml"
     config.write_text(yaml.safe_dump({"home": "home", "cvat": {"url": server.url}}))
-    command = [sys.executable, "-m", "cvat_bridge.cli.app", "annotate", "--config", str(config)]
+    command = [sys.executable, "-m", "cvat_bridge.cli", "annotate", "--config", str(config)]
     command += ["--task", str(task), "--model", str(bundle.path), "--batch", str(BATCH)]
     command += ["--min-score", str(threshold), "--json"]
     environment = {**os.environ, "CVAT_ACCESS_TOKEN": server.token}

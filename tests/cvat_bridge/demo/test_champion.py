@@ -17,8 +17,8 @@ from cvat_bridge.demo.project import Prepared, prepare
 from cvat_bridge.demo.truth import Truth
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.sandbox import running
-from serverless.host import running as hosting
-from serverless.store import Entry, FunctionLabel, publish, withdraw
+from serverless.host.server import running as hosting
+from serverless.store.functions import Entry, FunctionLabel, publish, withdraw
 from tests.serverless.bright_spots import bright_spots, picture
 from trainer.bundles.bundle import Bundle
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from active_learning.cost import CostModel
+from active_learning.measures.cost import CostModel
 from cvat_bridge.demo.champion import Champion
 from cvat_bridge.demo.charts import corrections, learning_curve
 from cvat_bridge.demo.effort import effort

@@ -95,7 +95,7 @@ class World:
     def start(self, *options: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [
-                *(sys.executable, "-m", "cvat_bridge.cli.app", "annotate", "-c", str(self.config)),
+                *(sys.executable, "-m", "cvat_bridge.cli", "annotate", "-c", str(self.config)),
                 *("--model", str(self.bundle.path), "--json", *options),
             ],
             stdout=subprocess.PIPE,

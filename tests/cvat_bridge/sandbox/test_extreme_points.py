@@ -9,7 +9,7 @@ import numpy as np
 import requests
 
 from cvat_bridge.sandbox import running
-from serverless.host import running as hosting
+from serverless.host.server import running as hosting
 from tests.cvat_bridge.sandbox.conftest import connected
 
 

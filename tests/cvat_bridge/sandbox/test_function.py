@@ -16,7 +16,7 @@ from PIL import Image
 from cvat_bridge.annotate import function
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.sandbox import Sandbox
-from serverless.store import Entry, FunctionLabel, publish
+from serverless.store.functions import Entry, FunctionLabel, publish
 from tests.cvat_bridge.sandbox.test_cli import _cli
 from tests.fakes.enterprise import enterprise
 from tests.serverless.bright_spots import bright_spots, picture
@@ -52,7 +52,7 @@ def test_cvat_cli_annotates_a_task_with_scores_and_confidence(
     task = client.tasks.create_from_data({"name": "by cli", "labels": labels}, files)
 
     _cli(sandbox, "task", "auto-annotate", str(task.id),
-         "--function-module", "cvat_bridge.annotate.function", "-p", f"model=str:{bundle.path}",
+         "--function-module", "cvat_bridge.function", "-p", f"model=str:{bundle.path}",
          "-p", "label_type=str:polygon", "-p", "confidence=str:number:0,100,1",
          "--conf-threshold", "0.9")  # fmt: skip
 
@@ -152,7 +152,7 @@ def test_an_agent_of_cvat_cli_serves_the_model(
     task = client.tasks.create_from_data({"name": "agent", "labels": labels}, files)
     mapping = {name: {"name": name, "attributes": {}} for name in ("red", "green")}
     asked = {"task": task.id, "mapping": mapping, "threshold": 0.9, "conv_mask_to_poly": False}
-    given = ["--function-module", "cvat_bridge.annotate.function", "-p", f"model=str:{bundle.path}"]
+    given = ["--function-module", "cvat_bridge.function", "-p", f"model=str:{bundle.path}"]
 
     with enterprise(sandbox.url) as server:
         before = replace(sandbox, url=server.url)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from cvat_bridge.cli.app import app
 from cvat_bridge.sandbox import Sandbox, running
-from serverless.host import running as hosting
+from serverless.host.server import running as hosting
 from tests.cvat_bridge.sandbox.conftest import connected
 from tests.cvat_bridge.test_masks import LABELS, NAMES, check
 from tests.fakes.ellipses import ellipses

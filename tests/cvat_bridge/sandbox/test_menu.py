@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from cvat_bridge.sandbox import running
-from serverless.confidence import ConfidenceForm
-from serverless.host import running as hosting
-from serverless.store import Entry, FunctionLabel, publish
+from serverless.host.server import running as hosting
+from serverless.store.confidence import ConfidenceForm
+from serverless.store.functions import Entry, FunctionLabel, publish
 from tests.cvat_bridge.sandbox.test_annotate import CONFIDENCE, World, encoded
 from tests.serverless.bright_spots import bright_spots
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from cvat_bridge.cli.app import app
 from cvat_bridge.sandbox import Sandbox, running
-from serverless.host import running as hosting
+from serverless.host.server import running as hosting
 from tests.cvat_bridge.sandbox.conftest import connected
 from tests.trainer.importing.networks import CARD, picture, stranger, yolo
 from trainer.errors import TrainerError
@@ -137,7 +137,7 @@ def test_weights_of_ultralytics_pass_from_the_command_line_into_cvat(
     command = [
         sys.executable,
         "-m",
-        "cvat_bridge.cli.app",
+        "cvat_bridge.cli",
         "models",
         "add",
         str(tmp_path / "best.pt"),
@@ -316,7 +316,7 @@ def test_a_store_that_cannot_be_written_leaves_no_version_behind(
 def test_the_program_ends_with_one_line_and_an_exit_code(setting: Setting, tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     path.write_bytes(b"")
-    command = [sys.executable, "-m", "cvat_bridge.cli.app", "models", "add", str(path)]
+    command = [sys.executable, "-m", "cvat_bridge.cli", "models", "add", str(path)]
     done = subprocess.run([*command, *setting.options], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")

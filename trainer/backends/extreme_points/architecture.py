@@ -9,8 +9,8 @@ from trainer.backends.extreme_points.backbone import BackboneUNet
 from trainer.backends.extreme_points.lite0_unet import FROZEN, Lite0UNet
 from trainer.backends.extreme_points.network import UNet
 from trainer.backends.features.pretrained import SHIPPED, lite0
-from trainer.engines.clicks import CHANNELS
-from trainer.engines.correcting.evidence import CORRECTING
+from trainer.engines.interactor.clicks import CHANNELS
+from trainer.engines.interactor.correcting.evidence import CORRECTING
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from trainer.backends.extreme_points.network import Join, Judge, Outputs
 from trainer.bundles.bundle import file_sha256
-from trainer.engines.clicks import CHANNELS
+from trainer.engines.interactor.clicks import CHANNELS
 from trainer.errors import TrainingError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from trainer.backends.extreme_points.cutouts import Cutout
 from trainer.data.images import RGBImage
-from trainer.engines.clicks import CHANNELS, Box, Points, Prompt, channels, region_of
-from trainer.engines.correcting.evidence import correcting_channels
+from trainer.engines.interactor.clicks import CHANNELS, Box, Points, Prompt, channels, region_of
+from trainer.engines.interactor.correcting.evidence import correcting_channels
 from trainer.evaluation.annotator import depth
 
 _HANDS = 0.6  # of the unsteady samples: points that err by pixels, not by a share of the object

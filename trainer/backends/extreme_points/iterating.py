@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.backends.extreme_points.clicking import Sample
-from trainer.engines.clicks import Prompt
+from trainer.engines.interactor.clicks import Prompt
 from trainer.evaluation.annotator import depth
 
 Share = NDArray[np.float32]

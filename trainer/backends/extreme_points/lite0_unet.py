@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from trainer.backends.extreme_points.network import Join, Judge, Outputs, conv
 from trainer.backends.features.lite0 import Lite0
-from trainer.engines.correcting.evidence import CORRECTING
+from trainer.engines.interactor.correcting.evidence import CORRECTING
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainer.engines.clicks import CHANNELS
+from trainer.engines.interactor.clicks import CHANNELS
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
 from trainer.detections import Mask
-from trainer.engines.click_laws import obey
-from trainer.engines.clicks import Box, Points, understand
-from trainer.engines.extreme_points import check_clicks
-from trainer.engines.image_cache import ImageCache
+from trainer.engines.interactor.click_laws import obey
+from trainer.engines.interactor.clicks import Box, Points, understand
+from trainer.engines.interactor.extreme_points import check_clicks
+from trainer.engines.interactor.image_cache import ImageCache
 from trainer.errors import BundleError
 from trainer.interactor import Candidate
 

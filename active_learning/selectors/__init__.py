@@ -1,0 +1,1 @@
+"""From values and embeddings to a batch: rankings, k-centre, clusters, limits."""

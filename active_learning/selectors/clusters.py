@@ -1,0 +1,56 @@
+"""Clusters of a pool's embeddings: k-means on as many frames as tell what kinds there are."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from active_learning.pool import IntArray
+from active_learning.selectors.distances import Float32Array, Space
+from active_learning.selectors.k_means_pp import k_means_pp
+from active_learning.selectors.limits import Limits
+from active_learning.selectors.ordering import top_rows
+from active_learning.selectors.rankings import Choice
+
+# Beyond this a random part of the pool stands for all of it: clusters of 20,000 frames tell what
+# is typical of a million.
+MOST_CLUSTERED = 20_000
+_FULL_BATCH = 4096
+
+
+def representatives(choice: Choice, limits: Limits, most: int) -> IntArray:
+    """Open rows in the order of content, or a random part of them when they are too many."""
+    rows = np.flatnonzero(limits.open)
+    if len(rows) > most:
+        rows = rows[top_rows(choice.draws()[rows], most, choice.rank[rows])]
+    return rows[np.argsort(choice.rank[rows])]
+
+
+def known_vectors(choice: Choice, width: int) -> Float32Array:
+    """Return (L, width) labelled frames of the choice; L is 0 when it has none."""
+    return choice.known if choice.known is not None else np.zeros((0, width), np.float32)
+
+
+def clusters(vectors: Float32Array, count: int, rng: np.random.Generator) -> IntArray:
+    """Return (N,) the k-means cluster of each of the (N, D) vectors, 0 .. count - 1."""
+    if count >= len(vectors):
+        return np.arange(len(vectors))
+    start = Choice(
+        values=np.ones(len(vectors)),
+        rank=np.arange(len(vectors)),
+        rng=rng,
+        space=Space.of(vectors),
+    )
+    seeds = vectors[k_means_pp(start, Limits(np.ones(len(vectors), bool)), budget=count)]
+    # Imported here: scikit-learn takes seconds to load, and not every strategy needs it.
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    kind = MiniBatchKMeans if len(vectors) > _FULL_BATCH else KMeans
+    settings = {"batch_size": _FULL_BATCH} if kind is MiniBatchKMeans else {}
+    model = kind(count, init=seeds, n_init=1, random_state=int(rng.integers(2**31)), **settings)
+    with warnings.catch_warnings():
+        # Fewer distinct frames than clusters is no fault: the empty clusters are never asked.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return np.asarray(model.fit_predict(vectors), np.int64)

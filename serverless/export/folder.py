@@ -1,0 +1,233 @@
+"""One model becomes a folder that `nuctl deploy` takes as it is, without this program.
+
+function.yaml   what CVAT and Nuclio are told: labels of the card, limits, pinned requirements
+main.py         Nuclio's entry point
+serverless/, trainer/   the files of ours that it needs, and no others; no torch
+store/<id>.json the entry, and model/ the bundle whose sha256 is checked at each start; or
+neither, and the store of the function host is mounted and watched
+interactor/, or serverless/extreme_points/weights/   where boxes are shown as masks or polygons:
+the interactor's bundle that makes them, of the entry or the one that ships
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from serverless.errors import ExportError
+from serverless.export.sources import ROOT, sources
+from serverless.store.describe import describe, labels_of
+from serverless.store.folders import general_interactor
+from serverless.store.functions import Entry, listing, publish
+from trainer.bundles.bundle import CARD, Bundle, read_bundle
+from trainer.engines import ENGINES, names
+
+_PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyyaml", "shapely")
+_TWINS = {"opencv-python-headless": "opencv-python"}  # one release, with and without windows
+_BODY_BYTES = 33554432  # as CVAT's own functions; base64 makes an image a third larger
+_MAIN = '''"""Nuclio's entry point for {name!r}; the work is in serverless.handler."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serverless.handler import make_handler
+
+if TYPE_CHECKING:
+    from nuclio_sdk import Context, Event, Response
+
+HERE = Path(__file__).resolve().parent
+os.environ.setdefault("STORE", str(HERE / "store"))
+os.environ.setdefault("FUNCTION_ID", {id!r})
+_start, _answer = make_handler(HERE / "function.yaml")
+
+
+# Nuclio looks for init_context in the module that the handler was defined in.
+def init_context(context: Context) -> None:
+    """Load the model once, before the worker's first event."""
+    _start(context)
+
+
+def handler(context: Context, event: Event) -> Response:
+    """Answer one event."""
+    return _answer(context, event)
+'''
+
+
+def write_function(entry: Entry, folder: Path, *, mounts: Sequence[Path] = ()) -> str:
+    """Write the folder and return the command that deploys it; all of it or nothing.
+
+    mounts: empty packs the bundle; else the store and the folder of bundles of this machine,
+    which the container sees under the same paths, so that a promoted version serves without a
+    new image. Raises ExportError for a folder that is not empty, an engine that needs torch, and
+    an entry that is not in a store that is to be watched; BundleError for a broken bundle.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ExportError(folder, "is there already and is not an empty folder")
+    bundle = read_bundle(entry.bundle, version=entry.version)
+    engines = _engines(bundle, folder, every=bool(mounts))
+    helper = _interactor(entry, bundle, folder, mounts)
+    if helper is not None:
+        engines += _engines(helper, folder, every=False)
+    if mounts and entry.id not in {known.id for known in listing(mounts[0]).entries}:
+        raise ExportError(folder, f"{entry.id!r} is not in the store {mounts[0]}, nothing to watch")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        made = Path(scratch) / "function"
+        for path in sources("serverless.handler", *engines):
+            (made / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / path, made / path)
+        (made / "main.py").write_text(_MAIN.format(name=entry.name, id=entry.id), encoding="utf-8")
+        (made / "function.yaml").write_text(_yaml(entry, bundle, mounts), encoding="utf-8")
+        if not mounts:
+            _pack(bundle, made / "model")
+            if helper is not None:
+                _pack(helper, made / "interactor")
+            own = None if helper is None else Path("../interactor")
+            publish(made / "store", replace(entry, bundle=Path("../model"), interactor=own))
+        elif helper is not None:
+            place = helper.path.relative_to(ROOT)
+            _pack(helper, made / place)
+            shutil.copyfile(
+                ROOT / place.parent / "function.yaml", made / place.parent / "function.yaml"
+            )
+        if folder.exists():
+            folder.rmdir()
+        made.rename(folder)
+    return _command(folder)
+
+
+def _pack(bundle: Bundle, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name in (CARD, *bundle.card.files):
+        shutil.copyfile(bundle.path / name, folder / name)
+
+
+def _interactor(
+    entry: Entry, bundle: Bundle, folder: Path, mounts: Sequence[Path]
+) -> Bundle | None:
+    """Return the interactor that the folder must carry: none where no box becomes a mask.
+
+    With mounts it is the one that ships, for later entries that name none; an entry's own is
+    found under the mounts. Raises ExportError where there is none to carry.
+    """
+    wanted = bundle.card.task == "boxes" and entry.shows_masks
+    if not wanted and not mounts:
+        return None
+    if entry.interactor is not None and not mounts:
+        return read_bundle(entry.interactor)
+    general = general_interactor()
+    if general is None and wanted:
+        raise ExportError(
+            folder,
+            "its boxes are shown as masks or polygons, and no interactor that could make them"
+            " ships with this build",
+        )
+    return general
+
+
+def _engines(bundle: Bundle, folder: Path, *, every: bool) -> list[str]:
+    """Return the modules of the engines: the bundle's, or all that a later version may need."""
+    places = {name: target.partition(":")[0] for name, target in ENGINES.items()}
+    own = places.get(bundle.card.engine, "")
+    if not own and bundle.card.engine in names():
+        raise ExportError(
+            folder, f"engine {bundle.card.engine} is another package's; run the function host"
+        )
+    if own.startswith("trainer.backends") or not own:
+        raise ExportError(folder, f"engine {bundle.card.engine} needs torch; run the function host")
+    if not every:
+        return [own]
+    slim = {place for place in places.values() if not place.startswith("trainer.backends")}
+    return [place for place in sorted(slim) if (ROOT / f"{place.replace('.', '/')}.py").exists()]
+
+
+def _yaml(entry: Entry, bundle: Bundle, mounts: Sequence[Path]) -> str:
+    told = describe(entry, labels_of(entry, bundle.card), port=8080)
+    hashes = ", ".join(f"{name} {sha256}" for name, sha256 in bundle.card.files.items())
+    content: dict[str, Any] = {
+        "metadata": {
+            "name": entry.id,
+            "namespace": "cvat",
+            "annotations": told["metadata"]["annotations"],
+        },
+        "spec": {
+            "description": entry.description,
+            "runtime": "python:3.11",
+            "handler": "main:handler",
+            "eventTimeout": "60s",
+            "env": [],
+            "build": {
+                "image": f"cvat-model-{entry.id.lower()}",
+                "baseImage": "python:3.11-slim-bookworm",
+                "directives": {
+                    "preCopy": [
+                        {"kind": "WORKDIR", "value": "/opt/nuclio"},
+                        {"kind": "RUN", "value": f"pip install --no-cache-dir {_pins()}"},
+                    ]
+                },
+            },
+            "triggers": {
+                "myHttpTrigger": {
+                    "kind": "http",
+                    "numWorkers": 1,
+                    "workerAvailabilityTimeoutMilliseconds": 10000,
+                    "attributes": {"maxRequestBodySize": _BODY_BYTES},
+                }
+            },
+            "platform": {
+                "attributes": {
+                    "restartPolicy": {"name": "always", "maximumRetryCount": 3},
+                    "mountMode": "volume",
+                }
+            },
+        },
+    }
+    if mounts:
+        content["spec"]["env"] = [
+            {"name": "STORE", "value": str(mounts[0])},
+            {"name": "FUNCTION_ID", "value": entry.id},
+        ]
+        content["spec"]["volumes"] = [
+            {
+                "volume": {"name": f"models-{n}", "hostPath": {"path": str(path)}},
+                "volumeMount": {"name": f"models-{n}", "mountPath": str(path), "readOnly": True},
+            }
+            for n, path in enumerate(mounts)
+        ]
+    head = f"# version {entry.version}; sha256: {hashes}\n"
+    return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _pins() -> str:
+    """Name the packages in the versions that run here: what was tried is what serves."""
+    return " ".join(f"{name}=={_version(name)}" for name in _PACKAGES)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return version(_TWINS[name])
+
+
+def _command(folder: Path) -> str:
+    network = json.dumps({"attributes": {"network": "cvat_cvat"}})
+    return shlex.join(
+        [
+            *("nuctl", "deploy", "--project-name", "cvat", "--path", str(folder)),
+            *("--file", str(folder / "function.yaml"), "--platform", "local"),
+            *("--platform-config", network),
+        ]
+    )

@@ -1,0 +1,87 @@
+"""A function's folder: its function.yaml says what CVAT is told, its weights folder may ship."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from serverless.errors import ModelError
+from serverless.store.confidence import NAME, ConfidenceForm
+from serverless.store.describe import labels_of
+from serverless.store.functions import Entry, FunctionLabel
+from trainer.bundles.bundle import Bundle, read_bundle
+from trainer.errors import TrainerError
+
+WEIGHTS = "weights"
+GENERAL_INTERACTOR = "extreme-points"  # the id of the interactor that ships
+_OWN = ("name", "type", "version", "spec", "framework")  # told from the entry's other fields
+
+
+def entry_of(function_yaml: Path, folder: Path) -> Entry:
+    """Return the entry for a function.yaml answered by the bundle in a folder.
+
+    Raises ModelError when either cannot be read or the bundle doesn't know the labels.
+    """
+    try:
+        content = yaml.safe_load(function_yaml.read_text(encoding="utf-8"))
+        metadata, annotations = content["metadata"], content["metadata"]["annotations"]
+        spec = json.loads(annotations["spec"] or "[]")
+        bundle = read_bundle(folder, verify=False)
+        entry = Entry(
+            id=metadata["name"],
+            kind=annotations["type"],
+            name=annotations["name"],
+            description=bundle.card.name,
+            bundle=folder,
+            version=bundle.version,
+            labels=tuple(
+                FunctionLabel(
+                    label["name"], label["name"], label.get("type", "any"), _confidence(label)
+                )
+                for label in spec
+            ),
+            annotations={k: v for k, v in annotations.items() if k not in _OWN},
+        )
+        labels_of(entry, bundle.card)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{function_yaml}: not a function.yaml we can serve: {error}") from error
+    except TrainerError as error:
+        raise ModelError(str(error)) from error
+    return entry
+
+
+def _confidence(label: Mapping[str, Any]) -> ConfidenceForm:
+    for attribute in label.get("attributes", ()):
+        if attribute["name"] == NAME:
+            values = tuple(str(value) for value in attribute["values"])
+            return ConfidenceForm(attribute["input_type"], values)
+    return ConfidenceForm()
+
+
+def shipped(root: Path = Path(__file__).parents[1]) -> tuple[Entry, ...]:
+    """Return the functions whose weights lie beside their function.yaml, in order of id.
+
+    A folder may hold several: function-<use>.yaml tells CVAT of another use of the same weights.
+    """
+    folders = sorted(path.parent for path in root.glob(f"*/{WEIGHTS}/card.json"))
+    found = [
+        entry_of(told, folder)
+        for folder in folders
+        for told in sorted(folder.parent.glob("function*.yaml"))
+    ]
+    return tuple(sorted(found, key=lambda entry: entry.id))
+
+
+def general_interactor(root: Path = Path(__file__).parents[1]) -> Bundle | None:
+    """Return the bundle of the interactor that ships, which serves every project; None without.
+
+    Raises BundleError when it is there and not what its card says.
+    """
+    for entry in shipped(root):
+        if entry.id == GENERAL_INTERACTOR:
+            return read_bundle(entry.bundle, version=entry.version)
+    return None

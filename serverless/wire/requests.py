@@ -1,0 +1,147 @@
+"""CVAT's requests to a function, checked and turned into values; nothing else reads them.
+
+A detector gets `{"image", "threshold"?}`, an interactor `{"image", "pos_points", "neg_points",
+"obj_bbox"?, "threshold"?}`: the image as base64 of an encoded file, coordinates as floats in its
+pixels. Unknown keys are left alone, since newer servers send more.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serverless.errors import BadRequestError
+from serverless.wire.unpacked import Unpacked, unpacked
+from trainer.data.images import RGBImage, decode
+from trainer.errors import ImageError
+
+Points = NDArray[np.float64]  # (N, 2), x y
+_UNPACKED = Unpacked()
+
+
+@dataclass(frozen=True)
+class DetectorRequest:
+    """image: encoded bytes. threshold: 0..1, or None where the caller leaves it to the model."""
+
+    image: bytes
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class InteractorRequest:
+    """What an annotator has clicked so far, in the order of the clicks.
+
+    image: encoded bytes; its hash names it in a cache. positive, negative: (N, 2) x y in pixels,
+    possibly outside the image. box: (4,) x1 y1 x2 y2 with x1 <= x2, y1 <= y2, or None.
+    """
+
+    image: bytes
+    positive: Points
+    negative: Points
+    box: NDArray[np.float64] | None
+    threshold: float | None
+
+
+def parse(body: bytes | str | dict[str, Any] | None) -> dict[str, Any]:
+    """Return the JSON object of a request, whether it was parsed on the way or not.
+
+    Nuclio parses a body only when the content type is exactly application/json.
+    """
+    content: Any = body
+    if isinstance(body, (bytes, bytearray, str)):
+        try:
+            content = json.loads(body)
+        except ValueError as error:
+            raise BadRequestError(f"the body is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BadRequestError(f"the body must be a JSON object, found {type(content).__name__}")
+    return content
+
+
+def detector_request(body: dict[str, Any]) -> DetectorRequest:
+    """Read a detector's request; BadRequestError says what is wrong with it."""
+    return DetectorRequest(_image(body, unpacked), _threshold(body))
+
+
+def interactor_request(body: dict[str, Any]) -> InteractorRequest:
+    """Read an interactor's request; BadRequestError says what is wrong with it.
+
+    CVAT sends the whole image with every click, so the last ones are kept unpacked.
+    """
+    return InteractorRequest(
+        image=_image(body, _UNPACKED.read),
+        positive=_points(body, "pos_points"),
+        negative=_points(body, "neg_points"),
+        box=_box(body),
+        threshold=_threshold(body),
+    )
+
+
+def pixels(image: bytes) -> RGBImage:
+    """Decode the image of a request; BadRequestError when nobody could."""
+    try:
+        return decode(image)
+    except ImageError as error:
+        raise BadRequestError(str(error)) from error
+
+
+def cvat_version(user_agent: str | None) -> tuple[int, int] | None:
+    """Return (major, minor) of the CVAT that calls, from `CVAT/2.73.0 …`; None for others."""
+    found = re.search(r"\bCVAT/(\d+)\.(\d+)", user_agent or "")
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _image(body: dict[str, Any], read: Callable[[str], bytes]) -> bytes:
+    text = body.get("image")
+    if not isinstance(text, str) or not text:
+        raise BadRequestError("image must be the base64 of an encoded image")
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return read(text)
+    except (binascii.Error, ValueError) as error:
+        raise BadRequestError(f"image is not base64: {error}") from error
+
+
+def _threshold(body: dict[str, Any]) -> float | None:
+    value = body.get("threshold")
+    if value is None:
+        return None
+    if not _number(value) or not 0 <= value <= 1:
+        raise BadRequestError(f"threshold must be a number in 0..1, found {value!r}")
+    return float(value)
+
+
+def _points(body: dict[str, Any], key: str) -> Points:
+    value = body.get(key)
+    if value is None:
+        value = []
+    if not isinstance(value, list):
+        raise BadRequestError(f"{key} must be a list of [x, y], found {type(value).__name__}")
+    for point in value:
+        if not isinstance(point, list) or len(point) != 2 or not all(map(_number, point)):
+            raise BadRequestError(f"{key} must hold [x, y] of finite numbers, found {point!r}")
+    return np.array(value, np.float64).reshape(-1, 2)
+
+
+def _box(body: dict[str, Any]) -> NDArray[np.float64] | None:
+    corners = _points(body, "obj_bbox")
+    if not len(corners):
+        return None
+    if len(corners) % 2:
+        raise BadRequestError(f"obj_bbox must hold pairs of corners, found {len(corners)} points")
+    # The editor sends several boxes as one flat list; the last drawn is the one meant now.
+    pair = corners[-2:]
+    return np.concatenate([pair.min(axis=0), pair.max(axis=0)])
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,134 @@
+"""A correction changes the mask where it was asked to: near the click, or where all is clear.
+
+As in FocalClick's progressive merge (Chen et al., CVPR 2022), but by the parts of the change: the
+part at the click is what was asked for, and a part elsewhere must be sure of itself.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.detections import Mask
+from trainer.engines.interactor.clicks import Box, Points, crop_of
+
+Bitmap = NDArray[np.bool_]
+_NEAR = 0.06  # of the object's longer side: a part so near to the click is meant by it
+_FAR = 0.5  # of the object's longer side: beyond, a change is no longer near the click
+_SURE = 0.97  # of the share, on average over a part that nobody clicked at
+
+
+def merged(
+    before: Bitmap,
+    after: Bitmap,
+    share: NDArray[np.float32],
+    *,
+    positive: Points,
+    negative: Points,
+    side: float,
+) -> Bitmap:
+    """Return the mask before with the parts of the change that the new clicks ask for.
+
+    before, after: (H, W). share: (H, W) 0..1, what `after` was made of. positive, negative: the
+    new clicks, in these pixels. side: of the object, pixels.
+    """
+    kept = before.copy()
+    reach = max(2.0, _NEAR * side)
+    for change, clicks, value in (
+        (after & ~before, positive, True),
+        (before & ~after, negative, False),
+    ):
+        certain = share if value else 1 - share
+        near = _within(change, clicks, max(2.0, _FAR * side))
+        kept[_asked(near, clicks, certain, reach)] = value
+    return kept
+
+
+def on_region(mask: Mask, region: Box, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return the share of a mask in each pixel of a region of the image, (height, width) large."""
+    # What lies outside repeats the rim, which must be empty also after several pixels became one.
+    room = 1 + math.ceil(2 * max((region[2:] - region[:2]) / [size[1], size[0]]))
+    padded = np.pad(mask.bitmap.astype(np.uint8) * 255, room)
+    moved = region - np.tile([mask.left - room, mask.top - room], 2)
+    found: NDArray[np.float32] = crop_of(padded, moved, size).astype(np.float32) / np.float32(255)
+    return found
+
+
+def on_window(mask: Mask, window: tuple[int, int, int, int], size: tuple[int, int]) -> Bitmap:
+    """Return a mask in a window of the image, left top right bottom, at (height, width)."""
+    left, top, right, bottom = window
+    frame = np.zeros((bottom - top, right - left), np.uint8)
+    height, width = mask.bitmap.shape
+    y1, x1 = max(top, mask.top), max(left, mask.left)
+    y2, x2 = min(bottom, mask.top + height), min(right, mask.left + width)
+    if y1 < y2 and x1 < x2:
+        frame[y1 - top : y2 - top, x1 - left : x2 - left] = mask.bitmap[
+            y1 - mask.top : y2 - mask.top, x1 - mask.left : x2 - mask.left
+        ]
+    if frame.shape == size:
+        return frame > 0
+    small = cv2.resize(frame * 255, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8) > 127
+
+
+def within_frame(mask: Bitmap, frame: Box, clicks: Points) -> Bitmap:
+    """Return the mask without what leaves a frame where no later click asked for it.
+
+    frame: (4,) in the mask's pixels. clicks: the positive clicks beyond it; the part of the mask
+    outside of the frame at such a click stays.
+    """
+    height, width = mask.shape
+    inside = np.zeros(mask.shape, np.bool_)
+    left, top = np.clip(np.floor(frame[:2]), 0, [width, height]).astype(int)
+    right, bottom = np.clip(np.floor(frame[2:]) + 1, 0, [width, height]).astype(int)
+    inside[top:bottom, left:right] = True
+    beyond = mask & ~inside
+    if not beyond.any():
+        return mask
+    asked = _asked(beyond, clicks, np.zeros(mask.shape, np.float32), 2.0)
+    return (mask & inside) | asked
+
+
+def _within(change: Bitmap, clicks: Points, far: float) -> Bitmap:
+    """Return what of a change lies near the clicks; all of it where there are none."""
+    if not len(clicks):
+        return change
+    height, width = change.shape
+    x, y = np.arange(width) + 0.5, (np.arange(height) + 0.5)[:, None]
+    near = np.zeros(change.shape, np.bool_)
+    for cx, cy in clicks.tolist():
+        near |= (x - cx) ** 2 + (y - cy) ** 2 <= far**2
+    return change & near
+
+
+def _asked(change: Bitmap, clicks: Points, certain: NDArray[np.float32], reach: float) -> Bitmap:
+    """Return the parts of a change at the clicks, and those elsewhere that are sure."""
+    if not change.any():
+        return change
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        change.astype(np.uint8), connectivity=8
+    )
+    sums = np.bincount(labels.ravel(), certain.ravel(), minlength=count)
+    keep = sums / np.maximum(stats[:, cv2.CC_STAT_AREA], 1) >= _SURE
+    for x, y in clicks.tolist():
+        if (part := _at(labels, x, y, reach)) > 0:
+            keep[part] = True
+    keep[0] = False
+    found: Bitmap = keep[labels]
+    return found
+
+
+def _at(labels: NDArray[Any], x: float, y: float, reach: float) -> int:
+    """Return the part nearest to a point within reach, 0 for none."""
+    top, left = max(0, int(y - reach)), max(0, int(x - reach))
+    near = labels[top : int(y + reach) + 1, left : int(x + reach) + 1]
+    ys, xs = np.nonzero(near)
+    if not len(ys):
+        return 0
+    away = (xs + left + 0.5 - x) ** 2 + (ys + top + 0.5 - y) ** 2
+    nearest = int(away.argmin())
+    return int(near[ys[nearest], xs[nearest]]) if away[nearest] <= reach**2 else 0

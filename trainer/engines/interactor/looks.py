@@ -1,0 +1,59 @@
+"""What the clicks on one object look at, kept between them: the crop, and the edges around it."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.images import RGBImage
+from trainer.engines.interactor.clicks import Box, crop_of
+from trainer.engines.interactor.upsample import guide_of
+
+Window = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the image
+_Key = tuple[int, bytes, Window]
+_MOST = 16  # of up to 1.7 MB each
+
+
+@dataclass(frozen=True)
+class Look:
+    """crop: (S, S, 3) of the region. guide: (h, w) gray values 0..1 of the window."""
+
+    crop: RGBImage
+    guide: NDArray[np.float32]
+
+
+class Looks:
+    """The looks last taken, a fixed number; safe for several threads.
+
+    An image is told by its array, which is not held: a look goes unused once its image is freed.
+    size: (height, width) of the crops.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+        self._kept: OrderedDict[_Key, tuple[weakref.ref[RGBImage], Look]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def at(self, pixels: RGBImage, region: Box, window: Window) -> Look:
+        """Return the look at a region and a window of an image (H, W, 3).
+
+        An image that may be written to is looked at anew: it could have changed.
+        """
+        key = id(pixels), region.tobytes(), window
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None and kept[0]() is pixels:
+                self._kept.move_to_end(key)
+                return kept[1]
+        look = Look(crop_of(pixels, region, self.size), guide_of(pixels, window))
+        if not pixels.flags.writeable:
+            with self._lock:
+                self._kept[key] = weakref.ref(pixels), look
+                while len(self._kept) > _MOST:
+                    self._kept.popitem(last=False)
+        return look
