@@ -30,8 +30,8 @@ NAMES = {
 
 @pytest.mark.parametrize("old", sorted(MOVED))
 def test_an_old_name_is_the_new_module(old):
+    sys.modules.pop(old, None)
     with pytest.warns(DeprecationWarning, match=f"{old} is now {MOVED[old]}"):
-        sys.modules.pop(old, None)
         found = importlib.import_module(old)
 
     assert found is importlib.import_module(MOVED[old])
