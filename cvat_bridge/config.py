@@ -79,7 +79,7 @@ class SelectionSection(Section):
 
 
 class HoldoutSection(Section):
-    """Frames that judge: the ground-truth jobs' where there are any, else a frozen share."""
+    """The held-out frames: the ground-truth jobs' where there are any, else a frozen share."""
 
     share: Annotated[float, Field(ge=0.0, le=0.9)] = 0.2
     subsets: tuple[str, ...] = ("holdout",)

@@ -34,11 +34,12 @@ ARMS: dict[str, dict[str, Any]] = {
     "random": {"strategy": "random", "control_share": 0.0},
 }
 # Steps, not seconds, so that a busy machine learns the same. From round 2 on the champion is the
-# base. Made images have a size that nothing need be planned for.
+# base. Made images have a size that nothing need be planned for, and one short cycle teaches them.
 QUICK: dict[str, Any] = {
     "image_size": list(SIZE),
     "batch_size": 8,
     "warm_start": True,
+    "schedule": "cosine",
     "extra": {"steps": 80},
 }
 # Size, batch and schedule follow the data. The limit is for a machine that is far too slow.

@@ -1,4 +1,4 @@
-"""What a manager does before the loop: a project, a task with all images, the frames that judge."""
+"""What a manager does before the loop: a project, a task with all images, the holdout."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def write_scenes(folder: Path, *, pool: int = 300, holdout: int = 60, seed: int 
     """Write pool + holdout images in COCO form (split "train" and "test"); return the folder.
 
     As in a camera's stream, much of the pool is worth little: a scene may stand still for some
-    frames, and some frames show nothing. The frames that judge are all scenes of their own.
+    frames, and some frames show nothing. The held-out frames are all scenes of their own.
     """
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True, exist_ok=True)

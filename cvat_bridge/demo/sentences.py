@@ -22,7 +22,7 @@ def decision_sentence(learnt: Row) -> str:
     if challenger is None or challenger.get(metric) is None:
         return f"No new model was judged: {first_reason.rstrip('.')}."
     after, frames = challenger[metric], gate.get("frames", 0)
-    where = f"on the {frames} frames that judge and are never learnt from"
+    where = f"on the {frames} held-out frames, which are never learnt from"
     if champion is None:
         return _about_the_first(learnt, after, where, metric)
     moved = f"{metric.upper()} {champion[metric]:.2f} before, {after:.2f} now, {where}"
@@ -87,14 +87,14 @@ def against_chance(curve: Sequence[tuple[int, float]], by_lot: Sequence[tuple[in
     frames = by_lot[-1][0]
     if ours < theirs:
         return (
-            f"In this run choosing by lot ended higher: AP {theirs:.2f} against {ours:.2f} of the "
+            f"In this run choosing at random ended higher: AP {theirs:.2f} against {ours:.2f} of the "
             "loop."
         )
     needed = frames_to_reach(curve, theirs)
     if needed is None or needed >= frames:
-        return f"The loop ends at AP {ours:.2f}, choosing by lot at {theirs:.2f}."
+        return f"The loop ends at AP {ours:.2f}, choosing at random at {theirs:.2f}."
     return (
-        f"The loop ends at AP {ours:.2f}. It reaches what choosing by lot reaches with {frames} "
+        f"The loop ends at AP {ours:.2f}. It reaches what choosing at random reaches with {frames} "
         f"frames (AP {theirs:.2f}) at about {needed:.0f} frames."
     )
 

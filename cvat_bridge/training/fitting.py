@@ -103,6 +103,11 @@ def run_fit(
     )
 
 
+
+# Settings of a backend that name published weights to begin with: a base takes their place.
+BEGINNINGS = ("pretrained", "weights_sha256")
+
+
 def fit_settings_of(settings: TrainerSection) -> FitConfig:
     """Give the section as the trainer reads it; trainer's ConfigError lists every fault."""
     values = settings.model_dump(exclude_none=True, exclude={"warm_start", "min_frames"})
@@ -151,6 +156,8 @@ def fit_command(
     if settings.image_size is not None:
         command += ["--image-size", "x".join(map(str, settings.image_size))]
     for key, value in settings.extra.items():
+        if base is not None and key in BEGINNINGS:
+            continue  # they say where the first fit begins; this one begins with the base
         command += ["--set", f"{key}={json.dumps(value)}"]
     return command
 

@@ -15,7 +15,7 @@ from cvat_bridge.errors import ConfigError
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.training.by_hand import check_training, register, snapshot
 from cvat_bridge.training.choice import Choice, Part
-from cvat_bridge.training.fitting import FitFailedError, fit_settings_of, run_fit
+from cvat_bridge.training.fitting import FitFailedError, fit_command, fit_settings_of, run_fit
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
 from trainer.bundles.bundle import read_bundle
@@ -221,3 +221,19 @@ def test_a_failed_fit_is_recorded_with_its_log(server, ledger, project, home):
     assert "learning rate" in recorded["message"]
     assert read_events(run)[-1]["event"] == "error"
     assert told.value.log.exists()
+
+
+@pytest.mark.parametrize("backend", ["torchvision_detection", "libreyolo", "semantic"])
+def test_published_weights_begin_the_first_fit_and_the_champion_the_later_ones(backend, tmp_path):
+    """A backend refuses two beginnings, so the setting of the first round must not end the second."""
+    extra = {"pretrained": True, "weights_sha256": "0" * 64, "width": 8}
+    section = TrainerSection(backend=backend, warm_start=True, extra=extra)
+
+    first = fit_command(tmp_path, section, run_dir=tmp_path, name="round 1", base=None)
+    later = fit_command(tmp_path, section, run_dir=tmp_path, name="round 2", base=tmp_path)
+
+    assert "pretrained=true" in first
+    assert "pretrained=true" not in later
+    assert "--base" in later
+    assert not any("weights_sha256" in word for word in later)
+    assert "width=8" in later

@@ -17,7 +17,7 @@ CLASSES = {
     "disc": {"judged": True, "champion": 0.5, "challenger": 0.49},
     "bar": {"judged": False, "champion": 0.9, "challenger": 0.0},
 }
-JUDGED = "on the 60 frames that judge and are never learnt from"
+JUDGED = "on the 60 held-out frames, which are never learnt from"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_loop_is_told_against_chance_also_where_it_loses():
     by_lot = [(10, 0.2), (30, 0.4)]
 
     assert "at about 20 frames" in against_chance([(10, 0.2), (30, 0.6)], by_lot)
-    assert "choosing by lot ended higher: AP 0.40 against 0.30" in against_chance(
+    assert "choosing at random ended higher: AP 0.40 against 0.30" in against_chance(
         [(10, 0.2), (30, 0.3)], by_lot
     )
     assert against_chance([], by_lot) == ""

@@ -38,7 +38,6 @@ def fit(
     if chosen is not None:
         report(Progress("note", 0, 0, note=chosen.sentence))
     canvas = None if chosen is None else chosen.canvas
-    steps = settings.steps if chosen is None else settings.steps or chosen.steps
     network, notes = _begin(dataset, config, settings)
 
     def lesson(told: Callable[[int], None]) -> Lesson[Frame]:
@@ -51,7 +50,7 @@ def fit(
     course = Course(
         network,
         notes,
-        total=steps or settings.total_steps(config, len(images)),
+        total=chosen.steps if chosen else settings.total_steps(config, len(images)),
         tuning=Tuning(
             weight_decay=settings.weight_decay,
             ema=settings.ema,
@@ -92,8 +91,12 @@ def _planned(
         "schedule": "restarts",
     }
     planned = replace(config, **{name: values[name] for name in free & values.keys()})
-    return planned, chosen if "epochs" in free else replace(
-        chosen, steps=settings.total_steps(planned, len(images))
+    steps = chosen.steps if "epochs" in free else settings.total_steps(planned, len(images))
+    return planned, replace(
+        chosen,
+        steps=settings.steps or steps,
+        seconds=planned.time_limit,
+        restarts=planned.schedule == "restarts",
     )
 
 

@@ -34,8 +34,9 @@ class Plan:
 
     image_size: (height, width) of the input. canvas: (height, width) that a frame is scaled into
     before it is cut into tiles of image_size, or None where the input takes the whole frame.
-    steps: batches of a cycle of the learning rate. side: pixels of the median object at the input.
-    sentence: the choice in words.
+    steps: batches of a cycle of the learning rate. restarts: whether cycles follow one another.
+    seconds: of learning at most. frames: that are learnt from. median, side: pixels of the median
+    object in the frame, and at the input.
     """
 
     image_size: tuple[int, int]
@@ -43,8 +44,31 @@ class Plan:
     batch_size: int
     steps: int
     seconds: float | None
+    frames: int
+    median: float
     side: float
-    sentence: str
+    restarts: bool = True
+
+    @property
+    def sentence(self) -> str:
+        """The choice in words."""
+        size, canvas = self.image_size, self.canvas
+        whole = (
+            f"an input of {size[0]}x{size[1]}"
+            if canvas is None
+            else f"tiles of {size[0]}x{size[1]} out of frames scaled to {canvas[0]}x{canvas[1]}"
+        )
+        limit = "" if self.seconds is None else f", for {self.seconds / 60:.0f} minutes at most"
+        learnt = (
+            f"cycles of {self.steps} steps over {self.frames} frames, as long as the validation AP "
+            "gains"
+            if self.restarts
+            else f"{self.steps} steps over {self.frames} frames"
+        )
+        return (
+            f"{whole}, where the median object of {self.median:.0f} px in the frame has "
+            f"{self.side:.0f} px; batches of {self.batch_size}; {learnt}{limit}"
+        )
 
 
 def plan(
@@ -93,15 +117,7 @@ def plan(
     pieces = 1.0 if canvas is None else (canvas[0] * canvas[1]) / (image_size[0] * image_size[1])
     steps = math.ceil(PASSES * len(images) * pieces / batch)
     steps = min(max(steps, FEWEST), MOST)
-    return Plan(
-        image_size,
-        canvas,
-        batch,
-        steps,
-        seconds,
-        median * scale,
-        _sentence(image_size, canvas, batch, steps, seconds, median, median * scale, len(images)),
-    )
+    return Plan(image_size, canvas, batch, steps, seconds, len(images), median, median * scale)
 
 
 def with_size(images: Sequence[AnnotatedImage], config: FitConfig) -> FitConfig:
@@ -116,26 +132,3 @@ def _size(megapixels: float, aspect: float) -> tuple[int, int]:
     aspect = min(max(aspect, 0.5), 2.0)
     width = math.sqrt(megapixels * 1e6 / aspect)
     return max(UNIT, round(width * aspect / UNIT) * UNIT), max(UNIT, round(width / UNIT) * UNIT)
-
-
-def _sentence(
-    size: tuple[int, int],
-    canvas: tuple[int, int] | None,
-    batch: int,
-    steps: int,
-    seconds: float | None,
-    median: float,
-    seen: float,
-    frames: int,
-) -> str:
-    whole = (
-        f"an input of {size[0]}x{size[1]}"
-        if canvas is None
-        else f"tiles of {size[0]}x{size[1]} out of frames scaled to {canvas[0]}x{canvas[1]}"
-    )
-    limit = "" if seconds is None else f", for {seconds / 60:.0f} minutes at most"
-    return (
-        f"{whole}, where the median object of {median:.0f} px in the frame has {seen:.0f} px; "
-        f"batches of {batch}; cycles of {steps} steps over {frames} frames, as long as the "
-        f"validation AP gains{limit}"
-    )
