@@ -87,8 +87,8 @@ def against_chance(curve: Sequence[tuple[int, float]], by_lot: Sequence[tuple[in
     frames = by_lot[-1][0]
     if ours < theirs:
         return (
-            f"In this run choosing at random ended higher: AP {theirs:.2f} against {ours:.2f} of the "
-            "loop."
+            f"In this run choosing at random ended higher: AP {theirs:.2f} against {ours:.2f} of "
+            "the loop."
         )
     needed = frames_to_reach(curve, theirs)
     if needed is None or needed >= frames:

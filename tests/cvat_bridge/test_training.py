@@ -225,7 +225,7 @@ def test_a_failed_fit_is_recorded_with_its_log(server, ledger, project, home):
 
 @pytest.mark.parametrize("backend", ["torchvision_detection", "libreyolo", "semantic"])
 def test_published_weights_begin_the_first_fit_and_the_champion_the_later_ones(backend, tmp_path):
-    """A backend refuses two beginnings, so the setting of the first round must not end the second."""
+    """A backend refuses two beginnings, so the first round's must not end the second."""
     extra = {"pretrained": True, "weights_sha256": "0" * 64, "width": 8}
     section = TrainerSection(backend=backend, warm_start=True, extra=extra)
 
