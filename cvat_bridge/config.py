@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from active_learning.measures.cost import CostModel
 from cvat_bridge.errors import ConfigError
+from cvat_bridge.suggestions import did_you_mean
 from trainer.calibration.worth import OUTLINE_SECONDS
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -35,11 +36,12 @@ class CvatSection(Section):
     timeout: float = Field(60.0, gt=0)
     cache_bytes: int = Field(2 << 30, ge=1 << 20)
 
-    @model_validator(mode="after")
-    def _full_address(self) -> CvatSection:
-        if not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"url must begin with http:// or https://, found {self.url!r}")
-        return self
+    @field_validator("url")
+    @classmethod
+    def _full_address(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("url must begin with http:// or https://")
+        return url
 
 
 class CostSection(Section):
@@ -305,7 +307,12 @@ def load_config(path: Path) -> Config:
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError([_fault(path, dict(item)) for item in error.errors()]) from error
+        raise ConfigError(_faults(path, error)) from error
+    return resolved(path, config)
+
+
+def resolved(path: Path, config: Config) -> Config:
+    """Return the configuration with its relative paths as paths beside the file."""
     folder = path.resolve().parent
     return config.model_copy(
         update={
@@ -344,6 +351,19 @@ def _beside(folder: Path, value: Any) -> Any:
     return str(path.resolve()) if path.is_file() else value
 
 
+def _faults(path: Path, error: ValidationError) -> list[str]:
+    """Return a fault a key; where one of several types is due, pydantic gives one a type."""
+    told: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for item in error.errors():
+        one_of_many = str(item["loc"][-1]).partition("[")[0] in ("constrained-float", "literal")
+        told.setdefault(item["loc"][:-1] if one_of_many else item["loc"], []).append(dict(item))
+    faults = []
+    for loc, items in told.items():
+        due = "; or: ".join(dict.fromkeys(str(item["msg"]) for item in items))
+        faults.append(_fault(path, {**items[0], "loc": loc, "msg": due}))
+    return faults
+
+
 def _fault(path: Path, item: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
@@ -351,5 +371,6 @@ def _fault(path: Path, item: Mapping[str, Any]) -> str:
         known = Config.model_fields
         if section is not None and isinstance(section.default, BaseModel):
             known = type(section.default).model_fields
-        return f"{path}: {place}: unknown key; known here: {', '.join(known)}"
-    return f"{path}: {place}: {item['msg']}, found {item['input']!r}"
+        return f"{path}: {place}: unknown key; {did_you_mean(str(item['loc'][-1]), known)}"
+    said = str(item["msg"]).removeprefix("Value error, ")
+    return f"{path}: {place}: {said}, found {item['input']!r}"

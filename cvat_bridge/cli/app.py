@@ -111,9 +111,10 @@ def init(
 def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Look at everything the loop stands on, and say how to mend what is not good."""
     from cvat_bridge.assembly import connected
+    from cvat_bridge.cli.config_faults import read_checked
     from cvat_bridge.cli.doctor import examine
 
-    loaded = load_config(config)
+    loaded = read_checked(config)
     checks = list(examine(loaded, lambda: connected(loaded, load_secrets())))
     if as_json:
         out.print_json(json.dumps([vars(check) for check in checks]))
@@ -261,11 +262,9 @@ def select(
 @app.command()
 def check(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Check the configuration without touching anything, and print all of it."""
-    from cvat_bridge.assembly import round_settings
+    from cvat_bridge.cli.config_faults import read_checked
 
-    loaded = load_config(config)
-    round_settings(loaded)
-    out.print_json(loaded.model_dump_json())
+    out.print_json(read_checked(config).model_dump_json())
 
 
 @app.command()

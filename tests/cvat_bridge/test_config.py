@@ -40,7 +40,7 @@ def test_every_fault_is_reported_with_its_place(tmp_path: Path) -> None:
 
     faults = "\n".join(caught.value.faults)
     assert len(caught.value.faults) >= 3
-    assert "cvat.projekt: unknown key; known here: url, project" in faults
+    assert "cvat.projekt: unknown key; did you mean 'project'? there are" in faults
     assert "active_learning.budget" in faults and "found 0" in faults
     assert "trainer.epochs" in faults and "'many'" in faults
 

@@ -1,0 +1,179 @@
+"""Every fault of a configuration at once: types and ranges, and names that nothing answers to.
+
+Reading the file for a command stops at what cannot be read. `check` and `doctor` ask here, where
+the names are looked up too: backends, strategies, schedules, devices, addresses, folders.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import ValidationError
+
+from active_learning.strategies import names as strategies
+from cvat_bridge.assembly import round_settings
+from cvat_bridge.config import Config, SelectionSection, TrainerSection, load_config, resolved
+from cvat_bridge.errors import ConfigError
+from cvat_bridge.suggestions import did_you_mean
+from cvat_bridge.training.fitting import fit_settings_of
+from trainer.backends import backend
+from trainer.backends import names as backends
+from trainer.errors import ConfigError as FitConfigError
+from trainer.errors import TrainerError
+
+
+def read_checked(path: Path) -> Config:
+    """Read the file; ConfigError with every fault, those of names and addresses included."""
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        rest, wrong = _without_faults(path)
+        if rest is None:
+            raise
+        # What is right is looked at too, so that one look finds everything.
+        raise ConfigError([*error.faults, *(f"{path}: {f}" for f in faults(rest, wrong))]) from None
+    found = [f"{path}: {fault}" for fault in faults(config)]
+    if found:
+        raise ConfigError(found)
+    return config
+
+
+def faults(config: Config, besides: Collection[str] = ()) -> list[str]:
+    """Return a sentence for each fault of a configuration whose types are right.
+
+    besides: dotted keys that are known to be wrong, about which nothing more is said.
+    """
+    found = [*_selection(config), *_trainer(config), *_addresses(config), *_places(config)]
+    return [text for key, text in found if not any(key.startswith(wrong) for wrong in besides)]
+
+
+def _selection(config: Config) -> Iterator[tuple[str, str]]:
+    chosen = config.active_learning
+    for key in ("strategy", "cold_start"):
+        name = getattr(chosen, key)
+        known = (*strategies(), "auto") if key == "strategy" else strategies()
+        if name not in known:
+            place = f"active_learning.{key}"
+            yield place, f"{place}: no strategy {name!r}; {did_you_mean(name, known)}"
+    named = chosen.model_copy(update={"strategy": "auto", "cold_start": _default("cold_start")})
+    try:
+        round_settings(config.model_copy(update={"active_learning": named}))
+    except ConfigError as error:
+        yield from (("active_learning", text) for text in error.faults)
+
+
+def _trainer(config: Config) -> Iterator[tuple[str, str]]:
+    section: TrainerSection = config.trainer
+    if section.backend not in backends():
+        guess = did_you_mean(section.backend, backends())
+        yield "trainer.backend", f"trainer.backend: no backend {section.backend!r}; {guess}"
+        # The settings that all backends share are looked at by the default one.
+        section = section.model_copy(
+            update={"backend": TrainerSection.model_fields["backend"].default, "extra": {}}
+        )
+    try:
+        backend(section.backend).check(fit_settings_of(section))
+    except FitConfigError as error:
+        yield from (("trainer." + text.split(" ")[0], f"trainer: {text}") for text in error.faults)
+    except TrainerError as error:
+        yield "trainer", f"trainer: {error}"
+
+
+def _default(key: str) -> Any:
+    return SelectionSection.model_fields[key].default
+
+
+def _addresses(config: Config) -> Iterator[tuple[str, str]]:
+    for place, url in (
+        ("cvat.url", config.cvat.url),
+        ("service.public_url", config.service.public_url),
+        ("function_host.url", config.function_host.url),
+    ):
+        if url is not None and (fault := address_fault(url)):
+            yield place, f"{place}: {fault}"
+    for place, url in (("database_url", config.database_url), ("mlflow_url", config.mlflow_url)):
+        if url is not None and "://" not in url:
+            due = "an address such as sqlite:///rounds.db or postgresql://host/name is expected"
+            yield place, f"{place}: {due}, found {url!r}"
+    if config.cvat.project is not None and config.cvat.project < 1:
+        yield "cvat.project", f"cvat.project: an id from 1 on is expected: {config.cvat.project}"
+    name, place = config.function_host.function_id, "function_host.function_id"
+    if not name.strip() or "/" in name:
+        yield place, f"{place}: a name without slashes is expected, found {name!r}"
+
+
+def address_fault(url: str) -> str:
+    """Return what is wrong with an HTTP address, "" where nothing is. No secret is repeated."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"no address that can be read: {error}"
+    if parts.scheme not in ("http", "https"):
+        return f"must begin with http:// or https://, found {url!r}"
+    if not host:
+        return f"names no host: {url!r}"
+    if parts.username or parts.password:
+        return (
+            f"holds a user name or password for {host}; credentials belong in the environment "
+            "(CVAT_ACCESS_TOKEN)"
+        )
+    if parts.query or parts.fragment:
+        return f"ends with a query or fragment, which is not part of an address: {url!r}"
+    return ""
+
+
+def _places(config: Config) -> Iterator[tuple[str, str]]:
+    blocked = next(
+        (p for p in (config.home, *config.home.parents) if p.exists() and not p.is_dir()), None
+    )
+    if blocked is not None:
+        yield "home", f"home: {blocked} is a file; a folder is expected"
+    for place, values in (
+        ("rounds.assignees", config.rounds.assignees),
+        ("holdout.subsets", config.holdout.subsets),
+    ):
+        twice = sorted({v for v in values if values.count(v) > 1})
+        if twice:
+            yield place, f"{place}: {', '.join(twice)} stands there twice"
+        if any(not value.strip() for value in values):
+            yield place, f"{place}: a name is empty"
+    for section, values in config.model_dump().items():
+        for key, value in values.items() if isinstance(values, Mapping) else ():
+            if isinstance(value, float) and not math.isfinite(value):
+                place = f"{section}.{key}"
+                yield place, f"{place}: a finite number is expected, found {value}"
+
+
+def _without_faults(path: Path) -> tuple[Config | None, set[str]]:
+    """Return the configuration with its faulty keys left out, and those keys; None for no YAML."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None, set()
+    if not isinstance(raw, dict):
+        return None, set()
+    wrong: set[str] = set()
+    for _ in range(3):  # a key that is left out may uncover another fault, never many
+        try:
+            return resolved(path, Config.model_validate(raw)), wrong
+        except ValidationError as error:
+            for item in error.errors():
+                keys = [str(part) for part in item["loc"]]
+                wrong.add(".".join(keys[:2]))
+                _drop(raw, keys)
+    return None, wrong
+
+
+def _drop(raw: dict[str, Any], keys: list[str]) -> None:
+    """Remove a key, or its section where the section itself is no mapping."""
+    section = raw.get(keys[0])
+    if len(keys) > 1 and isinstance(section, dict):
+        raw[keys[0]] = {k: v for k, v in section.items() if str(k) != keys[1]}
+    else:
+        raw.pop(keys[0], None)

@@ -1,0 +1,48 @@
+"""Forty wrong values of a configuration, each under the key that a person must be shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+WRONG: dict[str, Any] = {
+    "home": "/dev/null/home",
+    "database_url": "rounds.db",
+    "mlflow_url": "mlflow",
+    "cvat.url": "cvat.example.org",
+    "cvat.project": 0,
+    "cvat.timeout": -1,
+    "cvat.cache_bytes": 10,
+    "cvat.organisation": "team",
+    "active_learning.strategy": "uncertanty_diversity",
+    "active_learning.cold_start": "typicluster",
+    "active_learning.budget": 0,
+    "active_learning.control_share": 1.5,
+    "active_learning.cap_per_group": 0,
+    "active_learning.class_quotas": {"car": -2},
+    "active_learning.k": "three",
+    "active_learning.near_duplicate": -0.1,
+    "active_learning.stop_gain": ".nan",
+    "holdout.share": 0.95,
+    "holdout.duplicate_distance": 65,
+    "trainer.backend": "yolov8",
+    "trainer.epochs": -1,
+    "trainer.batch_size": "many",
+    "trainer.device": "gpu",
+    "trainer.schedule": "cosin",
+    "trainer.precision": "fp8",
+    "trainer.image_size": [0, 64, 3],
+    "trainer.base": "no/such/weights.npz",
+    "trainer.learning_rte": 0.001,
+    "promotion.metric": "map",
+    "promotion.min_gain": -0.5,
+    "promotion.confidence": 1.0,
+    "rounds.mode": "new_tasks",
+    "rounds.finished_stage": "done",
+    "rounds.job_size": 0,
+    "rounds.assignees": ["ann", "ann"],
+    "pre_annotation.min_score": "automatic",
+    "service.port": 70000,
+    "service.public_url": "bridge.internal:8091",
+    "function_host.url": "http://",
+    "function_host.function_id": "models/champion",
+}
