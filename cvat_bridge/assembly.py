@@ -32,15 +32,14 @@ from trainer.registry.registry import Registry
 
 
 @dataclass(frozen=True)
-class Bridge:
-    """Everything joined. One a process, since rounds are durable process-wide."""
+class View:
+    """What looks and writes nothing to CVAT; works beside a running service."""
 
     config: Config
     parts: Parts
-    rounds: Rounds
 
     def next(self) -> NextStep:
-        """Say what the loop would do now, and why; writes nothing to CVAT."""
+        """Say what the loop would do now, and why."""
         parts = self.parts
         facts = gather(parts.gateway, parts.ledger, self.config.project_id, parts.settings)
         past = parts.ledger.rounds(self.config.project_id)
@@ -51,6 +50,19 @@ class Bridge:
             facts, last, waiting=len(waiting), retrain_after=self.config.rounds.retrain_after
         )
 
+    def status(self) -> dict[str, Any]:
+        """Say which round it is, what it waits for, which model serves, and why."""
+        parts = self.parts
+        serving = now_serving(self.config, parts.home, parts.ledger, parts.registry)
+        return describe(parts.ledger, self.config.project_id, serving)
+
+
+@dataclass(frozen=True)
+class Bridge(View):
+    """Everything joined. One a process, since rounds are durable process-wide."""
+
+    rounds: Rounds
+
     def look(self) -> Outcome:
         """Look at the facts and run a round when one is due: the service's tick."""
         unfinished = self.rounds.unfinished()
@@ -58,16 +70,11 @@ class Bridge:
             self.rounds.run(unfinished)
             return Outcome(acted=True, reason=f"round {unfinished} went on to its end")
         step = self.next()
-        if step.kind == "wait":
+        # Taken only now, so that a look that could not read CVAT forgets nothing.
+        if not self.parts.home.take_request() and step.kind == "wait":
             return Outcome(acted=False, reason=step.reason)
         self.rounds.run(step.number)
         return Outcome(acted=True, reason=f"round {step.number} is done")
-
-    def status(self) -> dict[str, Any]:
-        """Say which round it is, what it waits for, which model serves, and why."""
-        parts = self.parts
-        serving = now_serving(self.config, parts.home, parts.ledger, parts.registry)
-        return describe(parts.ledger, self.config.project_id, serving)
 
     def run_round(self) -> Ended:
         """Run the next round now, whether or not it is due."""
@@ -76,19 +83,45 @@ class Bridge:
 
 
 @contextmanager
-def assembled(config: Config, secrets: Secrets, *, report: Report = quiet) -> Iterator[Bridge]:
+def viewed(config: Config, secrets: Secrets, *, report: Report = quiet) -> Iterator[View]:
+    """Join what only looks; the home may be held by another process.
+
+    Raises ConfigError and GatewayError.
+    """
+    with _joined(config, secrets, report) as parts:
+        yield View(config, parts)
+
+
+@contextmanager
+def assembled(
+    config: Config, secrets: Secrets, *, report: Report = quiet, by: str = "command"
+) -> Iterator[Bridge]:
     """Join the parts and take them apart again; holds the home for this process.
 
-    Raises ConfigError, GatewayError, and BridgeError when another process holds the home.
+    by: see Home.held. Raises ConfigError, GatewayError, and HomeHeldError when another process
+    holds the home.
     """
     home = Home(config.home)
+    with home.held(by), _joined(config, secrets, report) as parts:
+        rounds = Rounds(
+            steps_of(parts),
+            parts.ledger,
+            project_id=config.project_id,
+            database_url=config.database_url or home.rounds_url,
+        )
+        try:
+            rounds.launch()
+            yield Bridge(config, parts, rounds)
+        finally:
+            rounds.close()
+
+
+@contextmanager
+def _joined(config: Config, secrets: Secrets, report: Report) -> Iterator[Parts]:
+    home = Home(config.home)
     settings = round_settings(config)
-    with (
-        home.held(),
-        connected(config, secrets) as gateway,
-        Ledger(home.ledger) as ledger,
-    ):
-        parts = Parts(
+    with connected(config, secrets) as gateway, Ledger(home.ledger) as ledger:
+        yield Parts(
             config=config,
             settings=settings,
             gateway=gateway,
@@ -98,17 +131,6 @@ def assembled(config: Config, secrets: Secrets, *, report: Report = quiet) -> It
             report=report,
             embedder=functools.cache(lambda: embedder(home.features)),
         )
-        rounds = Rounds(
-            steps_of(parts),
-            ledger,
-            project_id=config.project_id,
-            database_url=config.database_url or home.rounds_url,
-        )
-        try:
-            rounds.launch()
-            yield Bridge(config, parts, rounds)
-        finally:
-            rounds.close()
 
 
 def connected(config: Config, secrets: Secrets) -> CvatClient:

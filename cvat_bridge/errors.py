@@ -31,6 +31,15 @@ class ConfigError(BridgeError, ValueError):
         super().__init__("\n".join(self.faults))
 
 
+class HomeHeldError(BridgeError):
+    """Another process works in the home. by: "service", "command", or "" where it is not known."""
+
+    def __init__(self, home: str, *, by: str) -> None:
+        self.home, self.by = home, by
+        what = "the service (`cvat-bridge run`)" if by == "service" else "another cvat-bridge"
+        super().__init__(f"{what} works in {home}; stop it, or wait until it is done")
+
+
 class GatewayError(BridgeError):
     """CVAT refused or failed."""
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvat_bridge.errors import BridgeError
+from cvat_bridge.errors import HomeHeldError
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,38 @@ class Home:
         return path.read_text(encoding="ascii").strip()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the folder for one process; BridgeError when another one works in it.
+    def held(self, by: str = "command") -> Iterator[None]:
+        """Hold the folder for one process; HomeHeldError when another one works in it.
 
-        The lock goes with the process, so a killed one leaves none behind.
+        by: what holds it, "service" or "command". The lock goes with the process, so a killed one
+        leaves none behind.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as handle:
+        with (self.root / "lock").open("a+", encoding="utf-8") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise BridgeError(
-                    f"another cvat-bridge works in {self.root}; stop it, or wait until it is done"
-                ) from None
+                handle.seek(0)
+                raise HomeHeldError(str(self.root), by=handle.read().strip()) from None
+            handle.truncate(0)
+            handle.write(by)
+            handle.flush()
             yield
+
+    @property
+    def _asked(self) -> Path:
+        return self.root / "round-requested"
+
+    def ask_for_round(self) -> None:
+        """Leave word for the service that works here to begin a round, due or not."""
+        self._asked.touch()
+
+    def round_is_asked_for(self) -> bool:
+        """Whether somebody has asked for a round since the last one began."""
+        return self._asked.exists()
+
+    def take_request(self) -> bool:
+        """Return whether a round was asked for, and forget it."""
+        there = self._asked.exists()
+        self._asked.unlink(missing_ok=True)
+        return there

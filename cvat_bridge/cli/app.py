@@ -26,8 +26,9 @@ from cvat_bridge.cli.mistakes import mistakes
 from cvat_bridge.cli.models import models
 from cvat_bridge.cli.serving import add_serving_commands
 from cvat_bridge.cli.train import train
+from cvat_bridge.cli.trying import add_up, sandbox
 from cvat_bridge.config import config_schema, load_config, load_secrets
-from cvat_bridge.errors import BridgeError, ConfigError, NothingToDoError
+from cvat_bridge.errors import BridgeError, ConfigError, HomeHeldError, NothingToDoError
 from serverless.errors import FunctionError
 from trainer.errors import ConfigError as FitConfigError
 from trainer.errors import TrainerError
@@ -162,16 +163,29 @@ def round_(
     config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, dry_run: DryRun = False
 ) -> None:
     """Run one round now, or go on with the one that was interrupted."""
-    from cvat_bridge.assembly import assembled
+    from cvat_bridge.assembly import assembled, viewed
+    from cvat_bridge.home import Home
 
     _log_to_stderr(json_lines=as_json)
     loaded, secrets = load_config(config), load_secrets()
-    with _progress(quiet=as_json) as report, assembled(loaded, secrets, report=report) as bridge:
+    with _progress(quiet=as_json) as report:
         if dry_run:
-            step = bridge.next()
+            with viewed(loaded, secrets, report=report) as view:
+                step = view.next()
             _answer(vars(step), as_json, f"round {step.number}: {step.kind}: {step.reason}")
             return
-        ended = bridge.run_round()
+        try:
+            with assembled(loaded, secrets, report=report) as bridge:
+                ended = bridge.run_round()
+        except HomeHeldError as held:
+            if held.by != "service":
+                raise
+            Home(loaded.home).ask_for_round()
+            asked = (
+                "the running service was asked to begin a round; `cvat-bridge status` follows it"
+            )
+            _answer({"asked": "service"}, as_json, asked)
+            return
     figures = ended.answers
     if not figures["select"]["selected"] and not figures["fit"]["bundle"]:
         _answer(dict(figures), as_json, "")
@@ -207,8 +221,9 @@ def run(
         for one in loops:
             one.tell(stage, done, total)
 
-    with assembled(loaded, secrets, report=told) as bridge:
-        loop = Loop(bridge.look, loaded.service.poll_seconds)
+    home = Home(loaded.home)
+    with assembled(loaded, secrets, report=told, by="service") as bridge:
+        loop = Loop(bridge.look, loaded.service.poll_seconds, home.round_is_asked_for)
         loops.append(loop)
         web = make_app(
             loop,
@@ -234,15 +249,15 @@ def select(
     ] = None,
 ) -> None:
     """Show which frames the next round would take, in rank order, with reasons."""
-    from cvat_bridge.assembly import assembled
+    from cvat_bridge.assembly import viewed
     from cvat_bridge.cli.preview import preview
 
     if not dry_run:
         raise typer.BadParameter("select only looks; `cvat-bridge round` takes the frames")
     _log_to_stderr(json_lines=as_json)
     loaded, secrets = load_config(config), load_secrets()
-    with _progress(quiet=as_json) as report, assembled(loaded, secrets, report=report) as bridge:
-        found = preview(bridge.parts, sheet=sheet)
+    with _progress(quiet=as_json) as report, viewed(loaded, secrets, report=report) as view:
+        found = preview(view.parts, sheet=sheet)
     if as_json:
         out.print_json(json.dumps(found))
         return
@@ -273,24 +288,8 @@ def schema() -> None:
     out.print_json(json.dumps(config_schema()))
 
 
-@app.command()
-def sandbox(
-    data: Annotated[Path, typer.Option(help="Folder for its database and files.")] = Path(
-        "sandbox-data"
-    ),
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8080,
-    function_host: Annotated[
-        str | None, typer.Option(help="Address of a function host, for models.")
-    ] = None,
-    share: Annotated[Path | None, typer.Option(help="Folder offered as CVAT's share.")] = None,
-) -> None:
-    """Run the small stand-in for a CVAT server, to try the loop without one."""
-    from cvat_bridge.sandbox import serve
-
-    serve(data_dir=data, host=host, port=port, users=None, function_host=function_host, share=share)
-
-
+app.command()(sandbox)
+add_up(app, run)
 app.command()(train)
 app.command()(mistakes)
 app.add_typer(models, name="models")

@@ -35,7 +35,7 @@ def mistakes(
     The model that serves judges only frames that it did not learn from: the holdout, and what was
     finished since it learnt. Issues that are there already are not made again.
     """
-    from cvat_bridge.assembly import assembled
+    from cvat_bridge.assembly import viewed
     from cvat_bridge.mistakes.disputes import dispute, raise_issues
     from trainer.bundles.bundle import read_bundle
     from trainer.data.dataset import load_dataset
@@ -44,9 +44,9 @@ def mistakes(
     loaded, secrets = load_config(config), load_secrets()
     with (
         silence() if as_json else bars(err) as report,
-        assembled(loaded, secrets, report=report) as bridge,
+        viewed(loaded, secrets, report=report) as view,
     ):
-        parts = bridge.parts
+        parts = view.parts
         champion = parts.registry.champion(parts.key)
         if champion is None:
             raise NothingToDoError("no model serves yet that could dispute a label")

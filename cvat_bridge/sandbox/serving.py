@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from cvat_bridge.sandbox import tokens
 from cvat_bridge.sandbox import users as accounts
+from cvat_bridge.sandbox.state import State
 from cvat_bridge.sandbox.users import SandboxUser
 
 DEFAULT_USERS = (SandboxUser("admin", "sandbox-admin", is_admin=True),)
@@ -33,7 +35,6 @@ def serve(
     import uvicorn
 
     from cvat_bridge.sandbox.app import build
-    from cvat_bridge.sandbox.state import State
 
     state = State(data_dir, share=share, function_host=function_host)
     wanted = tuple(users or ())
@@ -42,7 +43,7 @@ def serve(
     accounts.ensure(state, wanted)
     admin = next(user for user in wanted if user.is_admin)
     row = state.db.one("SELECT id FROM user WHERE username = ?", admin.username) or {}
-    _, token = tokens.issue(state, row["id"], "sandbox", read_only=False, expires=None)
+    token = _kept_token(state, data_dir / "admin.token", int(row["id"]))
     # with the protocol named, asyncio turns Nagle's algorithm off: 40 ms a request otherwise
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -55,3 +56,14 @@ def serve(
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     server.run(sockets=[listener])
+
+
+def _kept_token(state: State, path: Path, user: int) -> str:
+    """Return the admin's token of the last start, or a new one that later starts keep."""
+    if path.is_file() and (kept := path.read_text(encoding="ascii").strip()):
+        return kept
+    _, token = tokens.issue(state, user, "sandbox", read_only=False, expires=None)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(token)
+    return token

@@ -19,6 +19,7 @@ from cvat_bridge.service.webhooks import SIGNATURE_HEADER, judge
 log = structlog.get_logger("service")
 MAX_BODY = 4 << 20  # a webhook is a few kilobytes; more is not from CVAT
 LONGEST_PAUSE = 3600.0
+_ASKED_EVERY = 1.0  # seconds
 
 Tick = Callable[[], "Outcome"]
 
@@ -36,10 +37,12 @@ class Loop:
     """Looks at the facts when woken or when the poll is due, and acts on them.
 
     tick: one look; it may raise, which is recorded and tried again after a growing pause.
+    asked: whether somebody wants a look now; asked every second.
     """
 
     tick: Tick
     poll_seconds: float
+    asked: Callable[[], bool] = lambda: False
     reason: str = "starting"
     failures: int = 0
     last_look: float = 0.0
@@ -80,7 +83,14 @@ class Loop:
                     log.info("waiting", reason=outcome.reason)
             self.last_look = time.time()
             self._failed.set(self.failures)
-            self._wake.wait(self._pause())
+            self._rest(self._pause())
+
+    def _rest(self, seconds: float) -> None:
+        """Wait until woken, asked or due."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._wake.wait(min(left, _ASKED_EVERY)) or (not self.failures and self.asked()):
+                return
 
     def tell(self, stage: str, done: int, total: int) -> None:
         """Take note of how far the step under way is."""

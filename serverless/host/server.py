@@ -151,7 +151,7 @@ def _url(process: subprocess.Popen[str], seconds: float, log: Path | None) -> st
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(
-        prog="python -m serverless.host",
+        prog="cvat-functions",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

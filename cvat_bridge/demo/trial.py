@@ -1,0 +1,79 @@
+"""A project to try the bridge on: made images in the sandbox, the first jobs finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cvat_sdk import Client
+from cvat_sdk.core.client import AccessTokenCredentials
+
+from cvat_bridge.demo.annotator import Annotator
+from cvat_bridge.demo.calls import Calls
+from cvat_bridge.demo.project import prepare
+from cvat_bridge.demo.scenes import write_scenes
+from cvat_bridge.demo.truth import read_truth
+from cvat_bridge.sandbox import Sandbox
+
+NAME = "trial: made images"
+POOL, HOLDOUT = 150, 30  # frames
+FINISHED = 2  # jobs that are finished, so that the first round has something to learn
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A project that waits for its first round. images: of its task. labelled: finished frames."""
+
+    project_id: int
+    images: int
+    labelled: int
+
+
+def seed(sandbox: Sandbox, told: Callable[[str], None]) -> Trial:
+    """Make the project, its task and its first labels; a project that is there is left as it is."""
+    folder = sandbox.data_dir / "trial-images"
+    truth = read_truth(
+        folder if folder.is_dir() else write_scenes(folder, pool=POOL, holdout=HOLDOUT)
+    )
+    images = len(truth.pool) + len(truth.holdout)
+    client = Client(sandbox.url)
+    client.login(AccessTokenCredentials(sandbox.admin_token))
+    with client:
+        there = next((p for p in client.projects.list() if p.name == NAME), None)
+        if there is not None:
+            jobs = [job for task in there.get_tasks() for job in task.get_jobs()]
+            done = [j for j in jobs if j.state == "completed" and j.type == "annotation"]
+            return Trial(int(there.id), images, sum(j.frame_count for j in done))
+    told(f"uploading {images} made images")
+    prepared = prepare(sandbox.url, sandbox.admin_token, NAME, truth)
+    calls = Calls(sandbox.url, token=sandbox.admin_token)
+    me = calls.get("/api/users/self").json()["id"]
+    asked = {"task_id": prepared.task_id, "page_size": 100}
+    jobs = calls.get("/api/jobs", type="annotation", **asked).json()["results"]
+    first = sorted(jobs, key=lambda job: int(job["id"]))[:FINISHED]
+    for job in first:
+        calls.send(f"/api/jobs/{job['id']}", {"assignee": me})
+    person = Annotator(sandbox.url, sandbox.admin.username, sandbox.admin.password, truth.objects)
+    for job in person.open_jobs(prepared.project_id):
+        told(f"a simulated annotator finishes job {job['id']}")
+        person.finish(job, prepared.labels)
+    return Trial(prepared.project_id, images, sum(int(job["frame_count"]) for job in first))
+
+
+def next_steps(sandbox: Sandbox, trial: Trial, *, config: Path) -> list[str]:
+    """Return what a person types next, line by line."""
+    there = (
+        f"A stand-in for CVAT listens on {sandbox.url} (user {sandbox.admin.username}, password "
+        f"{sandbox.admin.password}), with project {trial.project_id}: {trial.images} images, "
+        f"{trial.labelled} of them labelled."
+    )
+    return [
+        there,
+        "In another terminal:",
+        f"  export CVAT_ACCESS_TOKEN={sandbox.admin_token}",
+        f"  cvat-bridge init --url {sandbox.url} --project {trial.project_id} --config {config}",
+        f"  cvat-bridge round --config {config}     # the first ranked job",
+        f"  cvat-bridge up --config {config}        # or: the service and the function host",
+        "It runs until Ctrl-C; the same folder brings everything back.",
+    ]
