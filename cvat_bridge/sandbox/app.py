@@ -16,16 +16,16 @@ from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount
 
-from cvat_bridge.sandbox import auth
-from cvat_bridge.sandbox.call import Answer, Call, Route, Upload
-from cvat_bridge.sandbox.errors import ApiError
+from cvat_bridge.sandbox.accounts import auth
 from cvat_bridge.sandbox.routes import ROUTES
+from cvat_bridge.sandbox.web.call import Answer, Call, Route, Upload
+from cvat_bridge.sandbox.web.errors import ApiError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from cvat_bridge.sandbox.state import State
+    from cvat_bridge.sandbox.store.state import State
 
 log = logging.getLogger(__name__)
 _PARAMETER = re.compile(r"\{(\w+)(:int)?\}")

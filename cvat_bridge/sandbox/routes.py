@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from cvat_bridge.sandbox import (
-    auth,
-    batches,
-    data,
-    data_meta,
-    functions,
-    guides,
-    intake,
-    invocation,
-    issues,
-    jobs,
-    labelling,
-    labels,
-    members,
-    organizations,
-    projects,
-    requests,
-    server,
-    storages,
-    tasks,
-    tokens,
-    users,
-    validation,
-    webhooks,
-)
+from cvat_bridge.sandbox import about
+from cvat_bridge.sandbox.accounts import auth, members, organizations, tokens, users
+from cvat_bridge.sandbox.annotations import labelling
+from cvat_bridge.sandbox.frames import data, data_meta, intake, requests, storages, validation
+from cvat_bridge.sandbox.models import batches, functions, invocation
+from cvat_bridge.sandbox.notifications import webhooks
+from cvat_bridge.sandbox.resources import guides, issues, jobs, labels, projects, tasks
 
 _MODULES = (
     auth,
-    server,
+    about,
     users,
     tokens,
     organizations,

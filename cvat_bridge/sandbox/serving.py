@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cvat_bridge.sandbox import tokens
-from cvat_bridge.sandbox import users as accounts
-from cvat_bridge.sandbox.users import SandboxUser
+from cvat_bridge.sandbox.accounts import tokens
+from cvat_bridge.sandbox.accounts import users as accounts
+from cvat_bridge.sandbox.accounts.users import SandboxUser
 
 DEFAULT_USERS = (SandboxUser("admin", "sandbox-admin", is_admin=True),)
 
@@ -33,7 +33,7 @@ def serve(
     import uvicorn
 
     from cvat_bridge.sandbox.app import build
-    from cvat_bridge.sandbox.state import State
+    from cvat_bridge.sandbox.store.state import State
 
     state = State(data_dir, share=share, function_host=function_host)
     wanted = tuple(users or ())

@@ -1,0 +1,190 @@
+"""Organizations, their members, and the one a request is made in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from cvat_bridge.sandbox.accounts import users
+from cvat_bridge.sandbox.store.state import Row, now
+from cvat_bridge.sandbox.web import fields
+from cvat_bridge.sandbox.web.call import Answer, Call, Route
+from cvat_bridge.sandbox.web.errors import ApiError, forbidden, invalid, not_found
+from cvat_bridge.sandbox.web.listing import Index, listed
+
+ROLES = ("worker", "supervisor", "maintainer", "owner")
+_INDEX = Index(
+    equal=("name", "slug"), logic=("name", "slug", "id", "owner"), search=("name", "owner", "slug")
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a request is made: an organization, the personal workspace, or it did not say."""
+
+    organization: Row | None
+    personal: bool
+
+    def holds(self, organization_id: int | None) -> bool:
+        """Say whether an object of that organization (None: personal) is in this place."""
+        if self.organization is not None:
+            return bool(organization_id == self.organization["id"])
+        return organization_id is None or not self.personal
+
+    @property
+    def id(self) -> int | None:
+        """Give the organization that new objects go to."""
+        return self.organization["id"] if self.organization else None
+
+
+def context(call: Call) -> Place:
+    """Give the place of a request; ApiError for an organization we are not in."""
+    slug = call.query.get("org", call.headers.get("x-organization"))
+    number = call.query.get("org_id")
+    if "org" in call.query and call.headers.get("x-organization", slug) != slug:
+        raise invalid(
+            'You cannot specify "org" query parameter and "X-Organization" HTTP header with '
+            "different values."
+        )
+    if number and slug:
+        raise invalid('You cannot specify "org_id" query parameter with "org" or "X-Organization"')
+    if number:
+        found = call.db.get("organization", int(number)) if number.isdigit() else None
+    elif slug:
+        found = call.db.one("SELECT * FROM organization WHERE slug = ?", slug)
+    else:
+        return Place(None, personal=slug == "" or number == "")
+    if found is None:
+        raise ApiError(404, {"detail": f"{slug or number} organization does not exist."})
+    if not call.is_admin and role(call, found["id"]) is None:
+        raise forbidden()
+    return Place(found, personal=False)
+
+
+def role(call: Call, organization_id: int | None) -> str | None:
+    """Give the caller's role in an organization; None for no member."""
+    found = call.db.scalar(
+        "SELECT role FROM membership WHERE organization_id = ? AND user_id = ? AND is_active",
+        organization_id,
+        call.user["id"],
+    )
+    return str(found) if found else None
+
+
+def may_create(call: Call, place: Place) -> None:
+    """Check that the caller may make projects and tasks there: a worker may not."""
+    if place.organization is not None and role(call, place.id) == "worker":
+        raise forbidden()
+
+
+def _view(call: Call, row: Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "slug": row["slug"],
+        "name": row["name"],
+        "description": row["description"],
+        "created_date": row["created_date"],
+        "updated_date": row["updated_date"],
+        "contact": json.loads(row["contact"]),
+        "owner": users.basic(call, row["owner_id"]),
+    }
+
+
+def _list(call: Call) -> Answer:
+    rows = call.db.all("SELECT * FROM organization")
+    if not call.is_admin:
+        rows = [row for row in rows if role(call, row["id"])]
+    return listed(call, rows, _INDEX, lambda row: _view(call, row))
+
+
+def _found(call: Call, organization_id: int) -> Row:
+    row = call.db.get("organization", organization_id)
+    if row is None:
+        raise not_found("Organization")
+    if not call.is_admin and role(call, organization_id) is None:
+        raise forbidden()
+    return row
+
+
+_CHECKS: dict[str, fields.Check] = {
+    "slug": fields.text(16, blank=False),
+    "name": fields.text(64),
+    "description": fields.text(),
+    "contact": lambda value: value,
+}
+
+
+def join(call: Call, organization_id: int, user_id: int, as_role: str) -> int:
+    """Make an account a member and give the membership's id."""
+    return call.db.insert(
+        "membership",
+        user_id=user_id,
+        organization_id=organization_id,
+        role=as_role,
+        joined_date=now(),
+        is_active=True,
+    )
+
+
+def _create(call: Call) -> Answer:
+    taken = fields.take(call.fields(), _CHECKS, required=("slug",))
+    slug = taken["slug"]
+    if not all(c.isalnum() or c in "-_" for c in slug):
+        text = "Enter a valid “slug” consisting of letters, numbers, underscores or hyphens."
+        raise invalid({"slug": [text]})
+    if call.db.one("SELECT id FROM organization WHERE slug = ?", slug):
+        raise invalid({"slug": ["organization with this slug already exists."]})
+    time = now()
+    new = call.db.insert(
+        "organization",
+        slug=slug,
+        name=taken.get("name") or slug,
+        description=taken.get("description", ""),
+        contact=json.dumps(taken.get("contact", {})),
+        owner_id=call.user["id"],
+        created_date=time,
+        updated_date=time,
+    )
+    join(call, new, call.user["id"], "owner")
+    return Answer(201, _view(call, _found(call, new)))
+
+
+def check_manages(call: Call, organization_id: int) -> None:
+    """Check that the caller is an owner or maintainer of the organization."""
+    if not call.is_admin and role(call, organization_id) not in {"owner", "maintainer"}:
+        raise forbidden()
+
+
+def _patch(call: Call, organization_id: int) -> Answer:
+    _found(call, organization_id)
+    check_manages(call, organization_id)
+    taken = fields.take(call.fields(), _CHECKS)
+    if "contact" in taken:
+        taken["contact"] = json.dumps(taken["contact"])
+    call.db.update("organization", organization_id, updated_date=now(), **taken)
+    return Answer(200, _view(call, _found(call, organization_id)))
+
+
+def _delete(call: Call, organization_id: int) -> Answer:
+    row = _found(call, organization_id)
+    if not call.is_admin and row["owner_id"] != call.user["id"]:
+        raise forbidden()
+    for table in ("membership", "webhook", "task", "project"):
+        sql = f"DELETE FROM {table} WHERE organization_id = ?"  # noqa: S608  tables are ours
+        call.db.run(sql, organization_id)
+    call.db.run("DELETE FROM organization WHERE id = ?", organization_id)
+    return Answer(204)
+
+
+ROUTES = (
+    Route("GET", "/api/organizations", _list),
+    Route("POST", "/api/organizations", _create),
+    Route(
+        "GET",
+        "/api/organizations/{organization_id:int}",
+        lambda call, organization_id: Answer(200, _view(call, _found(call, organization_id))),
+    ),
+    Route("PATCH", "/api/organizations/{organization_id:int}", _patch),
+    Route("DELETE", "/api/organizations/{organization_id:int}", _delete),
+)
