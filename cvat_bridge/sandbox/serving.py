@@ -11,6 +11,8 @@ from pathlib import Path
 from cvat_bridge.sandbox.accounts import tokens
 from cvat_bridge.sandbox.accounts import users as accounts
 from cvat_bridge.sandbox.accounts.users import SandboxUser
+from cvat_bridge.sandbox.app import build
+from cvat_bridge.sandbox.store.state import State
 
 DEFAULT_USERS = (SandboxUser("admin", "sandbox-admin", is_admin=True),)
 
@@ -31,9 +33,6 @@ def serve(
     server files.
     """
     import uvicorn
-
-    from cvat_bridge.sandbox.app import build
-    from cvat_bridge.sandbox.store.state import State
 
     state = State(data_dir, share=share, function_host=function_host)
     wanted = tuple(users or ())

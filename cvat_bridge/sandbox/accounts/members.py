@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from cvat_bridge.sandbox.accounts import organizations, users
+from cvat_bridge.sandbox.accounts import organizations, users, workspaces
 from cvat_bridge.sandbox.store.state import Row, now
 from cvat_bridge.sandbox.web import fields
 from cvat_bridge.sandbox.web.call import Answer, Call, Route
@@ -29,15 +29,15 @@ def _member(call: Call, row: Row) -> dict[str, Any]:
 
 
 def _members(call: Call) -> Answer:
-    place = organizations.context(call)
+    workspace = workspaces.context(call)
     names = {row["id"]: row["username"] for row in call.db.all("SELECT * FROM user")}
     rows = [
         {**row, "user": names.get(row["user_id"])}
         for row in call.db.all("SELECT * FROM membership")
-        if place.holds(row["organization_id"])
-        and (call.is_admin or organizations.role(call, row["organization_id"]))
+        if workspace.holds(row["organization_id"])
+        and (call.is_admin or workspaces.role(call, row["organization_id"]))
     ]
-    if place.personal:
+    if workspace.personal:
         rows = []
     return listed(call, rows, _INDEX, lambda row: _member(call, row))
 
@@ -68,21 +68,21 @@ def _leave(call: Call, membership_id: int) -> Answer:
 
 
 def _invite(call: Call) -> Answer:
-    place = organizations.context(call)
+    workspace = workspaces.context(call)
     checks = {"email": fields.text(blank=False), "role": fields.choice(*organizations.ROLES[:3])}
     taken = fields.take(call.fields(), checks, required=("role", "email"))
-    if place.organization is None:
+    if workspace.organization is None:
         raise forbidden()
-    organizations.check_manages(call, place.organization["id"])
+    organizations.check_manages(call, workspace.organization["id"])
     if "@" not in taken["email"]:
         raise invalid({"email": ["Enter a valid email address."]})
     user = call.db.one("SELECT * FROM user WHERE email = ?", taken["email"])
     if user is None:
         raise ApiError(500, "No account has this e-mail, and no mail can be sent")
     members = "SELECT id FROM membership WHERE organization_id = ? AND user_id = ?"
-    if call.db.one(members, place.organization["id"], user["id"]):
+    if call.db.one(members, workspace.organization["id"], user["id"]):
         raise invalid("The user is a member of the organization already.")
-    member = organizations.join(call, place.organization["id"], user["id"], taken["role"])
+    member = organizations.join(call, workspace.organization["id"], user["id"], taken["role"])
     key, time = secrets.token_hex(32), now()
     call.db.insert(
         "invitation", key=key, membership_id=member, owner_id=call.user["id"], created_date=time
@@ -95,12 +95,12 @@ def _invite(call: Call) -> Answer:
             "owner": users.basic(call, call.user["id"]),
             "role": taken["role"],
             "user": users.basic(call, user["id"]),
-            "organization": place.organization["id"],
+            "organization": workspace.organization["id"],
             "expired": None,
             "accepted": True,
             "organization_info": {
-                "id": place.organization["id"],
-                "slug": place.organization["slug"],
+                "id": workspace.organization["id"],
+                "slug": workspace.organization["slug"],
             },
         },
     )

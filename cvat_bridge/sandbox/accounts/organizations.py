@@ -1,81 +1,21 @@
-"""Organizations, their members, and the one a request is made in."""
+"""Organizations: listed, made, changed and deleted."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
-from cvat_bridge.sandbox.accounts import users
+from cvat_bridge.sandbox.accounts import users, workspaces
 from cvat_bridge.sandbox.store.state import Row, now
 from cvat_bridge.sandbox.web import fields
 from cvat_bridge.sandbox.web.call import Answer, Call, Route
-from cvat_bridge.sandbox.web.errors import ApiError, forbidden, invalid, not_found
+from cvat_bridge.sandbox.web.errors import forbidden, invalid, not_found
 from cvat_bridge.sandbox.web.listing import Index, listed
 
 ROLES = ("worker", "supervisor", "maintainer", "owner")
 _INDEX = Index(
     equal=("name", "slug"), logic=("name", "slug", "id", "owner"), search=("name", "owner", "slug")
 )
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a request is made: an organization, the personal workspace, or it did not say."""
-
-    organization: Row | None
-    personal: bool
-
-    def holds(self, organization_id: int | None) -> bool:
-        """Say whether an object of that organization (None: personal) is in this place."""
-        if self.organization is not None:
-            return bool(organization_id == self.organization["id"])
-        return organization_id is None or not self.personal
-
-    @property
-    def id(self) -> int | None:
-        """Give the organization that new objects go to."""
-        return self.organization["id"] if self.organization else None
-
-
-def context(call: Call) -> Place:
-    """Give the place of a request; ApiError for an organization we are not in."""
-    slug = call.query.get("org", call.headers.get("x-organization"))
-    number = call.query.get("org_id")
-    if "org" in call.query and call.headers.get("x-organization", slug) != slug:
-        raise invalid(
-            'You cannot specify "org" query parameter and "X-Organization" HTTP header with '
-            "different values."
-        )
-    if number and slug:
-        raise invalid('You cannot specify "org_id" query parameter with "org" or "X-Organization"')
-    if number:
-        found = call.db.get("organization", int(number)) if number.isdigit() else None
-    elif slug:
-        found = call.db.one("SELECT * FROM organization WHERE slug = ?", slug)
-    else:
-        return Place(None, personal=slug == "" or number == "")
-    if found is None:
-        raise ApiError(404, {"detail": f"{slug or number} organization does not exist."})
-    if not call.is_admin and role(call, found["id"]) is None:
-        raise forbidden()
-    return Place(found, personal=False)
-
-
-def role(call: Call, organization_id: int | None) -> str | None:
-    """Give the caller's role in an organization; None for no member."""
-    found = call.db.scalar(
-        "SELECT role FROM membership WHERE organization_id = ? AND user_id = ? AND is_active",
-        organization_id,
-        call.user["id"],
-    )
-    return str(found) if found else None
-
-
-def may_create(call: Call, place: Place) -> None:
-    """Check that the caller may make projects and tasks there: a worker may not."""
-    if place.organization is not None and role(call, place.id) == "worker":
-        raise forbidden()
 
 
 def _view(call: Call, row: Row) -> dict[str, Any]:
@@ -94,7 +34,7 @@ def _view(call: Call, row: Row) -> dict[str, Any]:
 def _list(call: Call) -> Answer:
     rows = call.db.all("SELECT * FROM organization")
     if not call.is_admin:
-        rows = [row for row in rows if role(call, row["id"])]
+        rows = [row for row in rows if workspaces.role(call, row["id"])]
     return listed(call, rows, _INDEX, lambda row: _view(call, row))
 
 
@@ -102,7 +42,7 @@ def _found(call: Call, organization_id: int) -> Row:
     row = call.db.get("organization", organization_id)
     if row is None:
         raise not_found("Organization")
-    if not call.is_admin and role(call, organization_id) is None:
+    if not call.is_admin and workspaces.role(call, organization_id) is None:
         raise forbidden()
     return row
 
@@ -152,7 +92,7 @@ def _create(call: Call) -> Answer:
 
 def check_manages(call: Call, organization_id: int) -> None:
     """Check that the caller is an owner or maintainer of the organization."""
-    if not call.is_admin and role(call, organization_id) not in {"owner", "maintainer"}:
+    if not call.is_admin and workspaces.role(call, organization_id) not in {"owner", "maintainer"}:
         raise forbidden()
 
 

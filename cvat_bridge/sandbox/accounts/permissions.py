@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cvat_bridge.sandbox.accounts import organizations
+from cvat_bridge.sandbox.accounts import workspaces
 from cvat_bridge.sandbox.store.state import Row
 from cvat_bridge.sandbox.web.call import Call
 from cvat_bridge.sandbox.web.errors import forbidden, not_found
@@ -13,7 +13,7 @@ def _rules(call: Call, organization_id: int | None) -> bool:
     if call.is_admin:
         return True
     staff = {"owner", "maintainer"}
-    return organization_id is not None and organizations.role(call, organization_id) in staff
+    return organization_id is not None and workspaces.role(call, organization_id) in staff
 
 
 def _is_one_of(call: Call, row: Row | None) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cvat_bridge.sandbox.accounts import workspaces
 from cvat_bridge.sandbox.accounts.auth import groups, hashed
 from cvat_bridge.sandbox.store.state import Row, State, now
 from cvat_bridge.sandbox.web import fields
@@ -89,16 +90,14 @@ def _seen(call: Call, user: Row) -> dict[str, Any]:
 
 
 def _list(call: Call) -> Answer:
-    from cvat_bridge.sandbox.accounts.organizations import context
-
     rows = call.db.all("SELECT * FROM user")
-    place = context(call)
-    if place.organization is not None:
+    workspace = workspaces.context(call)
+    if workspace.organization is not None:
         members = {
             row["user_id"]
             for row in call.db.all(
                 "SELECT user_id FROM membership WHERE organization_id = ?",
-                place.organization["id"],
+                workspace.organization["id"],
             )
         }
         rows = [row for row in rows if row["id"] in members]

@@ -9,8 +9,7 @@ from typing import Any
 from cvat_bridge.sandbox.frames import media, validation
 from cvat_bridge.sandbox.frames.requests import RequestError
 from cvat_bridge.sandbox.frames.sources import Source, from_client, from_server, ordered
-from cvat_bridge.sandbox.notifications import events
-from cvat_bridge.sandbox.resources import records
+from cvat_bridge.sandbox.resources import jobs, records
 from cvat_bridge.sandbox.store.state import Row, now
 from cvat_bridge.sandbox.web.call import Call
 
@@ -164,9 +163,9 @@ def _finish(call: Call, task: Row, data_id: int, settings: dict[str, Any], *, vi
     ranges, overlap = _segments(data["size"], task, settings, video=video)
     replicas, mapped = task["consensus_replicas"], bool(settings.get("job_file_mapping"))
     for start, stop in ranges:
-        parent = add_job(call, task["id"], "annotation", start, stop)
+        parent = jobs.add(call, task["id"], "annotation", start, stop)
         for _ in range(replicas):
-            add_job(call, task["id"], "consensus_replica", start, stop, parent_job_id=parent)
+            jobs.add(call, task["id"], "consensus_replica", start, stop, parent_job_id=parent)
     validation.attach(call, task, data, settings.get("validation_params"))
     records.change(
         call,
@@ -181,23 +180,3 @@ def _finish(call: Call, task: Row, data_id: int, settings: dict[str, Any], *, vi
     )
     if task["project_id"] is not None:
         records.change(call, "project", task["project_id"], updated_date=now())
-
-
-def add_job(call: Call, task_id: int, kind: str, start: int, stop: int, **columns: Any) -> int:
-    """Add a job of a task and give its id."""
-    time = now()
-    job_id = call.db.insert(
-        "job",
-        task_id=task_id,
-        type=kind,
-        stage="annotation",
-        state="new",
-        status="annotation",
-        start_frame=start,
-        stop_frame=stop,
-        created_date=time,
-        updated_date=time,
-        **columns,
-    )
-    events.created(call, "job", job_id)
-    return job_id

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cvat_bridge.sandbox.accounts import organizations, users
+from cvat_bridge.sandbox.accounts import users, workspaces
 from cvat_bridge.sandbox.frames import media
 from cvat_bridge.sandbox.store.state import Row, now
 from cvat_bridge.sandbox.web import fields
@@ -85,11 +85,11 @@ def _view(call: Call, row: Row) -> dict[str, Any]:
 
 
 def _list(call: Call) -> Answer:
-    place = organizations.context(call)
+    workspace = workspaces.context(call)
     rows = [
         {**row, **json.loads(row["body"])}
         for row in call.db.all("SELECT * FROM cloudstorage")
-        if place.holds(row["organization_id"])
+        if workspace.holds(row["organization_id"])
         and (call.is_admin or row["owner_id"] == call.user["id"])
     ]
     return listed(call, rows, _INDEX, lambda row: _view(call, row))
@@ -98,14 +98,14 @@ def _list(call: Call) -> Answer:
 def _create(call: Call) -> Answer:
     required = ("provider_type", "resource", "display_name", "credentials_type")
     taken = fields.take(call.fields(), _CHECKS, required=required)
-    place = organizations.context(call)
+    workspace = workspaces.context(call)
     folder = _folder(call, taken["resource"])
     body = {name: taken.get(name, [] if name == "manifests" else "") for name in _CHECKS}
     time = now()
     new = call.db.insert(
         "cloudstorage",
         owner_id=call.user["id"],
-        organization_id=place.id,
+        organization_id=workspace.id,
         body=json.dumps(body),
         folder=str(folder),
         created_date=time,

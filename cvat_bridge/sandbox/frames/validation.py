@@ -80,9 +80,7 @@ def attach(call: Call, task: Row, data: Row, given: dict[str, Any] | None) -> No
 
 
 def _add(call: Call, task: Row, data: Row, numbers: list[int]) -> int:
-    from cvat_bridge.sandbox.frames.creation import add_job
-
-    job_id = add_job(
+    job_id = jobs.add(
         call, task["id"], "ground_truth", 0, data["size"] - 1, frames=json.dumps(numbers)
     )
     call.db.update("data", data["id"], validation_mode="gt")

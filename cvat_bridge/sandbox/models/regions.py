@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from cvat_bridge.sandbox.models.detection import moved
 from cvat_bridge.sandbox.web.errors import invalid
 
 
@@ -61,8 +62,6 @@ def restored(answer: Any, region: Region, size: tuple[int, int]) -> Any:
     if "mask" in answer:
         answer["mask"] = _padded(answer["mask"], region, size)
     if "shapes" in answer:
-        from cvat_bridge.sandbox.models.detection import moved
-
         answer["shapes"] = [moved(shape, region.left, region.top) for shape in answer["shapes"]]
     return answer
 

@@ -7,9 +7,10 @@ carry the object as it is when the change is made, and leave after the commit.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from cvat_bridge.sandbox.accounts import users
 from cvat_bridge.sandbox.notifications import deliveries
 from cvat_bridge.sandbox.store.state import Row
 from cvat_bridge.sandbox.web.call import Call
@@ -47,6 +48,15 @@ OF_PROJECT: dict[str, str] = {
 } | {"update:project": "Project", "delete:project": "Project"}
 
 
+View = Callable[[Call, Row], dict[str, Any]]
+_VIEWS: dict[str, View] = {}
+
+
+def show(**views: View) -> None:
+    """Say how a row of each table is shown in the body of a webhook: as its REST endpoint does."""
+    _VIEWS.update(views)
+
+
 def _place(call: Call, table: str, row: Row) -> tuple[int | None, int | None]:
     """Give the project and the organization that a row belongs to."""
     if table == "comment":
@@ -71,23 +81,8 @@ def _listeners(
     return [row for row in rows if event in json.loads(row["events"])]
 
 
-def _body(call: Call, table: str, row: Row) -> dict[str, Any]:
-    """Give a row as its REST endpoint shows it."""
-    from cvat_bridge.sandbox.resources import issues, jobs, projects, tasks
-
-    if table == "project":
-        return projects.view(call, row)
-    if table == "task":
-        return tasks.view(call, row)
-    if table == "job":
-        return jobs.view(call, row)
-    return issues.view(call, row) if table == "issue" else issues.comment_view(call, row)
-
-
 def sender(call: Call) -> dict[str, Any] | None:
     """Give the account behind an event; in background work CVAT gives another form of it."""
-    from cvat_bridge.sandbox.accounts import users
-
     if call.background:
         user = call.user
         return {"id": user["id"], "username": user["username"], "email": user["email"]}
@@ -101,7 +96,7 @@ def _tell(call: Call, event: str, table: str, row_id: int, **more: Any) -> None:
     listeners = _listeners(call, event, *_place(call, table, row))
     if not listeners:
         return
-    body = {table: _body(call, table, row), "sender": sender(call)}
+    body = {table: _VIEWS[table](call, row), "sender": sender(call)}
     for webhook in listeners:
         payload = {"event": event, "webhook_id": webhook["id"], **body, **more}
         deliveries.after_commit(call, webhook, payload)
@@ -125,12 +120,10 @@ def deleted(call: Call, table: str, row_id: int) -> None:
 
 def completed(call: Call, request_id: str) -> None:
     """Tell that background work ended well."""
-    from cvat_bridge.sandbox.frames import requests
-
     row = call.db.get("request", request_id)
     if row is None:
         return
-    view = requests.view(call, row)
+    view = _VIEWS["request"](call, row)
     event = f"completed:request[{view['operation']['type']}]"
     operation = view["operation"]
     for webhook in _listeners(call, event, operation["project_id"], operation["org_id"]):

@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from cvat_bridge.sandbox.accounts import organizations, permissions, users
+from cvat_bridge.sandbox.accounts import permissions, users, workspaces
 from cvat_bridge.sandbox.notifications import deliveries, events
 from cvat_bridge.sandbox.store.state import Row, now
 from cvat_bridge.sandbox.web import fields
@@ -102,7 +102,7 @@ def view(call: Call, row: Row) -> dict[str, Any]:
 def _may(call: Call, row: Row) -> bool:
     if call.is_admin or row["owner_id"] == call.user["id"]:
         return True
-    if organizations.role(call, row["organization_id"]) in {"owner", "maintainer"}:
+    if workspaces.role(call, row["organization_id"]) in {"owner", "maintainer"}:
         return True
     project = call.db.get("project", row["project_id"])
     return project is not None and project["owner_id"] == call.user["id"]
@@ -118,12 +118,12 @@ def _found(call: Call, webhook_id: int) -> Row:
 
 
 def _list(call: Call) -> Answer:
-    place = organizations.context(call)
+    workspace = workspaces.context(call)
     names = {row["id"]: row["username"] for row in call.db.all("SELECT * FROM user")}
     rows = [
         {**row, "owner": names.get(row["owner_id"])}
         for row in call.db.all("SELECT * FROM webhook")
-        if place.holds(row["organization_id"]) and _may(call, row)
+        if workspace.holds(row["organization_id"]) and _may(call, row)
     ]
     return listed(call, rows, _INDEX, lambda row: view(call, row))
 
@@ -139,8 +139,8 @@ def _create(call: Call) -> Answer:
     taken = fields.take(body, _CHECKS, required=("target_url", "type", "events"))
     kind = taken["type"]
     _fitting(kind, taken["events"])
-    place = organizations.context(call)
-    organization_id = place.id
+    workspace = workspaces.context(call)
+    organization_id = workspace.id
     project_id = None
     if kind == "project":
         project_id = taken.get("project_id")
@@ -151,9 +151,9 @@ def _create(call: Call) -> Answer:
             raise invalid("Project matching query does not exist.")
         project = permissions.project(call, project["id"], owner=True)
         organization_id = project["organization_id"]
-    elif place.organization is None:
+    elif workspace.organization is None:
         raise ApiError(500, "an organization webhook without one: CVAT fails here too")
-    elif organizations.role(call, place.id) not in {"owner", "maintainer"} and not call.is_admin:
+    elif workspaces.role(call, workspace.id) not in {"owner", "maintainer"} and not call.is_admin:
         raise forbidden()
     time = now()
     new = call.db.insert(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cvat_bridge.sandbox.accounts import organizations, permissions, users
+from cvat_bridge.sandbox.accounts import permissions, users, workspaces
+from cvat_bridge.sandbox.notifications import events
 from cvat_bridge.sandbox.resources import records
 from cvat_bridge.sandbox.resources.projects import STATUSES, account, names, storage
 from cvat_bridge.sandbox.resources.removal import remove_job
@@ -60,6 +61,26 @@ def frames(job: Row) -> list[int]:
     return list(range(job["start_frame"], job["stop_frame"] + 1))
 
 
+def add(call: Call, task_id: int, kind: str, start: int, stop: int, **columns: Any) -> int:
+    """Add a job of a task and give its id."""
+    time = now()
+    job_id = call.db.insert(
+        "job",
+        task_id=task_id,
+        type=kind,
+        stage="annotation",
+        state="new",
+        status="annotation",
+        start_frame=start,
+        stop_frame=stop,
+        created_date=time,
+        updated_date=time,
+        **columns,
+    )
+    events.created(call, "job", job_id)
+    return job_id
+
+
 def view(call: Call, row: Row, task: Row | None = None) -> dict[str, Any]:
     """Give a job as the API has it."""
     task = task or call.db.get("task", row["task_id"]) or {}
@@ -112,7 +133,7 @@ def view(call: Call, row: Row, task: Row | None = None) -> dict[str, Any]:
 
 
 def _list(call: Call) -> Answer:
-    place, known = organizations.context(call), names(call)
+    workspace, known = workspaces.context(call), names(call)
     tasks = {row["id"]: row for row in call.db.all("SELECT * FROM task")}
     projects = {row["id"]: row["name"] for row in call.db.all("SELECT id, name FROM project")}
     runs = {key: permissions.staff_of_task(call, task) for key, task in tasks.items()}
@@ -120,7 +141,7 @@ def _list(call: Call) -> Answer:
     for job in call.db.all("SELECT * FROM job"):
         task = tasks[job["task_id"]]
         seen = runs[task["id"]] or job["assignee_id"] == call.user["id"]
-        if seen and place.holds(task["organization_id"]):
+        if seen and workspace.holds(task["organization_id"]):
             extra = {name: task[name] for name in ("project_id", "dimension", "media_type", "mode")}
             rows.append(
                 {
@@ -177,8 +198,6 @@ def _delete(call: Call, job_id: int) -> Answer:
     job, _ = permissions.job(call, job_id, staff=True)
     if job["type"] != "ground_truth":
         raise invalid("Only ground truth jobs can be removed")
-    from cvat_bridge.sandbox.notifications import events
-
     events.deleted(call, "job", job_id)
     remove_job(call, job_id)
     return Answer(204)

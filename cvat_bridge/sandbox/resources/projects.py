@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cvat_bridge.sandbox.accounts import organizations, permissions, users
+from cvat_bridge.sandbox.accounts import permissions, users, workspaces
 from cvat_bridge.sandbox.notifications import events
-from cvat_bridge.sandbox.resources import labels, records
+from cvat_bridge.sandbox.resources import labels, records, removal
 from cvat_bridge.sandbox.store.state import Row, now
 from cvat_bridge.sandbox.web import fields
 from cvat_bridge.sandbox.web.call import Answer, Call, Route
@@ -71,11 +71,11 @@ def names(call: Call) -> dict[int | None, str]:
 
 
 def _list(call: Call) -> Answer:
-    place, known = organizations.context(call), names(call)
+    workspace, known = workspaces.context(call), names(call)
     rows = [
         {**row, "owner": known.get(row["owner_id"]), "assignee": known.get(row["assignee_id"])}
         for row in call.db.all("SELECT * FROM project")
-        if place.holds(row["organization_id"]) and permissions.staff_of_project(call, row)
+        if workspace.holds(row["organization_id"]) and permissions.staff_of_project(call, row)
     ]
     return listed(call, rows, _INDEX, lambda row: view(call, row))
 
@@ -95,8 +95,8 @@ def storages(taken: dict[str, Any]) -> dict[str, str]:
 
 def _create(call: Call) -> Answer:
     taken = fields.take(call.fields(), _CHECKS, required=("name",))
-    place = organizations.context(call)
-    organizations.may_create(call, place)
+    workspace = workspaces.context(call)
+    workspaces.may_create(call, workspace)
     time = now()
     project_id = call.db.insert(
         "project",
@@ -108,7 +108,7 @@ def _create(call: Call) -> Answer:
         status="annotation",
         created_date=time,
         updated_date=time,
-        organization_id=place.id,
+        organization_id=workspace.id,
         **storages(taken),
     )
     labels.save(call, taken.get("labels", ()), project_id=project_id)
@@ -130,8 +130,6 @@ def _patch(call: Call, project_id: int) -> Answer:
 
 
 def _delete(call: Call, project_id: int) -> Answer:
-    from cvat_bridge.sandbox.resources import removal
-
     permissions.project(call, project_id, owner=True)
     events.deleted(call, "project", project_id)
     for row in call.db.all("SELECT id FROM task WHERE project_id = ?", project_id):

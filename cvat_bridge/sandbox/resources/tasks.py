@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cvat_bridge.sandbox.accounts import organizations, permissions, users
+from cvat_bridge.sandbox.accounts import permissions, users, workspaces
 from cvat_bridge.sandbox.notifications import events
 from cvat_bridge.sandbox.resources import labels, records, removal
 from cvat_bridge.sandbox.resources.projects import STATUSES, account, names, storage, storages
@@ -147,7 +147,7 @@ def view(call: Call, row: Row) -> dict[str, Any]:
 
 
 def _list(call: Call) -> Answer:
-    place, known = organizations.context(call), names(call)
+    workspace, known = workspaces.context(call), names(call)
     projects = {row["id"]: row["name"] for row in call.db.all("SELECT id, name FROM project")}
     modes = {
         row["id"]: row["validation_mode"]
@@ -163,7 +163,7 @@ def _list(call: Call) -> Answer:
             "validation_mode": modes.get(row["data_id"]),
         }
         for row in call.db.all("SELECT * FROM task")
-        if place.holds(row["organization_id"]) and permissions.staff_of_task(call, row)
+        if workspace.holds(row["organization_id"]) and permissions.staff_of_task(call, row)
     ]
     return listed(call, rows, _INDEX, lambda row: view(call, row))
 
@@ -173,16 +173,16 @@ def _create(call: Call) -> Answer:
     project_id = taken.get("project_id")
     if project_id is not None and taken.get("labels"):
         raise invalid("Task must have only one of Label set or project_id")
-    place = organizations.context(call)
-    organizations.may_create(call, place)
-    organization_id = place.id
+    workspace = workspaces.context(call)
+    workspaces.may_create(call, workspace)
+    organization_id = workspace.id
     if project_id is not None:
         project = call.db.get("project", project_id)
         if project is None:
             raise invalid("Project matching query does not exist.")
         if not permissions.staff_of_project(call, project):
             raise forbidden()
-        if place.id != project["organization_id"]:
+        if workspace.id != project["organization_id"]:
             raise invalid("The task and its project should be in the same organization.")
         organization_id = project["organization_id"]
     time = now()
