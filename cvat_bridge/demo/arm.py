@@ -18,9 +18,9 @@ from typing import Any
 import requests
 import yaml
 
-from cvat_bridge.assembly import connected
 from cvat_bridge.cli.setup import WEBHOOK_PATH
 from cvat_bridge.config import load_config, load_secrets
+from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.demo.annotator import Annotator
 from cvat_bridge.demo.calls import Said
 from cvat_bridge.demo.project import Prepared

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from trainer.backends.extreme_points.network import Join, Judge, Outputs
-from trainer.bundles.bundle import file_sha256
+from trainer.data.files import file_sha256
 from trainer.engines.interactor.clicks import CHANNELS
 from trainer.errors import TrainingError
 

@@ -9,7 +9,7 @@ import torch
 
 from trainer.backends.features.lite0 import Lite0, folded
 from trainer.backends.features.package import SHA256, shipped_file
-from trainer.bundles.bundle import file_sha256
+from trainer.data.files import file_sha256
 from trainer.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:

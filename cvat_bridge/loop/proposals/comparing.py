@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cvat_bridge.cvat.gateway import JobAnnotations, Label, Media, RawShape
+from cvat_bridge.cvat.sameness import shape_key
 from cvat_bridge.ledger.records import Correction, Outcome, Proposal
 from cvat_bridge.shapes.convert import LabelledObject, shapes_of_job
 from cvat_bridge.shapes.outlines import Box
-from cvat_bridge.shapes.sameness import shape_key
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,19 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from cvat_bridge.cvat.gateway import Gateway, Job, JobAnnotations, Label, RawShape
+from cvat_bridge.cvat.sameness import shape_key
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import FrameFacts, PreAnnotatedJob, Proposal, RankedJob, frame_key
-from cvat_bridge.loop.proposing import FrameDetections, Matching, match_labels, propose
+from cvat_bridge.loop.proposals.proposing import propose
 from cvat_bridge.masks.frames import MaskTally, with_masks
 from cvat_bridge.masks.making import Segmenter, segmenter_of
 from cvat_bridge.models.serving import project_key
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.project.availability import is_touched, job_frames
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.shapes.sameness import shape_key
+from cvat_bridge.shapes.detected import FrameDetections, Matching, match_labels
 
 
 @dataclass(frozen=True)

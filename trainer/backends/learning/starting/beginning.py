@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from trainer.backends.learning.carry import Rows, carry
-from trainer.backends.learning.weights import read_weights
+from trainer.backends.learning.starting.carry import Rows, carry
+from trainer.backends.learning.starting.weights import read_weights
 from trainer.data.labels import LabelMap
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError

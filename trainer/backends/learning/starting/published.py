@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trainer.bundles.bundle import file_sha256
+from trainer.data.files import file_sha256
 from trainer.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from cvat_bridge.frames.job_cache import JobCache
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Correction
-from cvat_bridge.loop.comparing import compare
+from cvat_bridge.loop.proposals.comparing import compare
 from cvat_bridge.project.facts import Facts
 from cvat_bridge.pull.labelled_frames import media_of_job
 from cvat_bridge.settings import RoundSettings
