@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from trainer.backends.extreme_points.backbone import BackboneUNet
 from trainer.backends.extreme_points.lite0_unet import FROZEN, Lite0UNet
 from trainer.backends.extreme_points.network import UNet
-from trainer.backends.features.pretrained import SHIPPED, lite0
+from trainer.backends.features.package import SHIPPED
+from trainer.backends.features.pretrained import lite0
 from trainer.engines.interactor.clicks import CHANNELS
 from trainer.engines.interactor.correcting.evidence import CORRECTING
 

@@ -17,8 +17,6 @@ from trainer.engines.interactor.clicks import CHANNELS
 if TYPE_CHECKING:
     from torch import Tensor
 
-STRIDE = 16  # height and width of the input are multiples of it
-
 
 class Outputs(NamedTuple):
     """logits: (B, 1, H, W) of the object. quality: (B,) logits of the mask's own IoU."""
