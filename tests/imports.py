@@ -34,8 +34,8 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         *("importing", "runs", "cli", "__main__"),
     ),
     "serverless": (
-        *("moved_names", "__init__", "errors", "polygon", "store", "wire", "export", "host"),
-        *("handler", "centernet", "extreme_points", "libreyolo", "mask_rcnn", "semantic"),
+        *("moved_names", "__init__", "errors", "polygon", "store", "wire", "host"),
+        *("handler", "export", "centernet", "extreme_points", "libreyolo", "mask_rcnn", "semantic"),
         *("torchvision_detection", "yolo"),
     ),
     "cvat_bridge": (

@@ -1,10 +1,15 @@
 """Where the modules of version 0.1 went: old name to new, read by trainer.moved."""
+# ruff: noqa: E501  a name is not broken
 
 from __future__ import annotations
 
 MOVED = {
     "trainer.annotations": "trainer.data.annotations",
     "trainer.annotator": "trainer.evaluation.annotator",
+    "trainer.backends.extreme_points.architecture": "trainer.backends.extreme_points.networks.architecture",
+    "trainer.backends.extreme_points.backbone": "trainer.backends.extreme_points.networks.backbone",
+    "trainer.backends.extreme_points.lite0_unet": "trainer.backends.extreme_points.networks.lite0_unet",
+    "trainer.backends.extreme_points.network": "trainer.backends.extreme_points.networks.unet",
     "trainer.backends.learning.beginning": "trainer.backends.learning.starting.beginning",
     "trainer.backends.learning.carry": "trainer.backends.learning.starting.carry",
     "trainer.backends.learning.published": "trainer.backends.learning.starting.published",

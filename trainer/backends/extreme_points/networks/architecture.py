@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trainer.backends.extreme_points.backbone import BackboneUNet
-from trainer.backends.extreme_points.lite0_unet import FROZEN, Lite0UNet
-from trainer.backends.extreme_points.network import UNet
+from trainer.backends.extreme_points.networks.backbone import BackboneUNet
+from trainer.backends.extreme_points.networks.lite0_unet import FROZEN, Lite0UNet
+from trainer.backends.extreme_points.networks.unet import UNet
 from trainer.backends.features.package import SHIPPED
 from trainer.backends.features.pretrained import lite0
 from trainer.engines.interactor.clicks import CHANNELS

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainer.backends.extreme_points.network import Join, Judge, Outputs
+from trainer.backends.extreme_points.networks.unet import Join, Judge, Outputs
 from trainer.data.files import file_sha256
 from trainer.engines.interactor.clicks import CHANNELS
 from trainer.errors import TrainingError

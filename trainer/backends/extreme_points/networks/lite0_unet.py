@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainer.backends.extreme_points.network import Join, Judge, Outputs, conv
+from trainer.backends.extreme_points.networks.unet import Join, Judge, Outputs, conv
 from trainer.backends.features.lite0 import Lite0
 from trainer.engines.interactor.correcting.evidence import CORRECTING
 
