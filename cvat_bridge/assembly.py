@@ -13,7 +13,7 @@ from active_learning.errors import ActiveLearningError
 from active_learning.measures.cost import CostModel
 from active_learning.strategies import strategy
 from cvat_bridge.config import Config, Secrets
-from cvat_bridge.cvat.client import CvatClient, connect
+from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
@@ -131,21 +131,6 @@ def _joined(config: Config, secrets: Secrets, report: Report) -> Iterator[Parts]
             report=report,
             embedder=functools.cache(lambda: embedder(home.features)),
         )
-
-
-def connected(config: Config, secrets: Secrets) -> CvatClient:
-    """Sign in to CVAT."""
-    token, password = secrets.access_token, secrets.password
-    return connect(
-        config.cvat.url,
-        token=token.get_secret_value() if token else None,
-        username=None if token else secrets.username,
-        password=password.get_secret_value() if password and not token else None,
-        organization=config.cvat.organization,
-        cache_dir=Home(config.home).chunks,
-        cache_bytes=config.cvat.cache_bytes,
-        timeout=config.cvat.timeout,
-    )
 
 
 def round_settings(config: Config) -> RoundSettings:

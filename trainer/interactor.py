@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,39 @@ from numpy.typing import NDArray
 from trainer.data.images import RGBImage
 from trainer.detections import Mask
 
-if TYPE_CHECKING:
-    from trainer.engines.interactor.clicks import Prompt
+Points = NDArray[np.float64]  # (N, 2), x y
+Box = NDArray[np.float64]  # (4,), x1 y1 x2 y2
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Clicks with their roles.
+
+    extremes: (4, 2) left, top, right, bottom, of which some may be the same click; (0, 2) where
+    there are none. inside, outside: (N, 2) further positive clicks, and the negative ones.
+    box: (4,) of the object as far as the clicks tell, None where they don't.
+    """
+
+    extremes: Points
+    inside: Points
+    outside: Points
+    box: Box | None
+
+    def moved(self, region: Box, size: tuple[int, int]) -> Prompt:
+        """Return the clicks in the coordinates of a crop: region of the image, (height, width)."""
+        scale = np.array([size[1], size[0]]) / (region[2:] - region[:2])
+        box = None if self.box is None else _scaled(self.box.reshape(2, 2), region, scale).ravel()
+        return Prompt(
+            _scaled(self.extremes, region, scale),
+            _scaled(self.inside, region, scale),
+            _scaled(self.outside, region, scale),
+            box,
+        )
+
+
+def _scaled(points: Points, region: Box, scale: Points) -> Points:
+    moved: Points = (points - region[:2]) * scale
+    return moved
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,19 @@
 """Where the modules of version 0.1 went: old name to new, read by trainer.moved."""
+# ruff: noqa: E501  a name is not broken
 
 from __future__ import annotations
 
 MOVED = {
     "trainer.annotations": "trainer.data.annotations",
     "trainer.annotator": "trainer.evaluation.annotator",
+    "trainer.backends.extreme_points.architecture": "trainer.backends.extreme_points.networks.architecture",
+    "trainer.backends.extreme_points.backbone": "trainer.backends.extreme_points.networks.backbone",
+    "trainer.backends.extreme_points.lite0_unet": "trainer.backends.extreme_points.networks.lite0_unet",
+    "trainer.backends.extreme_points.network": "trainer.backends.extreme_points.networks.unet",
+    "trainer.backends.learning.beginning": "trainer.backends.learning.starting.beginning",
+    "trainer.backends.learning.carry": "trainer.backends.learning.starting.carry",
+    "trainer.backends.learning.published": "trainer.backends.learning.starting.published",
+    "trainer.backends.learning.weights": "trainer.backends.learning.starting.weights",
     "trainer.bootstrap": "trainer.evaluation.bootstrap",
     "trainer.boxes_to_masks": "trainer.engines.boxes_to_masks",
     "trainer.bundle": "trainer.bundles.bundle",
@@ -25,7 +34,7 @@ MOVED = {
     "trainer.engines.looks": "trainer.engines.interactor.looks",
     "trainer.engines.upsample": "trainer.engines.interactor.upsample",
     "trainer.evaluate": "trainer.evaluation.evaluate",
-    "trainer.events": "trainer.runs.events",
+    "trainer.evaluation.scores": "trainer.scores",
     "trainer.fingerprints": "trainer.data.fingerprints",
     "trainer.fit_checks": "trainer.backends.fit_checks",
     "trainer.fit_commands": "trainer.cli.fit_commands",
@@ -33,6 +42,7 @@ MOVED = {
     "trainer.gain": "trainer.runs.gain",
     "trainer.gate_settings": "trainer.gate.gate_settings",
     "trainer.images": "trainer.data.images",
+    "trainer.importing.class_list": "trainer.data.class_list",
     "trainer.interactor_gate": "trainer.gate.interactor_gate",
     "trainer.kept_bundles": "trainer.bundles.kept_bundles",
     "trainer.labels": "trainer.data.labels",
@@ -47,8 +57,8 @@ MOVED = {
     "trainer.provenance": "trainer.runs.provenance",
     "trainer.run": "trainer.runs.run",
     "trainer.run_folder": "trainer.runs.run_folder",
+    "trainer.runs.events": "trainer.events",
     "trainer.samples": "trainer.evaluation.samples",
-    "trainer.scores": "trainer.evaluation.scores",
     "trainer.sheet": "trainer.evaluation.sheet",
     "trainer.snapshot": "trainer.data.snapshot",
     "trainer.snapshot_commands": "trainer.cli.snapshot_commands",

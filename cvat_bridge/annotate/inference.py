@@ -12,7 +12,8 @@ from itertools import islice
 
 from cvat_bridge.annotate.frames import Decoded
 from cvat_bridge.cvat.gateway import Media
-from cvat_bridge.masks.making import Made, Segmenter, general_segmenter
+from cvat_bridge.masks.making import Segmenter, general_segmenter
+from cvat_bridge.shapes.detected import Made
 from serverless.errors import ModelError
 from serverless.host.models import Model, detect
 from trainer.bundles.bundle import Bundle

@@ -20,8 +20,9 @@ from cvat_bridge.frames.originals import ahead
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import AnnotatedFrame
 from cvat_bridge.masks.interactors import NO_INTERACTOR
-from cvat_bridge.masks.making import Made, make_masks
+from cvat_bridge.masks.making import make_masks
 from cvat_bridge.models.serving import project_key
+from cvat_bridge.shapes.detected import Made
 from serverless.errors import ModelError
 from trainer.data.images import RGBImage
 from trainer.detections import Detections

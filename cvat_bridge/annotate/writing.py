@@ -18,9 +18,9 @@ from types import TracebackType
 from typing_extensions import Self
 
 from cvat_bridge.cvat.gateway import Gateway, JobAnnotations
+from cvat_bridge.cvat.sameness import shape_key
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import AnnotatedFrame
-from cvat_bridge.shapes.sameness import shape_key
 
 PIECE_OBJECTS = 500
 PIECE_NUMBERS = 200_000  # coordinates and run lengths: one request of a few MB at most

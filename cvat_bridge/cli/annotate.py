@@ -80,7 +80,7 @@ def annotate(
     from cvat_bridge.annotate.plan import make_plan
     from cvat_bridge.annotate.run import annotate as carry_out
     from cvat_bridge.annotate.wanted import Wanted, parse_frames
-    from cvat_bridge.assembly import connected
+    from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
     from cvat_bridge.masks.making import segmenter_of

@@ -111,9 +111,9 @@ def init(
 @app.command()
 def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Look at everything the loop stands on, and say how to mend what is not good."""
-    from cvat_bridge.assembly import connected
     from cvat_bridge.cli.config_faults import read_checked
     from cvat_bridge.cli.doctor import examine
+    from cvat_bridge.cvat.connecting import connected
 
     loaded = read_checked(config)
     checks = list(examine(loaded, lambda: connected(loaded, load_secrets())))

@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 
-from trainer.runs.events import follow
+from trainer.events import follow
 from trainer.runs.run_folder import in_work
 
 _NAME = re.compile(r"\w[\w.-]{0,99}")  # one folder's name, so that no path leads elsewhere

@@ -40,7 +40,7 @@ def rollback(config: ConfigPath = _DEFAULT, as_json: AsJson = False) -> None:
 
 
 def _change(config: Config, version: str | None, *, as_json: bool) -> None:
-    from cvat_bridge.assembly import connected
+    from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
     from cvat_bridge.models import serving
     from trainer.registry.registry import Registry

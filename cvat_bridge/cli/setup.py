@@ -7,12 +7,12 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 
-from cvat_bridge.assembly import connected
 from cvat_bridge.config import load_config, load_secrets
+from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
+from cvat_bridge.service.webhooks import WEBHOOK_PATH
 
-WEBHOOK_PATH = "/webhooks/cvat"
 TEMPLATE = "cvat-bridge.yaml.jinja"
 
 

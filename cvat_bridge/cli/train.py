@@ -18,8 +18,8 @@ from cvat_bridge.config import Config, TrainerSection, load_config, load_secrets
 from cvat_bridge.errors import ConfigError
 from trainer.detector import Progress
 from trainer.errors import ConfigError as FitConfigError
+from trainer.events import step_of
 from trainer.registry.versions import Version
-from trainer.runs.events import step_of
 
 LEARN = "What to learn from (all finished jobs of the project, if none is named)"
 TEST = "What to test on (a share, if none is named)"
@@ -65,7 +65,8 @@ def train(
 
     While it learns: `trainer watch RUN`, `trainer stop RUN` with the folder that is told.
     """
-    from cvat_bridge.assembly import connected, round_settings
+    from cvat_bridge.assembly import round_settings
+    from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
     from cvat_bridge.training.by_hand import check_training, register, run_folder, snapshot
@@ -73,8 +74,8 @@ def train(
     from cvat_bridge.training.fitting import run_fit
     from trainer.cli.console import bars as fit_bars
     from trainer.cli.console import evaluation_table
-    from trainer.evaluation.scores import Evaluation
     from trainer.registry.registry import Registry
+    from trainer.scores import Evaluation
 
     loaded = load_config(config)
     settings = trainer_settings(loaded.trainer, fit or [], set_ or [])

@@ -18,15 +18,15 @@ from typing import Any
 import requests
 import yaml
 
-from cvat_bridge.assembly import connected
-from cvat_bridge.cli.setup import WEBHOOK_PATH
 from cvat_bridge.config import load_config, load_secrets
+from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.demo.annotator import Annotator
 from cvat_bridge.demo.calls import Said
 from cvat_bridge.demo.project import Prepared
 from cvat_bridge.demo.sentences import decision_sentence
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.home import Home
+from cvat_bridge.service.webhooks import WEBHOOK_PATH
 
 STATUS_SECONDS = 60.0
 CVAT_SECONDS = 300.0  # what the bridge waits for one answer of a busy CVAT

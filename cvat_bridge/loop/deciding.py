@@ -18,10 +18,10 @@ from trainer.data.leakage import find_leaks
 from trainer.detector import Progress
 from trainer.engines import load
 from trainer.evaluation.evaluate import evaluate
-from trainer.evaluation.scores import Evaluation
 from trainer.gate.promote import GateSettings, decide, groups_of
 from trainer.gate.usefulness import Usefulness, usefulness
 from trainer.registry.registry import Version
+from trainer.scores import Evaluation
 
 
 def settle(

@@ -13,9 +13,9 @@ from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.loop.assignment import assign, write_guide
 from cvat_bridge.loop.choosing import Chosen, choose_frames
 from cvat_bridge.loop.parts import Parts
-from cvat_bridge.loop.preannotate import PreAnnotated, preannotate
 from cvat_bridge.loop.predict import Predicted, predict
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
+from cvat_bridge.loop.proposals.preannotate import PreAnnotated, preannotate
 from cvat_bridge.loop.rounds import waiting_frames
 from cvat_bridge.loop.trust.levels import Trust
 from cvat_bridge.loop.trust.standing import trust_now

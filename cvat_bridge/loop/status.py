@@ -8,7 +8,7 @@ from typing import Any
 
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Round
-from cvat_bridge.loop.corrections import tally
+from cvat_bridge.loop.proposals.corrections import tally
 from cvat_bridge.loop.trust.levels import Trust
 from cvat_bridge.models.serving import Serving
 from cvat_bridge.thresholds.of_round import SHOWN_FROM

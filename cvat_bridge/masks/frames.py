@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from cvat_bridge.cvat.gateway import Gateway, Label
 from cvat_bridge.frames.originals import read_originals
 from cvat_bridge.ledger.records import frame_key
-from cvat_bridge.loop.proposing import FrameDetections, chosen
 from cvat_bridge.masks.interactors import NO_INTERACTOR
 from cvat_bridge.masks.making import Segmenter, make_masks, wants_mask
 from cvat_bridge.settings import RoundSettings
+from cvat_bridge.shapes.detected import FrameDetections, chosen
 
 
 @dataclass

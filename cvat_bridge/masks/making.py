@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.masks.interactors import interactor_bundle
+from cvat_bridge.shapes.detected import Made
 from serverless.store.folders import general_interactor
 from serverless.store.functions import MASKED
 from trainer.data.images import RGBImage
@@ -15,8 +16,6 @@ from trainer.detections import Detections, Mask
 from trainer.engines.boxes_to_masks import load_segmenter, masks_of_boxes
 from trainer.interactor import BoxSegmenter
 
-# The row of a detection → its mask, None where nothing was found in its box.
-Made = Mapping[int, Mask | None]
 # Gives the interactor, loaded when it is first asked for; None where none ships.
 Segmenter = Callable[[], BoxSegmenter | None]
 

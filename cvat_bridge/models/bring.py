@@ -13,7 +13,8 @@ from cvat_bridge.models.entries import entry_for
 from cvat_bridge.models.shelf import Shelf
 from cvat_bridge.models.trial import Trial, try_out
 from serverless.store.functions import Entry
-from trainer.bundles.bundle import Bundle, file_sha256, with_card
+from trainer.bundles.bundle import Bundle, with_card
+from trainer.data.files import file_sha256
 from trainer.importing import Request, import_model
 from trainer.registry.versions import Version
 

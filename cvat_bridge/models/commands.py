@@ -51,8 +51,8 @@ def add(
     from cvat_bridge.models.bring import bring
     from cvat_bridge.models.entries import function_id, shapes_told
     from cvat_bridge.models.trial import ask_host, sample_frame
+    from trainer.data.class_list import read_classes
     from trainer.importing import Request
-    from trainer.importing.class_list import read_classes
 
     here = place(config, home)
     called = name or file.resolve().stem

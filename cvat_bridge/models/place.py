@@ -62,7 +62,7 @@ class Place:
     @contextmanager
     def cvat(self, project: int | None) -> Iterator[Gateway | None]:
         """Sign in to CVAT where a project is named."""
-        from cvat_bridge.assembly import connected
+        from cvat_bridge.cvat.connecting import connected
 
         with connected(self.config, load_secrets()) if project else nullcontext() as gateway:
             yield gateway

@@ -4,8 +4,8 @@ The unmodified cvat-sdk and cvat-cli work against it for all that the bridge use
 and the demo need no CVAT. `serve` runs it in this process, `running` in one of its own.
 """
 
+from cvat_bridge.sandbox.accounts.users import SandboxUser
 from cvat_bridge.sandbox.process import Sandbox, running
 from cvat_bridge.sandbox.serving import serve
-from cvat_bridge.sandbox.users import SandboxUser
 
 __all__ = ["Sandbox", "SandboxUser", "running", "serve"]

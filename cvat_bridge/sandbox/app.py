@@ -1,68 +1,28 @@
-"""The web application: finds the route, signs the caller in, runs the handler, answers."""
+"""The web application: starlette finds the route; the caller is signed in, the handler answers."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import logging
-import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
+from starlette import routing
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Mount
 
-from cvat_bridge.sandbox import auth
-from cvat_bridge.sandbox.call import Answer, Call, Route, Upload
-from cvat_bridge.sandbox.errors import ApiError
+from cvat_bridge.sandbox.accounts import auth
 from cvat_bridge.sandbox.routes import ROUTES
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
-
-    from cvat_bridge.sandbox.state import State
+from cvat_bridge.sandbox.store.state import State
+from cvat_bridge.sandbox.web.call import Answer, Call, Route, Upload
+from cvat_bridge.sandbox.web.errors import ApiError
 
 log = logging.getLogger(__name__)
-_PARAMETER = re.compile(r"\{(\w+)(:int)?\}")
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    def group(found: re.Match[str]) -> str:
-        return rf"(?P<{found[1]}>\d+)" if found[2] else rf"(?P<{found[1]}>[^/]+)"
-
-    return re.compile(_PARAMETER.sub(group, pattern) + r"/?\Z")
-
-
-class Router:
-    """Finds the route of a method and path."""
-
-    def __init__(self, routes: Sequence[Route]) -> None:
-        by_pattern: dict[str, dict[str, Route]] = defaultdict(dict)
-        for route in routes:
-            by_pattern[route.pattern][route.method] = route
-        literal_first = sorted(by_pattern, key=lambda pattern: pattern.count("{"))
-        self._table = [(_compiled(pattern), by_pattern[pattern]) for pattern in literal_first]
-
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, Any]]:
-        """Give the route and its path values; ApiError 404 or 405."""
-        for regex, methods in self._table:
-            found = regex.match(path)
-            if not found:
-                continue
-            route = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
-            if route is None:
-                raise ApiError(405, {"detail": f'Method "{method}" not allowed.'})
-            values = {
-                name: int(text) if f"{{{name}:int}}" in route.pattern else text
-                for name, text in found.groupdict().items()
-            }
-            return route, values
-        raise ApiError(404, {"detail": "Not found."})
 
 
 def _answered(answer: Answer, accepts_gzip: bool) -> Response:
@@ -115,12 +75,20 @@ async def _read(request: Request, state: State) -> Call:
     )
 
 
-def _handle(router: Router, call: Call) -> Answer:
+def _only_json(headers: Mapping[str, str]) -> None:
+    if headers.get("accept", "").startswith("text/csv"):
+        raise ApiError(406, {"detail": "Could not satisfy the request Accept header."})
+
+
+def _refused(error: ApiError) -> Answer:
+    headers: Mapping[str, str] = {"WWW-Authenticate": "Token"} if error.status == 401 else {}
+    return Answer(error.status, error.body, headers=headers)
+
+
+def _handle(route: Route, call: Call, values: Mapping[str, Any]) -> Answer:
     """Run one request to its answer; what was to follow runs after the commit."""
     try:
-        if call.headers.get("accept", "").startswith("text/csv"):
-            raise ApiError(406, {"detail": "Could not satisfy the request Accept header."})  # noqa: TRY301
-        route, values = router.find(call.method, call.path)
+        _only_json(call.headers)
         if not route.public:
             auth.sign_in(call)
         if route.atomic and call.method not in {"GET", "HEAD"}:
@@ -129,29 +97,45 @@ def _handle(router: Router, call: Call) -> Answer:
         else:
             answer = route.handler(call, **values)
     except ApiError as error:
-        headers: Mapping[str, str] = {"WWW-Authenticate": "Token"} if error.status == 401 else {}
-        return Answer(error.status, error.body, headers=headers)
+        return _refused(error)
     for step in call.after:
         step()
     return answer
 
 
-def build(state: State) -> Starlette:
-    """Give the application over this state."""
-    router = Router(ROUTES)
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        from starlette.requests import Request
-
-        request = Request(scope, receive)
+def _endpoint(route: Route, state: State) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
         call = await _read(request, state)
         try:
-            answer = await run_in_threadpool(_handle, router, call)
+            answer = await run_in_threadpool(_handle, route, call, request.path_params)
         except Exception:  # the edge: CVAT answers a fault of its own with an HTML page
             log.exception("%s %s failed", call.method, call.path)
             page = b"<!doctype html><title>Server Error (500)</title><h1>Server Error (500)</h1>"
             answer = Answer(500, content=page, media_type="text/html")
-        gzipped = "gzip" in request.headers.get("accept-encoding", "")
-        await _answered(answer, gzipped)(scope, receive, send)
+        return _answered(answer, "gzip" in request.headers.get("accept-encoding", ""))
 
-    return Starlette(routes=[Mount("/", app=serve)])
+    return endpoint
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """Answer a path or a method that no route has, in CVAT's words."""
+    try:
+        _only_json(request.headers)
+    except ApiError as unread:
+        return _answered(_refused(unread), accepts_gzip=False)
+    missing = isinstance(error, HTTPException) and error.status_code == 404
+    text = "Not found." if missing else f'Method "{request.method}" not allowed.'
+    return _answered(Answer(404 if missing else 405, {"detail": text}), accepts_gzip=False)
+
+
+def build(state: State) -> Starlette:
+    """Give the application over this state; each path is answered with and without a last /."""
+    fixed_first = sorted(ROUTES, key=lambda route: route.pattern.count("{"))
+    routes = [
+        routing.Route(path, _endpoint(route, state), methods=[route.method])
+        for route in fixed_first
+        for path in (route.pattern, f"{route.pattern}/")
+    ]
+    app = Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
+    app.router.redirect_slashes = False
+    return app

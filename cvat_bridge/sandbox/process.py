@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cvat_bridge.sandbox.users import SandboxUser
+from cvat_bridge.sandbox.accounts.users import SandboxUser
 
 WAIT_SECONDS = 60.0
 

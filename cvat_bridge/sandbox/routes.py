@@ -1,36 +1,18 @@
-"""Every route of the sandbox."""
+"""Every route of the sandbox, and how each resource is shown to webhooks."""
 
 from __future__ import annotations
 
-from cvat_bridge.sandbox import (
-    auth,
-    batches,
-    data,
-    data_meta,
-    functions,
-    guides,
-    intake,
-    invocation,
-    issues,
-    jobs,
-    labelling,
-    labels,
-    members,
-    organizations,
-    projects,
-    requests,
-    server,
-    storages,
-    tasks,
-    tokens,
-    users,
-    validation,
-    webhooks,
-)
+from cvat_bridge.sandbox import about
+from cvat_bridge.sandbox.accounts import auth, members, organizations, tokens, users
+from cvat_bridge.sandbox.annotations import labelling
+from cvat_bridge.sandbox.frames import data, data_meta, intake, requests, storages, validation
+from cvat_bridge.sandbox.models import batches, functions, invocation
+from cvat_bridge.sandbox.notifications import events, webhooks
+from cvat_bridge.sandbox.resources import guides, issues, jobs, labels, projects, tasks
 
 _MODULES = (
     auth,
-    server,
+    about,
     users,
     tokens,
     organizations,
@@ -52,5 +34,14 @@ _MODULES = (
     invocation,
     batches,
     storages,
+)
+# A webhook carries an object as its endpoint shows it.
+events.show(
+    project=projects.view,
+    task=tasks.view,
+    job=jobs.view,
+    issue=issues.view,
+    comment=issues.comment_view,
+    request=requests.view,
 )
 ROUTES = tuple(route for module in _MODULES for route in module.ROUTES)

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cvat_bridge.sandbox import tokens
-from cvat_bridge.sandbox import users as accounts
-from cvat_bridge.sandbox.state import State
-from cvat_bridge.sandbox.users import SandboxUser
+from cvat_bridge.sandbox.accounts import tokens
+from cvat_bridge.sandbox.accounts import users as accounts
+from cvat_bridge.sandbox.accounts.users import SandboxUser
+from cvat_bridge.sandbox.app import build
+from cvat_bridge.sandbox.store.state import State
 
 DEFAULT_USERS = (SandboxUser("admin", "sandbox-admin", is_admin=True),)
 
@@ -33,8 +34,6 @@ def serve(
     server files.
     """
     import uvicorn
-
-    from cvat_bridge.sandbox.app import build
 
     state = State(data_dir, share=share, function_host=function_host)
     wanted = tuple(users or ())

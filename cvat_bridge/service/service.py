@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from cvat_bridge.service.webhooks import SIGNATURE_HEADER, judge
+from cvat_bridge.service.webhooks import SIGNATURE_HEADER, WEBHOOK_PATH, judge
 
 log = structlog.get_logger("service")
 MAX_BODY = 4 << 20  # a webhook is a few kilobytes; more is not from CVAT
@@ -111,7 +111,7 @@ def make_app(
         "bridge_webhook_deliveries", "Webhook deliveries", ["verdict"], registry=loop.registry
     )
 
-    @app.post("/webhooks/cvat")
+    @app.post(WEBHOOK_PATH)
     async def receive(request: Request) -> Response:
         """Take a webhook of CVAT and wake the loop; 403 for a wrong signature, 400 for no JSON."""
         length = request.headers.get("content-length", "0")

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+WEBHOOK_PATH = "/webhooks/cvat"  # where CVAT delivers to, below service.public_url
 SIGNATURE_HEADER = "X-Signature-256"
 WAKING_EVENTS = frozenset(
     {"update:job", "create:job", "delete:job", "create:task", "delete:task", "update:project"}

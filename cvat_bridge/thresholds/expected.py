@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.calibration.learn import FINE_IOU
 from trainer.calibration.worth import ShapeSeconds
-from trainer.evaluation.scores import FrameMatches
+from trainer.scores import FrameMatches
 
 
 def expected_seconds(

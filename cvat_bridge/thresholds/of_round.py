@@ -9,8 +9,8 @@ from cvat_bridge.config import Config
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Correction
-from cvat_bridge.loop.proposing import match_labels
 from cvat_bridge.settings import RoundSettings
+from cvat_bridge.shapes.detected import match_labels
 from cvat_bridge.thresholds.rule import Seconds, ShownFrom, shown_from
 from trainer.bundles.bundle import Bundle
 from trainer.calibration.score_map import maps_of_bundle

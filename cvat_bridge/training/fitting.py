@@ -54,7 +54,7 @@ def run_fit(
     """Fit in run_dir, going on with what a killed try left there.
 
     split: part to evaluate on, see `trainer fit`. mlflow: where live figures go, or "none".
-    told: hears every event (see trainer.runs.events) with its figures, besides report.
+    told: hears every event (see trainer.events) with its figures, besides report.
     Raises FitFailedError with the trainer's own words, or its last lines when it crashed.
     """
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,7 @@ from serverless.store.folders import general_interactor
 from serverless.store.functions import Entry, listing, publish
 from trainer.bundles.bundle import CARD, Bundle, read_bundle
 from trainer.engines import ENGINES, names
+from trainer.extensions import ENGINES_GROUP, offered_names
 
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyyaml", "shapely")
 _TWINS = {"opencv-python-headless": "opencv-python"}  # one release, with and without windows
@@ -141,16 +142,20 @@ def _engines(bundle: Bundle, folder: Path, *, every: bool) -> list[str]:
     """Return the modules of the engines: the bundle's, or all that a later version may need."""
     places = {name: target.partition(":")[0] for name, target in ENGINES.items()}
     own = places.get(bundle.card.engine, "")
-    if not own and bundle.card.engine in names():
+    foreign = set(names()) - set(places) - set(offered_names(ENGINES_GROUP))
+    if bundle.card.engine in foreign:
         raise ExportError(
             folder, f"engine {bundle.card.engine} is another package's; run the function host"
         )
-    if own.startswith("trainer.backends") or not own:
+    if not own:
         raise ExportError(folder, f"engine {bundle.card.engine} needs torch; run the function host")
     if not every:
         return [own]
-    slim = {place for place in places.values() if not place.startswith("trainer.backends")}
-    return [place for place in sorted(slim) if (ROOT / f"{place.replace('.', '/')}.py").exists()]
+    return [
+        place
+        for place in sorted(set(places.values()))
+        if (ROOT / f"{place.replace('.', '/')}.py").exists()
+    ]
 
 
 def _yaml(entry: Entry, bundle: Bundle, mounts: Sequence[Path]) -> str:

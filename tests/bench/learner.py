@@ -26,11 +26,11 @@ from trainer.bundles.bundle import Bundle
 from trainer.calibration import calibration
 from trainer.data.dataset import Dataset, load_dataset
 from trainer.detector import FitConfig
-from trainer.evaluation.scores import Evaluation
 from trainer.gate.gate_settings import GateSettings
 from trainer.gate.usefulness import usefulness
 from trainer.runs.fit_settings import fit_config
 from trainer.runs.run import run_fit
+from trainer.scores import Evaluation
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 SLACK = 0.01  # AP50; two fits nearer than this are as good

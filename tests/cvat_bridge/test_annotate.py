@@ -20,6 +20,7 @@ from cvat_bridge.annotate.plan import make_plan
 from cvat_bridge.annotate.run import annotate
 from cvat_bridge.annotate.wanted import Wanted, parse_frames
 from cvat_bridge.cvat.gateway import Attribute, Gateway, Label
+from cvat_bridge.cvat.sameness import shape_key
 from cvat_bridge.errors import (
     BridgeError,
     ConfigError,
@@ -28,7 +29,6 @@ from cvat_bridge.errors import (
     UnreachableError,
 )
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.shapes.sameness import shape_key
 from serverless.errors import ModelError
 from serverless.store.functions import FunctionLabel, publish
 from tests.fakes.faulty import DyingGateway, KilledError

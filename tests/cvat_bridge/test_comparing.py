@@ -4,7 +4,7 @@ import pytest
 
 from cvat_bridge.cvat.gateway import Frame, JobAnnotations, Label, Media
 from cvat_bridge.ledger.records import Proposal
-from cvat_bridge.loop.comparing import compare, iou
+from cvat_bridge.loop.proposals.comparing import compare, iou
 
 CELL, MASKED = Label(5, "cell", "any"), Label(6, "nucleus", "mask")
 MEDIA = Media(

@@ -13,13 +13,14 @@ from cvat_bridge.annotate.model import ChosenModel
 from cvat_bridge.annotate.plan import make_plan
 from cvat_bridge.annotate.run import annotate
 from cvat_bridge.annotate.wanted import Wanted
-from cvat_bridge.loop.corrections import Tally
-from cvat_bridge.loop.proposing import FrameDetections, propose
+from cvat_bridge.loop.proposals.corrections import Tally
+from cvat_bridge.loop.proposals.proposing import propose
 from cvat_bridge.masks.interactors import interactor_id, own_interactor
 from cvat_bridge.masks.making import segmenter_of
 from cvat_bridge.pull.pull import pull
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.shapes import rle
+from cvat_bridge.shapes.detected import FrameDetections
 from serverless.store.folders import general_interactor, shipped
 from serverless.store.functions import publish
 from tests.cvat_bridge.test_round_steps import SETTINGS, Loop

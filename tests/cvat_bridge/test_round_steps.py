@@ -18,10 +18,10 @@ from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Membership
 from cvat_bridge.loop.assignment import BEGIN, assign, write_guide
 from cvat_bridge.loop.choosing import choose_frames
-from cvat_bridge.loop.corrections import Tally, collect_corrections, tally
-from cvat_bridge.loop.preannotate import preannotate
 from cvat_bridge.loop.predict import predict
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
+from cvat_bridge.loop.proposals.corrections import Tally, collect_corrections, tally
+from cvat_bridge.loop.proposals.preannotate import preannotate
 from cvat_bridge.project.facts import gather
 from cvat_bridge.project.markers import round_marker
 from cvat_bridge.settings import RoundSettings

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cvat_bridge.shapes.sameness import missing_shapes, missing_tags, written
+from cvat_bridge.cvat.sameness import missing_shapes, missing_tags, written
 
 
 def a_shape(**changes: Any) -> dict[str, Any]:

@@ -32,8 +32,8 @@ from tests.fakes.images import picture
 from trainer.bundles.bundle import read_bundle, write_bundle
 from trainer.calibration.score_map import CALIBRATION, ScoreMaps, score_map
 from trainer.calibration.worth import BOX_SECONDS, OUTLINE_SECONDS
-from trainer.evaluation.scores import IOU_THRESHOLDS, FrameMatches
 from trainer.registry.registry import Registry
+from trainer.scores import IOU_THRESHOLDS, FrameMatches
 
 SECONDS = Seconds(BOX_SECONDS, OUTLINE_SECONDS)
 CELL, DUST = Label(1, "cell", "rectangle"), Label(2, "dust", "rectangle")

@@ -19,8 +19,8 @@ from cvat_bridge.training.fitting import FitFailedError, fit_command, fit_settin
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
 from trainer.bundles.bundle import read_bundle
+from trainer.events import read_events
 from trainer.registry.registry import Registry
-from trainer.runs.events import read_events
 
 TINY = TrainerSection(
     backend="centernet", batch_size=4, image_size=(48, 64), extra={"steps": 3, "width": 8}

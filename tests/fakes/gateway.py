@@ -32,13 +32,13 @@ from cvat_bridge.cvat.gateway import (
     Webhook,
     Written,
 )
+from cvat_bridge.cvat.sameness import missing_shapes, missing_tags, written
 from cvat_bridge.errors import (
     AuthenticationError,
     GatewayError,
     NotFoundError,
     NotReadyError,
 )
-from cvat_bridge.shapes.sameness import missing_shapes, missing_tags, written
 from tests.fakes.server import FakeServer, Stored
 
 EVENTS = ("create:job", "delete:job", "update:job")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
+from trainer.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
 
 LABELS = ("a", "b", "c")
 Holdout = Sequence[tuple[NDArray[np.int64], float]]  # (objects a class, hardness) a frame

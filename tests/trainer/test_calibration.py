@@ -10,8 +10,8 @@ import pytest
 
 from tests.trainer.drawn_models import draw_holdout, draw_model
 from trainer.calibration import calibration
-from trainer.evaluation.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
 from trainer.gate.promote import GateSettings, decide
+from trainer.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
 
 
 def answered(scores, right) -> Evaluation:

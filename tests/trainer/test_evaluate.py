@@ -18,7 +18,7 @@ from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.errors import DatasetError
 from trainer.evaluation.evaluate import evaluate, evaluate_answers
-from trainer.evaluation.scores import Evaluation
+from trainer.scores import Evaluation
 
 
 class Told:

@@ -11,11 +11,11 @@ import trainer
 from serverless.store.folders import shipped
 from tests.trainer.shapes import picture, shapes_dataset
 from trainer.backends import backend
-from trainer.backends.extreme_points.architecture import channels_of, new_network
-from trainer.backends.extreme_points.backbone import PUBLISHED, published
 from trainer.backends.extreme_points.clicking import Variation, sample
 from trainer.backends.extreme_points.cutouts import make, rim_of
 from trainer.backends.extreme_points.iterating import answered, spoilt
+from trainer.backends.extreme_points.networks.architecture import channels_of, new_network
+from trainer.backends.extreme_points.networks.backbone import PUBLISHED, published
 from trainer.backends.extreme_points.scenes import pasted, shape
 from trainer.backends.features.pretrained import lite0
 from trainer.backends.learning.onnx_writing import store_in_half, write_onnx

@@ -6,10 +6,10 @@ import pytest
 from serverless.store.folders import shipped
 from tests.trainer.shapes import shapes_dataset
 from trainer.backends import backend
-from trainer.backends.extreme_points.architecture import build, new_network
 from trainer.backends.extreme_points.blending import SHARES, apart, chosen, mixed
 from trainer.backends.extreme_points.checkpoint import read_checkpoint
 from trainer.backends.extreme_points.cutouts import cut_out
+from trainer.backends.extreme_points.networks.architecture import build, new_network
 from trainer.bundles.bundle import read_bundle
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError

@@ -10,7 +10,7 @@ from torch.nn import functional
 from trainer.backends import backend
 from trainer.backends.features.lite0 import CHANNELS, STRIDES, Lite0, folded
 from trainer.backends.features.pretrained import SHA256, lite0, shipped_file
-from trainer.bundles.bundle import file_sha256
+from trainer.data.files import file_sha256
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError, TrainingError
 

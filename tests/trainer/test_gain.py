@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.shapes import shapes_dataset
-from trainer.bundles.bundle import file_sha256, read_bundle, with_card
+from trainer.bundles.bundle import read_bundle, with_card
 from trainer.cli.model_page import model_json, model_page
+from trainer.data.files import file_sha256
 from trainer.detector import FitConfig
 from trainer.errors import BundleError, ConfigError
 from trainer.runs.provenance import with_provenance

@@ -24,7 +24,7 @@ from trainer.backends.learning.schedule import rate
 from trainer.data.dataset import ANNOTATIONS, load_dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
-from trainer.runs.events import Events, follow, read_events
+from trainer.events import Events, follow, read_events
 from trainer.runs.run import run_fit
 from trainer.runs.tracking import tracker_of
 

@@ -20,8 +20,8 @@ from tests.trainer.agreement import Agreement, Seen, saw
 from tests.trainer.random_networks import count, spread
 from tests.trainer.shapes import LABELS, picture, shapes_dataset
 from trainer.backends import backend
-from trainer.backends.learning.carry import Rows, carry
-from trainer.backends.learning.weights import read_weights, save_weights
+from trainer.backends.learning.starting.carry import Rows, carry
+from trainer.backends.learning.starting.weights import read_weights, save_weights
 from trainer.backends.libreyolo.begun_weights import published_base
 from trainer.backends.libreyolo.families import ARCHITECTURES, FAMILIES, family_of
 from trainer.backends.libreyolo.networks import build, heads_of_names

@@ -10,8 +10,8 @@ import pytest
 
 from tests.trainer.drawn_models import draw_holdout, draw_model
 from trainer.errors import ComparisonError, ConfigError
-from trainer.evaluation.scores import Evaluation
 from trainer.gate.promote import GateSettings, decide
+from trainer.scores import Evaluation
 
 QUICK = GateSettings(resamples=200)
 

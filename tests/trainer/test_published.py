@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainer.backends.learning.published import fetched, published
+from trainer.backends.learning.starting.published import fetched, published
 from trainer.errors import ConfigError, TrainingError
 
 WEIGHTS = {"layer.weight": torch.arange(6.0).reshape(2, 3)}

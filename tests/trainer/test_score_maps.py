@@ -29,9 +29,9 @@ from trainer.detector import FitConfig
 from trainer.engines import load
 from trainer.errors import BundleError, ConfigError
 from trainer.evaluation.evaluate import evaluate
-from trainer.evaluation.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
 from trainer.runs.calibrating import calibrate
 from trainer.runs.run import run_fit
+from trainer.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
 
 LABELS = ("cell", "dust")
 

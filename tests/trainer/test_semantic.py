@@ -27,9 +27,9 @@ from trainer.errors import ConfigError, DatasetError
 from trainer.evaluation.compare import look
 from trainer.evaluation.evaluate import answer as answers_of
 from trainer.evaluation.mean_iou import answered_map, mean_iou
-from trainer.evaluation.scores import Evaluation
 from trainer.importing import Request, import_model
 from trainer.runs.run import run_fit
+from trainer.scores import Evaluation
 
 CLASSES = ("cat", "dog", "cow")
 SIZE = (64, 96)

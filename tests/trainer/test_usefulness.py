@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from trainer.evaluation.scores import Evaluation, FrameMatches
 from trainer.gate.promote import GateSettings, decide
 from trainer.gate.usefulness import Finding, Usefulness, usefulness
+from trainer.scores import Evaluation, FrameMatches
 
 SETTINGS = GateSettings(resamples=200)
 LABELS = ("common", "rare")

@@ -15,13 +15,13 @@ from trainer.detector import FitConfig, Progress
 
 @dataclass(frozen=True)
 class PackageBackend:
-    """A Backend, see trainer.detector, of the package trainer.backends.<name>.
+    """A Backend, see trainer.detector, of one package.
 
-    Its modules have settings.read_settings, fit.fit and export.export; of them only settings is
-    free of torch, so checking a config loads none.
+    package: its dotted name. Its modules have settings.read_settings, fit.fit and export.export;
+    of them only settings is free of torch, so checking a config loads none.
     """
 
-    name: str
+    package: str
     tasks: frozenset[str]
 
     def check(self, config: FitConfig) -> None:
@@ -45,4 +45,4 @@ class PackageBackend:
         return cast("Bundle", self._part("export").export(checkpoint, destination, card=card))
 
     def _part(self, module: str) -> Any:
-        return import_module(f"trainer.backends.{self.name}.{module}")
+        return import_module(f"{self.package}.{module}")

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trainer.data.files import file_sha256
 from trainer.data.labels import LabelMap
 from trainer.errors import BundleError, ConfigError
 
@@ -224,15 +225,6 @@ def version_of(card: Card) -> str:
     """Return the 16 hex digits that name what the card describes."""
     values = {k: v for k, v in card.to_json().items() if k not in _UNVERSIONED}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _write_card(folder: Path, card: Card) -> None:

@@ -19,7 +19,7 @@ from trainer.calibration.curves import (
 )
 from trainer.calibration.measure import calibration
 from trainer.calibration.score_map import ScoreMap, ScoreMaps, score_map
-from trainer.evaluation.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
+from trainer.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
 
 LEAST_ANSWERS = 30  # below them nothing is learnt
 OWN_ANSWERS, OWN_HITS = 100, 25  # from which a class has a curve of its own

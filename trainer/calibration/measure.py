@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.evaluation.scores import Evaluation
+from trainer.scores import Evaluation
 
 BINS = 10
 LEAST_SCORE = 0.1  # thousands of answers near 0 would drown what people are shown

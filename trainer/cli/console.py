@@ -18,8 +18,8 @@ from rich.table import Table
 
 from trainer.detector import Progress
 from trainer.errors import TrainerError
-from trainer.evaluation.scores import Evaluation
-from trainer.runs.events import as_json, error_json, step_json
+from trainer.events import as_json, error_json, step_json
+from trainer.scores import Evaluation
 
 Report = Callable[[Progress], None]
 

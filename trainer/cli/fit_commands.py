@@ -17,7 +17,7 @@ from trainer.backends.fit_checks import data_faults, place_faults
 from trainer.cli.console import Lines, bars, evaluation_table
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError, TrainingError
-from trainer.runs.events import follow, step_of
+from trainer.events import follow, step_of
 from trainer.runs.fit_settings import fit_config, read_pairs, read_yaml
 
 _Request = tuple[Path, FitConfig, str]  # data, settings, name

@@ -13,9 +13,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.bundles.bundle import file_sha256
 from trainer.data.annotations import SPLITS, AnnotatedImage
 from trainer.data.coco import read_coco
+from trainer.data.files import file_sha256
 from trainer.data.images import RGBImage, decode
 from trainer.data.labels import LabelMap
 from trainer.errors import DatasetError, ImageError

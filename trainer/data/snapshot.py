@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.bundles.bundle import file_sha256
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 from trainer.data.dataset import ANNOTATIONS, Dataset, load_dataset
+from trainer.data.files import file_sha256
 from trainer.data.labels import LabelMap
 from trainer.errors import DatasetError
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.bundles.bundle import file_sha256
 from trainer.data.annotations import SPLITS, AnnotatedImage
 from trainer.data.coco import read_coco
 from trainer.data.dataset import ANNOTATIONS, Dataset, load_dataset
+from trainer.data.files import file_sha256
 from trainer.data.snapshot import MANIFEST, link, write_dataset, write_json
 from trainer.data.yolo_form import write_yolo
 from trainer.errors import ConfigError, DatasetError

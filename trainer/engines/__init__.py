@@ -3,7 +3,8 @@
 An engine is `load(bundle, *, threads) -> Detector`, or `-> Interactor` where the bundle's task is
 "interactor"; it is imported on first use. Another package adds one by an entry point of the group
 cvat_active_learning.engines that names such a function. It reads the weights and card.extra, and
-decodes with numpy. Where the card holds a calibration, `load` is the one place that applies it.
+decodes with numpy. An engine that needs torch lies in a backend, and trainer/__init__.py offers it
+to this table. Where the card holds a calibration, `load` is the one place that applies it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,12 @@ from trainer.calibration.score_map import maps_of_bundle
 from trainer.calibration.serving import CalibratedDetector
 from trainer.detector import Detector
 from trainer.errors import BundleError, ConfigError
-from trainer.extensions import all_names, extension
+from trainer.extensions import ENGINES_GROUP, all_names, extension
 from trainer.interactor import Interactor
 
 ENGINES: dict[str, str] = {
     "centernet": "trainer.engines.centernet:load",
     "extreme_points": "trainer.engines.interactor.extreme_points:load",
-    "sam": "trainer.backends.sam.engine:load",
     "generic_onnx": "trainer.engines.generic_onnx:load",
     "libreyolo": "trainer.engines.libreyolo:load",
     "mask_rcnn": "trainer.engines.torchvision_detection:load",
@@ -31,7 +31,7 @@ ENGINES: dict[str, str] = {
     "torchvision_detection": "trainer.engines.torchvision_detection:load",
     "yolo": "trainer.engines.yolo:load",
 }
-GROUP = "cvat_active_learning.engines"
+GROUP = ENGINES_GROUP
 
 
 def names() -> tuple[str, ...]:

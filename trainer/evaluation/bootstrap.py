@@ -12,7 +12,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.scores import Evaluation, Scores
+from trainer.scores import Evaluation, Scores
 
 
 def resampled_gains(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainer.errors import ComparisonError
-from trainer.evaluation.scores import Evaluation
+from trainer.scores import Evaluation
 
 
 def check_comparable(champion: Evaluation, challenger: Evaluation) -> None:

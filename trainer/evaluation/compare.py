@@ -19,7 +19,7 @@ from trainer.errors import ComparisonError
 from trainer.evaluation.evaluate import answer, evaluate_answers
 from trainer.evaluation.matching import WHOLE, Area
 from trainer.evaluation.mean_iou import of_pixels
-from trainer.evaluation.scores import Evaluation, FrameMatches
+from trainer.scores import Evaluation, FrameMatches
 
 # COCO's, in square pixels of the image.
 SIZES: Mapping[str, Area] = {

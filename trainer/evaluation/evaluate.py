@@ -18,7 +18,7 @@ from trainer.detector import Detector, Progress
 from trainer.errors import DatasetError
 from trainer.evaluation.matching import WHOLE, Area, match_frame
 from trainer.evaluation.mean_iou import mean_iou
-from trainer.evaluation.scores import Evaluation
+from trainer.scores import Evaluation
 
 CANDIDATE_SCORE = 0.01  # low, so that the tail of the precision-recall curve is seen
 

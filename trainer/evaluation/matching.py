@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections
-from trainer.evaluation.scores import IOU_THRESHOLDS, FrameMatches
+from trainer.scores import IOU_THRESHOLDS, FrameMatches
 
 Area = tuple[float, float]  # square pixels of the image, from and to
 MAX_DETECTIONS = 1000

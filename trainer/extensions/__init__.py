@@ -1,44 +1,72 @@
-"""Backends and engines of other packages, which their entry points name; imported on first use."""
+"""Backends and engines that are added to our tables; imported on first use.
+
+Another package adds one by an entry point. A room of ours that a table must not reach up to is
+offered to it from above, by the package that joins the parts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from trainer.errors import ConfigError
 
+ENGINES_GROUP = "cvat_active_learning.engines"
+_OFFERED: dict[str, dict[str, str]] = {}
+
+
+def offer(group: str, name: str, target: str) -> None:
+    """Add to the table of a group from above it. target: "module:attribute"."""
+    _OFFERED.setdefault(group, {})[name] = target
+
+
+def offered_names(group: str) -> tuple[str, ...]:
+    """Return the names that were added by `offer`, sorted."""
+    return tuple(sorted(_OFFERED.get(group, ())))
+
 
 def all_names(group: str, own: Collection[str]) -> tuple[str, ...]:
     """Return the names of a table and those that other packages add to it, sorted."""
-    return tuple(sorted({*own, *(entry.name for entry in entry_points(group=group))}))
+    return tuple(
+        sorted({*own, *offered_names(group), *(e.name for e in entry_points(group=group))})
+    )
 
 
 def extension(group: str, name: str, *, own: Collection[str]) -> Any | None:
-    """Return what another package offers under that name, None when no other package does.
+    """Return what is added to a table under that name, None when nothing is.
 
     group: of entry points. own: the names of our own table. Raises ConfigError when the name is
     offered twice, or what is offered cannot be imported.
     """
     offered = tuple(entry_points(group=group, name=name))
+    target = _OFFERED.get(group, {}).get(name)
+    ours = target is not None or name in own
     what = group.rpartition(".")[2].removesuffix("s")
-    if len(offered) + (name in own) > 1:
-        packages = [_package(entry) for entry in offered] + ["trainer"] * (name in own)
+    if len(offered) + ours > 1:
+        packages = [_package(entry) for entry in offered] + ["trainer"] * ours
         fault = (
             f"the {what} {name!r} is offered by {' and by '.join(packages)}; a name belongs to one "
             "package: rename the entry point, or uninstall one of them"
         )
         raise ConfigError([fault])
-    if not offered:
+    if offered:
+        package, target = _package(offered[0]), offered[0].value
+    elif target is not None:
+        package = "trainer"
+    else:
         return None
-    entry = offered[0]
     try:
-        return entry.load()
+        return offered[0].load() if offered else _attribute(target)
     except (ImportError, AttributeError) as error:
-        fault = (
-            f"the {what} {name!r} of {_package(entry)} ({entry.value}) cannot be imported: {error}"
-        )
+        fault = f"the {what} {name!r} of {package} ({target}) cannot be imported: {error}"
         raise ConfigError([fault]) from error
+
+
+def _attribute(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def _package(entry: EntryPoint) -> str:

@@ -18,9 +18,9 @@ from trainer.data.dataset import Dataset
 from trainer.data.leakage import Leakage
 from trainer.evaluation.bootstrap import interval, metric_of, resampled_gains, units_of
 from trainer.evaluation.comparable import check_comparable
-from trainer.evaluation.scores import Evaluation
 from trainer.gate.gate_settings import GateSettings
 from trainer.gate.usefulness import Usefulness, usefulness
+from trainer.scores import Evaluation
 
 __all__ = ["Decision", "GateSettings", "decide", "groups_of"]
 

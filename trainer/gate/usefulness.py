@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer.evaluation.bootstrap import interval, units_of
-from trainer.evaluation.scores import Evaluation
 from trainer.gate.gate_settings import GateSettings
+from trainer.scores import Evaluation
 
 Use = Literal["useful", "unsure", "weak"]
 

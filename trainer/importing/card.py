@@ -16,8 +16,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from trainer.data.class_list import of_mapping
 from trainer.errors import ConfigError
-from trainer.importing.class_list import of_mapping
 
 _KEYS = ("task", "labels", "input", "outputs", "box_format", "normalised", "min_score", "licence")
 

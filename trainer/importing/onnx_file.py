@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from trainer.bundles.bundle import Bundle, write_bundle
+from trainer.data.class_list import fitting, of_mapping
 from trainer.engines.runtime import open_session
 from trainer.errors import BundleError, ModelFileError
 from trainer.importing.card import read_card
-from trainer.importing.class_list import fitting, of_mapping
 from trainer.importing.request import Request
 
 _TASKS = {"detect": "boxes", "segment": "masks"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.bundles.bundle import file_sha256
+from trainer.data.files import file_sha256
 from trainer.errors import ModelFileError
 
 

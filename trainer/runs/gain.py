@@ -20,9 +20,9 @@ from trainer.engines import load
 from trainer.errors import BundleError, ConfigError, TrainerError
 from trainer.evaluation.bootstrap import interval, resampled_gains, units_of
 from trainer.evaluation.evaluate import evaluate
-from trainer.evaluation.scores import Evaluation
 from trainer.gate.promote import groups_of
 from trainer.runs.run_folder import Report
+from trainer.scores import Evaluation
 
 _RESAMPLES = 300
 _CONFIDENCE = 0.95

@@ -11,9 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from trainer.bundles.bundle import CARD, Bundle, file_sha256, read_bundle, with_card
+from trainer.bundles.bundle import CARD, Bundle, read_bundle, with_card
 from trainer.data.annotations import SPLITS
 from trainer.data.dataset import Dataset
+from trainer.data.files import file_sha256
 from trainer.detector import FitConfig
 from trainer.errors import BundleError, DatasetError
 

@@ -21,10 +21,9 @@ from trainer.engines import load, load_interactor
 from trainer.errors import BundleError, ConfigError, DatasetError
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.mean_iou import of_pixels
-from trainer.evaluation.scores import Evaluation
+from trainer.events import Events
 from trainer.gate.interactor_gate import measure
 from trainer.runs.calibrating import calibrate
-from trainer.runs.events import Events
 from trainer.runs.gain import Gain, check_scratch, over_base, over_scratch
 from trainer.runs.provenance import provenance_of, with_provenance
 from trainer.runs.run_folder import (
@@ -39,6 +38,7 @@ from trainer.runs.run_folder import (
     write_json,
 )
 from trainer.runs.tracking import Tracker
+from trainer.scores import Evaluation
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
 <out>/evaluation.json    the exported model on frames it did not learn from
 <out>/result.json        written last: the fit is finished
 <out>/failure.json       what ended it instead, with its log; gone when it is gone on with
-<out>/events.jsonl       the event stream; see trainer.runs.events
+<out>/events.jsonl       the event stream; see trainer.events
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from typing import Any
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError, TrainingError
+from trainer.events import Events, error_json
 from trainer.out_of_memory import ALLOCATING, is_out_of_memory, out_of_memory
-from trainer.runs.events import Events, error_json
 from trainer.runs.tracking import Tracker
 
 STOP = "stop"  # a file of this name in the backend's folder ends the fit after the step at work

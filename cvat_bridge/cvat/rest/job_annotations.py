@@ -8,8 +8,8 @@ from typing import Any
 from cvat_bridge.cvat.gateway import JobAnnotations, RawShape, Written
 from cvat_bridge.cvat.rest.connection import Connection
 from cvat_bridge.cvat.rest.retries import bounded
+from cvat_bridge.cvat.sameness import missing_shapes, missing_tags, written
 from cvat_bridge.errors import GatewayError, UnreachableError
-from cvat_bridge.shapes.sameness import missing_shapes, missing_tags, written
 
 PIECE_OBJECTS = 1000  # about half a second of CVAT's time
 PIECE_NUMBERS = 400_000  # masks are long: a few MB of JSON at most

@@ -21,7 +21,7 @@ import yaml
 from cvat_sdk.core.client import AccessTokenCredentials, Client, Config
 from numpy.typing import NDArray
 
-from cvat_bridge.annotate import function
+from cvat_bridge import function
 from tests.bench.modelling.stage import FUNCTION, Server
 from trainer.bundles.bundle import Bundle
 from trainer.data.images import decode

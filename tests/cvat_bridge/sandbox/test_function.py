@@ -13,7 +13,7 @@ import pytest
 from cvat_sdk.core.client import Client
 from PIL import Image
 
-from cvat_bridge.annotate import function
+from cvat_bridge import function
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.sandbox import Sandbox
 from serverless.store.functions import Entry, FunctionLabel, publish

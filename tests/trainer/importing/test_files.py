@@ -11,11 +11,12 @@ import pytest
 
 from tests.serverless.bright_spots import bright_spots
 from tests.trainer.importing.networks import CARD, picture, stranger, yolo
-from trainer.bundles.bundle import file_sha256, read_bundle
+from trainer.bundles.bundle import read_bundle
+from trainer.data.class_list import read_classes
+from trainer.data.files import file_sha256
 from trainer.engines import load
 from trainer.errors import BundleError, ConfigError, ModelFileError
 from trainer.importing import Request, import_model
-from trainer.importing.class_list import read_classes
 
 
 @pytest.fixture

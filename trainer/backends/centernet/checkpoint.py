@@ -12,9 +12,10 @@ from trainer.backends.centernet.feature_network import FeatureCenterNet
 from trainer.backends.centernet.network import CenterNet
 from trainer.backends.centernet.settings import DEEP, Settings
 from trainer.backends.features.lite0 import Lite0
-from trainer.backends.features.pretrained import SCRATCH, lite0
-from trainer.backends.learning.carry import Rows, carry
-from trainer.backends.learning.weights import read_weights, weights_file
+from trainer.backends.features.package import SCRATCH
+from trainer.backends.features.pretrained import lite0
+from trainer.backends.learning.starting.carry import Rows, carry
+from trainer.backends.learning.starting.weights import read_weights, weights_file
 from trainer.data.labels import LabelMap
 from trainer.errors import ConfigError
 

@@ -12,7 +12,7 @@ import torch
 from trainer.backends.centernet.checkpoint import build, checkpoint_file, read_checkpoint
 from trainer.backends.centernet.network import STRIDE, UNIT
 from trainer.backends.learning.onnx_writing import write_onnx
-from trainer.backends.learning.weights import WEIGHTS
+from trainer.backends.learning.starting.weights import WEIGHTS
 from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"

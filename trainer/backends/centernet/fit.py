@@ -15,7 +15,7 @@ from trainer.backends.centernet.export import export
 from trainer.backends.centernet.frames import Frame, augment, collate, read_frames
 from trainer.backends.centernet.loss import loss
 from trainer.backends.centernet.settings import Settings, read_settings
-from trainer.backends.features.pretrained import SCRATCH
+from trainer.backends.features.package import SCRATCH
 from trainer.backends.learning.balance import class_weights
 from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.backends.centernet.settings import Augmentation
 from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.data.images import RGBImage
@@ -26,22 +27,6 @@ class Frame:
     pixels: RGBImage
     boxes: NDArray[np.float32]
     class_ids: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How frames are varied.
-
-    zoom: largest factor, both ways. stretch: of the aspect.
-    flip_horizontal, flip_vertical: whether a mirrored frame is still a likely one.
-    colour: strength of brightness, contrast and tint, 0 for none.
-    """
-
-    zoom: float = 1.35
-    stretch: float = 1.1
-    flip_horizontal: bool = True
-    flip_vertical: bool = False
-    colour: float = 0.25
 
 
 def read_frames(

@@ -7,14 +7,29 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trainer.backends.centernet.frames import Augmentation
-from trainer.backends.features.pretrained import SHIPPED, backbone_faults
+from trainer.backends.features.package import SHIPPED, backbone_faults
 from trainer.backends.fit_checks import shared_faults
 from trainer.backends.learning.own_settings import SHARED_RULES, Rule, number, read_extra, truth
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 
 DEEP = 128  # of networks whose description does not say, too
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How frames are varied.
+
+    zoom: largest factor, both ways. stretch: of the aspect.
+    flip_horizontal, flip_vertical: whether a mirrored frame is still a likely one.
+    colour: strength of brightness, contrast and tint, 0 for none.
+    """
+
+    zoom: float = 1.35
+    stretch: float = 1.1
+    flip_horizontal: bool = True
+    flip_vertical: bool = False
+    colour: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -47,11 +62,11 @@ class Settings:
     balance: float = 0.5
     warmup: float = 0.08
     save_every: float = 15.0
-    zoom: float = 1.35
-    stretch: float = 1.1
-    flip_horizontal: bool = True
-    flip_vertical: bool = False
-    colour: float = 0.25
+    zoom: float = Augmentation.zoom
+    stretch: float = Augmentation.stretch
+    flip_horizontal: bool = Augmentation.flip_horizontal
+    flip_vertical: bool = Augmentation.flip_vertical
+    colour: float = Augmentation.colour
 
     @property
     def augmentation(self) -> Augmentation:

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.backends.extreme_points.architecture import Network, channels_of
 from trainer.backends.extreme_points.clicking import Sample, Variation, sample
 from trainer.backends.extreme_points.cutouts import Cutout
 from trainer.backends.extreme_points.loss import hard_iou
+from trainer.backends.extreme_points.networks.architecture import Network, channels_of
 from trainer.data.annotations import AnnotatedImage
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.extreme_points.architecture import Network, build, channels_of
 from trainer.backends.extreme_points.checkpoint import WEIGHTS, read_checkpoint, save_checkpoint
+from trainer.backends.extreme_points.networks.architecture import Network, build, channels_of
 from trainer.backends.learning.onnx_writing import store_in_half, write_onnx
 from trainer.bundles.bundle import Bundle, write_bundle
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from trainer.backends.extreme_points.architecture import Network, build, new_network
 from trainer.backends.extreme_points.blending import Blend, apart, chosen, mixed
 from trainer.backends.extreme_points.checkpoint import read_checkpoint, save_checkpoint
 from trainer.backends.extreme_points.cutouts import cut_out
 from trainer.backends.extreme_points.lessons import Things, lesson
+from trainer.backends.extreme_points.networks.architecture import Network, build, new_network
 from trainer.backends.extreme_points.settings import Settings, read_settings
 from trainer.backends.learning.loop import Loop, Tuning
 from trainer.data.dataset import Dataset

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.extreme_points.architecture import channels_of
 from trainer.backends.extreme_points.clicking import Sample, sample
 from trainer.backends.extreme_points.cutouts import Cutout
 from trainer.backends.extreme_points.iterating import answered, spoilt
 from trainer.backends.extreme_points.loss import loss
+from trainer.backends.extreme_points.networks.architecture import channels_of
 from trainer.backends.extreme_points.scenes import pasted, shape
 from trainer.backends.extreme_points.settings import Settings
 from trainer.backends.learning.loop import Lesson

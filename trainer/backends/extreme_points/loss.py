@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from trainer.backends.extreme_points.network import Outputs
+from trainer.backends.extreme_points.networks.unet import Outputs
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from trainer.backends.extreme_points.clicking import Variation
 from trainer.backends.extreme_points.cutouts import SIDE
-from trainer.backends.extreme_points.network import STRIDE
 from trainer.backends.fit_checks import shared_faults
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 
+STRIDE = 16  # height and width of the input are multiples of it
 _SHOWN = 0.75  # of a crop's side: how large it shows an object
 
 

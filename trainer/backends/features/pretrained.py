@@ -8,26 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from trainer.backends.features.lite0 import Lite0, folded
-from trainer.backends.features.package import SHA256, shipped_file
-from trainer.bundles.bundle import file_sha256
+from trainer.backends.features.package import SHA256, SHIPPED, backbone_faults, shipped_file
+from trainer.data.files import file_sha256
 from trainer.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SHIPPED = "lite0"  # what a setting says for the weights of that package
-SCRATCH = "none"  # what a setting says for a network without learnt features
-
-
-def backbone_faults(backbone: str) -> list[str]:
-    """Return what is wrong with a setting `backbone`: a sentence, or nothing."""
-    if backbone in (SHIPPED, SCRATCH) or Path(backbone).is_file():
-        return []
-    fault = (
-        f"extra.backbone must be {SHIPPED!r}, {SCRATCH!r} (from scratch) or a file of weights of "
-        f"EfficientNet-Lite0 (.pth, .safetensors): {backbone!r}"
-    )
-    return [fault]
 
 
 def lite0(backbone: str = SHIPPED, *, frozen: int = 3) -> Lite0:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from trainer.backends.learning.looking import Figures, judge
 from trainer.backends.learning.loop import Lesson, Loop, Tuning
 from trainer.backends.learning.memory import check_kept
+from trainer.backends.learning.starting.weights import save_weights
 from trainer.backends.learning.state import room_for
-from trainer.backends.learning.weights import save_weights
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import DatasetError

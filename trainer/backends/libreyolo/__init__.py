@@ -6,4 +6,4 @@ Their networks and losses are libreyolo's (MIT, an optional extra); they learn b
 from trainer.backends.package_backend import PackageBackend
 from trainer.detector import Backend
 
-BACKEND: Backend = PackageBackend("libreyolo", frozenset({"boxes"}))
+BACKEND: Backend = PackageBackend(__name__, frozenset({"boxes"}))

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.backends.learning.beginning import Base
-from trainer.backends.learning.published import fetched_file, read_published
+from trainer.backends.learning.starting.beginning import Base
+from trainer.backends.learning.starting.published import fetched_file, read_published
 from trainer.backends.libreyolo.networks import MADE, heads_of_names
 from trainer.backends.libreyolo.published import PUBLISHED
 from trainer.errors import TrainingError

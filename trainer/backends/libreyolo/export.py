@@ -10,7 +10,12 @@ from typing import Any
 import torch
 
 from trainer.backends.learning.onnx_writing import write_onnx
-from trainer.backends.learning.weights import WEIGHTS, known_fields, read_weights, weights_file
+from trainer.backends.learning.starting.weights import (
+    WEIGHTS,
+    known_fields,
+    read_weights,
+    weights_file,
+)
 from trainer.backends.libreyolo.families import family_of
 from trainer.backends.libreyolo.networks import build
 from trainer.backends.libreyolo.serving import Served

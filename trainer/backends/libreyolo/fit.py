@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.learning.beginning import Base, begin
 from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.frames import Frame, read_frames, vary
 from trainer.backends.learning.loop import Lesson, Tuning
+from trainer.backends.learning.starting.beginning import Base, begin
 from trainer.backends.libreyolo.begun_weights import published_base
 from trainer.backends.libreyolo.export import ENGINES, export
 from trainer.backends.libreyolo.families import family_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from trainer.backends.learning.carry import Rows
+from trainer.backends.learning.starting.carry import Rows
 from trainer.backends.libreyolo.families import family_of
 from trainer.backends.libreyolo.settings import missing
 from trainer.errors import ConfigError

@@ -3,4 +3,4 @@
 from trainer.backends.package_backend import PackageBackend
 from trainer.detector import Backend
 
-BACKEND: Backend = PackageBackend("semantic", frozenset({"masks"}))
+BACKEND: Backend = PackageBackend(__name__, frozenset({"masks"}))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.backends.learning.onnx_writing import write_onnx
-from trainer.backends.learning.weights import (
+from trainer.backends.learning.starting.weights import (
     WEIGHTS,
     known_fields,
     read_weights,

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.backends.learning.balance import class_weights
-from trainer.backends.learning.beginning import Base, begin
 from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.loop import Lesson, Tuning
 from trainer.backends.learning.plan import with_size
+from trainer.backends.learning.starting.beginning import Base, begin
 from trainer.backends.semantic.export import ENGINES, export, logits_of
 from trainer.backends.semantic.frames import Frame, pixels_of, read_frames, vary
 from trainer.backends.semantic.networks import build, for_batch, heads_of, published_voc

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from trainer.backends.learning.starting.weights import WEIGHTS, save_weights
 from trainer.backends.learning.tensors import fill, read_tensors, rows_of
-from trainer.backends.learning.weights import WEIGHTS, save_weights
 from trainer.backends.semantic.export import export_network
 from trainer.backends.semantic.networks import build, heads_of, served, voc_names
-from trainer.bundles.bundle import Bundle, file_sha256
+from trainer.bundles.bundle import Bundle
+from trainer.data.class_list import fitting
+from trainer.data.files import file_sha256
 from trainer.errors import ConfigError
-from trainer.importing.class_list import fitting
 
 _VOC = 21  # outputs of torchvision's own weights, the background's included
 _SIZE = (520, 696)  # torchvision scales the shorter side to 520

@@ -10,8 +10,8 @@ from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.segmentation.deeplabv3 import ASPPPooling
 from torchvision.models.segmentation.lraspp import LRASPP
 
-from trainer.backends.learning.carry import Rows
-from trainer.backends.learning.published import published
+from trainer.backends.learning.starting.carry import Rows
+from trainer.backends.learning.starting.published import published
 from trainer.backends.semantic.settings import ARCHITECTURES
 from trainer.errors import ConfigError
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from trainer.backends.learning.onnx_writing import write_onnx
-from trainer.backends.learning.weights import (
+from trainer.backends.learning.starting.weights import (
     WEIGHTS,
     known_fields,
     read_weights,

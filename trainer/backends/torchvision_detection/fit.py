@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.learning.beginning import Base, begin
 from trainer.backends.learning.course import Course, take, train_part
 from trainer.backends.learning.drawing import drawn
 from trainer.backends.learning.frames import Frame, read_frames, vary
 from trainer.backends.learning.loop import Lesson, Tuning
 from trainer.backends.learning.plan import with_size
+from trainer.backends.learning.starting.beginning import Base, begin
 from trainer.backends.torchvision_detection.export import ENGINES, export
 from trainer.backends.torchvision_detection.networks import build, heads_of, published_coco
 from trainer.backends.torchvision_detection.settings import (

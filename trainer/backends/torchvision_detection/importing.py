@@ -8,14 +8,15 @@ from typing import Any
 
 from torch import nn
 
+from trainer.backends.learning.starting.weights import WEIGHTS, save_weights
 from trainer.backends.learning.tensors import fill, read_tensors, rows_of
-from trainer.backends.learning.weights import WEIGHTS, save_weights
 from trainer.backends.torchvision_detection.export import export_network
 from trainer.backends.torchvision_detection.networks import build, coco_names, heads_of
 from trainer.backends.torchvision_detection.settings import two_stages
-from trainer.bundles.bundle import Bundle, file_sha256
+from trainer.bundles.bundle import Bundle
+from trainer.data.class_list import fitting
+from trainer.data.files import file_sha256
 from trainer.errors import ConfigError, ModelFileError
-from trainer.importing.class_list import fitting
 
 _COCO = 91  # rows of the heads of torchvision's own weights, the background's included
 _SIZE, _SMALL = (800, 1088), (320, 448)

@@ -11,8 +11,8 @@ from torchvision.models import detection, mobilenet_v3_small
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
 
-from trainer.backends.learning.carry import Rows
-from trainer.backends.learning.published import published
+from trainer.backends.learning.starting.carry import Rows
+from trainer.backends.learning.starting.published import published
 from trainer.backends.torchvision_detection.settings import ARCHITECTURES, two_stages
 from trainer.errors import ConfigError
 

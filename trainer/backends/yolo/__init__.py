@@ -7,4 +7,4 @@ what it holds: only from people you trust.
 from trainer.backends.package_backend import PackageBackend
 from trainer.detector import Backend
 
-BACKEND: Backend = PackageBackend("yolo", frozenset({"boxes", "masks"}))
+BACKEND: Backend = PackageBackend(__name__, frozenset({"boxes", "masks"}))

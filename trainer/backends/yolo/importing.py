@@ -12,9 +12,10 @@ import torch
 from trainer.backends.yolo.checkpoint import load_trained, save_network
 from trainer.backends.yolo.export import export
 from trainer.backends.yolo.offline import isolate
-from trainer.bundles.bundle import Bundle, file_sha256
+from trainer.bundles.bundle import Bundle
+from trainer.data.class_list import fitting
+from trainer.data.files import file_sha256
 from trainer.errors import BundleError, ConfigError, ModelFileError
-from trainer.importing.class_list import fitting
 
 _KINDS = {"DetectionModel": "boxes", "SegmentationModel": "masks", "YOLOEModel": ""}
 _SIDE = 640  # what ultralytics itself serves with where a file does not say

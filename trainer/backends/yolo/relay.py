@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from trainer.detector import Progress
-from trainer.runs.events import EVENTS, Events, follow, step_of
+from trainer.events import EVENTS, Events, follow, step_of
 
 _FOLDER = "relay"
 

@@ -9,16 +9,15 @@ Cut, CVPR 2018); the others lie inside. So a click beyond the box of the first f
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.images import RGBImage
-
-Points = NDArray[np.float64]  # (N, 2), x y
-Box = NDArray[np.float64]  # (4,), x1 y1 x2 y2
+from trainer.interactor import Box as Box  # noqa: PLC0414 part of this module
+from trainer.interactor import Points as Points  # noqa: PLC0414
+from trainer.interactor import Prompt as Prompt  # noqa: PLC0414
 
 CHANNELS = 10
 EXTREME = 4  # from so many positive clicks on, the outermost are extreme points
@@ -38,32 +37,6 @@ _SMOOTH[0, 0] = _SMOOTH[-1, -1] = 0.75
 _PATH = np.einsum_path(
     "abc,ia,jb,kc->ijk", np.zeros((_BINS,) * 3), _SMOOTH, _SMOOTH, _SMOOTH, optimize="optimal"
 )[0]
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """Clicks with their roles.
-
-    extremes: (4, 2) left, top, right, bottom, of which some may be the same click; (0, 2) where
-    there are none. inside, outside: (N, 2) further positive clicks, and the negative ones.
-    box: (4,) of the object as far as the clicks tell, None where they don't.
-    """
-
-    extremes: Points
-    inside: Points
-    outside: Points
-    box: Box | None
-
-    def moved(self, region: Box, size: tuple[int, int]) -> Prompt:
-        """Return the clicks in the coordinates of a crop: region of the image, (height, width)."""
-        scale = np.array([size[1], size[0]]) / (region[2:] - region[:2])
-        box = None if self.box is None else _scaled(self.box.reshape(2, 2), region, scale).ravel()
-        return Prompt(
-            _scaled(self.extremes, region, scale),
-            _scaled(self.inside, region, scale),
-            _scaled(self.outside, region, scale),
-            box,
-        )
 
 
 def understand(positive: Points, negative: Points, box: Box | None) -> Prompt:
@@ -243,8 +216,3 @@ def _guessed(clicks: Points, size: tuple[int, int]) -> Box:
 
 def _bounds(points: Points) -> Box:
     return np.concatenate([points.min(axis=0), points.max(axis=0)])
-
-
-def _scaled(points: Points, region: Box, scale: Points) -> Points:
-    moved: Points = (points - region[:2]) * scale
-    return moved

@@ -1,0 +1,1 @@
+"""Pre-annotations: proposed to people, and compared with what people made of them."""

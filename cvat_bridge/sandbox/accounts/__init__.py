@@ -1,0 +1,1 @@
+"""Who asks, where, and what they may: users, tokens, organizations, permissions."""

@@ -1,0 +1,1 @@
+"""Tags, shapes and tracks: stored, merged into tasks, read back."""

@@ -1,0 +1,1 @@
+"""Images and videos: uploads, task creation, chunks, frame lists, validation sets."""

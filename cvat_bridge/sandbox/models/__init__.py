@@ -1,0 +1,1 @@
+"""The Models page: functions, calls of them, and runs over whole tasks."""

@@ -1,0 +1,1 @@
+"""Webhooks: who listens to what, and the deliveries."""

@@ -1,0 +1,1 @@
+"""Projects, tasks, jobs, their labels, issues and guides."""

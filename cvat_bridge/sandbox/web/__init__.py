@@ -1,0 +1,1 @@
+"""A request on its way to an answer: fields, filters, pages, errors."""

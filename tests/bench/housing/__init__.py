@@ -1,0 +1,1 @@
+"""What the bench `house` counts in source text and in what is installed."""

@@ -1,0 +1,1 @@
+"""The networks of the interactor, and which of them a checkpoint holds."""
