@@ -77,6 +77,10 @@ class SelectionSettings:
             faults.append(f"believed must lie in 0..1, found {self.believed}")
         if not 0 <= self.class_need < np.inf:
             faults.append(f"class_need must be 0 or more, found {self.class_need}")
+        if self.min_labelled < 0:
+            faults.append(f"min_labelled must be 0 or more, found {self.min_labelled}")
+        if not 0 <= self.stop_gain < np.inf:
+            faults.append(f"stop_gain must be 0 or more, found {self.stop_gain}")
         if self.k < 1:
             faults.append(f"k must be 1 or more, found {self.k}")
         if not 0 <= self.empty_place <= 1:

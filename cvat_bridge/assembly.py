@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from active_learning.choose import SelectionSettings
 from active_learning.errors import ActiveLearningError
-from active_learning.measures.cost import CostModel
 from active_learning.strategies import strategy
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.cvat.connecting import connected
@@ -139,25 +137,6 @@ def round_settings(config: Config) -> RoundSettings:
     try:
         for name in {chosen.strategy, chosen.cold_start} - {"auto"}:
             strategy(name)
-        selection = SelectionSettings(
-            strategy=chosen.strategy,
-            cold_start=chosen.cold_start,
-            min_labelled=chosen.min_labelled,
-            control_share=chosen.control_share,
-            weak_share=chosen.weak_share,
-            warm_up=chosen.warm_up,
-            cap_per_group=chosen.cap_per_group,
-            class_need=chosen.class_need,
-            class_quotas=chosen.class_quotas,
-            near_duplicate=chosen.near_duplicate,
-            candidates=chosen.candidates,
-            believed=chosen.believed,
-            k=chosen.k,
-            empty_place=chosen.empty_place,
-            gain_per_second=chosen.gain_per_second,
-            cost=CostModel(**chosen.cost.model_dump()),
-            stop_gain=chosen.stop_gain,
-        )
     except ActiveLearningError as error:
         raise ConfigError([f"active_learning: {error}"]) from error
     shown = config.pre_annotation.min_score
@@ -169,7 +148,7 @@ def round_settings(config: Config) -> RoundSettings:
         duplicate_distance=holdout.duplicate_distance,
         budget=chosen.budget,
         seed=chosen.seed,
-        selection=selection,
+        selection=chosen,
         mode=rounds.mode,
         job_size=rounds.job_size,
         task_subset=rounds.subset,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from active_learning.measures.cost import CostModel
+from active_learning.errors import InvalidPoolError
+from active_learning.settings import SelectionSettings
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.suggestions import did_you_mean
-from trainer.calibration.worth import OUTLINE_SECONDS
+from trainer.calibration.worth import OUTLINE_SECONDS, OutlineSeconds
+from trainer.gate.gate_settings import GateSettings
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Score = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -44,40 +49,31 @@ class CvatSection(Section):
         return url
 
 
-class CostSection(Section):
-    """Seconds of a person: to open a frame, and per object to verify, fix, add or delete."""
+@dataclass(frozen=True)
+class SelectionSection(SelectionSettings):
+    """What a round takes from the pool: how frames are chosen, and how many.
 
-    frame: float = Field(CostModel.frame, gt=0)
-    verify: float = Field(CostModel.verify, ge=0)
-    fix: float = Field(CostModel.fix, ge=0)
-    add: float = Field(CostModel.add, ge=0)
-    delete: float = Field(CostModel.delete, ge=0)
-    shown_from: Score = CostModel.shown_from
+    budget: frames of a round. seed: of the random draws. candidate_score: the lowest score of an
+    object that is kept for choosing.
+    """
 
-
-class SelectionSection(Section):
-    """What a round takes from the pool."""
-
-    strategy: str = "auto"
-    budget: int = Field(50, ge=1)
+    budget: int = 50
     seed: int = 7
-    control_share: Share = 0.10
-    weak_share: Share = 0.40
-    warm_up: int = Field(30, ge=0)
-    cap_per_group: int | None = Field(None, ge=1)
-    cold_start: str = "typiclust"
-    min_labelled: int = Field(0, ge=0)
-    class_need: float = Field(1.0, ge=0)
-    class_quotas: dict[str, int] = Field(default_factory=dict)
-    near_duplicate: float | None = Field(0.05, ge=0)
-    candidates: float | None = Field(2.0, ge=1)
-    believed: Score = 0.3
-    k: int = Field(3, ge=1)
-    empty_place: Score = 0.0
-    gain_per_second: bool = False
-    cost: CostSection = CostSection()
-    stop_gain: float = Field(0.002, ge=0)
-    candidate_score: Score = 0.05
+    candidate_score: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Report every fault at once."""
+        faults = []
+        if self.budget < 1:
+            faults.append(f"budget must be 1 or more, found {self.budget}")
+        if not 0 <= self.candidate_score <= 1:
+            faults.append(f"candidate_score must lie in 0..1, found {self.candidate_score}")
+        try:
+            super().__post_init__()
+        except InvalidPoolError as error:
+            faults += str(error).splitlines()
+        if faults:
+            raise InvalidPoolError("\n".join(faults))
 
 
 class HoldoutSection(Section):
@@ -116,25 +112,6 @@ class TrainerSection(Section):
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
-class PromotionSection(Section):
-    """When a challenger may serve."""
-
-    metric: Literal["ap", "ap50"] = "ap"
-    min_gain: Score = 0.0
-    max_class_drop: Score = 0.10
-    min_class_objects: int = Field(20, ge=1)
-    min_frames: int = Field(10, ge=2)
-    min_first: Score | None = None
-    useful_ap50: Score = 0.20
-    useful_low: Score = 0.10
-    useful_objects: int = Field(5, ge=1)
-    useful_confidence: float = Field(0.90, ge=0.5, le=0.999)
-    informs_low: Score = 0.05
-    confidence: float = Field(0.95, gt=0.5, lt=1.0)
-    max_leak_share: Score = 0.1
-    max_calibration_error: Score = 0.2
-
-
 class RoundSection(Section):
     """When a round begins, and how its frames come back to people."""
 
@@ -148,15 +125,6 @@ class RoundSection(Section):
     subset: str = ""
 
 
-class OutlineSection(Section):
-    """Seconds of a person for a polygon or mask; a box has CostModel of active_learning."""
-
-    draw: float = Field(OUTLINE_SECONDS.draw, ge=0)
-    verify: float = Field(OUTLINE_SECONDS.verify, ge=0)
-    fix: float = Field(OUTLINE_SECONDS.fix, ge=0)
-    delete: float = Field(OUTLINE_SECONDS.delete, ge=0)
-
-
 class PreAnnotationSection(Section):
     """Which of the model's objects are put before people.
 
@@ -167,7 +135,7 @@ class PreAnnotationSection(Section):
     by_class: bool = True
     min_score: Score | Literal["auto"] = "auto"
     min_scores: dict[str, Score] = Field(default_factory=dict)
-    outline: OutlineSection = OutlineSection()
+    outline: OutlineSeconds = OUTLINE_SECONDS
 
 
 class InteractorSection(Section):
@@ -203,7 +171,7 @@ class Config(Section):
     active_learning: SelectionSection = SelectionSection()
     holdout: HoldoutSection = HoldoutSection()
     trainer: TrainerSection = TrainerSection()
-    promotion: PromotionSection = PromotionSection()
+    promotion: GateSettings = GateSettings()
     rounds: RoundSection = RoundSection()
     pre_annotation: PreAnnotationSection = PreAnnotationSection()
     interactor: InteractorSection = InteractorSection()
@@ -307,7 +275,7 @@ def load_config(path: Path) -> Config:
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_faults(path, error)) from error
+        raise ConfigError(faults_of(path, error)) from error
     return resolved(path, config)
 
 
@@ -351,7 +319,7 @@ def _beside(folder: Path, value: Any) -> Any:
     return str(path.resolve()) if path.is_file() else value
 
 
-def _faults(path: Path, error: ValidationError) -> list[str]:
+def faults_of(path: Path, error: ValidationError) -> list[str]:
     """Return a fault a key; where one of several types is due, pydantic gives one a type."""
     told: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for item in error.errors():
@@ -359,18 +327,38 @@ def _faults(path: Path, error: ValidationError) -> list[str]:
         told.setdefault(item["loc"][:-1] if one_of_many else item["loc"], []).append(dict(item))
     faults = []
     for loc, items in told.items():
+        if items[0]["type"] == "value_error" and len(loc) == 1:
+            # A section that looks at itself gives a line a fault.
+            lines = str(items[0]["ctx"]["error"]).splitlines()
+            faults += [f"{path}: {loc[0]}.{line}" for line in lines]
+            continue
         due = "; or: ".join(dict.fromkeys(str(item["msg"]) for item in items))
         faults.append(_fault(path, {**items[0], "loc": loc, "msg": due}))
     return faults
 
 
+def wrong_keys(error: ValidationError) -> list[list[str]]:
+    """Return the keys, outermost first, that an error is about."""
+    found = []
+    for item in error.errors():
+        loc = [str(part) for part in item["loc"]]
+        if item["type"] == "value_error" and len(loc) == 1:
+            lines = str(item["ctx"]["error"]).splitlines()
+            found += [[loc[0], re.split(r"\W", line, maxsplit=1)[0]] for line in lines]
+        else:
+            found.append(loc)
+    return found
+
+
 def _fault(path: Path, item: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
+    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         section = Config.model_fields.get(str(item["loc"][0])) if len(item["loc"]) > 1 else None
-        known = Config.model_fields
+        known = tuple(Config.model_fields)
         if section is not None and isinstance(section.default, BaseModel):
-            known = type(section.default).model_fields
+            known = tuple(type(section.default).model_fields)
+        elif section is not None and dataclasses.is_dataclass(section.default):
+            known = tuple(field.name for field in dataclasses.fields(section.default))
         return f"{path}: {place}: unknown key; {did_you_mean(str(item['loc'][-1]), known)}"
     said = str(item["msg"]).removeprefix("Value error, ")
     return f"{path}: {place}: {said}, found {item['input']!r}"

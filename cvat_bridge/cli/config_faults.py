@@ -16,8 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from active_learning.strategies import names as strategies
-from cvat_bridge.assembly import round_settings
-from cvat_bridge.config import Config, SelectionSection, TrainerSection, load_config, resolved
+from cvat_bridge.config import Config, TrainerSection, faults_of, load_config, resolved, wrong_keys
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.suggestions import did_you_mean
 from cvat_bridge.training.fitting import fit_settings_of
@@ -32,11 +31,10 @@ def read_checked(path: Path) -> Config:
     try:
         config = load_config(path)
     except ConfigError as error:
-        rest, wrong = _without_faults(path)
-        if rest is None:
-            raise
         # What is right is looked at too, so that one look finds everything.
-        raise ConfigError([*error.faults, *(f"{path}: {f}" for f in faults(rest, wrong))]) from None
+        told, rest, wrong = _read_without_faults(path)
+        more = [] if rest is None else [f"{path}: {fault}" for fault in faults(rest, wrong)]
+        raise ConfigError([*(told or error.faults), *more]) from None
     found = [f"{path}: {fault}" for fault in faults(config)]
     if found:
         raise ConfigError(found)
@@ -60,11 +58,6 @@ def _selection(config: Config) -> Iterator[tuple[str, str]]:
         if name not in known:
             place = f"active_learning.{key}"
             yield place, f"{place}: no strategy {name!r}; {did_you_mean(name, known)}"
-    named = chosen.model_copy(update={"strategy": "auto", "cold_start": _default("cold_start")})
-    try:
-        round_settings(config.model_copy(update={"active_learning": named}))
-    except ConfigError as error:
-        yield from (("active_learning", text) for text in error.faults)
 
 
 def _trainer(config: Config) -> Iterator[tuple[str, str]]:
@@ -82,10 +75,6 @@ def _trainer(config: Config) -> Iterator[tuple[str, str]]:
         yield from (("trainer." + text.split(" ")[0], f"trainer: {text}") for text in error.faults)
     except TrainerError as error:
         yield "trainer", f"trainer: {error}"
-
-
-def _default(key: str) -> Any:
-    return SelectionSection.model_fields[key].default
 
 
 def _addresses(config: Config) -> Iterator[tuple[str, str]]:
@@ -150,24 +139,28 @@ def _places(config: Config) -> Iterator[tuple[str, str]]:
                 yield place, f"{place}: a finite number is expected, found {value}"
 
 
-def _without_faults(path: Path) -> tuple[Config | None, set[str]]:
-    """Return the configuration with its faulty keys left out, and those keys; None for no YAML."""
+def _read_without_faults(path: Path) -> tuple[list[str], Config | None, set[str]]:
+    """Return the faults, the configuration without what is wrong, and the keys that are wrong.
+
+    No fault where the file is no mapping in YAML: then there is nothing to look at.
+    """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return None, set()
+        return [], None, set()
     if not isinstance(raw, dict):
-        return None, set()
+        return [], None, set()
+    told: dict[str, None] = {}
     wrong: set[str] = set()
-    for _ in range(3):  # a key that is left out may uncover another fault, never many
+    for _ in range(4):  # what is left out may uncover other faults, never for long
         try:
-            return resolved(path, Config.model_validate(raw)), wrong
+            return list(told), resolved(path, Config.model_validate(raw)), wrong
         except ValidationError as error:
-            for item in error.errors():
-                keys = [str(part) for part in item["loc"]]
+            told |= dict.fromkeys(faults_of(path, error))
+            for keys in wrong_keys(error):
                 wrong.add(".".join(keys[:2]))
                 _drop(raw, keys)
-    return None, wrong
+    return list(told), None, wrong
 
 
 def _drop(raw: dict[str, Any], keys: list[str]) -> None:

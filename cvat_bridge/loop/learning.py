@@ -15,7 +15,7 @@ from cvat_bridge.loop.deciding import settle
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.trust.beginning import REFUSED, Beginning, beginning, without
 from cvat_bridge.loop.trust.explanation import explain, explain_to_annotators
-from cvat_bridge.loop.trust.standing import gate_settings, situation, trust_now
+from cvat_bridge.loop.trust.standing import situation, trust_now
 from cvat_bridge.loop.workflow import Answer, Answers
 from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.models.serving import serve_champion
@@ -147,7 +147,7 @@ def decide_step(parts: Parts, number: int, answers: Answers) -> Answer:
             champion=champion,
             challenger=parts.registry.show(parts.key, fitted["version"]),
             dataset=Path(pulled["dataset"]),
-            gate=gate_settings(parts.config),
+            gate=parts.config.promotion,
             seed=parts.config.trainer.seed,
             now=parts.now,
             report=parts.report,

@@ -52,7 +52,7 @@ def seconds_of(config: Config) -> Seconds:
     cost, outline = config.active_learning.cost, config.pre_annotation.outline
     return Seconds(
         ShapeSeconds(draw=cost.add, verify=cost.verify, fix=cost.fix, delete=cost.delete),
-        ShapeSeconds(**outline.model_dump()),
+        outline,
     )
 
 

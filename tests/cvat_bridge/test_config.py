@@ -10,8 +10,10 @@ import pytest
 
 from active_learning.choose import SelectionSettings
 from cvat_bridge.assembly import round_settings
-from cvat_bridge.config import load_config, load_secrets
+from cvat_bridge.config import Config, load_config, load_secrets
 from cvat_bridge.errors import ConfigError
+from trainer.calibration.worth import OUTLINE_SECONDS
+from trainer.gate.gate_settings import GateSettings
 
 
 def write(folder: Path, text: str) -> Path:
@@ -105,7 +107,19 @@ SELECTION = {
 def test_without_a_word_the_loop_chooses_as_the_library_does(tmp_path: Path) -> None:
     chosen = round_settings(load_config(write(tmp_path, ""))).selection
 
-    assert chosen == SelectionSettings()
+    for field in dataclasses.fields(SelectionSettings):
+        assert getattr(chosen, field.name) == getattr(SelectionSettings(), field.name)
+
+
+def test_what_a_library_reads_is_what_the_file_is_validated_into(tmp_path: Path) -> None:
+    """So that no field is copied by hand and no default is written twice."""
+    config = load_config(write(tmp_path, "promotion: {min_gain: 0.02}\n"))
+
+    assert isinstance(config.active_learning, SelectionSettings)
+    assert round_settings(config).selection is config.active_learning
+    assert config.promotion == GateSettings(min_gain=0.02)
+    assert Config().promotion == GateSettings()
+    assert Config().pre_annotation.outline == OUTLINE_SECONDS
 
 
 def test_every_setting_of_the_library_is_set_by_name(tmp_path: Path) -> None:

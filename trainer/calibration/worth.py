@@ -73,10 +73,22 @@ class ShapeSeconds:
 # al., "We don't need no bounding-boxes", CVPR 2016); to delete one is a click and a key, to mend
 # one a drag or two. The times of a project replace them: active_learning.measures.cost.
 BOX_SECONDS = ShapeSeconds(draw=10.0, verify=1.5, fix=6.0, delete=1.5)
+
+
 # Outlines: 79.2 s for a polygon by hand (Lin et al., Microsoft COCO, ECCV 2014). A look goes once
 # along the outline, twice that of a box; to mend one takes some ten points at the 2.4 s of a
 # point on an object (Bearman et al., "What's the Point", ECCV 2016), our assumption.
-OUTLINE_SECONDS = ShapeSeconds(draw=79.2, verify=3.0, fix=24.0, delete=1.5)
+@dataclass(frozen=True)
+class OutlineSeconds(ShapeSeconds):
+    """Seconds of a person for a polygon or mask."""
+
+    draw: float = 79.2
+    verify: float = 3.0
+    fix: float = 24.0
+    delete: float = 1.5
+
+
+OUTLINE_SECONDS = OutlineSeconds()
 
 
 def mended_share(learnt: ScoreMap) -> float:

@@ -15,6 +15,7 @@ from rich.table import Table
 from trainer.bundles.bundle import read_bundle
 from trainer.cli.console import bars, evaluation_table
 from trainer.cli.model_commands import Json
+from trainer.gate.gate_settings import GateSettings
 
 if TYPE_CHECKING:
     from trainer.evaluation.compare import Side
@@ -73,8 +74,8 @@ def compare(
     data: Data,
     *,
     split: str = "test",
-    min_gain: float = 0.0,
-    confidence: float = 0.95,
+    min_gain: float = GateSettings.min_gain,
+    confidence: float = GateSettings.confidence,
     seed: int = 7,
     sheet: Annotated[
         Path | None, typer.Option(help="PNG to draw: frames on which the two differ most.")
@@ -87,7 +88,7 @@ def compare(
     from trainer.data.leakage import find_leaks
     from trainer.evaluation.compare import gaps, look, task_of
     from trainer.evaluation.sheet import write_sheet
-    from trainer.gate.promote import GateSettings, decide, groups_of
+    from trainer.gate.promote import decide, groups_of
 
     settings = GateSettings(min_gain=min_gain, confidence=confidence)
     bundles, dataset = [read_bundle(p) for p in (champion, challenger)], load_dataset(data)

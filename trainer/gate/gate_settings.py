@@ -30,7 +30,7 @@ class GateSettings:
 
     metric: str = "ap"
     min_gain: float = 0.0
-    max_class_drop: float = 0.05
+    max_class_drop: float = 0.10
     min_class_objects: int = 20
     confidence: float = 0.95
     min_frames: int = 10
@@ -46,7 +46,7 @@ class GateSettings:
 
     def __post_init__(self) -> None:
         faults = [
-            f"gate.{name} must lie in {low}..{high}: {getattr(self, name)}"
+            f"{name} must lie in {low}..{high}: {getattr(self, name)}"
             for name, low, high in (
                 ("min_gain", 0, 1),
                 ("max_class_drop", 0, 1),
@@ -66,6 +66,6 @@ class GateSettings:
             if getattr(self, name) is not None and not low <= getattr(self, name) <= high
         ]
         if self.metric not in ("ap", "ap50"):
-            faults.append(f"gate.metric must be ap or ap50: {self.metric!r}")
+            faults.append(f"metric must be ap or ap50: {self.metric!r}")
         if faults:
             raise ConfigError(faults)

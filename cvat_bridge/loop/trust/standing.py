@@ -12,7 +12,6 @@ from cvat_bridge.loop.trust.explanation import Situation
 from cvat_bridge.loop.trust.levels import Trust, last_judged, trust_of
 from trainer.bundles.bundle import read_bundle
 from trainer.data.dataset import load_dataset
-from trainer.gate.gate_settings import GateSettings
 from trainer.registry.registry import Registry
 
 
@@ -24,17 +23,10 @@ def trust_now(
     A challenger that the registry no longer has informs nobody. Raises RegistryError, LedgerError.
     """
     judged = last_judged(ledger.decisions(), champion)
-    trust = trust_of(
-        champion, judged, gate_settings(config), by_class=config.pre_annotation.by_class
-    )
+    trust = trust_of(champion, judged, config.promotion, by_class=config.pre_annotation.by_class)
     if trust.level == "informs" and trust.model not in {v.bundle for v in registry.versions(key)}:
         return Trust("none", None)
     return trust
-
-
-def gate_settings(config: Config) -> GateSettings:
-    """Give the configuration as the gate reads it."""
-    return GateSettings(**config.promotion.model_dump())
 
 
 def situation(
@@ -54,7 +46,7 @@ def situation(
     challenger: its figures, or None when it was not judged. reason: why nothing was learnt or
     judged, else "". Raises BundleError, DatasetError, LedgerError.
     """
-    settings, trainer = gate_settings(config), config.trainer
+    settings, trainer = config.promotion, config.trainer
     judged = last_judged(ledger.decisions(), trust.model if trust.level == "serves" else None)
     past = [row for row in ledger.rounds() if row.number < number]
     now = next((row for row in ledger.rounds() if row.number == number), None)
