@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from active_learning.errors import InvalidPoolError
 from active_learning.settings import SelectionSettings
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.suggestions import did_you_mean
@@ -57,23 +56,9 @@ class SelectionSection(SelectionSettings):
     object that is kept for choosing.
     """
 
-    budget: int = 50
+    budget: Annotated[int, Field(ge=1)] = 50
     seed: int = 7
-    candidate_score: float = 0.05
-
-    def __post_init__(self) -> None:
-        """Report every fault at once."""
-        faults = []
-        if self.budget < 1:
-            faults.append(f"budget must be 1 or more, found {self.budget}")
-        if not 0 <= self.candidate_score <= 1:
-            faults.append(f"candidate_score must lie in 0..1, found {self.candidate_score}")
-        try:
-            super().__post_init__()
-        except InvalidPoolError as error:
-            faults += str(error).splitlines()
-        if faults:
-            raise InvalidPoolError("\n".join(faults))
+    candidate_score: Score = 0.05
 
 
 class HoldoutSection(Section):

@@ -8,8 +8,9 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import yaml
@@ -31,11 +32,12 @@ PAGES = sorted(
 PROGRAMS = {"cvat-bridge": bridge, "trainer": trainer}
 
 
-def key_places(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Give the place of every key, from the models alone."""
-    for name, info in model.model_fields.items():
-        inner = info.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+def key_places(model: type, prefix: str = "") -> Iterator[str]:
+    """Give the place of every key, from the models and dataclasses alone."""
+    for name, inner in get_type_hints(model).items():
+        if name == "model_config":
+            continue
+        if isinstance(inner, type) and (issubclass(inner, BaseModel) or is_dataclass(inner)):
             yield from key_places(inner, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
