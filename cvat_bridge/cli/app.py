@@ -83,8 +83,11 @@ def program(
 
 @app.command()
 def init(
-    url: Annotated[str, typer.Option(help="Address of your CVAT, with http:// or https://.")],
-    project: Annotated[int, typer.Option(help="Id of the project the loop serves.")],
+    url: Annotated[
+        str | None,
+        typer.Option(help="Address of your CVAT, or of the project's page there."),
+    ] = None,
+    project: Annotated[int | None, typer.Option(help="Id of the project the loop serves.")] = None,
     config: ConfigPath = DEFAULT_CONFIG,
     public_url: Annotated[
         str | None, typer.Option(help="Address under which CVAT can reach this bridge.")
@@ -96,6 +99,10 @@ def init(
     """Write a commented configuration and register the webhook."""
     from cvat_bridge.cli.setup import set_up
 
+    if url is None:
+        if not sys.stdin.isatty():
+            raise ConfigError(["--url: name the address of your CVAT, or of the project's page"])
+        url = typer.prompt("Address of your CVAT, or of the project's page")
     for line in set_up(
         config,
         url=url,

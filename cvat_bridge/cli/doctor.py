@@ -14,6 +14,7 @@ import requests
 from cvat_bridge.assembly import round_settings
 from cvat_bridge.config import Config
 from cvat_bridge.cvat.gateway import Gateway
+from cvat_bridge.cvat.reach import check_reachable
 from cvat_bridge.errors import AuthenticationError, BridgeError, ConfigError, GatewayError
 from cvat_bridge.home import Home
 from cvat_bridge.loop.assignment import check_assignees
@@ -23,7 +24,7 @@ from serverless.store.functions import entries
 State = Literal["good", "warning", "bad", "unknown"]
 LEARNABLE = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})
 LEAST_DISK = 2 << 30
-HOST_SECONDS = 30.0
+HOST_SECONDS = (2.0, 30.0)  # to connect, to answer
 BACKEND_NEEDS = {
     "yolo": ("torch", "ultralytics"),
     "centernet": ("torch",),
@@ -52,6 +53,7 @@ def examine(config: Config, connect: Callable[[], Gateway]) -> Iterator[Check]:
     yield _backend(config.trainer.backend)
     yield _host(config)
     try:
+        check_reachable(config.cvat.url)
         gateway = connect()
         version = ".".join(map(str, gateway.capabilities().version))
     except AuthenticationError as error:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader
 
-from cvat_bridge.config import load_config, load_secrets
+from cvat_bridge.cli.config_faults import address_fault
+from cvat_bridge.config import Config, CvatSection, ServiceSection, load_config, load_secrets
 from cvat_bridge.cvat.connecting import connected
+from cvat_bridge.cvat.reach import check_reachable
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.service.webhooks import WEBHOOK_PATH
@@ -16,48 +21,97 @@ from cvat_bridge.service.webhooks import WEBHOOK_PATH
 TEMPLATE = "cvat-bridge.yaml.jinja"
 
 
+_PROJECT_PAGE = re.compile(r"^(https?://[^/]+.*?)/projects/(\d+)(?:[/?#].*)?$")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def split_project_url(url: str) -> tuple[str, int | None]:
+    """Return CVAT's address and the project of a page's address, as the browser shows it."""
+    found = _PROJECT_PAGE.match(url.strip())
+    return (found[1], int(found[2])) if found else (url.strip().rstrip("/"), None)
+
+
 def set_up(
     path: Path,
     *,
     url: str,
-    project: int,
+    project: int | None,
     public_url: str | None,
     organization: str | None,
     force: bool,
     dry_run: bool,
 ) -> Iterator[str]:
-    """Write the file, then register the webhook; gives a line for each thing done.
+    """Look whether address, token and project are good, write the file, register the webhook.
 
-    Raises ConfigError when the file is there already, GatewayError when CVAT refuses; the file
-    that was written stays, and the same call with force goes on from there.
+    url: of CVAT, or of the project's page there. organization: its slug; None takes the
+    project's own. Gives a line for each thing done. Nothing is written before CVAT has shown the
+    project. Raises ConfigError when the file is there already, or no project is named, and
+    GatewayError when CVAT refuses; after a refusal of the webhook the file stays, and the same
+    call with force goes on from there.
     """
     if path.exists() and not force:
         raise ConfigError([f"{path} is there already; --force replaces it"])
+    url, pasted = split_project_url(url)
+    project = project or pasted
+    faults = [f"--url: {fault}" for fault in [address_fault(url)] if fault]
+    if public_url is not None and (fault := address_fault(public_url)):
+        faults.append(f"--public-url: {fault}")
+    if faults:
+        raise ConfigError(faults)
+    secrets = load_secrets()
+    check_reachable(url)
+    with TemporaryDirectory() as scratch:
+        looked = Config(home=Path(scratch), cvat=CvatSection(url=url, organization=organization))
+        with connected(looked, secrets) as gateway:
+            if project is None:
+                seen = [f"  {found.id} {found.name}" for found in gateway.projects()]
+                listed = "\n".join(seen) or "  none"
+                raise ConfigError(
+                    [f"--project: name the project the loop serves; the token sees\n{listed}"]
+                )
+            found = gateway.project(project)
+            if organization is None and found.organization is not None:
+                organization = gateway.organization_slug(found.organization)
     text = render(
         url=url, project=project, public_url=public_url, organization=organization, home=path.stem
     )
     if dry_run:
+        yield f"project {found.id} {found.name!r} is there"
         yield f"would write {path}:"
         yield text
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+    yield f"project {found.id} {found.name!r} is there"
+    if organization:
+        yield f"it lives in the organization {organization!r}"
     yield f"wrote {path}"
-    config, secrets = load_config(path), load_secrets()
-    with connected(config, secrets) as gateway:
-        found = gateway.project(project)
-        yield f"project {found.id} {found.name!r} is there"
-        if public_url is None:
-            yield "no --public-url: finished jobs are seen by polling"
-            return
-        secret = secrets.webhook_secret
-        hook = gateway.ensure_webhook(
-            project,
-            public_url.rstrip("/") + WEBHOOK_PATH,
-            secret.get_secret_value() if secret else Home(config.home).webhook_secret(),
-        )
+    config = load_config(path)
+    if public_url is None:
+        yield "no --public-url: finished jobs are seen by polling"
+    else:
+        with connected(config, secrets) as gateway:
+            secret = secrets.webhook_secret
+            hook = gateway.ensure_webhook(
+                project,
+                public_url.rstrip("/") + WEBHOOK_PATH,
+                secret.get_secret_value() if secret else Home(config.home).webhook_secret(),
+            )
         yield f"webhook {hook.id} tells {hook.target_url}"
-    yield "next: `cvat-bridge doctor`, then `cvat-bridge run`"
+        yield f"the service will listen on {config.service.host}:{config.service.port}"
+    yield f"next: `cvat-bridge doctor -c {path}`, then `cvat-bridge up -c {path}`"
+
+
+def listening(public_url: str | None) -> tuple[str, int]:
+    """Return host and port for the service, such that public_url can lead to it.
+
+    A port in public_url is the service's own; without one a proxy stands before it. What is not
+    on this machine's loopback is reached from outside, so the service listens on all addresses.
+    """
+    default = ServiceSection()
+    parts = urlsplit(public_url or "")
+    outside = parts.hostname is not None and parts.hostname not in LOOPBACK
+    return ("0.0.0.0" if outside else default.host), parts.port or default.port  # noqa: S104
 
 
 def render(
@@ -69,6 +123,13 @@ def render(
         autoescape=False,  # noqa: S701 - the result is YAML, not a page
         keep_trailing_newline=True,
     )
+    host, port = listening(public_url)
     return environment.get_template(TEMPLATE).render(
-        url=url, project=project, public_url=public_url, organization=organization, home=home
+        url=url,
+        project=project,
+        public_url=public_url,
+        organization=organization,
+        home=home,
+        host=host,
+        port=port,
     )

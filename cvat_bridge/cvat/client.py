@@ -124,6 +124,11 @@ class CvatClient:
     def project(self, project_id: int) -> Project:
         return raw.project(self._net.get(f"/api/projects/{project_id}", f"project {project_id}"))
 
+    def organization_slug(self, organization_id: int) -> str:
+        """Return the short name of an organization, by which requests name it."""
+        path = f"/api/organizations/{organization_id}"
+        return str(self._net.get(path, f"organization {organization_id}")["slug"])
+
     def projects(self) -> tuple[Project, ...]:
         return tuple(raw.project(row) for row in self._net.pages("/api/projects", "projects"))
 
