@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 AREAS = {
-    path.stem: f"tests.bench.{path.stem}" for path in sorted(Path(__file__).parent.glob("*.py"))
+    path.stem.replace("_", "-") if path.stem[0] != "_" else path.stem: f"tests.bench.{path.stem}"
+    for path in sorted(Path(__file__).parent.glob("*.py"))
 }
 for helper in ("__init__", "__main__", "figures"):
     AREAS.pop(helper)
