@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENGINES_GROUP = "cvat_active_learning.engines"
 _OFFERED: dict[str, dict[str, str]] = {}
@@ -29,9 +31,7 @@ def offered_names(group: str) -> tuple[str, ...]:
 
 def all_names(group: str, own: Collection[str]) -> tuple[str, ...]:
     """Return the names of a table and those that other packages add to it, sorted."""
-    return tuple(
-        sorted({*own, *offered_names(group), *(e.name for e in entry_points(group=group))})
-    )
+    return tuple(sorted({*own, *offered_names(group), *(e.name for e in _entries(group))}))
 
 
 def extension(group: str, name: str, *, own: Collection[str]) -> Any | None:
@@ -40,7 +40,7 @@ def extension(group: str, name: str, *, own: Collection[str]) -> Any | None:
     group: of entry points. own: the names of our own table. Raises ConfigError when the name is
     offered twice, or what is offered cannot be imported.
     """
-    offered = tuple(entry_points(group=group, name=name))
+    offered = tuple(entry for entry in _entries(group) if entry.name == name)
     target = _OFFERED.get(group, {}).get(name)
     ours = target is not None or name in own
     what = group.rpartition(".")[2].removesuffix("s")
@@ -62,6 +62,12 @@ def extension(group: str, name: str, *, own: Collection[str]) -> Any | None:
     except (ImportError, AttributeError) as error:
         fault = f"the {what} {name!r} of {package} ({target}) cannot be imported: {error}"
         raise ConfigError([fault]) from error
+
+
+def _entries(group: str) -> tuple[EntryPoint, ...]:
+    from importlib.metadata import entry_points  # slow to import, and trainer is imported first
+
+    return tuple(entry_points(group=group))
 
 
 def _attribute(target: str) -> Any:
