@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from active_learning.choose import SelectionSettings
 from active_learning.errors import ActiveLearningError
 from active_learning.measures.cost import CostModel
@@ -22,13 +24,15 @@ from cvat_bridge.loop.rounds import NextStep, next_step, waiting_frames
 from cvat_bridge.loop.status import describe
 from cvat_bridge.loop.steps import steps_of
 from cvat_bridge.loop.workflow import Ended, Rounds
-from cvat_bridge.models.serving import now_serving
+from cvat_bridge.models.serving import follow_labels, now_serving
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.project.facts import gather
 from cvat_bridge.service.service import Outcome
 from cvat_bridge.settings import RoundSettings
 from trainer.embedding import embedder
 from trainer.registry.registry import Registry
+
+log = structlog.get_logger("service")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ class Bridge:
         if unfinished is not None:
             self.rounds.run(unfinished)
             return Outcome(acted=True, reason=f"round {unfinished} went on to its end")
+        parts = self.parts
+        for told in follow_labels(parts.gateway, self.config, parts.home, parts.registry):
+            log.info("labels changed in CVAT", what=told)
         step = self.next()
         if step.kind == "wait":
             return Outcome(acted=False, reason=step.reason)

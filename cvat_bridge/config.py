@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from active_learning.measures.cost import CostModel
 from cvat_bridge.errors import ConfigError
 from trainer.calibration.worth import OUTLINE_SECONDS
+from trainer.data.texts import read_text
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Score = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -289,7 +290,7 @@ def load_config(path: Path) -> Config:
     trainer.extra that names a file beside the configuration. "~" is the user's own folder.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except OSError as error:
         raise ConfigError(
             [f"{path}: cannot be read ({error.strerror}); `cvat-bridge init` writes one"]

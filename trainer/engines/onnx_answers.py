@@ -112,7 +112,7 @@ def probabilities(values: _Float, form: str) -> _Float:
         grown = np.exp(values - values.max(axis=-1, keepdims=True, initial=-np.inf))
         return np.asarray(grown / grown.sum(axis=-1, keepdims=True), np.float32)
     shares = values / 100 if form == "percents" else values
-    if shares.size and not (-_CLOSE <= float(shares.min()) and float(shares.max()) <= 1 + _CLOSE):
+    if shares.size and not (float(shares.min()) >= -_CLOSE and float(shares.max()) <= 1 + _CLOSE):
         raise ValueError(
             f"scores of {float(values.min()):.4g} to {float(values.max()):.4g} are no {form}"
         )
