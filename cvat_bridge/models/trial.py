@@ -88,9 +88,9 @@ def doubt_of(trial: Trial, card: Card, *, real: bool) -> str:
     floor = min(card.min_score_of(name) for name in card.labels)
     best = "no object at all" if trial.best is None else f"a best score of {trial.best:.2f}"
     return (
-        f"on this frame it found {best}, below its threshold of {floor:.2f}: in CVAT it would answer"
-        " nothing here. Try a frame that shows its objects (--sample FILE); if it finds none there"
-        " either, it has hardly learnt, or its card misreads it"
+        f"on this frame it found {best}, and its threshold is {floor:.2f}: in CVAT it answers"
+        " nothing there. Try a frame that shows its objects (--sample FILE); if it finds none"
+        " there either, it has hardly learnt, or its card misreads it"
     )
 
 

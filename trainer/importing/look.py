@@ -114,6 +114,10 @@ def _of_boxes(
     boxes = boxes[(boxes != 0).any(axis=1)]
     if not len(boxes):
         return []
+    centred = reading.get("box_format", "xyxy") == "cxcywh"
+    if centred and float((boxes[:, 2:] < 0).any(axis=1).mean()) > 0.1:
+        negative = "its boxes have negative widths: they are not decoded to pixels"
+        return [(negative, "Export it with its boxes decoded (YOLOX: --decode_in_inference)")]
     largest = np.abs(boxes).max(axis=1)
     if not reading.get("normalised", False):
         if float(largest.max()) <= _NEAR < min(size) / 4:
@@ -121,11 +125,7 @@ def _of_boxes(
             return [(shares, "in a --card say `normalised: true`")]
     elif float(np.median(largest)) > _FAR:
         return [("its boxes are pixels, not shares", "in a --card say `normalised: false`")]
-    if reading.get("box_format", "xyxy") == "cxcywh":
-        if float((boxes[:, 2:] < 0).any(axis=1).mean()) > 0.1:
-            negative = "its boxes have negative widths: they are not decoded to pixels"
-            return [(negative, "Export it with its boxes decoded (YOLOX: --decode_in_inference)")]
-    elif float((boxes[:, 2:] < boxes[:, :2]).any(axis=1).mean()) > 0.5:
+    if not centred and float((boxes[:, 2:] < boxes[:, :2]).any(axis=1).mean()) > 0.5:
         turned = "the right ends of its boxes lie left of their left ends: centre and size"
         return [(turned, "in a --card say `box_format: cxcywh`, or columns cx, cy, w, h")]
     return []
