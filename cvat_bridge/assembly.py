@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from active_learning.errors import ActiveLearningError
 from active_learning.strategies import strategy
 from cvat_bridge.config import Config, Secrets
@@ -20,13 +22,15 @@ from cvat_bridge.loop.rounds import NextStep, next_step, waiting_frames
 from cvat_bridge.loop.status import describe
 from cvat_bridge.loop.steps import steps_of
 from cvat_bridge.loop.workflow import Ended, Rounds
-from cvat_bridge.models.serving import now_serving
+from cvat_bridge.models.serving import follow_labels, now_serving
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.project.facts import gather
 from cvat_bridge.service.service import Outcome
 from cvat_bridge.settings import RoundSettings
 from trainer.embedding import embedder
 from trainer.registry.registry import Registry
+
+log = structlog.get_logger("service")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ class Bridge(View):
         if unfinished is not None:
             self.rounds.run(unfinished)
             return Outcome(acted=True, reason=f"round {unfinished} went on to its end")
+        parts = self.parts
+        for told in follow_labels(parts.gateway, self.config, parts.home, parts.registry):
+            log.info("labels changed in CVAT", what=told)
         step = self.next()
         # Taken only now, so that a look that could not read CVAT forgets nothing.
         if not self.parts.home.take_request() and step.kind == "wait":

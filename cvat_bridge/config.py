@@ -19,6 +19,7 @@ from active_learning.settings import SelectionSettings
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.suggestions import did_you_mean
 from trainer.calibration.worth import OUTLINE_SECONDS, OutlineSeconds
+from trainer.data.texts import read_text
 from trainer.gate.gate_settings import GateSettings
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -244,7 +245,7 @@ def load_config(path: Path) -> Config:
     trainer.extra that names a file beside the configuration. "~" is the user's own folder.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except OSError as error:
         raise ConfigError(
             [f"{path}: cannot be read ({error.strerror}); `cvat-bridge init` writes one"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,11 +13,12 @@ import requests
 
 from cvat_bridge.assembly import round_settings
 from cvat_bridge.config import Config
-from cvat_bridge.cvat.gateway import Gateway
+from cvat_bridge.cvat.gateway import Gateway, Label
 from cvat_bridge.cvat.reach import check_reachable
 from cvat_bridge.errors import AuthenticationError, BridgeError, ConfigError, GatewayError
 from cvat_bridge.home import Home
 from cvat_bridge.loop.assignment import check_assignees
+from cvat_bridge.models.relabelling import gone
 from serverless.errors import StoreError
 from serverless.store.functions import entries
 
@@ -115,6 +116,26 @@ def _project(config: Config, gateway: Gateway) -> Iterator[Check]:
         yield Check("labels", "warning", f"learnt: {len(able)}; left out: {', '.join(rest)}")
     else:
         yield Check("labels", "good", ", ".join(label.name for label in able))
+    yield from _shown(config, project.id, labels)
+
+
+def _shown(config: Config, project: int, labels: Sequence[Label]) -> Iterator[Check]:
+    """Tell of labels that a model shows and the project has no longer: CVAT maps by name."""
+    host = config.function_host
+    store = host.store or Home(config.home).functions
+    try:
+        lost = gone(store, project, host.function_id, labels)
+    except StoreError:
+        return  # told of the function host
+    for function, names in lost.items():
+        yield Check(
+            "labels of models",
+            "warning",
+            f"{function} shows {', '.join(names)}, which the project no longer has (renamed or"
+            " deleted): nothing of it reaches people",
+            "`cvat-bridge run` publishes it again at its next look; at once: `cvat-bridge promote`"
+            " with the version that serves",
+        )
 
 
 def _assignees(config: Config, gateway: Gateway) -> Iterator[Check]:

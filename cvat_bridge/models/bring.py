@@ -10,11 +10,13 @@ from pathlib import Path
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.errors import LabelMismatchError
 from cvat_bridge.models.entries import entry_for
+from cvat_bridge.models.relabelling import remember
 from cvat_bridge.models.shelf import Shelf
 from cvat_bridge.models.trial import Trial, try_out
 from serverless.store.functions import Entry
 from trainer.bundles.bundle import Bundle, with_card
 from trainer.data.files import file_sha256
+from trainer.data.images import decode
 from trainer.importing import Request, import_model
 from trainer.registry.versions import Version
 
@@ -42,18 +44,24 @@ def bring(
     sample: bytes,
     labels: Sequence[Label] | None = None,
     own: Path | None = None,
+    project: int | None = None,
 ) -> Brought:
     """Take a file in and let it serve; what fails on the way leaves nothing behind.
 
     labels: those of the project for which it is shown, None for every class under its own name.
     own: the interactor that makes masks of boxes for that project, where it has one of its own.
+    project: its id, by which later changes of its labels are followed.
     Raises ModelFileError, ConfigError, BundleError or ModelError for a file that cannot serve,
     and LabelMismatchError when the project has a label for none of its classes.
     """
     shelf.check_free(function_id)
     with tempfile.TemporaryDirectory(prefix="bring-") as scratch:
         bundle = import_model(
-            replace(request, hidden=(*request.hidden, shelf.home.root, shelf.store)),
+            replace(
+                request,
+                hidden=(*request.hidden, shelf.home.root, shelf.store),
+                sample=decode(sample),
+            ),
             Path(scratch) / "bundle",
         )
         if not bundle.card.provenance:
@@ -73,6 +81,8 @@ def bring(
         trial = try_out(entry, sample)
         tags = {"source": request.path.name}
         version, published, new = shelf.put(entry, bundle, tags=tags)
+        if labels is not None and project is not None and entry.kind == "detector":
+            remember(shelf.store, published, project, labels)
     shown = {label.source for label in entry.labels}
     missing = tuple(name for name in names if shown and name not in shown)
     return Brought(version, published, bundle, trial, new, missing)

@@ -50,7 +50,7 @@ def add(
     """Take a file in, try it on a frame, and show it in CVAT's list of models at once."""
     from cvat_bridge.models.bring import bring
     from cvat_bridge.models.entries import function_id, shapes_told
-    from cvat_bridge.models.trial import ask_host, sample_frame
+    from cvat_bridge.models.trial import ask_host, doubt_of, sample_frame
     from trainer.data.class_list import read_classes
     from trainer.importing import Request
 
@@ -69,7 +69,16 @@ def add(
         frame = sample_frame(sample, gateway, project)
         known = gateway.labels(project_id=project) if gateway and project else None
     own = here.own_interactor(project)
-    made = bring(here.shelf, request, function_id(called), sample=frame, labels=known, own=own)
+    made = bring(
+        here.shelf,
+        request,
+        function_id(called),
+        sample=frame,
+        labels=known,
+        own=own,
+        project=project,
+    )
+    doubt = doubt_of(made.trial, made.bundle.card, real=sample is not None or project is not None)
     shapes = shapes_told(made.entry, made.bundle.card)
     host = ask_host(here.config.function_host.url, made.entry, frame)
     answer = {
@@ -84,6 +93,7 @@ def add(
         "shapes": shapes,
         "missing_labels": list(made.missing),
         "sample": asdict(made.trial),
+        "warnings": [doubt] if doubt else [],
         "host": host,
         "store": str(here.store),
     }
@@ -99,6 +109,8 @@ def add(
     if shapes:
         say(f"  {shapes}")
     say(f"  sample frame: {seen}, {trial.seconds:.2f} s")
+    if doubt:
+        say(f"  warning: {doubt}")
     if made.missing:
         say(f"  the project has no label that takes {few(made.missing)}: not shown")
     say(f"  {host['message']}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from cvat_bridge.config import Config
 from cvat_bridge.cvat.gateway import Gateway
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.models.publishing import publish_champion
+from cvat_bridge.models.publishing import LABEL_IDS, publish_champion
+from cvat_bridge.models.relabelling import relabel, remember
 from serverless.store.functions import Entry, entries
 from trainer.errors import RegistryError
 from trainer.registry.registry import Registry
@@ -34,13 +36,42 @@ def serve_champion(gateway: Gateway, config: Config, home: Home, champion: Versi
     Raises BundleError for a bundle that is not what its card says, StoreError, GatewayError.
     """
     host = config.function_host
-    return publish_champion(
-        host.store or home.functions,
+    store, labels = host.store or home.functions, gateway.labels(project_id=config.project_id)
+    entry = publish_champion(
+        store,
         function_id=host.function_id,
         name=host.name or f"{gateway.project(config.project_id).name} champion",
         champion=champion,
-        labels=gateway.labels(project_id=config.project_id),
+        labels=labels,
         project_key=project_key(config.project_id),
+    )
+    remember(store, entry, config.project_id, labels)
+    return entry
+
+
+def follow_labels(
+    gateway: Gateway, config: Config, home: Home, registry: Registry
+) -> tuple[str, ...]:
+    """Publish again what shows labels that were renamed or deleted since; say which, in words.
+
+    Raises GatewayError, StoreError, BundleError, RegistryError.
+    """
+
+    def ids() -> dict[str, int]:
+        champion = registry.champion(project_key(config.project_id))
+        return {} if champion is None else json.loads(champion.tags.get(LABEL_IDS, "{}"))
+
+    host = config.function_host
+    changed = relabel(
+        host.store or home.functions,
+        config.project_id,
+        host.function_id,
+        gateway.labels(project_id=config.project_id),
+        ids=ids,
+    )
+    return tuple(
+        f"{entry.id} now shows {', '.join(row.name for row in entry.labels) or 'its own classes'}"
+        for entry in changed
     )
 
 

@@ -18,6 +18,7 @@ from cvat_bridge.errors import BridgeError
 from serverless.host.models import answer_detector, answer_interactor, load
 from serverless.store.functions import Entry
 from serverless.wire.requests import detector_request, interactor_request
+from trainer.bundles.bundle import Card
 from trainer.data.images import decode
 from trainer.errors import ImageError
 
@@ -74,6 +75,23 @@ def try_out(entry: Entry, image: bytes) -> Trial:
     low = answer_detector(entry, model, detector_request({**body, "threshold": _LOWEST}))
     best = max((float(item["confidence"]) for item in low), default=None)
     return Trial(len(shown), best, seconds)
+
+
+def doubt_of(trial: Trial, card: Card, *, real: bool) -> str:
+    """Say why a model may show people nothing; "" where the frame gives no reason to doubt.
+
+    real: whether the frame is a picture of theirs and not one that was made, on which a good
+    model finds nothing either.
+    """
+    if card.task == "interactor" or trial.objects or not real:
+        return ""
+    floor = min(card.min_score_of(name) for name in card.labels)
+    best = "no object at all" if trial.best is None else f"a best score of {trial.best:.2f}"
+    return (
+        f"on this frame it found {best}, and its threshold is {floor:.2f}: in CVAT it answers"
+        " nothing there. Try a frame that shows its objects (--sample FILE); if it finds none"
+        " there either, it has hardly learnt, or its card misreads it"
+    )
 
 
 def ask_host(url: str, entry: Entry, image: bytes, *, seconds: float = 60.0) -> dict[str, Any]:

@@ -1,23 +1,27 @@
-"""Class names as people keep them: a text with one a line, or ultralytics' data.yaml."""
+"""Class names as people keep them: one a line, ultralytics' data.yaml, or a list in JSON."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from trainer.data.labels import LabelMap
+from trainer.data.texts import read_text
 from trainer.errors import ConfigError
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
     """Return the names in order; ConfigError says what is wrong with the file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: cannot be read as a list of classes: {error}"]) from error
-    names = _of_yaml(path, text) if path.suffix in (".yaml", ".yml") else text.splitlines()
-    kept = tuple(name.strip() for name in names if name.strip())
+    # Only a line end parts two names: splitlines would part at letters that a name may hold.
+    described = path.suffix.lower() in (".yaml", ".yml", ".json")
+    names = _of_yaml(path, text) if described else text.split("\n")
+    kept = tuple(names if described else (name.strip() for name in names if name.strip()))
     if not kept:
         raise ConfigError([f"{path}: names no class"])
     try:
@@ -61,9 +65,28 @@ def _of_yaml(path: Path, text: str) -> Sequence[str]:
     import yaml
 
     try:
-        content = yaml.safe_load(text)
+        content = texts_of(text)
     except yaml.YAMLError as error:
         raise ConfigError([f"{path}: not YAML: {error}"]) from error
-    if not isinstance(content, dict) or "names" not in content:
+    if "" in content:  # no mapping at all: a bare list of names
+        return of_mapping(path, content[""])
+    if "names" not in content:
         raise ConfigError([f"{path}: expected a YAML with `names`, as ultralytics' data.yaml"])
     return of_mapping(path, content["names"])
+
+
+def texts_of(text: str) -> dict[str, Any]:
+    """Return a YAML or JSON with every value as the text that stands there.
+
+    A class called `no`, `1.10` or `2020-01-01` is no truth, number or date. What is no mapping
+    is under "". Raises yaml.YAMLError.
+    """
+    import yaml
+
+    # JSON writes letters beyond U+FFFF as two escapes, which YAML does not know.
+    try:
+        content = json.loads(text)
+    except ValueError:
+        # BaseLoader makes nothing but texts, lists and mappings: less than the safe one.
+        content = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
+    return content if isinstance(content, dict) else {"": content}

@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer.data.annotations import SPLITS, AnnotatedImage, AnnotatedObject, decode_mask
 from trainer.data.labels import LabelMap
+from trainer.data.texts import read_text
 from trainer.errors import ConfigError, DatasetError
 
 _SHOWN = 20  # faults told in full
@@ -84,7 +85,7 @@ def read_coco(path: Path) -> tuple[LabelMap, tuple[AnnotatedImage, ...], tuple[s
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_text(path))
     except FileNotFoundError:
         raise DatasetError(
             path, "", "there is no such file; a dataset is a folder with annotations.json"

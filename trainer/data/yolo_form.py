@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
@@ -51,8 +51,9 @@ def write_yolo(dataset: Dataset, parts: Mapping[str, Sequence[AnnotatedImage]], 
     present.setdefault("val", present.get("test", present["train"]))
     names = dict(enumerate(dataset.labels))
     data = out / "data.yaml"
-    # JSON is YAML, and quotes any class name safely.
-    data.write_text(json.dumps({**present, "names": names}, indent=1))
+    # By a library of YAML: JSON writes letters beyond U+FFFF as YAML does not read them.
+    values = {**present, "names": names}
+    data.write_text(yaml.safe_dump(values, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return data
 
 

@@ -14,11 +14,12 @@ from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.engines.letterbox import FILL, inner_size, letterbox
+from trainer.engines.limits import FLOOR, at_most
 from trainer.engines.runtime import open_session
 from trainer.engines.suppress import suppress
 from trainer.engines.tiles import Tile, tiles_of
 
-MOST = 1000  # objects a frame: more are no longer told apart at this stride
+MOST = 1000  # objects a frame, beyond which those of almost no score are left out
 SAME_CLASS_IOU = 0.6  # above it, two boxes of a class are one object
 ANY_CLASS_IOU = 0.85  # above it, two boxes of any classes are one object
 _TILES_AT_ONCE = 8
@@ -55,7 +56,7 @@ class CenterNetDetector:
     """The detector of one bundle. See trainer.detector.Detector.
 
     canvas: (height, width) that a frame is scaled into before it is read in tiles of input_size;
-    None where the input takes the whole frame.
+    None where the input takes the whole frame. most: objects a frame, where the card sets a limit.
     """
 
     labels: LabelMap
@@ -64,6 +65,7 @@ class CenterNetDetector:
     unit: float
     session: Any
     canvas: tuple[int, int] | None = None
+    most: int | None = None
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
         """Answer every image; probabilities are the sigmoid of all classes at the peak."""
@@ -112,7 +114,9 @@ class CenterNetDetector:
         """Return the peaks of an image of the batch, best first, boxes in pixels of the input."""
         heat, sizes, offsets = (one[n] for one in maps[:3])
         wanted = np.flatnonzero((_peaks(heat) & (heat >= max(min_score, _FLOOR))).ravel())
-        order = np.argsort(-heat.ravel()[wanted], kind="stable")[: 4 * MOST]
+        peaks = heat.ravel()[wanted]
+        most = max(4 * MOST, int(np.count_nonzero(peaks >= FLOOR)))
+        order = np.argsort(-peaks, kind="stable")[:most]
         class_ids, rows, columns = np.unravel_index(wanted[order], heat.shape)
         scores = heat[class_ids, rows, columns]
         cx = (columns + 0.5 + offsets[0, rows, columns]) * self.stride
@@ -140,8 +144,10 @@ class CenterNetDetector:
                 same=SAME_CLASS_IOU,
                 other=ANY_CLASS_IOU,
                 most=MOST,
+                scores=found.scores[keep],
             )
         ]
+        keep = keep[at_most(found.scores[keep], self.most)] if self.most else keep
         return Detections(
             boxes=boxes[keep],
             scores=found.scores[keep].astype(np.float32),
@@ -161,6 +167,7 @@ def load(bundle: Bundle, *, threads: int | None = None) -> CenterNetDetector:
         unit=float(card.extra["unit"]),
         session=open_session(bundle.file("model.onnx"), threads=threads),
         canvas=(int(canvas[0]), int(canvas[1])) if canvas else None,
+        most=card.extra.get("most"),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,10 +14,15 @@ from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections
+from trainer.engines.limits import TAIL, at_most
+from trainer.engines.onnx_answers import Answers, class_ids, gathered, probabilities
 from trainer.engines.runtime import fed, open_session, run
-from trainer.engines.yolo import Frame, letterbox
+from trainer.engines.suppress import suppress
+from trainer.engines.yolo import FILL, Frame, letterbox
 from trainer.errors import BundleError
 
+# What a second input, by which a network gives its boxes in pixels, is told: the input's size.
+SIZES = ("width_height", "height_width", "ones")
 _FLOAT = NDArray[np.float32]
 
 
@@ -24,7 +30,7 @@ _FLOAT = NDArray[np.float32]
 class GenericDetector:
     """The detector of one bundle; one image a run. See trainer.detector.Detector.
 
-    reading: card.extra, that is mean, std, outputs, box_format and normalised.
+    reading: card.extra; see trainer.importing.card for its keys.
     """
 
     labels: LabelMap
@@ -33,26 +39,57 @@ class GenericDetector:
     session: Any
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image. Raises ValueError for a class id that the card does not know."""
+        """Answer every image. Raises ValueError for what the card does not know.
+
+        That is a class id beyond its labels, or scores that are not of the form that it says.
+        """
         return [self._one(image, min_score) for image in images]
 
-    def _one(self, image: RGBImage, min_score: float) -> Detections:
-        pixels, frame = letterbox(image, self.input_size)
+    def answers(self, image: RGBImage) -> tuple[Answers, Frame]:
+        """Return what the network says of an image, before anything is made of it."""
+        pixels, frame = fitted(image, self.input_size, self.reading.get("fit", "letterbox"))
+        if self.reading.get("channels") == "bgr":
+            pixels = pixels[..., ::-1]
         mean, std = (np.asarray(self.reading[k], np.float32) for k in ("mean", "std"))
         seen = ((pixels.astype(np.float32) - mean) / std).transpose(2, 0, 1)[None]
         names = [output.name for output in self.session.get_outputs()]
-        given = fed(self.session, np.ascontiguousarray(seen, np.float32))
-        answers = dict(zip(names, self.session.run(None, given), strict=True))
-        boxes, scores, ids, shares = read(answers, self.reading["outputs"], len(self.labels))
-        boxes = self._placed(boxes, frame)
-        fine = (scores >= min_score) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        values = self.session.run(None, given(self.session, seen, self.reading))
+        found = dict(zip(names, values, strict=True))
+        return gathered(found, self.reading, len(self.labels)).filled(), frame
+
+    def _one(self, image: RGBImage, min_score: float) -> Detections:
+        rows, frame = self.answers(image)
+        scores, ids, shares = self._scored(rows)
+        boxes = self._placed(rows.boxes, frame)
+        fine = (scores >= min_score) & (scores > 0) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         order = np.flatnonzero(fine)[np.argsort(-scores[fine], kind="stable")]
+        iou = self.reading.get("suppression")
+        if iou is not None:
+            kept = suppress(
+                boxes[order], ids[order], same=float(iou), most=TAIL, scores=scores[order]
+            )
+            order = order[kept]
+        order = order[at_most(scores[order], self.reading.get("most"))]
         return Detections(
             boxes=boxes[order],
-            scores=np.clip(scores[order], 0, 1),
+            scores=scores[order],
             class_ids=ids[order],
             probabilities=None if shares is None else shares[order],
         )
+
+    def _scored(self, rows: Answers) -> tuple[_FLOAT, NDArray[np.int64], _FLOAT | None]:
+        """Return scores (N,), class ids (N,) and, where all are given, those of every class."""
+        form = self.reading.get("scores", "probabilities")
+        if rows.table is None:
+            assert rows.scores is not None and rows.classes is not None  # noqa: PT018, S101
+            return probabilities(rows.scores, form), class_ids(rows.classes, len(self.labels)), None
+        shares = probabilities(rows.table, form)
+        classes, background = len(self.labels), self.reading.get("background", "none")
+        if shares.shape[1] > classes:
+            shares = shares[:, 1:] if background == "first" else shares[:, :classes]
+        if rows.objectness is not None:
+            shares = shares * probabilities(rows.objectness, form)[:, None]
+        return shares.max(axis=1, initial=0), shares.argmax(axis=1).astype(np.int64), shares
 
     def _placed(self, boxes: _FLOAT, frame: Frame) -> _FLOAT:
         height, width = self.input_size
@@ -67,35 +104,51 @@ class GenericDetector:
         return np.asarray(np.clip(scaled, 0, limits), np.float32)
 
 
-def read(
-    answers: Mapping[str, Any], outputs: Mapping[str, str], classes: int
-) -> tuple[_FLOAT, _FLOAT, NDArray[np.int64], _FLOAT | None]:
-    """Return boxes (N, 4), scores (N,), class ids (N,) and probabilities (N, C) of one image.
+def fitted(image: RGBImage, size: tuple[int, int], fit: str) -> tuple[RGBImage, Frame]:
+    """Return the image in an input of (height, width) = size.
 
-    Raises ValueError when the shapes are not those that the card's form promises, or a class id
-    lies outside of the label map.
+    fit: "letterbox" in the middle and as a whole, "corner" the same at the top left, "stretch"
+    each side by itself.
     """
-    boxes = np.asarray(answers[outputs["boxes"]], np.float32)
-    scores = np.asarray(answers[outputs["scores"]], np.float32)
-    if boxes.ndim == 3:
-        boxes = boxes[0]
-    if "classes" not in outputs:
-        shares = scores[0] if scores.ndim == 3 else scores
-        if shares.shape != (len(boxes), classes):
-            raise ValueError(f"scores must be ({len(boxes)}, {classes}), found {shares.shape}")
-        ids, scores = shares.argmax(axis=1).astype(np.int64), shares.max(axis=1)
-        return boxes, scores, ids, shares
-    scores = scores.reshape(-1)
-    ids = np.asarray(answers[outputs["classes"]]).reshape(-1).astype(np.int64)
-    if boxes.shape != (len(scores), 4) or len(ids) != len(scores):
-        raise ValueError(
-            f"boxes (N, 4), scores (N,), classes (N,) expected, found {boxes.shape},"
-            f" {scores.shape}, {ids.shape}"
-        )
-    strange = ids[(ids < 0) | (ids >= classes)]
-    if len(strange):
-        raise ValueError(f"class id {strange[0]}, but there are {classes} classes")
-    return boxes, scores, ids, None
+    if fit == "letterbox":
+        return letterbox(image, size)
+    (height, width), (high, wide) = image.shape[:2], size
+    if fit == "stretch":
+        pixels = image if (height, width) == size else cv2.resize(image, (wide, high))
+        return pixels, Frame(height, width, (wide / width, high / height), 0, 0)
+    ratio = min(high / height, wide / width)
+    inner = max(int(width * ratio), 1), max(int(height * ratio), 1)
+    canvas = np.full((*size, 3), FILL, np.uint8)
+    canvas[: inner[1], : inner[0]] = cv2.resize(image, inner)
+    return canvas, Frame(height, width, (ratio, ratio), 0, 0)
+
+
+def given(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a session is fed: an image (1, 3, H, W), and the size where it asks for it.
+
+    A batch that the file fixes is filled with the same image. Raises ValueError for another
+    input than the card names.
+    """
+    first, *others = session.get_inputs()
+    batch = first.shape[0] if first.shape and isinstance(first.shape[0], int) else 1
+    values = fed(session, np.ascontiguousarray(np.repeat(image, batch, axis=0), np.float32))
+    told: Mapping[str, str] = reading.get("sizes", {})
+    height, width = image.shape[2:]
+    forms = {
+        "width_height": [width, height],
+        "height_width": [height, width],
+        "ones": [1, 1],
+    }
+    for other in others:
+        form = told.get(other.name)
+        if form is None:
+            raise ValueError(
+                f"a second input {other.name!r}, of which its card says nothing: name it under"
+                f" input.sizes as one of {', '.join(SIZES)}"
+            )
+        kind = np.int64 if "int64" in other.type else np.int32 if "int" in other.type else None
+        values[other.name] = np.array([forms[form]] * batch, kind or np.float32)
+    return values
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> GenericDetector:
@@ -104,9 +157,9 @@ def load(bundle: Bundle, *, threads: int | None = None) -> GenericDetector:
     session = open_session(bundle.file("model.onnx"), threads=threads)
     names = [output.name for output in session.get_outputs()]
     empty = np.zeros((1, 3, *card.input_size), np.float32)
-    answers = run(session, fed(session, empty), bundle.path)
     try:
-        read(dict(zip(names, answers, strict=True)), card.extra["outputs"], len(card.labels))
+        answers = run(session, given(session, empty, card.extra), bundle.path)
+        gathered(dict(zip(names, answers, strict=True)), card.extra, len(card.labels))
     except (ValueError, KeyError) as error:
         raise BundleError(bundle.path, "outputs as its card says", str(error)) from error
     return GenericDetector(card.labels, card.input_size, card.extra, session)

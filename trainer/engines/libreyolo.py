@@ -19,12 +19,12 @@ from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.engines.letterbox import letterbox
+from trainer.engines.limits import FLOOR, TAIL, at_most
 from trainer.engines.runtime import open_session
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
 
-MOST = 300  # objects a frame
-_CANDIDATES = 5000  # pairs of box and class that are thinned
+_CANDIDATES = 5000  # pairs of box and class that are thinned, beyond those of at least FLOOR
 _Float = NDArray[np.float32]
 
 
@@ -33,7 +33,8 @@ class LibreyoloDetector:
     """The detector of one bundle. See trainer.detector.Detector.
 
     iou: above it, two boxes of a class are one object; None where each is answered once.
-    every_class: whether a place may be told of several classes, or of its best alone.
+    every_class: whether a place may be told of several classes, or of its best alone. most:
+    objects a frame, where the card sets a limit.
     """
 
     labels: LabelMap
@@ -41,6 +42,7 @@ class LibreyoloDetector:
     iou: float | None
     every_class: bool
     session: Any
+    most: int | None = None
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
         """Answer every image; probabilities are those of every class at the object."""
@@ -76,8 +78,11 @@ class LibreyoloDetector:
         rows, class_ids = self._candidates(probabilities[inside], min_score)
         rows = inside[rows]
         if self.iou is not None:
-            keep = suppress(placed[rows], class_ids, same=self.iou, most=MOST)
+            scores = probabilities[rows, class_ids]
+            keep = suppress(placed[rows], class_ids, same=self.iou, most=TAIL, scores=scores)
             rows, class_ids = rows[keep], class_ids[keep]
+        given = at_most(probabilities[rows, class_ids], self.most)
+        rows, class_ids = rows[given], class_ids[given]
         return Detections(
             boxes=placed[rows].astype(np.float32),
             scores=probabilities[rows, class_ids].astype(np.float32),
@@ -97,7 +102,8 @@ class LibreyoloDetector:
             scores = np.where(best, probabilities, 0)
         flat = scores.ravel()
         wanted = np.flatnonzero((flat >= min_score) & (flat > 0))
-        most = MOST if self.iou is None else _CANDIDATES
+        counted = int(np.count_nonzero(flat[wanted] >= FLOOR))
+        most = max(TAIL if self.iou is None else _CANDIDATES, counted)
         wanted = wanted[np.argsort(-flat[wanted], kind="stable")[:most]]
         rows, class_ids = np.divmod(wanted, classes)
         return rows, class_ids
@@ -120,4 +126,5 @@ def load(bundle: Bundle, *, threads: int | None = None) -> LibreyoloDetector:
         iou=None if iou is None else float(iou),
         every_class=bool(card.extra["every_class"]),
         session=session,
+        most=card.extra.get("most"),
     )

@@ -19,21 +19,25 @@ from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.engines.letterbox import inner_size, letterbox
+from trainer.engines.limits import at_most
 from trainer.engines.runtime import open_session
 from trainer.errors import BundleError
 
-MOST = 300  # regions a frame
 _LEAST = 16  # pixels of the input: fewer are less than a cell of the network's own grid
 _Float = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class SemanticDetector:
-    """The detector of one bundle. See trainer.detector.Detector."""
+    """The detector of one bundle. See trainer.detector.Detector.
+
+    most: regions a frame, where the card sets a limit.
+    """
 
     labels: LabelMap
     input_size: tuple[int, int]
     session: Any
+    most: int | None = None
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
         """Answer every image; probabilities are those of every class, meaned over the region."""
@@ -57,7 +61,8 @@ class SemanticDetector:
         class_ids = rows[:, 0] - 1
         scores = np.clip(means[np.arange(len(rows)), rows[:, 0]], 0, 1)
         keep = np.flatnonzero(scores >= min_score)
-        keep = keep[np.argsort(-scores[keep], kind="stable")][:MOST]
+        keep = keep[np.argsort(-scores[keep], kind="stable")]
+        keep = keep[at_most(scores[keep], self.most)]
         left, top, wide, high = rows[keep, 1:].T
         return Detections(
             boxes=np.stack([left, top, left + wide, top + high], axis=1).astype(np.float32),
@@ -84,7 +89,7 @@ def load(bundle: Bundle, *, threads: int | None = None) -> SemanticDetector:
             f"probabilities of {len(card.labels)} classes and the background, (B, 1 + C, H, W)",
             str(shape),
         )
-    return SemanticDetector(card.labels, card.input_size, session)
+    return SemanticDetector(card.labels, card.input_size, session, card.extra.get("most"))
 
 
 def winners(maps: _Float, size: tuple[int, int]) -> NDArray[np.int16]:

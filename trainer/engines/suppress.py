@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.engines.limits import FLOOR
+
 
 def suppress(
     boxes: NDArray[np.float32],
@@ -13,18 +15,20 @@ def suppress(
     same: float,
     other: float = 1.0,
     most: int | None = None,
+    scores: NDArray[np.float32] | None = None,
 ) -> NDArray[np.int64]:
     """Return the rows that stay, in order, `most` of them at most.
 
     boxes: (N, 4) x1 y1 x2 y2, best score first. same: IoU above which a box falls to a better
-    one of its class; other: the same across classes (1 keeps all of them).
+    one of its class; other: the same across classes (1 keeps all of them). scores: (N,); with
+    them, `most` leaves out no object of at least FLOOR (see trainer.engines.limits).
     """
     boxes = boxes.astype(np.float64)
     order = np.arange(len(boxes))
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     kept: list[int] = []
     # Row by row: a table of all pairs of a crowded frame would take gigabytes.
-    while len(order) and (most is None or len(kept) < most):
+    while len(order) and (most is None or len(kept) < most or _counts(scores, order[0])):
         first, order = order[0], order[1:]
         kept.append(int(first))
         low = np.maximum(boxes[first, :2], boxes[order, :2])
@@ -34,3 +38,7 @@ def suppress(
         limit = np.where(class_ids[order] == class_ids[first], same, other)
         order = order[overlap <= limit]
     return np.array(kept, np.int64)
+
+
+def _counts(scores: NDArray[np.float32] | None, row: int) -> bool:
+    return scores is not None and float(scores[row]) >= FLOOR

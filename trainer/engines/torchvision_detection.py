@@ -19,6 +19,7 @@ from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.engines.letterbox import inner_size, letterbox
+from trainer.engines.limits import FLOOR, TAIL, at_most
 from trainer.engines.runtime import open_session
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
@@ -34,7 +35,8 @@ _Float = NDArray[np.float32]
 class TorchvisionDetector:
     """The detector of one bundle. See trainer.detector.Detector.
 
-    iou: above it, two boxes of a class are one object. most: objects a frame. levels: candidates
+    iou: above it, two boxes of a class are one object. most: objects a frame; where the card does
+    not say, only what has almost no score is left out for want of room. levels: candidates
     of each level of a dense network, a_level: how many of them are looked at; none for R-CNN.
     linear: scale and pad an image as torchvision does, for weights that it taught; else as
     trainer.backends does, which keeps more of an image that is made much smaller.
@@ -43,7 +45,7 @@ class TorchvisionDetector:
     labels: LabelMap
     input_size: tuple[int, int]
     iou: float
-    most: int
+    most: int | None
     levels: tuple[int, ...]
     a_level: int
     session: Any
@@ -66,7 +68,9 @@ class TorchvisionDetector:
         if not self.levels:  # dense networks let them take a place, and they are dropped below
             large = (corners[:, 2:] - corners[:, :2] >= _LEAST_SIDE).all(axis=1)
             rows, class_ids, corners = rows[large], class_ids[large], corners[large]
-        keep = suppress(corners, class_ids, same=self.iou, most=self.most)
+        scores = probabilities[rows, class_ids]
+        keep = suppress(corners, class_ids, same=self.iou, most=TAIL, scores=scores)
+        keep = keep[at_most(scores[keep], self.most)]
         rows, class_ids, corners = rows[keep], class_ids[keep], corners[keep]
         height, width = image.shape[:2]
         limits = np.array([width, height, width, height])
@@ -127,7 +131,8 @@ class TorchvisionDetector:
             level = np.searchsorted(ends, wanted, side="right")
             best = [np.flatnonzero(level == n)[: self.a_level] for n in range(len(ends))]
             wanted = wanted[np.sort(np.concatenate(best))]
-        rows, class_ids = np.divmod(wanted[:_CANDIDATES], classes)
+        counted = int(np.count_nonzero(scores[wanted] >= FLOOR))
+        rows, class_ids = np.divmod(wanted[: max(_CANDIDATES, counted)], classes)
         return rows, class_ids
 
     def _shares(self, corners: _Float, class_ids: NDArray[np.int64], maps: list[Any]) -> _Float:
@@ -154,7 +159,7 @@ def load(bundle: Bundle, *, threads: int | None = None) -> TorchvisionDetector:
         labels=card.labels,
         input_size=card.input_size,
         iou=float(card.extra["iou"]),
-        most=int(card.extra["most"]),
+        most=card.extra.get("most"),
         levels=tuple(int(n) for n in card.extra["levels"]),
         a_level=int(card.extra.get("a_level", _CANDIDATES)),
         session=session,

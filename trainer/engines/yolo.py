@@ -1,8 +1,9 @@
 """Runs a YOLO network: ONNX Runtime for the network, numpy for reading its answers.
 
-It reads what trainer.backends.yolo exports and what ultralytics itself exports, and tells the
-kinds apart by the shape of the first output: (B, 4 + C (+ M), A) is every anchor, to be thinned
-by suppression; (B, N, 6 (+ M)) is what a head without suppression chose by itself.
+It reads what trainer.backends.yolo exports and what ultralytics itself exports. The card says which
+of two layouts its first output has: "anchors", (B, 4 + C (+ M), A), to be thinned by suppression;
+or "chosen", (B, N, 6 (+ M)), of which the network chose the objects by itself. Bundles of before
+say nothing, and hold the one that fits.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
+from trainer.engines.limits import FLOOR, TAIL, at_most
+from trainer.engines.onnx_answers import class_ids as known_ids
+from trainer.engines.onnx_answers import probabilities as in_range
 from trainer.engines.runtime import fed, open_session, run
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
 
-MOST = 300  # objects a frame
+ANCHORS, CHOSEN = "anchors", "chosen"
 FILL = 114  # gray of the padding, as in training
 _FLOAT = NDArray[np.float32]
 
@@ -45,7 +49,8 @@ class YoloDetector:
 
     one_to_one: each object has one anchor, so nothing is suppressed and corners are given.
     chosen: the network chose by itself, and knows no other class than the winner.
-    batch: the images it takes at once, no fewer and no more; None for any number.
+    batch: the images it takes at once, no fewer and no more; None for any number. most: objects a
+    frame, where the card sets a limit.
     """
 
     labels: LabelMap
@@ -55,9 +60,13 @@ class YoloDetector:
     iou: float
     session: Any
     batch: int | None = None
+    most: int | None = None
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image; probabilities are the sigmoid of every class at the object."""
+        """Answer every image; probabilities are the sigmoid of every class at the object.
+
+        Raises ValueError for scores that are no probabilities, and class ids of no class.
+        """
         if not images:
             return []
         if self.batch is not None and len(images) != self.batch:
@@ -99,7 +108,7 @@ class YoloDetector:
         min_score: float,
     ) -> Detections:
         corners, scores, class_ids, probabilities, coefficients = (
-            _chosen(answer, min_score)
+            _chosen(answer, len(self.labels), min_score)
             if self.chosen
             else _best_pairs(answer, len(self.labels), min_score)
             if self.one_to_one
@@ -107,6 +116,7 @@ class YoloDetector:
         )
         boxes = _to_image(corners, frame)
         keep = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+        keep = keep[at_most(scores[keep], self.most)]
         masks = None
         if protos is not None:
             drawn = [_mask(protos, coefficients[n], boxes[n], frame) for n in keep]
@@ -114,7 +124,7 @@ class YoloDetector:
             keep, masks = keep[shown], tuple(drawn[n] for n in shown)
         return Detections(
             boxes=boxes[keep],
-            scores=np.clip(scores[keep], 0, 1),
+            scores=in_range(scores[keep], "probabilities"),
             class_ids=class_ids[keep],
             probabilities=None if probabilities is None else probabilities[keep],
             masks=masks,
@@ -135,22 +145,35 @@ def load(bundle: Bundle, *, threads: int | None = None) -> YoloDetector:
     shapes = [a.shape for name, a in zip(names, answers, strict=True) if name != "embedding"]
     extra = shapes[1][1] if len(shapes) > 1 else 0
     rows, columns = shapes[0][1:]
-    classic = rows == 4 + len(card.labels) + extra
-    if not classic and columns != 6 + extra:
+    layout = card.extra.get("layout")
+    fits = [
+        name
+        for name, fit in (
+            (ANCHORS, rows == 4 + len(card.labels) + extra),
+            (CHOSEN, columns == 6 + extra),
+        )
+        if fit
+    ]
+    if layout not in (fits if layout else [None]) or not fits:
+        forms = {
+            ANCHORS: f"(B, {4 + len(card.labels) + extra}, anchors)",
+            CHOSEN: f"(B, objects, {6 + extra})",
+        }
+        wanted = [forms[layout]] if layout in forms else list(forms.values())
         raise BundleError(
             bundle.path,
-            f"a first output of (B, {4 + len(card.labels) + extra}, anchors) or "
-            f"(B, objects, {6 + extra}) for {len(card.labels)} classes",
+            f"a first output of {' or '.join(wanted)} for {len(card.labels)} classes",
             str(shapes[0]),
         )
     return YoloDetector(
         labels=card.labels,
         input_size=card.input_size,
         one_to_one=bool(card.extra.get("one_to_one", False)),
-        chosen=not classic,
+        chosen=(layout or fits[0]) == CHOSEN,
         iou=float(card.extra.get("iou", 0.7)),
         session=session,
         batch=batch,
+        most=card.extra.get("most"),
     )
 
 
@@ -180,7 +203,8 @@ def _suppressed(answer: _FLOAT, classes: int, min_score: float, iou: float) -> _
     half = rows[:, 2:4] / 2
     corners = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], axis=1)
     order = np.argsort(-scores, kind="stable")
-    keep = order[suppress(corners[order], class_ids[order], same=iou, most=MOST)]
+    kept = suppress(corners[order], class_ids[order], same=iou, most=TAIL, scores=scores[order])
+    keep = order[kept]
     return (
         corners[keep],
         scores[keep],
@@ -197,7 +221,8 @@ def _best_pairs(answer: _FLOAT, classes: int, min_score: float) -> _Rows:
     """
     rows = answer.T
     best = rows[:, 4 : 4 + classes].max(axis=1)
-    most = min(MOST, len(rows))
+    enough = max(TAIL, int(np.count_nonzero(rows[:, 4 : 4 + classes] >= FLOOR)))
+    most = min(enough, len(rows))
     rows = rows[np.argsort(-best, kind="stable")[:most]]
     probabilities = rows[:, 4 : 4 + classes]
     pairs = np.argsort(-probabilities.ravel(), kind="stable")[:most]
@@ -214,10 +239,11 @@ def _best_pairs(answer: _FLOAT, classes: int, min_score: float) -> _Rows:
     )
 
 
-def _chosen(answer: _FLOAT, min_score: float) -> _Rows:
-    rows = answer[answer[:, 4] > min_score]
-    rows = rows[np.argsort(-rows[:, 4], kind="stable")][:MOST]
-    return rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64), None, rows[:, 6:]
+def _chosen(answer: _FLOAT, classes: int, min_score: float) -> _Rows:
+    """Read what the network chose; rows of no class or no score fill up a fixed number."""
+    rows = answer[(answer[:, 4] > min_score) & (answer[:, 4] != 0) & (answer[:, 5] >= 0)]
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+    return rows[:, :4], rows[:, 4], known_ids(rows[:, 5], classes), None, rows[:, 6:]
 
 
 def _to_image(corners: _FLOAT, frame: Frame) -> _FLOAT:

@@ -20,7 +20,9 @@ from trainer.detections import Detections
 from trainer.scores import IOU_THRESHOLDS, FrameMatches
 
 Area = tuple[float, float]  # square pixels of the image, from and to
-MAX_DETECTIONS = 1000
+# Answers a class that are counted at least, and for every object that is there. Three for each
+# object leave no one out who finds them all, and bound what a network sure of nothing costs.
+MAX_DETECTIONS, PER_OBJECT = 1000, 3
 WHOLE: Area = (0.0, math.inf)
 
 
@@ -42,8 +44,9 @@ def match_frame(
     rows: list[tuple[NDArray[Any], ...]] = []
     for class_id in range(len(labels)):
         order = np.flatnonzero(found_classes == class_id)
-        order = order[np.argsort(-answer.scores[order], kind="stable")][:MAX_DETECTIONS]
         truth = [o for o in image.objects if o.class_id == class_id]
+        most = max(MAX_DETECTIONS, PER_OBJECT * len(truth))
+        order = order[np.argsort(-answer.scores[order], kind="stable")][:most]
         if not len(order):
             continue
         crowd = np.array([o.crowd for o in truth], np.bool_)

@@ -16,8 +16,12 @@ from typing import cast
 import numpy as np
 
 from trainer.bundles.bundle import Bundle
+from trainer.detector import Detector
 from trainer.engines import load
-from trainer.errors import BundleError, ConfigError
+from trainer.engines.generic_onnx import GenericDetector
+from trainer.engines.yolo import YoloDetector
+from trainer.errors import BundleError, ConfigError, ModelFileError
+from trainer.importing.look import look, samples
 from trainer.importing.recognise import recognise
 from trainer.importing.request import Request as Request
 
@@ -48,12 +52,16 @@ def import_model(request: Request, destination: Path) -> Bundle:
     try:
         bundle = importer(request, destination)
         if bundle.card.task != "interactor":
-            try_out(bundle)
+            detector = try_out(bundle)
+            if form == "onnx":
+                look(bundle, detector, samples(bundle.card.input_size, request.sample))
     except BaseException as error:
         shutil.rmtree(destination, ignore_errors=True)
         if isinstance(error, BundleError) and error.path.is_relative_to(destination):
             # The folder is gone and was never theirs: the fault is the file's.
             raise BundleError(request.path, error.expected, error.found) from error
+        if isinstance(error, ModelFileError) and error.path.is_relative_to(destination):
+            raise ModelFileError(request.path, error.reason, error.advice) from error
         raise
     return bundle
 
@@ -74,8 +82,8 @@ def _check_said(request: Request, form: str) -> None:
         raise ConfigError(faults)
 
 
-def try_out(bundle: Bundle) -> int:
-    """Let a detector answer one gray frame of noise and return how many objects it "saw".
+def try_out(bundle: Bundle) -> Detector:
+    """Let a detector answer one frame of noise, and return it.
 
     Raises BundleError when it cannot be loaded or its answer makes no sense.
     """
@@ -84,9 +92,11 @@ def try_out(bundle: Bundle) -> int:
     try:
         (found,) = detector.detect([noise.astype(np.uint8)], min_score=0.0)
     except (ValueError, IndexError) as error:
+        if isinstance(detector, GenericDetector | YoloDetector):
+            look(bundle, detector, samples(bundle.card.input_size))
         raise BundleError(bundle.path, "an answer that makes sense", str(error)) from error
     ids = {int(n) for n in found.class_ids}
     if strange := sorted(n for n in ids if not 0 <= n < len(bundle.card.labels)):
         there = f"class ids below {len(bundle.card.labels)}"
         raise BundleError(bundle.path, there, ", ".join(map(str, strange[:5])))
-    return len(found)
+    return detector

@@ -1,28 +1,30 @@
-"""ONNX files: those of ultralytics describe themselves, others need a card."""
+"""ONNX files: those that describe themselves are believed, others need a card."""
 
 from __future__ import annotations
 
-import ast
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.bundles.bundle import Bundle, write_bundle
-from trainer.data.class_list import fitting, of_mapping
+from trainer.bundles.bundle import CARD, Bundle, write_bundle
+from trainer.data.class_list import fitting
 from trainer.engines.runtime import open_session
 from trainer.errors import BundleError, ModelFileError
 from trainer.importing.card import read_card
+from trainer.importing.descriptions import ADVICE, described
+from trainer.importing.external_data import locations
 from trainer.importing.request import Request
 
-_TASKS = {"detect": "boxes", "segment": "masks"}
 MODEL = "model.onnx"
 
 
 def from_onnx(request: Request, destination: Path) -> Bundle:
     """Write the bundle of an ONNX file; see trainer.importing.import_model."""
     path = request.path
+    parts = _parts(path)
     try:
         session = open_session(path, threads=1)
     except BundleError as error:
@@ -31,50 +33,58 @@ def from_onnx(request: Request, destination: Path) -> Bundle:
             f"not an ONNX file that can be run, or a truncated one: {error.found.rstrip('.')}",
             "Copy or export it again",
         ) from error
-    meta = session.get_modelmeta().custom_metadata_map
     if request.card is not None:
-        values = read_card(request.card, session)
+        values = read_card(request.card, session, request.labels)
         names = fitting(path, values.pop("labels"), request.labels)
-        return _write(request, destination, names, values)
-    if not {"task", "names", "imgsz"} <= set(meta):
+        return _write(request, destination, names, values, parts)
+    meta = session.get_modelmeta().custom_metadata_map
+    told = described(request, meta, session)
+    if told is None:
         outputs = ", ".join(f"{o.name} {o.shape}" for o in session.get_outputs())
         raise ModelFileError(
             path,
-            f"an ONNX file of unknown outputs ({outputs}), with no description by ultralytics",
-            "Describe it: --card FILE.yaml with task, labels, input and outputs",
+            f"an ONNX file of unknown outputs ({outputs}), with no description of itself",
+            ADVICE,
         )
-    return _write(request, destination, *_described(request, meta))
+    return _write(request, destination, *told, parts)
 
 
-def _described(request: Request, meta: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, Any]]:
-    path = request.path
-    try:
-        names, size = ast.literal_eval(meta["names"]), ast.literal_eval(meta["imgsz"])
-        height, width = (int(n) for n in size)
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise ModelFileError(path, f"its description cannot be read: {error}") from error
-    task = _TASKS.get(meta["task"])
-    if task is None:
-        raise ModelFileError(
-            path, f"its task is {meta['task']!r}; we serve {' and '.join(sorted(_TASKS))}"
-        )
-    labels = fitting(path, of_mapping(path, names), request.labels)
-    return labels, {
-        "engine": "yolo",
-        "task": task,
-        "input_size": (height, width),
-        "licence": meta.get("license", ""),
-        "extra": {"one_to_one": False, "described_by": f"ultralytics {meta.get('version', '')}"},
-    }
+def _parts(path: Path) -> dict[str, Path]:
+    """Return the files in which the weights lie beside an ONNX file, by name.
+
+    Raises ModelFileError for one that is not there, or that lies in another folder: a stranger's
+    file names no file of ours.
+    """
+    found: dict[str, Path] = {}
+    for name in sorted(locations(path)):
+        plain = re.fullmatch(r"[^/\\:\0]+", name) and name not in (".", "..", CARD, MODEL)
+        if not plain:
+            raise ModelFileError(
+                path,
+                f"its weights lie in {name!r}, which is not a plain file beside it",
+                "Save it again as one file, or with its weights beside it under another name",
+            )
+        part = path.resolve().parent / name
+        if part.is_symlink() or not part.is_file():
+            raise ModelFileError(
+                path,
+                f"its weights lie in a second file, {name}, which is not beside it",
+                f"Bring both: copy {name} into the same folder",
+            )
+        found[name] = part
+    return found
 
 
 def _write(
-    request: Request, destination: Path, labels: tuple[str, ...], card: Mapping[str, Any]
+    request: Request,
+    destination: Path,
+    labels: tuple[str, ...],
+    card: Mapping[str, Any],
+    parts: Mapping[str, Path],
 ) -> Bundle:
     with tempfile.TemporaryDirectory(prefix="import-") as folder:
         copy = Path(folder) / MODEL
         shutil.copyfile(request.path, copy)
         request.check_sha256(copy)
-        return write_bundle(
-            destination, files={MODEL: copy}, name=request.name, labels=labels, **card
-        )
+        files = {MODEL: copy, **parts}
+        return write_bundle(destination, files=files, name=request.name, labels=labels, **card)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.data.files import file_sha256
+from trainer.data.images import RGBImage
 from trainer.errors import ModelFileError
 
 
@@ -18,7 +19,7 @@ class Request:
     hash to, "" for unsaid. card: a YAML that describes an ONNX file of another family. hidden:
     folders that a process which opens a pickle must not see. trusted: open a pickle even where
     the system cannot cut that process off. architecture: the network of a file that holds weights
-    alone, a name of torchvision's.
+    alone, a name of torchvision's. sample: a picture (H, W, 3) to look at its answers on.
     """
 
     path: Path
@@ -29,6 +30,7 @@ class Request:
     hidden: tuple[Path, ...] = ()
     trusted: bool = False
     architecture: str = ""
+    sample: RGBImage | None = field(default=None, compare=False)
 
     def check_sha256(self, copy: Path | None = None) -> None:
         """Raise ModelFileError when the file, or a copy of it, is not the one that was meant."""

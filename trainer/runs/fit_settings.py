@@ -11,6 +11,7 @@ from typing import Any
 
 from trainer.backends import backend
 from trainer.backends import names as backends
+from trainer.data.texts import read_text
 from trainer.detector import AUTOMATIC, FitConfig
 from trainer.errors import ConfigError
 
@@ -140,8 +141,8 @@ def read_yaml(path: Path | None) -> dict[str, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+        values = yaml.safe_load(read_text(path)) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError([f"{path}: {error}"]) from error
     if not isinstance(values, dict):
         raise ConfigError([f"{path}: expected settings, found {type(values).__name__}"])

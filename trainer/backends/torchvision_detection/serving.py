@@ -11,6 +11,7 @@ from torch.nn import functional
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 
+_USUAL_LIMITS = (100, 300)  # objects a frame, of R-CNN and FCOS, and of RetinaNet
 _MULTIPLE = 32  # of which torchvision makes the sides by padding
 
 
@@ -57,12 +58,12 @@ class Candidates(nn.Module):
             heads = net.roi_heads
             return {
                 "iou": float(heads.nms_thresh),
-                "most": int(heads.detections_per_img),
+                "most": _limit(heads.detections_per_img),
                 "levels": [],
             }
         return {
             "iou": float(net.nms_thresh),
-            "most": int(net.detections_per_img),
+            "most": _limit(net.detections_per_img),
             "a_level": int(net.topk_candidates),
             "levels": self.levels or [candidates],
         }
@@ -123,6 +124,11 @@ class Masks(nn.Module):
         features = OrderedDict(zip(names_of(self.network), maps, strict=True))
         pooled = heads.mask_roi_pool(features, [boxes], [self.size])
         return torch.sigmoid(heads.mask_predictor(heads.mask_head(pooled)))[:, 1:]
+
+
+def _limit(most: int) -> int | None:
+    """Return a limit of objects a frame that somebody set; torchvision's own is nobody's word."""
+    return None if most in _USUAL_LIMITS else int(most)
 
 
 def names_of(network: Any) -> list[str]:

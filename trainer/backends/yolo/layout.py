@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -53,7 +53,7 @@ def lay_out(
             (folder / "labels" / part / f"{name}.txt").write_text("".join(rows))
             done += 1
             told(done, total)
-    # JSON is YAML, and quotes any class name safely.
+    # By a library of YAML: JSON writes letters beyond U+FFFF as YAML does not read them.
     values = {
         "path": str(folder.resolve()),
         "train": "images/train",
@@ -61,7 +61,7 @@ def lay_out(
         "names": dict(enumerate(dataset.labels)),
     }
     data = folder / "data.yaml"
-    data.write_text(json.dumps(values), encoding="utf-8")
+    data.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
     return data, bool(parts["val"])
 
 

@@ -14,7 +14,7 @@ from trainer.detections import Detections
 from trainer.engines.letterbox import letterbox
 
 _IOU = 0.6
-_MOST = 100
+_MOST = 1000  # objects of a picture
 
 
 class Live:

@@ -1,0 +1,22 @@
+"""Text files as people's editors leave them: with a byte-order mark or without, any line ends."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_text(path: Path) -> str:
+    """Return a text in UTF-8, or as its byte-order mark says, with a line feed for each line end.
+
+    Raises OSError, and UnicodeDecodeError for bytes of another encoding.
+    """
+    content = path.read_bytes()
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
+    return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")

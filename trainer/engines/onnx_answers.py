@@ -1,0 +1,136 @@
+"""What an ONNX detector answers, put in order by what its card says of it; nothing is guessed.
+
+The names of a card, see trainer.importing.card: `columns` says what stands in each column of one
+output of rows; without it, boxes, scores and classes are outputs of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CORNERS = ("x1", "y1", "x2", "y2")
+CENTRE = ("cx", "cy", "w", "h")
+COLUMNS = frozenset((*CORNERS, *CENTRE, "score", "class", "classes", "objectness", "batch", "mask"))
+SCORES = ("probabilities", "logits", "softmax", "percents")
+BACKGROUNDS = ("none", "first", "last")
+_CLOSE = 1e-3  # beyond 0..1: what rounding in 16 bits makes of a probability
+_Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The N rows of one image as the network gave them.
+
+    boxes: (N, 4) as the card's box format and unit say. table: (N, C) of every class, or None
+    where only the winner is given: then scores (N,) and classes (N,). objectness: (N,), by which
+    every class counts, or None.
+    """
+
+    boxes: _Float
+    table: _Float | None = None
+    scores: _Float | None = None
+    classes: _Float | None = None
+    objectness: _Float | None = None
+
+    def filled(self) -> Answers:
+        """Leave out rows that only fill up a fixed number: of class -1, or without a score."""
+        if self.scores is None or self.classes is None:
+            return self
+        kept = (self.classes >= 0) & (self.scores != 0)
+        return Answers(self.boxes[kept], None, self.scores[kept], self.classes[kept])
+
+
+def gathered(given: Mapping[str, Any], reading: Mapping[str, Any], classes: int) -> Answers:
+    """Return the rows of the first image of a batch.
+
+    given: output name → value. reading: card.extra. Raises ValueError when the shapes are not
+    those that the card's form promises.
+    """
+    outputs: Mapping[str, str] = reading["outputs"]
+    columns = reading.get("columns")
+    if columns is not None:
+        rows = _rows(np.asarray(given[outputs["rows"]], np.float32))
+        return by_columns(rows.T if reading.get("transposed") else rows, columns, classes)
+    boxes = _rows(np.asarray(given[outputs["boxes"]], np.float32))
+    scores = np.asarray(given[outputs["scores"]], np.float32)
+    if "classes" in outputs:
+        flat = scores.reshape(-1)
+        ids = np.asarray(given[outputs["classes"]], np.float32).reshape(-1)
+        if boxes.shape != (len(flat), 4) or len(ids) != len(flat):
+            raise ValueError(
+                f"boxes (N, 4), scores (N,), classes (N,) expected, found {boxes.shape},"
+                f" {flat.shape}, {ids.shape}"
+            )
+        return Answers(boxes, scores=flat, classes=ids - int(reading.get("first_class", 0)))
+    table = _rows(scores)
+    more = 0 if reading.get("background", "none") == "none" else 1
+    # RF-DETR is exported with its row of no object by some versions and without it by others.
+    if reading.get("background_optional") and table.shape[1] == classes:
+        more = 0
+    if boxes.shape != (len(table), 4) or table.shape[1] != classes + more:
+        raise ValueError(
+            f"scores must be ({len(boxes)}, {classes + more}), found {table.shape},"
+            f" with boxes of {boxes.shape}"
+        )
+    return Answers(boxes, table)
+
+
+def by_columns(rows: _Float, columns: Sequence[str], classes: int) -> Answers:
+    """Read rows (N, K); ValueError when K is another number than the columns take."""
+    width = {"classes": classes, "mask": 0}
+    starts, at = {}, 0
+    for name in columns:
+        starts[name] = at
+        at += width.get(name, 1)
+    if rows.ndim != 2 or (rows.shape[1] != at and "mask" not in columns):
+        told = ", ".join(columns)
+        raise ValueError(f"{at} columns ({told}) for {classes} classes, found {rows.shape}")
+    box = CENTRE if "cx" in starts else CORNERS
+    boxes = rows[:, [starts[name] for name in box]]
+    if "class" in starts:
+        return Answers(
+            boxes, scores=rows[:, starts["score"]].copy(), classes=rows[:, starts["class"]].copy()
+        )
+    table = rows[:, starts["classes"] : starts["classes"] + classes]
+    objectness = rows[:, starts["objectness"]] if "objectness" in starts else None
+    return Answers(boxes, table, objectness=objectness)
+
+
+def probabilities(values: _Float, form: str) -> _Float:
+    """Return scores as probabilities; ValueError for what cannot be any, so that none is cut.
+
+    form: one of SCORES; softmax is over the last axis.
+    """
+    if form == "logits":
+        return np.asarray(1 / (1 + np.exp(-np.clip(values, -60, 60))), np.float32)
+    if form == "softmax":
+        grown = np.exp(values - values.max(axis=-1, keepdims=True, initial=-np.inf))
+        return np.asarray(grown / grown.sum(axis=-1, keepdims=True), np.float32)
+    shares = values / 100 if form == "percents" else values
+    if shares.size and not (float(shares.min()) >= -_CLOSE and float(shares.max()) <= 1 + _CLOSE):
+        raise ValueError(
+            f"scores of {float(values.min()):.4g} to {float(values.max()):.4g} are no {form}"
+        )
+    return np.asarray(np.clip(shares, 0, 1), np.float32)
+
+
+def class_ids(values: _Float, classes: int) -> NDArray[np.int64]:
+    """Return class ids; ValueError for one that is no whole number or that the card lacks."""
+    whole = np.rint(values)
+    if len(values) and float(np.abs(whole - values).max()) > _CLOSE:
+        raise ValueError(f"class ids must be whole numbers, found {float(values[0]):.4g}")
+    ids = np.asarray(whole, np.int64)
+    strange = ids[(ids < 0) | (ids >= classes)]
+    if len(strange):
+        raise ValueError(f"class id {strange[0]}, but there are {classes} classes")
+    return ids
+
+
+def _rows(values: _Float) -> _Float:
+    """Take the first image of a batch, where there is a batch."""
+    return values[0] if values.ndim == 3 else values
