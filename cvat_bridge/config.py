@@ -8,12 +8,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from active_learning.measures.cost import CostModel
 from cvat_bridge.errors import ConfigError
+from cvat_bridge.secrecy import clean_password, clean_token, remember, without_userinfo
 from trainer.calibration.worth import OUTLINE_SECONDS
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -29,16 +31,25 @@ class Section(BaseModel):
 class CvatSection(Section):
     """Where CVAT is and which project the loop serves."""
 
+    model_config = ConfigDict(str_strip_whitespace=True)
+
     url: str = "http://localhost:8080"
     project: int | None = None
     organization: str | None = None
+    ca_bundle: Path | None = None  # PEM; the system's authorities unless set
     timeout: float = Field(60.0, gt=0)
     cache_bytes: int = Field(2 << 30, ge=1 << 20)
 
     @model_validator(mode="after")
     def _full_address(self) -> CvatSection:
         if not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"url must begin with http:// or https://, found {self.url!r}")
+            shown = without_userinfo(self.url)
+            raise ValueError(f"url must begin with http:// or https://, found {shown!r}")
+        if "@" in urlsplit(self.url).netloc:
+            raise ValueError(
+                "url must not hold a user or password: give them as CVAT_ACCESS_TOKEN, or as "
+                "CVAT_USERNAME and CVAT_PASSWORD"
+            )
         return self
 
 
@@ -178,6 +189,8 @@ class InteractorSection(Section):
 class ServiceSection(Section):
     """The bridge's own process."""
 
+    model_config = ConfigDict(str_strip_whitespace=True)
+
     host: str = "127.0.0.1"
     port: int = Field(8091, ge=0, le=65535)
     public_url: str | None = None
@@ -186,6 +199,8 @@ class ServiceSection(Section):
 
 class FunctionHostSection(Section):
     """The process that answers CVAT in Nuclio's place."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)
 
     url: str = "http://127.0.0.1:8070"
     function_id: str = "champion"
@@ -244,18 +259,45 @@ ENVIRONMENT = {
 
 
 def load_secrets(environ: Mapping[str, str] = os.environ) -> Secrets:
-    """Read the secrets; ConfigError when there is no way to log in."""
-    found = {key: environ.get(name) or None for key, name in ENVIRONMENT.items()}
+    """Read the secrets; ConfigError when there is no way to log in, or a token cannot be one.
+
+    A variable of the same name with _FILE holds the path of a file with the secret (as Docker and
+    Kubernetes mount them). Line ends, white space and byte-order marks around a token are no part
+    of it.
+    """
+    found: dict[str, str | None] = {}
+    for key, name in ENVIRONMENT.items():
+        value = environ.get(name) or _from_file(f"{name}_FILE", environ)
+        found[key] = (
+            clean_password(value)
+            if key in ("password", "webhook_secret")
+            else clean_token(name, value)
+            if key == "access_token"
+            else (value or "").strip("\ufeff\x00 \t\r\n") or None
+        )
+    remember(found["access_token"], found["password"], found["webhook_secret"])
     if not found["access_token"] and not (found["username"] and found["password"]):
         raise ConfigError(
             [
                 (
                     "no credentials: set CVAT_ACCESS_TOKEN (a personal access token that may write)"
-                    ", or CVAT_USERNAME and CVAT_PASSWORD"
+                    " or CVAT_ACCESS_TOKEN_FILE (a file that holds it), or CVAT_USERNAME and "
+                    "CVAT_PASSWORD"
                 ),
             ]
         )
     return Secrets.model_validate(found)
+
+
+def _from_file(name: str, environ: Mapping[str, str]) -> str | None:
+    path = environ.get(name)
+    if not path:
+        return None
+    try:
+        return Path(path.strip()).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise ConfigError([f"{name}: {path.strip()} cannot be read: {reason}"]) from None
 
 
 def config_help() -> dict[str, Any]:
@@ -285,7 +327,7 @@ def load_config(path: Path) -> Config:
     """Read the file; ConfigError lists every fault with its place, what it found and what is due.
 
     Relative paths in the file are relative to the file, whatever folder a command is typed in:
-    home, function_host.store, trainer.base, the file of a sqlite:/// address, and a text in
+    home, cvat.ca_bundle, function_host.store, trainer.base, the file of a sqlite:/// address, and a text in
     trainer.extra that names a file beside the configuration. "~" is the user's own folder.
     """
     try:
@@ -310,6 +352,9 @@ def load_config(path: Path) -> Config:
     return config.model_copy(
         update={
             "home": _absolute(folder, config.home),
+            "cvat": config.cvat.model_copy(
+                update={"ca_bundle": _absolute(folder, config.cvat.ca_bundle)}
+            ),
             "database_url": _database(folder, config.database_url),
             "mlflow_url": _database(folder, config.mlflow_url),
             "function_host": config.function_host.model_copy(
@@ -352,4 +397,5 @@ def _fault(path: Path, item: Mapping[str, Any]) -> str:
         if section is not None and isinstance(section.default, BaseModel):
             known = type(section.default).model_fields
         return f"{path}: {place}: unknown key; known here: {', '.join(known)}"
-    return f"{path}: {place}: {item['msg']}, found {item['input']!r}"
+    found = "" if "url must not hold" in item["msg"] else f", found {item['input']!r}"
+    return without_userinfo(f"{path}: {place}: {item['msg']}{found}")
