@@ -27,9 +27,9 @@ def clean_token(name: str, value: str | None) -> str | None:
     if not text.isascii() or not text.isprintable() or any(one.isspace() for one in text):
         raise ConfigError(
             [
-                f"{name}: {len(text)} characters, of which some cannot be part of a token (spaces, "
+                (f"{name}: {len(text)} characters, of which some cannot be part of a token (spaces, "
                 "line ends, or letters outside of ASCII); copy it again, without what stands "
-                "around it"
+                "around it")
             ]
         )
     return text
@@ -61,9 +61,7 @@ def without_userinfo(text: str) -> str:
     return _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
 
 
-def hide_in_log(
-    _logger: Any, _method: str, event: MutableMapping[str, Any]
-) -> Mapping[str, Any]:
+def hide_in_log(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Hide secrets in an event of structlog: a processor."""
     return {
         key: without_secrets(value) if isinstance(value, str) else value

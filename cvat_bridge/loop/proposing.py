@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cvat_bridge.cvat.gateway import Label, RawShape
 from cvat_bridge.masks.making import Made, mask_of
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.shapes.detection_shapes import LEARNABLE_LABELS, shape_from_detection
+from cvat_bridge.shapes.detection_shapes import LEARNABLE_LABELS, shapes_from_detection
 from cvat_bridge.shapes.sameness import shape_key
 from trainer.detections import Detections
 
@@ -74,15 +74,17 @@ def propose(
 ) -> list[RawShape]:
     """Write the detections that reach their label's score as shapes, by frame, best first.
 
+    An object in several pieces is several polygons in one group of its frame.
     Detections of no area inside the image are left out, boxes without a mask where the label
     takes masks or polygons, and of two equal shapes the second.
     """
     shapes: list[RawShape] = []
     for one in sorted(frames, key=lambda row: row.frame):
         seen = set()
+        group = 1
         for i in chosen(one.found, label_of, settings):
             try:
-                shape = shape_from_detection(
+                parts = shapes_from_detection(
                     label=label_of[int(one.found.class_ids[i])],
                     frame=one.frame,
                     box=one.found.boxes[i].tolist(),
@@ -90,11 +92,14 @@ def propose(
                     width=one.width,
                     height=one.height,
                     mask=mask_of(one.found, i, one.made),
+                    group=group,
                 )
             except ValueError:  # no area, or no mask
                 continue
-            key = shape_key(shape)
-            if key not in seen:
-                seen.add(key)
-                shapes.append(shape)
+            group += len(parts) > 1
+            for shape in parts:
+                key = shape_key(shape)
+                if key not in seen:
+                    seen.add(key)
+                    shapes.append(shape)
     return shapes

@@ -103,7 +103,6 @@ def run_fit(
     )
 
 
-
 # Settings of a backend that name published weights to begin with: a base takes their place.
 BEGINNINGS = ("pretrained", "weights_sha256")
 

@@ -17,7 +17,11 @@ from tests.fakes.scripted import Answer, Asked, scripted
 TOKEN = "pat-0123456789-not-for-logs"
 AROUND = ["{}\n", "{}\r\n", "  {}\t", "\ufeff{}\n", "\n\n{}\n\n", "\u200b{}", "\ufeff {} \r\n"]
 WITHIN = [
-    f"{TOKEN}\n{TOKEN}", f"{TOKEN} more", f"{TOKEN}\u00e9", f"a\u200b{TOKEN}", f"{TOKEN}\x7fb"
+    f"{TOKEN}\n{TOKEN}",
+    f"{TOKEN} more",
+    f"{TOKEN}\u00e9",
+    f"a\u200b{TOKEN}",
+    f"{TOKEN}\x7fb",
 ]
 
 
@@ -108,7 +112,7 @@ def test_no_command_shows_a_secret(tmp_path: Path, command: list[str]) -> None:
             f"mlflow_url: 'http://me:{TOKEN}@127.0.0.1:9'\n",
             encoding="utf-8",
         )
-        run = subprocess.run(  # noqa: S603 our own program
+        run = subprocess.run(
             [sys.executable, "-m", "cvat_bridge.cli", *command],
             cwd=tmp_path,
             env={**os.environ, "HOME": str(tmp_path), "CVAT_ACCESS_TOKEN": f"{TOKEN}\n"},
