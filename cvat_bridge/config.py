@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from active_learning.settings import SelectionSettings
 from cvat_bridge.errors import ConfigError
+from cvat_bridge.secrecy import clean_password, clean_token, remember, without_userinfo
 from cvat_bridge.suggestions import did_you_mean
 from trainer.calibration.worth import OUTLINE_SECONDS, OutlineSeconds
 from trainer.data.texts import read_text
@@ -35,9 +37,12 @@ class Section(BaseModel):
 class CvatSection(Section):
     """Where CVAT is and which project the loop serves."""
 
+    model_config = ConfigDict(str_strip_whitespace=True)
+
     url: str = "http://localhost:8080"
     project: int | None = None
     organization: str | None = None
+    ca_bundle: Path | None = None  # PEM; the system's authorities unless set
     timeout: float = Field(60.0, gt=0)
     cache_bytes: int = Field(2 << 30, ge=1 << 20)
 
@@ -46,6 +51,11 @@ class CvatSection(Section):
     def _full_address(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
             raise ValueError("url must begin with http:// or https://")
+        if "@" in urlsplit(url).netloc:
+            raise ValueError(
+                "url must not hold a user or password: give them as CVAT_ACCESS_TOKEN, or as "
+                "CVAT_USERNAME and CVAT_PASSWORD"
+            )
         return url
 
 
@@ -134,6 +144,8 @@ class InteractorSection(Section):
 class ServiceSection(Section):
     """The bridge's own process."""
 
+    model_config = ConfigDict(str_strip_whitespace=True)
+
     host: str = "127.0.0.1"
     port: int = Field(8091, ge=0, le=65535)
     public_url: str | None = None
@@ -142,6 +154,8 @@ class ServiceSection(Section):
 
 class FunctionHostSection(Section):
     """The process that answers CVAT in Nuclio's place."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)
 
     url: str = "http://127.0.0.1:8070"
     function_id: str = "champion"
@@ -200,18 +214,45 @@ ENVIRONMENT = {
 
 
 def load_secrets(environ: Mapping[str, str] = os.environ) -> Secrets:
-    """Read the secrets; ConfigError when there is no way to log in."""
-    found = {key: environ.get(name) or None for key, name in ENVIRONMENT.items()}
+    """Read the secrets; ConfigError when there is no way to log in, or a token cannot be one.
+
+    A variable of the same name with _FILE holds the path of a file with the secret (as Docker and
+    Kubernetes mount them). Line ends, white space and byte-order marks around a token are no part
+    of it.
+    """
+    found: dict[str, str | None] = {}
+    for key, name in ENVIRONMENT.items():
+        value = environ.get(name) or _from_file(f"{name}_FILE", environ)
+        found[key] = (
+            clean_password(value)
+            if key in ("password", "webhook_secret")
+            else clean_token(name, value)
+            if key == "access_token"
+            else (value or "").strip("\ufeff\x00 \t\r\n") or None
+        )
+    remember(found["access_token"], found["password"], found["webhook_secret"])
     if not found["access_token"] and not (found["username"] and found["password"]):
         raise ConfigError(
             [
                 (
                     "no credentials: set CVAT_ACCESS_TOKEN (a personal access token that may write)"
-                    ", or CVAT_USERNAME and CVAT_PASSWORD"
+                    " or CVAT_ACCESS_TOKEN_FILE (a file that holds it), or CVAT_USERNAME and "
+                    "CVAT_PASSWORD"
                 ),
             ]
         )
     return Secrets.model_validate(found)
+
+
+def _from_file(name: str, environ: Mapping[str, str]) -> str | None:
+    path = environ.get(name)
+    if not path:
+        return None
+    try:
+        return Path(path.strip()).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise ConfigError([f"{name}: {path.strip()} cannot be read: {reason}"]) from None
 
 
 def config_help() -> dict[str, Any]:
@@ -241,8 +282,8 @@ def load_config(path: Path) -> Config:
     """Read the file; ConfigError lists every fault with its place, what it found and what is due.
 
     Relative paths in the file are relative to the file, whatever folder a command is typed in:
-    home, function_host.store, trainer.base, the file of a sqlite:/// address, and a text in
-    trainer.extra that names a file beside the configuration. "~" is the user's own folder.
+    home, cvat.ca_bundle, function_host.store, trainer.base, the file of a sqlite:/// address, and a
+    text in trainer.extra that names a file beside the configuration. "~" is the user's own folder.
     """
     try:
         text = read_text(path)
@@ -271,6 +312,9 @@ def resolved(path: Path, config: Config) -> Config:
     return config.model_copy(
         update={
             "home": _absolute(folder, config.home),
+            "cvat": config.cvat.model_copy(
+                update={"ca_bundle": _absolute(folder, config.cvat.ca_bundle)}
+            ),
             "database_url": _database(folder, config.database_url),
             "mlflow_url": _database(folder, config.mlflow_url),
             "function_host": config.function_host.model_copy(
@@ -347,4 +391,5 @@ def _fault(path: Path, item: Mapping[str, Any]) -> str:
             known = tuple(field.name for field in dataclasses.fields(section.default))
         return f"{path}: {place}: unknown key; {did_you_mean(str(item['loc'][-1]), known)}"
     said = str(item["msg"]).removeprefix("Value error, ")
-    return f"{path}: {place}: {said}, found {item['input']!r}"
+    found = "" if "url must not hold" in said else f", found {item['input']!r}"
+    return without_userinfo(f"{path}: {place}: {said}{found}")

@@ -6,6 +6,7 @@ BridgeError
 │   ├── AuthenticationError  who we are, or what we may do, is not enough
 │   ├── NotFoundError        the object is not there (any more)
 │   ├── UnsupportedError     this server's version cannot do it
+│   ├── CertificateError     the server's certificate is not accepted, so nothing was sent
 │   ├── BrokenMediaError     the frames that CVAT sent cannot be read
 │   └── UnreachableError     no answer, 429 or 5xx after every retry: worth trying later
 ├── NotReadyError          CVAT is still at work on it: worth trying later
@@ -63,6 +64,10 @@ class NotFoundError(GatewayError):
 
 class UnsupportedError(GatewayError):
     """This server's version cannot do it."""
+
+
+class CertificateError(GatewayError):
+    """The server's certificate is not accepted, so nothing was sent."""
 
 
 class BrokenMediaError(GatewayError):

@@ -2,6 +2,7 @@
 
 FunctionError
 ├── BadRequestError      400  what the caller sent cannot be answered
+│   └── UnreadableImageError  the image cannot be read: a detector answers nothing, and says so
 ├── UnknownFunctionError 404  nothing is published under that name
 ├── ModelError           500  the model failed, or answered what cannot be shown
 ├── UpstreamError        502  the Nuclio behind the host cannot be reached
@@ -27,6 +28,14 @@ class BadRequestError(FunctionError):
     """What the caller sent cannot be answered."""
 
     status = 400
+
+
+class UnreadableImageError(BadRequestError):
+    """The image of a request cannot be read.
+
+    CVAT ends the annotation of a whole task at the first answer that is no list, so a detector's
+    call ends as an empty one that names the reason in its header and in the log.
+    """
 
 
 class UnknownFunctionError(FunctionError):

@@ -17,12 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serverless.errors import FunctionError, ModelError
+from serverless.errors import FunctionError, ModelError, UnreadableImageError
 from serverless.host.models import Model, answer_detector, answer_interactor, identity, load
 from serverless.store.catalogue import Catalogue
 from serverless.store.folders import entry_of
 from serverless.store.functions import Entry
-from serverless.wire.requests import detector_request, interactor_request, parse
+from serverless.wire.requests import (
+    UNREADABLE_HEADER,
+    detector_request,
+    header_text,
+    interactor_request,
+    parse,
+)
 
 if TYPE_CHECKING:  # Nuclio's wrapper brings it
     from nuclio_sdk import Context, Event, Response
@@ -84,6 +90,11 @@ def make_handler(
             if fault:
                 context.logger.warn_with("the model before goes on serving", fault=fault)
             content = _answer(entry, model, event)
+        except UnreadableImageError as error:
+            if worker.entry.kind != "detector":
+                return _response(context, {"error": str(error)}, error.status)
+            context.logger.warn_with("frame not read, answered as empty", fault=str(error))
+            return _response(context, [], 200, {UNREADABLE_HEADER: header_text(str(error))})
         except FunctionError as error:
             if error.status >= 500:
                 context.logger.error_with("call failed", status=error.status, fault=str(error))
@@ -101,11 +112,13 @@ def _answer(entry: Entry, model: Model, event: Event) -> object:
     return answer_detector(entry, model, detector_request(body))
 
 
-def _response(context: Context, content: object, status: int) -> Response:
+def _response(
+    context: Context, content: object, status: int, headers: Mapping[str, str] | None = None
+) -> Response:
     # A bare list would be taken for a batch of responses, a list as body for its repr.
     return context.Response(
         body=json.dumps(content, allow_nan=False),
-        headers={},
+        headers=dict(headers or {}),
         content_type="application/json",
         status_code=status,
     )

@@ -11,7 +11,7 @@ from cvat_bridge.annotate.standing import Standing
 from cvat_bridge.cvat.gateway import RawShape
 from cvat_bridge.ledger.records import AnnotatedFrame
 from cvat_bridge.masks.making import mask_of, wants_mask
-from cvat_bridge.shapes.detection_shapes import shape_from_detection
+from cvat_bridge.shapes.detection_shapes import shapes_from_detection
 from serverless.errors import ModelError
 from trainer.detections import Detections
 
@@ -26,7 +26,8 @@ def frame_row(
 ) -> AnnotatedFrame:
     """Give what a job shall hold more on a frame. earlier: what this model brought before."""
     reach = dict(earlier.reach) if earlier else {}
-    new = [shape for shape in shapes_of(plan, seen, reach) if not standing.has(shape)]
+    wanted = shapes_of(plan, seen, reach, first_group=standing.next_group)
+    new = [shape for shape in wanted if not standing.has(shape)]
     for key, score in plan.least.items():
         reach[key] = min(score, reach.get(key, score))
     objects = len(new) + (earlier.objects if earlier else 0)
@@ -70,9 +71,12 @@ def maskless(plan: TaskPlan, seen: Seen) -> Counter[str]:
     )
 
 
-def shapes_of(plan: TaskPlan, seen: Seen, reach: Mapping[str, float]) -> list[RawShape]:
+def shapes_of(
+    plan: TaskPlan, seen: Seen, reach: Mapping[str, float], *, first_group: int = 1
+) -> list[RawShape]:
     """Write what was found in a frame as shapes, best first.
 
+    first_group: number of the first group that an object in several pieces makes.
     reach: score from which "<label id>:<class>" was written before, so that it is not again, not
     even where a person has deleted it since. What has no area inside the image is left out, and
     a box without a mask whose label takes masks or polygons. Raises ModelError for a class that
@@ -82,6 +86,7 @@ def shapes_of(plan: TaskPlan, seen: Seen, reach: Mapping[str, float]) -> list[Ra
     shapes: list[RawShape] = []
     if found is None:
         return shapes
+    group = first_group
     for i in range(len(found)):
         class_id, score = int(found.class_ids[i]), float(found.scores[i])
         if not 0 <= class_id < len(plan.classes):
@@ -96,7 +101,7 @@ def shapes_of(plan: TaskPlan, seen: Seen, reach: Mapping[str, float]) -> list[Ra
         if not plan.least[key] <= score < reach.get(key, 2.0):
             continue
         try:
-            shape = shape_from_detection(
+            parts = shapes_from_detection(
                 label=label,
                 frame=seen.frame,
                 box=found.boxes[i].tolist(),
@@ -104,8 +109,10 @@ def shapes_of(plan: TaskPlan, seen: Seen, reach: Mapping[str, float]) -> list[Ra
                 width=seen.width,
                 height=seen.height,
                 mask=mask_of(found, i, seen.made),
+                group=group,
             )
         except ValueError:  # no area, or no mask
             continue
-        shapes.append(shape)
+        group += len(parts) > 1
+        shapes += parts
     return shapes

@@ -22,7 +22,7 @@ from cvat_bridge.masks.making import (
     wants_mask,
 )
 from cvat_bridge.shapes import rle
-from cvat_bridge.shapes.detection_shapes import shape_from_detection
+from cvat_bridge.shapes.detection_shapes import shapes_from_detection
 from serverless.wire.answers import shown_estimate
 from trainer.data.images import from_pillow
 from trainer.detections import Detections
@@ -30,7 +30,14 @@ from trainer.detector import Detector
 from trainer.errors import ImageError
 from trainer.interactor import Interactor
 
-_KEPT = ("type", "points", "score", "attributes", "rotation")  # of a shape; the caller sets others
+_KEPT = (
+    "type",
+    "points",
+    "score",
+    "attributes",
+    "rotation",
+    "group",
+)  # of a shape; the caller sets others
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +72,14 @@ class Detection:
         boxes = [i for i in rows if wants_mask(self.labels[int(found.class_ids[i])], found)]
         engine = self.segmenter() if boxes else None
         made = {} if engine is None else make_masks(engine, pixels, found, boxes)
-        shapes = []
+        shapes: list[Any] = []
+        group = 1
         for i in rows:
             label, score = self.labels[int(found.class_ids[i])], float(found.scores[i])
             if context.conv_mask_to_poly and label.type == "mask":
                 label = Label(label.id, label.name, "polygon", label.attributes)
             try:
-                shape = shape_from_detection(
+                parts = shapes_from_detection(
                     label=label,
                     frame=0,
                     box=found.boxes[i].tolist(),
@@ -79,10 +87,12 @@ class Detection:
                     width=width,
                     height=height,
                     mask=mask_of(found, i, made),
+                    group=group,
                 )
             except ValueError:  # no area, or no mask
                 continue
-            shapes.append(_shape(label.id, shape))
+            group += len(parts) > 1
+            shapes += [_shape(label.id, part) for part in parts]
         return shapes
 
     def _is_shown(self, found: Detections, row: int, least: Mapping[str, float]) -> bool:

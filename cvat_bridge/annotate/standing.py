@@ -9,6 +9,7 @@ import numpy as np
 
 from cvat_bridge.cvat.gateway import JobAnnotations, RawShape
 from cvat_bridge.shapes import outlines
+from cvat_bridge.shapes.detection_shapes import next_group
 
 # Two objects of one label and type that share this much of their boxes' union are one object, as
 # detectors' own suppression has it: whoever drew the first, a second one would be work to delete.
@@ -20,6 +21,8 @@ class Standing:
     """The objects of a job, asked by place."""
 
     def __init__(self, shapes: Iterable[RawShape]) -> None:
+        shapes = list(shapes)
+        self.next_group = next_group(shapes)
         rows: dict[_Key, list[outlines.Box]] = defaultdict(list)
         for shape in shapes:
             box = box_of_shape(shape)

@@ -20,18 +20,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from active_learning.errors import ActiveLearningError
 from cvat_bridge.cli.annotate import annotate
+from cvat_bridge.cli.edge import hide_in_threads, leave
 from cvat_bridge.cli.mistakes import mistakes
 from cvat_bridge.cli.models import models
 from cvat_bridge.cli.serving import add_serving_commands
 from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
 from cvat_bridge.config import config_schema, load_config, load_secrets
-from cvat_bridge.errors import BridgeError, ConfigError, HomeHeldError, NothingToDoError
-from serverless.errors import FunctionError
-from trainer.errors import ConfigError as FitConfigError
-from trainer.errors import TrainerError
+from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
+from cvat_bridge.secrecy import hide_in_log, without_secrets
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,15 +47,12 @@ DEFAULT_CONFIG = Path("cvat-bridge.yaml")
 
 
 def main() -> NoReturn:
-    """Run the program; errors of ours become one line and an exit code, here and nowhere else."""
+    """Run the program; errors become one line and an exit code, here and nowhere else."""
+    hide_in_threads()
     try:
         app(standalone_mode=True)
-    except NothingToDoError as nothing:
-        err.print(f"nothing to do: {nothing}", markup=False)
-        sys.exit(3)
-    except (BridgeError, TrainerError, ActiveLearningError, FunctionError) as error:
-        err.print(f"error: {error}", markup=False, style="red")
-        sys.exit(2 if isinstance(error, (ConfigError, FitConfigError)) else 1)
+    except Exception as error:  # noqa: BLE001 the edge: nothing passes it untold
+        leave(error, err)
     sys.exit(0)
 
 
@@ -286,7 +281,7 @@ def check(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Check the configuration without touching anything, and print all of it."""
     from cvat_bridge.cli.config_faults import read_checked
 
-    out.print_json(read_checked(config).model_dump_json())
+    out.print_json(without_secrets(read_checked(config).model_dump_json()))
 
 
 @app.command()
@@ -360,6 +355,7 @@ def _log_to_stderr(*, json_lines: bool) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
+            hide_in_log,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

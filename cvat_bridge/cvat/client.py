@@ -41,6 +41,7 @@ from cvat_bridge.cvat.rest import (
 from cvat_bridge.cvat.rest.connection import Connection, Password
 from cvat_bridge.cvat.rest.retries import Patience
 from cvat_bridge.errors import ConfigError, UnreachableError
+from cvat_bridge.secrecy import clean_password, clean_token, remember
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -56,6 +57,7 @@ def connect(
     username: str | None = None,
     password: str | None = None,
     organization: str | None = None,
+    ca_bundle: Path | None = None,
     cache_dir: Path,
     cache_bytes: int = 2 << 30,
     timeout: float = 60.0,
@@ -66,10 +68,14 @@ def connect(
 
     token: a personal access token that may write; otherwise username and password.
     organization: its slug; "" is the personal workspace, None everything we can see.
+    ca_bundle: PEM file of the authorities that are believed, None for those of this machine.
     cache_dir, cache_bytes: where frames are kept, and how many bytes of them.
     timeout: seconds that a server may be silent. patience: seconds that one operation may take
-    with its repetitions. Raises ConfigError, AuthenticationError, UnreachableError.
+    with its repetitions. Raises ConfigError, AuthenticationError, UnreachableError,
+    CertificateError.
     """
+    token, password = clean_token("the access token", token), clean_password(password)
+    remember(token, password)
     if (username is None) != (password is None):
         raise ConfigError(["a user name and a password go together"])
     login = Password(username, password) if username and password else None
@@ -78,6 +84,7 @@ def connect(
         token=token,
         password=login,
         organization=organization,
+        ca_bundle=ca_bundle,
         timeout=timeout,
         patience=Patience(total=patience),
         page_size=page_size,

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from cvat_bridge.cvat.gateway import Frame, JobAnnotations, Label, Media, RawShape
 from cvat_bridge.shapes import outlines, rle
 from cvat_bridge.shapes.detection_shapes import shape_from_detection
+from cvat_bridge.shapes.grouped import joined
+from cvat_bridge.shapes.labelled_object import LabelledObject
 from cvat_bridge.shapes.tracks import UnknownTrackError, shapes_of_track
 from trainer.detections import Mask
 
@@ -29,29 +31,6 @@ __all__ = [
     "shape_from_detection",
     "shapes_of_job",
 ]
-
-
-@dataclass(frozen=True)
-class LabelledObject:
-    """One annotated object of one frame.
-
-    label: its name. kind: rectangle, polygon, mask, ellipse or tag, as drawn in CVAT.
-    box: x1 y1 x2 y2 in pixels, inside the image; None for a tag, which has no place.
-    polygons: (K, 2) outlines inside the image, for a turned rectangle, an ellipse or a polygon.
-    mask: for a mask, inside the image. source: auto, semi-auto, manual, file or consensus.
-    score: 1 where CVAT keeps none. cvat_id: of the shape or tag; of the track for a track's
-    objects, whose track_id is the same.
-    """
-
-    label: str
-    kind: str
-    box: outlines.Box | None
-    polygons: tuple[NDArray[np.float64], ...]
-    mask: Mask | None
-    source: str
-    score: float
-    cvat_id: int | None
-    track_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +60,15 @@ def shapes_of_job(
     labels: Sequence[Label],
     media: Media,
     frames: Iterable[int],
+    join_groups: bool = True,
 ) -> JobObjects:
     """Turn a job's annotations into objects on the frames asked for.
 
     media: of the job (gateway.job_media), so that strays outside of it are known. Deleted frames
-    are never part of the answer. Skeletons, points, lines, cuboids, broken masks, shapes outside
-    of the image and unknown labels are counted in left_out.
+    are never part of the answer. Polygons and masks of one label in one group of a frame are one
+    object in several pieces, as in CVAT's COCO export; other groups leave objects apart.
+    join_groups: False gives every piece. Skeletons, points, lines, cuboids, broken masks, shapes
+    outside of the image and unknown labels are counted in left_out.
     """
     sizes = {frame.number: frame for frame in media.frames}
     wanted = {number for number in frames if number in sizes and number not in media.deleted}
@@ -114,7 +96,12 @@ def shapes_of_job(
         left_out.update((kind, problem) for problem in problems)
 
     return JobObjects(
-        by_frame={number: tuple(objects) for number, objects in found.items()},
+        by_frame={
+            number: joined(objects, sizes[number].width, sizes[number].height)
+            if join_groups
+            else tuple(objects)
+            for number, objects in found.items()
+        },
         left_out=tuple(
             LeftOut(kind, reason, count) for (kind, reason), count in sorted(left_out.items())
         ),
@@ -146,7 +133,12 @@ def _along_track(
             frame = sizes.get(shape["frame"])
             if frame is None:
                 continue
-            whole = {**shape, "label_id": track["label_id"], "source": track.get("source")}
+            whole = {
+                **shape,
+                "label_id": track["label_id"],
+                "source": track.get("source"),
+                "group": track.get("group"),
+            }
             try:
                 learned = _object(whole, str(shape["type"]), names, frame, track_id=track.get("id"))
             except (_Unusable, rle.BrokenMaskError) as error:
@@ -182,6 +174,7 @@ def _object(
         score=1.0 if score is None else float(score),
         cvat_id=shape.get("id") if track_id is None else track_id,
         track_id=track_id,
+        group=int(shape.get("group") or 0),
     )
 
 

@@ -61,6 +61,38 @@ def shape_from_detection(
     }
 
 
+def shapes_from_detection(
+    *,
+    label: Label,
+    frame: int,
+    box: Sequence[float],
+    score: float,
+    width: int,
+    height: int,
+    mask: Mask | None = None,
+    group: int = 0,
+) -> list[RawShape]:
+    """Write a detection as shapes of CVAT: several polygons in one group for an object in pieces.
+
+    group: number that the shapes get where there are several, unused on its frame; else as
+    shape_from_detection, which also says what is raised.
+    """
+    whole = shape_from_detection(
+        label=label, frame=frame, box=box, score=score, width=width, height=height, mask=mask
+    )
+    if whole["type"] != "polygon" or mask is None:
+        return [whole]
+    pieces = sorted(_pieces(None, mask, width, height), key=_area, reverse=True)
+    if len(pieces) < 2:
+        return [whole]
+    return [{**whole, "points": _rounded(part.ravel()), "group": group} for part in pieces]
+
+
+def next_group(shapes: Iterable[RawShape]) -> int:
+    """Give a number of a group that none of these shapes and tracks has; at least 1."""
+    return 1 + max((int(shape.get("group") or 0) for shape in shapes), default=0)
+
+
 def _form(
     label: Label,
     box: Sequence[float],
@@ -102,14 +134,19 @@ def _outline(
     width: int,
     height: int,
 ) -> NDArray[np.float64] | None:
+    return max(_pieces(polygon, mask, width, height), key=_area, default=None)
+
+
+def _pieces(
+    polygon: NDArray[np.float64] | None, mask: Mask | None, width: int, height: int
+) -> list[NDArray[np.float64]]:
     candidates: list[NDArray[np.float64]] = [polygon] if polygon is not None else []
     if not candidates and mask is not None:
         from serverless.polygon.polygons import polygons_from_mask
 
         traced = polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top, size=(height, width))
         candidates = [np.asarray(part.exterior, np.float64) for part in traced]
-    inside = [part for whole in candidates for part in outlines.clipped(whole, width, height)]
-    return max(inside, key=_area, default=None)
+    return [part for whole in candidates for part in outlines.clipped(whole, width, height)]
 
 
 def _area(points: NDArray[np.float64]) -> float:

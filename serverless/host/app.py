@@ -18,7 +18,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from serverless.errors import BadRequestError, FunctionError, UnknownFunctionError
+from serverless.errors import (
+    BadRequestError,
+    FunctionError,
+    UnknownFunctionError,
+    UnreadableImageError,
+)
 from serverless.host.calls import Calls
 from serverless.host.directory import Directory
 from serverless.host.figures import Figures
@@ -27,6 +32,7 @@ from serverless.host.pool import Pool
 from serverless.host.upstream import Upstream
 from serverless.store.catalogue import Catalogue
 from serverless.store.functions import Entry
+from serverless.wire.requests import UNREADABLE_HEADER, header_text
 
 _log = structlog.get_logger("serverless.host.server")
 # Statuses that tell of a model that cannot answer, and not of the caller or of a busy moment.
@@ -120,6 +126,19 @@ def create_app(
                 return Response(reply.body, reply.status, media_type=reply.content_type)
             agent = request.headers.get("user-agent")
             content = await calls.answer(pool, entry, body, user_agent=agent, seconds=seconds)
+        except UnreadableImageError as error:
+            status = error.status
+            if entry is None or entry.kind != "detector":
+                raise
+            status = 200
+            figures.unreadable.labels(entry.id).inc()
+            _log.warning("frame not read, answered as empty", function=entry.id, fault=str(error))
+            directory.note_unreadable(entry, str(error))
+            return Response(
+                b"[]",
+                media_type="application/json",
+                headers={UNREADABLE_HEADER: header_text(str(error))},
+            )
         except FunctionError as error:
             status = error.status
             if entry is not None and status in _MODEL_FAULTS:

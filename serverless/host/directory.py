@@ -30,6 +30,7 @@ class Directory:
     upstream: Upstream | None
     port: int
     _faults: dict[tuple[str, str], str] = field(default_factory=dict)
+    _unreadable: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def entry(self, function_id: str) -> Entry:
         """Return a function of the store; UnknownFunctionError when it is not published."""
@@ -41,6 +42,11 @@ class Directory:
             self._faults[entry.id, entry.version] = fault
         else:
             self._faults.pop((entry.id, entry.version), None)
+
+    def note_unreadable(self, entry: Entry, reason: str) -> None:
+        """Count an image that could not be read, for status; the model is well."""
+        count, _ = self._unreadable.get(entry.id, (0, ""))
+        self._unreadable[entry.id] = (count + 1, reason)
 
     async def functions(self, headers: Mapping[str, str]) -> Shown:
         """Return everything that CVAT may offer; no fault of one function touches another.
@@ -111,6 +117,9 @@ class Directory:
             "serving": serving,
             "state": "unhealthy" if fault else "serving" if serving else "not loaded",
             "fault": fault,
+            "frames_not_read": dict(
+                zip(("count", "last"), self._unreadable.get(entry.id, (0, "")), strict=True)
+            ),
         }
 
     def _describe(self, entry: Entry) -> dict[str, Any]:

@@ -42,6 +42,12 @@ class Figures:
             ["function"],
             registry=registry,
         )
+        self.unreadable = Counter(
+            "function_unreadable_images_total",
+            "Images that could not be read; a detector answered them as empty and said so",
+            ["function"],
+            registry=registry,
+        )
         self.models = Gauge("function_models_held", "Models in memory", registry=registry)
         self.held_bytes = Gauge(
             "function_models_held_bytes", "Weights in memory, in bytes", registry=registry

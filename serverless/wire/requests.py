@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serverless.errors import BadRequestError
+from serverless.errors import BadRequestError, UnreadableImageError
 from serverless.wire.unpacked import Unpacked, unpacked
 from trainer.data.images import RGBImage, decode
 from trainer.errors import ImageError
@@ -86,11 +86,20 @@ def interactor_request(body: dict[str, Any]) -> InteractorRequest:
 
 
 def pixels(image: bytes) -> RGBImage:
-    """Decode the image of a request; BadRequestError when nobody could."""
+    """Decode the image of a request; UnreadableImageError when nobody could."""
     try:
         return decode(image)
     except ImageError as error:
-        raise BadRequestError(str(error)) from error
+        raise UnreadableImageError(str(error)) from error
+
+
+UNREADABLE_HEADER = "x-frame-not-read"  # of an empty answer: why the image could not be looked at
+
+
+def header_text(text: str) -> str:
+    """Return a text as a header can hold it: printable ASCII, one line."""
+    plain = text.encode("ascii", "replace").decode()
+    return "".join(one if one.isprintable() else " " for one in plain)[:500]
 
 
 def cvat_version(user_agent: str | None) -> tuple[int, int] | None:

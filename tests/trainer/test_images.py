@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import warnings
@@ -96,7 +97,7 @@ def test_16_bit_constant_gray_and_float():
 
 def test_float_that_is_not_finite():
     values = np.full((4, 4), np.nan, np.float32)
-    with pytest.raises(ImageError, match="not finite"):
+    with pytest.raises(ImageError, match="no value that is finite"):
         decode(encoded(Image.fromarray(values), "TIFF"))
 
 
@@ -116,12 +117,59 @@ def test_exif_rotation_is_applied(form):
     assert decode(data, upright=False).shape == (16, 32, 3)
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
-def test_cut_off_file_is_an_error(form):
+def test_a_float_picture_with_holes_is_seen_around_them():
+    values = np.linspace(-2, 5, 64, dtype=np.float32).reshape(8, 8)
+    values[0, :3] = np.nan, np.inf, -np.inf
+
+    pixels = decode(encoded(Image.fromarray(values), "TIFF"))
+
+    assert pixels[0, 0, 0] == 0 and pixels[0, 1, 0] > 240 and pixels[-1, -1, 0] > 240
+
+
+@pytest.mark.parametrize("kept", [-2, 0.9, 0.5])
+@pytest.mark.parametrize(
+    ("form", "mode"), [("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGB")]
+)
+def test_a_cut_off_file_is_seen_as_far_as_it_goes(form, mode, kept):
+    """CVAT shows such frames and people label them."""
+    rng = np.random.default_rng(0)
+    whole = Image.fromarray(rng.integers(0, 255, (64, 96, 3), np.uint8)).convert(mode)
+    data = encoded(whole, form)
+    cut = data[:kept] if kept == -2 else data[: int(len(data) * kept)]
+
+    pixels = decode(cut)
+
+    assert pixels.shape == (64, 96, 3)
+    assert np.array_equal(pixels[:8], decode(data)[:8])
+
+
+@pytest.mark.parametrize("form", ["BMP", "TIFF", "WEBP"])
+def test_a_cut_off_file_of_another_form_is_seen_or_told(form):
     rng = np.random.default_rng(0)
     data = encoded(Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)), form)
-    with pytest.raises(ImageError, match="broken or cut off"):
-        decode(data[: len(data) // 2])
+    with contextlib.suppress(ImageError):
+        assert decode(data[: len(data) // 2]).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(("endian", "order"), [("<", "II"), (">", "MM")])
+@pytest.mark.parametrize(("kind", "form"), [("u2", 1), ("i2", 2), ("i4", 2), ("f4", 3)])
+def test_deep_tiffs_of_both_byte_orders_are_seen_alike(endian, order, kind, form):
+    values = np.linspace(1000, 1400, 600).reshape(20, 30).astype(endian + kind)
+
+    pixels = decode(a_tiff(values, endian, order, form))
+
+    assert pixels[0, 0, 0] == 0 and pixels[-1, -1, 0] > 240
+    assert np.all(np.diff(pixels[..., 0].ravel().astype(int)) >= 0)
+
+
+def a_tiff(values: np.ndarray, endian: str, order: str, form: int) -> bytes:
+    """Write gray values as an uncompressed TIFF. form: 1 unsigned, 2 signed, 3 float."""
+    rows, columns = values.shape
+    tags = [(256, columns), (257, rows), (258, values.itemsize * 8), (259, 1), (262, 1)]
+    tags += [(273, 8 + 2 + 12 * 10 + 4), (277, 1), (278, rows), (279, values.nbytes), (339, form)]
+    head = order.encode() + struct.pack(endian + "HIH", 42, 8, len(tags))
+    listed = b"".join(struct.pack(endian + "HHII", tag, 4, 1, value) for tag, value in tags)
+    return head + listed + struct.pack(endian + "I", 0) + values.tobytes()
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", b"\xff\xd8\xff\xe0garbage", b"\x89PNG\r\n"])
@@ -130,12 +178,12 @@ def test_no_image_is_an_error(data):
         decode(data)
 
 
-def test_damaged_middle_of_a_png_is_an_error():
+def test_a_png_with_a_damaged_middle_is_seen_as_cvat_shows_it():
     rng = np.random.default_rng(0)
     data = bytearray(encoded(Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8))))
     data[len(data) // 2] ^= 0xFF
-    with pytest.raises(ImageError, match="broken"):
-        decode(bytes(data))
+
+    assert decode(bytes(data)).shape == (64, 64, 3)
 
 
 def png_header(width: int, height: int) -> bytes:

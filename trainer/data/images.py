@@ -2,7 +2,8 @@
 
 Upright (EXIF orientation applied), alpha dropped, CMYK and palettes converted, gray repeated in
 three channels. Gray deeper than 8 bits is stretched from its darkest to its brightest value and
-equalised, as CVAT does before it shows such a frame, so that model and annotator see the same.
+equalised, as CVAT does before it shows such a frame, so that model and annotator see the same. Of a
+file that was cut off, what there is is seen, as CVAT shows it and lets people label it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import warnings
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from trainer.errors import ImageError
+
+# Pillow has it for the whole process or not at all. CVAT sets it too: what it shows, we see.
+ImageFile.LOAD_TRUNCATED_IMAGES = True
 
 RGBImage = NDArray[np.uint8]  # (H, W, 3)
 
@@ -28,8 +32,9 @@ _EXIF_ORIENTATION = 0x0112
 def decode(data: bytes, *, upright: bool = True) -> RGBImage:
     """Decode an encoded image into (H, W, 3) uint8 RGB.
 
-    upright: apply the EXIF orientation; False gives the pixels as stored. Raises ImageError for
-    bytes that are no image, broken or cut off, and for more than MAX_PIXELS pixels.
+    upright: apply the EXIF orientation; False gives the pixels as stored. What is missing of a file
+    that was cut off is black or gray. Raises ImageError for bytes that are no image or too broken
+    to show, and for more than MAX_PIXELS pixels.
     """
     if not data:
         raise ImageError("the image has no bytes; expected an encoded image such as JPEG or PNG")
@@ -79,7 +84,7 @@ def _decode_jpeg(data: bytes, image: Image.Image, *, upright: bool) -> RGBImage 
     """Decode a plain 8-bit JPEG by OpenCV, a third quicker than Pillow and equal to it.
 
     None where the result could differ: other modes, a rotation, or a cut-off file, which OpenCV
-    would fill up in silence.
+    fills up in another way.
     """
     if image.format != "JPEG" or image.mode not in ("RGB", "L") or not data.endswith(b"\xff\xd9"):
         return None
@@ -103,9 +108,11 @@ def _decode_any(image: Image.Image, *, upright: bool) -> RGBImage:
 
 
 def _stretch(values: NDArray[np.float64]) -> RGBImage:
-    if not np.all(np.isfinite(values)):
-        raise ImageError("the image holds a value that is not finite")
-    low, high = float(values.min()), float(values.max())
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise ImageError("the image holds no value that is finite")
+    low, high = float(finite.min()), float(finite.max())
+    values = np.clip(np.nan_to_num(values, nan=low, posinf=high, neginf=low), low, high)
     scale = 255 / (high - low) if high > low else 0.0
     gray = Image.fromarray(((values - low) * scale).astype(np.uint8))
     return np.array(ImageOps.equalize(gray).convert("RGB"), np.uint8)

@@ -63,6 +63,7 @@ class Connection:
         patience: Patience,
         page_size: int,
         cache_dir: Path,
+        ca_bundle: Path | None = None,
     ) -> None:
         if (token is None) == (password is None):
             raise ConfigError(["give either a personal access token or a user and password"])
@@ -71,7 +72,11 @@ class Connection:
         self._password = password
         self._signing_in = threading.Lock()
         self._transport = Transport(
-            url, organization=organization, timeout=timeout, cache_dir=cache_dir
+            url,
+            organization=organization,
+            ca_bundle=ca_bundle,
+            timeout=timeout,
+            cache_dir=cache_dir,
         )
         self.sdk, self.url = self._transport.sdk, self._transport.url
         if token is not None:

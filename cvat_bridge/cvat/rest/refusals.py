@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cvat_bridge.errors import (
     AuthenticationError,
+    CertificateError,
     GatewayError,
     NotFoundError,
     UnreachableError,
@@ -39,10 +40,13 @@ class Failure:
     detail: str
     retry_after: float = 0.0
     never_sent: bool = False
+    certificate: str = ""  # what to do about the server's certificate, where that is the fault
 
     @property
     def transient(self) -> bool:
         """Whether the same request may succeed later."""
+        if self.certificate:
+            return False
         return self.status is None or self.status in TRANSIENT
 
     @property
@@ -86,6 +90,8 @@ def refusal(
 ) -> GatewayError:
     """Name the error of a failure. read_only: what is known about our token."""
     status, detail = failure.status, failure.detail
+    if failure.certificate:
+        return CertificateError(doing, subject, None, detail, failure.certificate)
     if status is None:
         advice = "Check the address, and that CVAT is running and can be reached from here"
         return UnreachableError(doing, subject, None, detail, advice)

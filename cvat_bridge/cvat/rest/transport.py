@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,17 @@ from cvat_sdk.core.client import AccessTokenCredentials
 from cvat_sdk.core.exceptions import CvatSdkException
 from cvat_sdk.core.helpers import make_request_headers
 
+from cvat_bridge.cvat.rest.certificates import (
+    CERTIFICATE_UNKNOWN,
+    certificate_fault,
+    readable_bundle,
+)
 from cvat_bridge.cvat.rest.refusals import Failure, detail_of, retry_after
 from cvat_bridge.errors import ConfigError
 
 CONNECT_SECONDS = 10.0
 CONNECTIONS = 8
+SLUG = re.compile(r"[A-Za-z0-9_-]+")
 JSON_ACCEPT = "application/vnd.cvat+json, application/json"
 # Repeating is our work, since urllib3 does not know what may be repeated. Redirects are told and
 # not followed: a POST would arrive as a GET.
@@ -40,8 +47,23 @@ class Transport:
     """Sends requests under our credentials; may be used from several threads."""
 
     def __init__(
-        self, url: str, *, organization: str | None, timeout: float, cache_dir: Path
+        self,
+        url: str,
+        *,
+        organization: str | None,
+        ca_bundle: Path | None,
+        timeout: float,
+        cache_dir: Path,
     ) -> None:
+        if organization and not SLUG.fullmatch(organization):
+            raise ConfigError(
+                [
+                    (
+                        f"cvat.organization {organization!r} is no slug of an organization: letters, "
+                        "digits, - and _ (CVAT shows it under Organization, Settings)"
+                    )
+                ]
+            )
         try:
             self.sdk = Client(
                 url, config=Config(cache_dir=cache_dir / "sdk"), check_server_version=False
@@ -49,8 +71,10 @@ class Transport:
         except CvatSdkException as error:
             raise ConfigError([f"cvat url {url!r}: {error}"]) from error
         self.url: str = self.sdk.api_map.host
-        self._timeout = timeout
+        self._timeout, self._bundle = timeout, ca_bundle
         self.sdk.api_client.configuration.retries = NO_RETRIES
+        if ca_bundle is not None:
+            self.sdk.api_client.configuration.ssl_ca_cert = str(readable_bundle(ca_bundle))
         self._rest = _TimedRest(self.sdk.api_client.configuration, timeout)
         self.sdk.api_client.rest_client = self._rest
         self.sdk.organization_slug = organization
@@ -112,13 +136,17 @@ class Transport:
             content = response.read() if stream else response.data
         except urllib3.exceptions.HTTPError as error:
             cause = getattr(error, "reason", None) or error
+            if fault := certificate_fault(str(cause), self.url, self._bundle):
+                return None, Failure(None, str(cause), never_sent=True, certificate=fault)
             never = isinstance(
                 cause,
                 (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError),
             )
             return None, Failure(None, str(cause), never_sent=never)
         except ApiException as error:  # the SDK's way to report a certificate fault
-            return None, Failure(None, str(error.reason), never_sent=True)
+            fault = certificate_fault(str(error.reason), self.url, self._bundle)
+            fault = fault or CERTIFICATE_UNKNOWN
+            return None, Failure(None, str(error.reason), never_sent=True, certificate=fault)
         detail = detail_of(content)
         if location := response.headers.get("Location"):
             detail = f"redirected to {location}"

@@ -39,7 +39,8 @@ def compare(
 
     A proposal is tied to the final object of its CVAT id, or, where that is gone, to the one of
     the remaining objects of its frame that overlaps it most (boxes, at least nudge_iou). Objects
-    that nobody touched and we did not propose (another model's) are not people's additions.
+    (pieces of a group one by one) that nobody touched and we did not propose (another model's) are
+    not people's additions.
     Proposals of labels deleted since are not counted.
     """
     wanted = [p for p in proposals if p.frame in set(frames)]
@@ -155,7 +156,7 @@ def _proposed_boxes(
     proposals: Sequence[Proposal], labels: Sequence[Label], media: Media, frames: Sequence[int]
 ) -> dict[int, Box]:
     shapes = JobAnnotations(shapes=tuple(_as_shape(proposal) for proposal in proposals))
-    found = shapes_of_job(shapes, labels=labels, media=media, frames=frames)
+    found = shapes_of_job(shapes, labels=labels, media=media, frames=frames, join_groups=False)
     return {
         int(one.cvat_id): one.box
         for rows in found.by_frame.values()
@@ -169,7 +170,7 @@ def _finals(
 ) -> list[_Final]:
     raw = {int(shape["id"]): shape for shape in annotations.shapes}
     ids = {label.name: label.id for label in labels}
-    found = shapes_of_job(annotations, labels=labels, media=media, frames=frames)
+    found = shapes_of_job(annotations, labels=labels, media=media, frames=frames, join_groups=False)
     finals = []
     for number, rows in found.by_frame.items():
         for one in rows:

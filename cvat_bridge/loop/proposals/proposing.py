@@ -9,7 +9,7 @@ from cvat_bridge.cvat.sameness import shape_key
 from cvat_bridge.masks.making import mask_of
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.shapes.detected import FrameDetections, chosen
-from cvat_bridge.shapes.detection_shapes import shape_from_detection
+from cvat_bridge.shapes.detection_shapes import shapes_from_detection
 
 
 def propose(
@@ -17,15 +17,17 @@ def propose(
 ) -> list[RawShape]:
     """Write the detections that reach their label's score as shapes, by frame, best first.
 
+    An object in several pieces is several polygons in one group of its frame.
     Detections of no area inside the image are left out, boxes without a mask where the label
     takes masks or polygons, and of two equal shapes the second.
     """
     shapes: list[RawShape] = []
     for one in sorted(frames, key=lambda row: row.frame):
         seen = set()
+        group = 1
         for i in chosen(one.found, label_of, settings):
             try:
-                shape = shape_from_detection(
+                parts = shapes_from_detection(
                     label=label_of[int(one.found.class_ids[i])],
                     frame=one.frame,
                     box=one.found.boxes[i].tolist(),
@@ -33,11 +35,14 @@ def propose(
                     width=one.width,
                     height=one.height,
                     mask=mask_of(one.found, i, one.made),
+                    group=group,
                 )
             except ValueError:  # no area, or no mask
                 continue
-            key = shape_key(shape)
-            if key not in seen:
-                seen.add(key)
-                shapes.append(shape)
+            group += len(parts) > 1
+            for shape in parts:
+                key = shape_key(shape)
+                if key not in seen:
+                    seen.add(key)
+                    shapes.append(shape)
     return shapes
