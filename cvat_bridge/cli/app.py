@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -31,13 +31,14 @@ from cvat_bridge.errors import BridgeError, ConfigError, NothingToDoError
 from serverless.errors import FunctionError
 from trainer.errors import ConfigError as FitConfigError
 from trainer.errors import TrainerError
+from trainer.terminal import PlainConsole, visible, without_passwords
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+out = PlainConsole(soft_wrap=True)
+err = PlainConsole(stderr=True, soft_wrap=True)
 
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
@@ -45,11 +46,17 @@ ConfigPath = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 DEFAULT_CONFIG = Path("cvat-bridge.yaml")
+_OPEN_TO_ALL = (
+    "{config}: service.host: refusing to listen on {host}, where every machine that reaches this"
+    " one could call. Name the address by which CVAT reaches the bridge, or set"
+    " service.listen_anyway: true where that network is closed (a container's own)"
+)
 
 
 def main() -> NoReturn:
     """Run the program; errors of ours become one line and an exit code, here and nowhere else."""
     try:
+        os.umask(0o077)  # what we write is for this user: annotations, secrets, models
         app(standalone_mode=True)
     except NothingToDoError as nothing:
         err.print(f"nothing to do: {nothing}", markup=False)
@@ -194,9 +201,12 @@ def run(
     from cvat_bridge.cli.run_events import add_run_routes
     from cvat_bridge.home import Home
     from cvat_bridge.service.service import Loop, make_app
+    from serverless.host.server import open_to_all
 
     _log_to_stderr(json_lines=as_json)
     loaded, secrets = load_config(config), load_secrets()
+    if open_to_all(loaded.service.host) and not loaded.service.listen_anyway:
+        raise ConfigError([_OPEN_TO_ALL.format(config=config, host=loaded.service.host)])
     secret = secrets.webhook_secret
     log = structlog.get_logger("service")
 
@@ -213,9 +223,10 @@ def run(
             loop,
             project_id=loaded.project_id,
             secret=secret.get_secret_value() if secret else Home(loaded.home).webhook_secret(),
+            token=Home(loaded.home).service_token(),
             status=bridge.status,
         )
-        add_run_routes(web, Home(loaded.home).runs)
+        add_run_routes(web, Home(loaded.home).runs, token=Home(loaded.home).service_token())
         thread = threading.Thread(target=loop.run, name="loop", daemon=True)
         thread.start()
         log.info("serving", host=loaded.service.host, port=loaded.service.port)
@@ -344,6 +355,14 @@ def _progress(*, quiet: bool) -> Any:
     return silence() if quiet else bars(err)
 
 
+def _guarded(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Keep passwords of addresses out of the log, and codes that a terminal obeys."""
+    return {
+        key: visible(without_passwords(value)) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
+
+
 def _log_to_stderr(*, json_lines: bool) -> None:
     renderer: Callable[..., Any] = (
         structlog.processors.JSONRenderer()
@@ -355,6 +374,7 @@ def _log_to_stderr(*, json_lines: bool) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
+            _guarded,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

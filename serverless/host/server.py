@@ -38,7 +38,7 @@ _log = structlog.get_logger("host")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop. Returns the exit code: 1 when it could not start, 2 wrong use."""
     options = parser().parse_args(arguments)
-    if _open_to_all(options.host) and not options.listen_anyway:
+    if open_to_all(options.host) and not options.listen_anyway:
         print(
             f"refusing to listen on {options.host}: nobody signs in to call a function, so every"
             " machine that reaches this one could. Name the address of the network that CVAT is"
@@ -203,7 +203,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _open_to_all(host: str) -> bool:
+def open_to_all(host: str) -> bool:
+    """Say whether this address means every address of the machine."""
     try:
         return ipaddress.ip_address(host or "0.0.0.0").is_unspecified  # noqa: S104 - refused
     except ValueError:
