@@ -147,6 +147,7 @@ class ServiceSection(Section):
     model_config = ConfigDict(str_strip_whitespace=True)
 
     host: str = "127.0.0.1"
+    listen_anyway: bool = False
     port: int = Field(8091, ge=0, le=65535)
     public_url: str | None = None
     poll_seconds: float = Field(60.0, gt=0)

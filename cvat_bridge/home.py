@@ -86,12 +86,37 @@ class Home:
 
     def webhook_secret(self) -> str:
         """Give the secret shared with CVAT, made once and readable by this user alone."""
-        path = self.root / "webhook.secret"
+        return self._secret("webhook.secret")
+
+    def service_token(self) -> str:
+        """Give what a reader of the service's status sends, made once as the webhook's secret."""
+        return self._secret("service.token")
+
+    def close_to_others(self) -> None:
+        """Make the folder, and keep it and what lies in it from every other user."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        for path in (self.root, *self.root.iterdir()):
+            if path.is_symlink() or path.stat().st_uid != os.geteuid():
+                continue
+            wanted = 0o700 if path.is_dir() else 0o600
+            if path.stat().st_mode & 0o777 != wanted:
+                path.chmod(wanted)
+
+    def _secret(self, name: str) -> str:
+        path = self.root / name
         if not path.exists():
-            self.root.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Whoever comes second reads what the first one wrote, whole.
+            part = self.root / f".{name}.{os.getpid()}"
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "w", encoding="ascii") as out:
                 out.write(secrets.token_hex(24))
+            try:
+                path.hardlink_to(part)
+            except FileExistsError:
+                pass
+            finally:
+                part.unlink()
         return path.read_text(encoding="ascii").strip()
 
     @contextmanager
@@ -101,7 +126,7 @@ class Home:
         by: what holds it, "service" or "command". The lock goes with the process, so a killed one
         leaves none behind.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.close_to_others()
         with (self.root / "lock").open("a+", encoding="utf-8") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

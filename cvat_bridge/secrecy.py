@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 from cvat_bridge.errors import ConfigError
+from trainer.terminal import visible, without_passwords
 
 HIDDEN = "***"
 _LEAST = 4  # a shorter text stands in too many innocent places to be hidden everywhere
@@ -29,8 +30,8 @@ def clean_token(name: str, value: str | None) -> str | None:
             [
                 (
                     f"{name}: {len(text)} characters, of which some cannot be part of a token "
-                    "(spaces, line ends, or letters outside of ASCII); copy it again, without what stands "
-                    "around it"
+                    "(spaces, line ends, or letters outside of ASCII); copy it again, without "
+                    "what stands around it"
                 )
             ]
         )
@@ -64,9 +65,9 @@ def without_userinfo(text: str) -> str:
 
 
 def hide_in_log(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Hide secrets in an event of structlog: a processor."""
+    """Hide secrets and control characters in an event of structlog: a processor."""
     return {
-        key: without_secrets(value) if isinstance(value, str) else value
+        key: visible(without_passwords(without_secrets(value))) if isinstance(value, str) else value
         for key, value in event.items()
     }
 

@@ -6,7 +6,10 @@ FunctionError
 ├── UnknownFunctionError 404  nothing is published under that name
 ├── ModelError           500  the model failed, or answered what cannot be shown
 ├── UpstreamError        502  the Nuclio behind the host cannot be reached
+├── TooLargeError        413  what the caller sent is larger than is read
+├── SlowSenderError      408  the caller took too long to send
 ├── BusyError            503  too many calls wait; worth another try
+├── PausedError          503  the model failed again and again and is tried again later
 ├── CallTimeoutError     504  the model took longer than a call may
 ├── StoreError           500  an entry of the store that cannot be read or written
 ├── ExportError               a model that cannot be written as a function's folder
@@ -64,6 +67,24 @@ class UpstreamError(FunctionError):
 
 class BusyError(FunctionError):
     """Too many calls wait already."""
+
+    status = 503
+
+
+class TooLargeError(FunctionError):
+    """What the caller sent is larger than is read."""
+
+    status = 413
+
+
+class SlowSenderError(FunctionError):
+    """The caller took too long to send its request."""
+
+    status = 408
+
+
+class PausedError(FunctionError):
+    """The model's process failed, and it is not yet the time to start another."""
 
     status = 503
 

@@ -28,7 +28,8 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         *("strategies", "choose"),
     ),
     "trainer": (
-        *("moved_names", "moved", "errors", "out_of_memory", "detections", "scores"),
+        *("moved_names", "moved", "errors", "out_of_memory", "storage_faults", "terminal"),
+        *("detections", "scores"),
         *("extensions", "__init__", "data", "interactor", "bundles", "detector", "events"),
         *("registry", "calibration", "engines", "evaluation", "gate", "backends", "embedding"),
         *("importing", "runs", "cli", "__main__"),

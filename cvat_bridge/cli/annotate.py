@@ -20,16 +20,16 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from cvat_bridge.annotate.outcome import Outcome
 from cvat_bridge.cli.console import bars
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.progress import Report
+from trainer.terminal import PlainConsole
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+out = PlainConsole(soft_wrap=True)
+err = PlainConsole(stderr=True, soft_wrap=True)
 FRAMES_LEFT_OUT = 4
 _BETWEEN_LINES = 2.0  # seconds
 

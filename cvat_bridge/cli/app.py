@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -30,13 +30,14 @@ from cvat_bridge.cli.trying import add_up, sandbox
 from cvat_bridge.config import config_schema, load_config, load_secrets
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
 from cvat_bridge.secrecy import hide_in_log, without_secrets
+from trainer.terminal import PlainConsole
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+out = PlainConsole(soft_wrap=True)
+err = PlainConsole(stderr=True, soft_wrap=True)
 
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
@@ -44,12 +45,18 @@ ConfigPath = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 DEFAULT_CONFIG = Path("cvat-bridge.yaml")
+_OPEN_TO_ALL = (
+    "{config}: service.host: refusing to listen on {host}, where every machine that reaches this"
+    " one could call. Name the address by which CVAT reaches the bridge, or set"
+    " service.listen_anyway: true where that network is closed (a container's own)"
+)
 
 
 def main() -> NoReturn:
     """Run the program; errors become one line and an exit code, here and nowhere else."""
     hide_in_threads()
     try:
+        os.umask(0o077)  # what we write is for this user: annotations, secrets, models
         app(standalone_mode=True)
     except Exception as error:  # noqa: BLE001 the edge: nothing passes it untold
         leave(error, err)
@@ -211,9 +218,12 @@ def run(
     from cvat_bridge.cli.run_events import add_run_routes
     from cvat_bridge.home import Home
     from cvat_bridge.service.service import Loop, make_app
+    from serverless.host.server import open_to_all
 
     _log_to_stderr(json_lines=as_json)
     loaded, secrets = load_config(config), load_secrets()
+    if open_to_all(loaded.service.host) and not loaded.service.listen_anyway:
+        raise ConfigError([_OPEN_TO_ALL.format(config=config, host=loaded.service.host)])
     secret = secrets.webhook_secret
     log = structlog.get_logger("service")
 
@@ -231,9 +241,10 @@ def run(
             loop,
             project_id=loaded.project_id,
             secret=secret.get_secret_value() if secret else Home(loaded.home).webhook_secret(),
+            token=Home(loaded.home).service_token(),
             status=bridge.status,
         )
-        add_run_routes(web, Home(loaded.home).runs)
+        add_run_routes(web, Home(loaded.home).runs, token=Home(loaded.home).service_token())
         thread = threading.Thread(target=loop.run, name="loop", daemon=True)
         thread.start()
         log.info("serving", host=loaded.service.host, port=loaded.service.port)

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cvat_bridge.cli.console import bars, silence
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.errors import LedgerError, NothingToDoError
+from trainer.terminal import PlainConsole
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+out = PlainConsole(soft_wrap=True)
+err = PlainConsole(stderr=True, soft_wrap=True)
 
 
 def mistakes(

@@ -6,28 +6,37 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from weakref import WeakSet
 
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 
+from cvat_bridge.service.guard import token_needed
 from trainer.events import follow
 from trainer.runs.run_folder import in_work
 
 _NAME = re.compile(r"\w[\w.-]{0,99}")  # one folder's name, so that no path leads elsewhere
+MOST_STREAMS = 12
 _BEAT = 50  # idle looks between two comments that keep the connection open
 
 
-def add_run_routes(app: FastAPI, runs: Path) -> None:
-    """Offer GET /api/runs/<run>/events. runs: the folder of runs."""
+def add_run_routes(app: FastAPI, runs: Path, *, token: str) -> None:
+    """Offer GET /api/runs/<run>/events. runs: the folder of runs. token: what a reader sends."""
+    streams: WeakSet[Iterator[str]] = WeakSet()  # those that somebody reads
 
-    @app.get("/api/runs/{run}/events")
+    @app.get("/api/runs/{run}/events", dependencies=[token_needed(token)])
     def events(run: str) -> StreamingResponse:
         """Follow a fit as server-sent events: past ones first, then what comes, to its end."""
         folder = runs / run
         if not _NAME.fullmatch(run) or not folder.is_dir():
             raise HTTPException(404, f"there is no run {run!r}")
+        # Each takes a thread of those that answer everything else.
+        if len(streams) >= MOST_STREAMS:
+            raise HTTPException(503, f"{MOST_STREAMS} readers follow runs already; try later")
+        stream = server_sent(folder)
+        streams.add(stream)
         return StreamingResponse(
-            server_sent(folder),
+            stream,
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )

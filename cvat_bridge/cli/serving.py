@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from cvat_bridge.config import Config, load_config, load_secrets
+from trainer.terminal import PlainConsole
 
-out = Console(soft_wrap=True)
+out = PlainConsole(soft_wrap=True)
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
 ]

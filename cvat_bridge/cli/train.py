@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from cvat_bridge.cli.console import bars, silence
 from cvat_bridge.config import Config, TrainerSection, load_config, load_secrets
@@ -20,12 +19,13 @@ from trainer.detector import Progress
 from trainer.errors import ConfigError as FitConfigError
 from trainer.events import step_of
 from trainer.registry.versions import Version
+from trainer.terminal import PlainConsole
 
 LEARN = "What to learn from (all finished jobs of the project, if none is named)"
 TEST = "What to test on (a share, if none is named)"
 HOW = "How"
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+out = PlainConsole(soft_wrap=True)
+err = PlainConsole(stderr=True, soft_wrap=True)
 
 
 def _asked(text: str, panel: str) -> Any:

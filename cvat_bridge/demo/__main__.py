@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import requests
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cvat_bridge.demo.annotator import Annotator
@@ -28,6 +27,7 @@ from cvat_bridge.sandbox import SandboxUser, running
 from serverless.errors import HostError
 from serverless.host.server import running as host_running
 from trainer.errors import TrainerError
+from trainer.terminal import PlainConsole
 
 ARMS: dict[str, dict[str, Any]] = {
     "loop": {"strategy": "auto"},
@@ -47,7 +47,7 @@ REAL: dict[str, Any] = {"warm_start": True, "time_limit": 120.0, "extra": {"step
 START_SECONDS = 300.0  # for a process to say that it listens
 CALL_SECONDS = 300.0  # for the function host to answer a call
 PASSWORD = "annotates-for-the-demo"  # noqa: S105 - of a sandbox on loopback that dies with us
-console = Console()
+console = PlainConsole()
 
 
 def main(

@@ -121,7 +121,7 @@ def _work(
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise BridgeError(f"the bridge ended with {process.returncode}: {_tail(log)}")
-        status = _status(address, said)
+        status = _status(address, Home(log.parent / "home"), said)
         if status is None:
             time.sleep(LOOK_SECONDS)
             continue
@@ -206,10 +206,11 @@ def _bridge(config: Path, token: str, log: Path) -> Iterator[subprocess.Popen[by
             process.wait()
 
 
-def _status(address: str, said: Said) -> dict[str, Any] | None:
+def _status(address: str, home: Home, said: Said) -> dict[str, Any] | None:
     """Ask the bridge how it stands; None while it is still starting, or too busy to answer."""
     try:
-        answer = requests.get(f"{address}/status", timeout=STATUS_SECONDS)
+        token = {"Authorization": f"Bearer {home.service_token()}"}
+        answer = requests.get(f"{address}/status", headers=token, timeout=STATUS_SECONDS)
         answer.raise_for_status()
     except requests.Timeout:
         said(f"{address}/status: no answer within {STATUS_SECONDS:g} s; asked again")

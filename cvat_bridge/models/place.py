@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from cvat_bridge.config import Config, FunctionHostSection, load_config, load_secrets
 from cvat_bridge.home import Home
+from trainer.terminal import PlainConsole
 
 if TYPE_CHECKING:
     from cvat_bridge.cvat.gateway import Gateway
     from cvat_bridge.models.shelf import Shelf
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+out = PlainConsole(soft_wrap=True)
+err = PlainConsole(stderr=True, soft_wrap=True)
 ConfigPath = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The YAML file of `init`; cvat-bridge.yaml if it is there"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,11 +14,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect
 
+from cvat_bridge.service.guard import body_within, token_needed
 from cvat_bridge.service.webhooks import SIGNATURE_HEADER, WEBHOOK_PATH, judge
 
 log = structlog.get_logger("service")
 MAX_BODY = 4 << 20  # a webhook is a few kilobytes; more is not from CVAT
+BODY_SECONDS = 20.0
 LONGEST_PAUSE = 3600.0
 _ASKED_EVERY = 1.0  # seconds
 
@@ -103,9 +107,17 @@ class Loop:
 
 
 def make_app(
-    loop: Loop, *, project_id: int, secret: str, status: Callable[[], Mapping[str, Any]]
+    loop: Loop,
+    *,
+    project_id: int,
+    secret: str,
+    token: str,
+    status: Callable[[], Mapping[str, Any]],
 ) -> FastAPI:
-    """Build the web side: the webhook receiver, health, figures and the status as JSON."""
+    """Build the web side: the webhook receiver, health, figures and the status as JSON.
+
+    secret: what CVAT signs its webhooks with. token: what a reader of the status sends.
+    """
     app = FastAPI(title="cvat-bridge", docs_url=None, redoc_url=None, openapi_url=None)
     deliveries = Counter(
         "bridge_webhook_deliveries", "Webhook deliveries", ["verdict"], registry=loop.registry
@@ -114,10 +126,15 @@ def make_app(
     @app.post(WEBHOOK_PATH)
     async def receive(request: Request) -> Response:
         """Take a webhook of CVAT and wake the loop; 403 for a wrong signature, 400 for no JSON."""
-        length = request.headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY:
+        try:
+            body = await asyncio.wait_for(body_within(request, MAX_BODY), BODY_SECONDS)
+        except ValueError:
             return JSONResponse({"error": f"a body of at most {MAX_BODY} bytes is taken"}, 413)
-        body = await request.body()
+        except asyncio.TimeoutError:
+            late = f"the body did not come within {BODY_SECONDS:g} s"
+            return JSONResponse({"error": late}, 408)
+        except ClientDisconnect:
+            return JSONResponse({"error": "the caller went away"}, 400)
         delivery = judge(
             body, request.headers.get(SIGNATURE_HEADER), secret=secret, project_id=project_id
         )
@@ -131,15 +148,15 @@ def make_app(
 
     @app.get("/healthz")
     def health() -> Mapping[str, Any]:
-        """Say whether the last look at the facts went well."""
-        return {"ok": loop.failures == 0, "failures": loop.failures, "reason": loop.reason}
+        """Say whether the last look at the facts went well; the status says what it was."""
+        return {"ok": loop.failures == 0, "failures": loop.failures}
 
     @app.get("/metrics")
     def metrics() -> Response:
         """Give the bridge's figures in Prometheus' text form."""
         return Response(generate_latest(loop.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/status")
+    @app.get("/status", dependencies=[token_needed(token)])
     def status_page() -> Mapping[str, Any]:
         """Give what `cvat-bridge status --json` gives, and what the loop does now."""
         return {**status(), "loop": loop.reason, "progress": loop.progress}

@@ -46,6 +46,8 @@ def judge(body: bytes, header: str | None, *, secret: str, project_id: int) -> D
         return Delivery("forged", f"{SIGNATURE_HEADER} is missing or does not fit the body")
     try:
         payload = json.loads(body)
+    except RecursionError:
+        return Delivery("malformed", "the body is nested too deep")
     except ValueError as error:
         return Delivery("malformed", f"the body is not JSON: {error}")
     if not isinstance(payload, dict) or not isinstance(payload.get("event"), str):

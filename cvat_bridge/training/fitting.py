@@ -67,13 +67,15 @@ def run_fit(
         subprocess.Popen(
             [
                 *fit_command(dataset, settings, run_dir=run_dir, name=name, base=base),
-                *("--split", split, "--mlflow", mlflow),
+                *("--split", split),
             ],
             stdout=subprocess.PIPE,
             stderr=errors,
             stdin=subprocess.DEVNULL,
             text=True,
-            env=fit_environment(),
+            # Not among the arguments, which every user of the machine can list: it may hold a
+            # password.
+            env={**fit_environment(), "TRAINER_MLFLOW": mlflow},
         ) as process,
     ):
         if process.stdout is None:

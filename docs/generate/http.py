@@ -40,8 +40,8 @@ def bridge_loop() -> Loop:
 
 def endpoints() -> Iterator[Endpoint]:
     """Give every route of both servers."""
-    bridge = make_app(bridge_loop(), project_id=0, secret="", status=dict)
-    add_run_routes(bridge, Path("runs"))
+    bridge = make_app(bridge_loop(), project_id=0, secret="", token="", status=dict)
+    add_run_routes(bridge, Path("runs"), token="")
     host = create_app(Path("functions"), HostSettings())
     for server, app in (("cvat-bridge run", bridge), ("python -m serverless.host", host)):
         for route in app.routes:

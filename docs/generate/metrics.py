@@ -22,7 +22,9 @@ a histogram gives `_bucket`, `_sum` and `_count`.
 def registries() -> dict[str, CollectorRegistry]:
     """Return the registry of each process."""
     loop = bridge_loop()
-    make_app(loop, project_id=0, secret="", status=dict)  # registers the webhooks' counter
+    make_app(
+        loop, project_id=0, secret="", token="", status=dict
+    )  # registers the webhooks' counter
     return {
         "cvat-bridge run": loop.registry,
         "python -m serverless.host": Figures().registry,

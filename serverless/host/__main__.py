@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+# The processes of the workers import this module again and must not start another host.
+if __name__ == "__main__":
+    import sys
 
-from serverless.host.server import main
+    from serverless.host.server import main
 
-sys.exit(main())
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,15 +22,21 @@ from starlette.routing import Route
 from serverless.errors import (
     BadRequestError,
     FunctionError,
+    StoreError,
     UnknownFunctionError,
     UnreadableImageError,
 )
 from serverless.host.calls import Calls
 from serverless.host.directory import Directory
 from serverless.host.figures import Figures
-from serverless.host.models import Model, load
+from serverless.host.intake import Bodies, Pixels
+from serverless.host.models import Model
+from serverless.host.models import load as load_here
 from serverless.host.pool import Pool
+from serverless.host.runners import Runner, Within
 from serverless.host.upstream import Upstream
+from serverless.host.workers.fleet import Fleet
+from serverless.host.workers.worker import LANES, Limits
 from serverless.store.catalogue import Catalogue
 from serverless.store.functions import Entry
 from serverless.wire.requests import UNREADABLE_HEADER, header_text
@@ -37,6 +44,9 @@ from serverless.wire.requests import UNREADABLE_HEADER, header_text
 _log = structlog.get_logger("serverless.host.server")
 # Statuses that tell of a model that cannot answer, and not of the caller or of a busy moment.
 _MODEL_FAULTS = (500, 504)
+_LOADS = 16  # at a time: one that hangs must not keep the others waiting
+_HEALTH_SECONDS = 5.0
+ISOLATIONS = ("model", "shared", "none")
 
 
 @dataclass(frozen=True)
@@ -44,35 +54,50 @@ class HostSettings:
     """How a host serves a store.
 
     port: shown in CVAT's list. upstream: URL of a Nuclio dashboard behind this one, or None.
-    memory_bytes: bound on the weights held. call_seconds: limit of one call. max_batch: images
-    of one run of a model. max_waiting: calls that may wait for one model. max_body_bytes: of one
-    request; base64 adds a third to an image. builtin: functions offered besides the store's,
-    unless it holds one of the same id.
+    isolation: "model" gives each model a process of its own, "shared" one for all of them, "none"
+    loads them in the host's own process, which a model can then take with it.
+    memory_bytes: of all models together, as the system counts it; with "none", of their files.
+    model_memory_bytes: of one process of models, which is ended when it takes more; None for as
+    much as all may take. call_seconds: limit of one call; the process of a model that takes longer
+    is ended. load_seconds: limit of loading one. model_threads: of one run of a model, None for
+    one a core. max_batch: images of one run of a model. max_waiting: calls that may wait for one
+    model. max_body_bytes: of one request; base64 adds a third to an image. bodies_bytes: of all
+    requests being read or answered. pixels: of all images being decoded or answered. builtin:
+    functions offered besides the store's, unless it holds one of the same id.
     """
 
     port: int = 8070
     upstream: str | None = None
-    memory_bytes: int = 2 << 30
+    isolation: str = "model"
+    memory_bytes: int = 4 << 30
+    model_memory_bytes: int | None = None
     call_seconds: float = 60.0
+    load_seconds: float = 120.0
+    model_threads: int | None = None
     max_batch: int = 8
     max_waiting: int = 64
     max_body_bytes: int = 512 << 20
+    bodies_bytes: int = 1 << 30
+    pixels: int = 320_000_000
     threads: int = 8
     builtin: tuple[Entry, ...] = ()
     ready: Callable[[], None] = lambda: None
 
 
 def create_app(
-    store: Path, settings: HostSettings, *, load: Callable[[Entry], Model] = load
+    store: Path, settings: HostSettings, *, load: Callable[[Entry], Model] | None = None
 ) -> Starlette:
     """Return the application that serves this store; it begins with no model in memory.
 
-    load: how an entry becomes a model, run in a thread.
+    load: how an entry becomes a model in this process, in a thread; None loads it as
+    settings.isolation says.
     """
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="function")
+    loading = ThreadPoolExecutor(_LOADS, thread_name_prefix="load")
     figures = Figures()
     client = httpx.AsyncClient(trust_env=False)
     upstream = Upstream(settings.upstream.rstrip("/"), client) if settings.upstream else None
+    fleet = None if load or settings.isolation == "none" else _fleet(settings, figures)
 
     def loaded(entry: Entry, fault: str) -> None:
         figures.loads.labels(entry.id, "failed" if fault else "loaded").inc()
@@ -81,15 +106,21 @@ def create_app(
         else:
             _log.info("model loaded", function=entry.id, version=entry.version)
 
-    pool = Pool(load, threads, settings.memory_bytes, loaded)
+    def runner(entry: Entry) -> Runner:
+        return fleet.load(entry) if fleet else Within((load or load_here)(entry))
+
+    pool = Pool(runner, loading, settings.memory_bytes, _LOADS if fleet else 1, loaded)
     calls = Calls(
         threads,
+        Pixels(settings.pixels),
         max_batch=settings.max_batch,
         max_waiting=settings.max_waiting,
-        seconds=settings.call_seconds,
+        at_once=LANES if fleet else settings.threads,
+        batch_seconds=None if fleet else settings.call_seconds,
         ran=lambda function_id, size: figures.batch.labels(function_id).observe(size),
         maskless=lambda function_id, count: figures.maskless.labels(function_id).inc(count),
     )
+    bodies = Bodies(settings.max_body_bytes, settings.bodies_bytes)
 
     directory = Directory(Catalogue(store, settings.builtin), pool, upstream, settings.port)
 
@@ -110,22 +141,22 @@ def create_app(
         function_id = request.headers.get("x-nuclio-function-name", "")
         if not function_id:
             raise BadRequestError("header x-nuclio-function-name is missing")
-        body = await _body(request, settings.max_body_bytes)
         seconds = _seconds(request.headers, settings.call_seconds)
         began = time.perf_counter()
         entry: Entry | None = None
         status = 500
         try:
-            try:
-                entry = directory.entry(function_id)
-            except UnknownFunctionError:
-                if upstream is None:
-                    raise
-                reply = await upstream.invoke(body, request.headers, seconds=seconds)
-                status = reply.status
-                return Response(reply.body, reply.status, media_type=reply.content_type)
-            agent = request.headers.get("user-agent")
-            content = await calls.answer(pool, entry, body, user_agent=agent, seconds=seconds)
+            async with bodies.read(request) as body:
+                try:
+                    entry = directory.entry(function_id)
+                except UnknownFunctionError:
+                    if upstream is None:
+                        raise
+                    reply = await upstream.invoke(body, request.headers, seconds=seconds)
+                    status = reply.status
+                    return Response(reply.body, reply.status, media_type=reply.content_type)
+                agent = request.headers.get("user-agent")
+                content = await calls.answer(pool, entry, body, user_agent=agent, seconds=seconds)
         except UnreadableImageError as error:
             status = error.status
             if entry is None or entry.kind != "detector":
@@ -149,14 +180,29 @@ def create_app(
             directory.note(entry, "")
             return Response(content, media_type="application/json")
         finally:
+            pool.keep_within()
             # A stranger's name must not become a label: anybody could make any number of them.
             name = entry.id if entry is not None else "other"
             figures.calls.labels(name, str(status)).inc()
             figures.seconds.labels(name).observe(time.perf_counter() - began)
 
     async def health(_request: Request) -> Response:
-        """Answer 200 while the store can be read."""
-        directory.catalogue.read()
+        """Answer 200 while the store can be read and calls can be answered, else 503."""
+        fault = ""
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(threads.submit(int)), _HEALTH_SECONDS)
+            directory.catalogue.read()
+        except asyncio.TimeoutError:
+            fault = "every thread is taken"
+        except StoreError as error:
+            # Whoever asks may be a stranger, who need not know where the store lies.
+            _log.error("unhealthy", fault=str(error))
+            fault = "the store cannot be read"
+        if fleet and fleet.fault:
+            _log.error("unhealthy", fault=fleet.fault)
+            fault = fault or "no process can be started for a model"
+        if fault:
+            return JSONResponse({"status": "failing", "fault": fault}, 503)
         return JSONResponse({"status": "ok"})
 
     async def status(request: Request) -> Response:
@@ -174,7 +220,10 @@ def create_app(
         settings.ready()
         yield
         await client.aclose()
-        threads.shutdown(wait=False, cancel_futures=True)
+        if fleet:
+            fleet.close()
+        for executor in (threads, loading):
+            executor.shutdown(wait=False, cancel_futures=True)
 
     return Starlette(
         routes=[
@@ -203,14 +252,18 @@ async def _crash(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": f"{type(error).__name__} in the function host; see its log"}, 500)
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise BadRequestError(f"the body is larger than {limit} bytes")
-        parts.append(part)
-    return b"".join(parts)
+def _fleet(settings: HostSettings, figures: Figures) -> Fleet:
+    def failed(function_id: str, why: str) -> None:
+        figures.faults.labels(function_id).inc()
+        _log.error("a model's process has ended", function=function_id, fault=why)
+
+    limits = Limits(
+        memory_bytes=settings.model_memory_bytes or settings.memory_bytes,
+        call_seconds=settings.call_seconds,
+        load_seconds=settings.load_seconds,
+        threads=settings.model_threads,
+    )
+    return Fleet(limits, shared=settings.isolation == "shared", failed=failed)
 
 
 def _seconds(headers: Mapping[str, str], limit: float) -> float:

@@ -12,51 +12,49 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from serverless.errors import BusyError, CallTimeoutError
-from trainer.data.images import RGBImage
-from trainer.detections import Detections
+from serverless.errors import BusyError, CallTimeoutError, FunctionError
+from serverless.host.runners import Answered, Ask
 
 # Images that are being decoded get this long to join a batch that is about to start.
 _WINDOW_SECONDS = 0.004
 
-Run = Callable[[Sequence[RGBImage], float], list[Detections]]
+Run = Callable[[Sequence[Ask]], list[Answered | FunctionError]]
 
 
 @dataclass
 class _Call:
-    image: RGBImage
-    min_score: float
-    answer: asyncio.Future[Detections]
+    ask: Ask
+    answer: asyncio.Future[Answered]
 
 
 @dataclass
 class Batcher:
     """One model's queue, for one event loop.
 
-    run: images and the least score wanted → one Detections an image; called in a thread of
-    `threads`, one batch at a time. max_batch: images of one batch. max_waiting: calls that may
-    wait. seconds: limit of one batch. ran: told the size of every batch.
+    run: images → an answer each; called in a thread of `threads`, one batch at a time.
+    max_batch: images of one batch. max_waiting: calls that may wait. seconds: limit of one batch,
+    None where `run` ends by itself. ran: told the size of every batch.
     """
 
     run: Run
     threads: Executor
     max_batch: int
     max_waiting: int
-    seconds: float
+    seconds: float | None
     ran: Callable[[int], None] = lambda _size: None
     arriving: int = 0
     _waiting: deque[_Call] = field(default_factory=deque)
     _worker: asyncio.Task[None] | None = None
 
-    async def detect(self, image: RGBImage, *, min_score: float) -> Detections:
-        """Answer one image; scores may lie below min_score where a neighbour asked for less.
+    async def detect(self, ask: Ask) -> Answered:
+        """Answer one image.
 
         Raises BusyError when too many wait, CallTimeoutError, and what run raises.
         """
         if len(self._waiting) >= self.max_waiting:
             raise BusyError(f"{len(self._waiting)} calls wait for this model; try again")
-        answer: asyncio.Future[Detections] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Call(image, min_score, answer))
+        answer: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Call(ask, answer))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
         return await answer
@@ -67,14 +65,14 @@ class Batcher:
                 await asyncio.sleep(_WINDOW_SECONDS)
             count = min(self.max_batch, len(self._waiting))
             calls = [self._waiting.popleft() for _ in range(count)]
-            await self._answer([call for call in calls if not call.answer.done()])
+            await self._answer(calls)
 
     async def _answer(self, calls: list[_Call]) -> None:
+        calls = [call for call in calls if not call.answer.done()]
         if not calls:
             return
-        least = min(call.min_score for call in calls)
         work = asyncio.get_running_loop().run_in_executor(
-            self.threads, self.run, [call.image for call in calls], least
+            self.threads, self.run, [call.ask for call in calls]
         )
         self.ran(len(calls))
         try:
@@ -84,6 +82,8 @@ class Batcher:
             work.add_done_callback(lambda done: done.cancelled() or done.exception())
             limit = CallTimeoutError(f"the model took longer than {self.seconds:g} s")
             _settle(calls, [limit] * len(calls))
+        except CallTimeoutError as error:
+            _settle(calls, [error] * len(calls))
         except Exception as error:  # noqa: BLE001 - handed to the callers, who raise it
             if len(calls) == 1:
                 _settle(calls, [error])
@@ -95,7 +95,7 @@ class Batcher:
             _settle(calls, found)
 
 
-def _settle(calls: Sequence[_Call], answers: Sequence[Detections | Exception]) -> None:
+def _settle(calls: Sequence[_Call], answers: Sequence[Answered | Exception]) -> None:
     for call, answer in zip(calls, answers, strict=True):
         if call.answer.done():
             continue

@@ -1,49 +1,66 @@
-"""One call through the host: wait for the model, decode, join a batch, put into CVAT's words."""
+"""One call through the host: wait for the model, read the request, join a batch, answer."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakKeyDictionary, ref
 
-from serverless.errors import CallTimeoutError
+from serverless.errors import BusyError, CallTimeoutError, FunctionError, ModelError
 from serverless.host.batching import Batcher
-from serverless.host.models import Model, answer_interactor, detect, shown, thresholds
+from serverless.host.intake import Pixels
 from serverless.host.pool import Pool
+from serverless.host.runners import Answered, Ask, Runner
 from serverless.store.functions import Entry
+from serverless.wire.bounds import pixels_of
 from serverless.wire.requests import (
     DetectorRequest,
+    InteractorRequest,
     detector_request,
     interactor_request,
     parse,
     pixels,
 )
-from trainer.data.images import RGBImage
-from trainer.detections import Detections
 
 T = TypeVar("T")
 
 
+@dataclass
+class _Queue:
+    """What waits for one model. threads: its own, so that it keeps no other model waiting."""
+
+    threads: ThreadPoolExecutor
+    batches: Batcher
+    interacting: int = 0
+
+
 class Calls:
-    """The calls of one event loop; each model has a queue that lives as long as the model."""
+    """The calls of one event loop; each model has a queue that lives as long as the model.
+
+    threads: for requests and images. at_once: clicks that one model answers at a time.
+    batch_seconds: limit of one batch, None where the model's process is ended at its limit.
+    """
 
     def __init__(
         self,
         threads: Executor,
+        room: Pixels,
         *,
         max_batch: int,
         max_waiting: int,
-        seconds: float,
+        at_once: int,
+        batch_seconds: float | None,
         ran: Callable[[str, int], None],
         maskless: Callable[[str, int], None] = lambda _id, _count: None,
     ) -> None:
-        self._threads = threads
+        self._threads, self._room = threads, room
         self._max_batch, self._max_waiting = max_batch, max_waiting
-        self._seconds, self._ran, self._maskless = seconds, ran, maskless
-        self._queues: WeakKeyDictionary[Model, Batcher] = WeakKeyDictionary()
+        self._at_once, self._seconds = at_once, batch_seconds
+        self._ran, self._maskless = ran, maskless
+        self._queues: WeakKeyDictionary[Runner, _Queue] = WeakKeyDictionary()
 
     async def answer(
         self, pool: Pool, entry: Entry, body: bytes, *, user_agent: str | None, seconds: float
@@ -51,78 +68,83 @@ class Calls:
         """Return the JSON that CVAT reads; raises the FunctionError that tells what went wrong."""
         work = self._interact if entry.kind == "interactor" else self._detect
         try:
-            return await asyncio.wait_for(work(pool, entry, body, user_agent), seconds)
+            answered = await asyncio.wait_for(work(pool, entry, body, user_agent), seconds)
         except asyncio.TimeoutError:
             raise CallTimeoutError(f"{entry.id}: no answer within {seconds:g} s") from None
+        if answered.maskless:
+            self._maskless(entry.id, answered.maskless)
+        return answered.content
 
     async def _detect(
         self, pool: Pool, entry: Entry, body: bytes, _user_agent: str | None
-    ) -> bytes:
+    ) -> Answered:
         served = await pool.model(entry)
-        model = served.model
-        queue = self._queue(entry.id, model)
+        queue = self._queue(entry.id, served.runner).batches
         queue.arriving += 1
+        arrived = False
         try:
-            request, image = await self._thread(_read_detector, body)
+            request, size = await self._thread(_read_detector, body)
+            async with self._room.hold(size):
+                image = await self._thread(pixels, request.image)
+                queue.arriving -= 1
+                arrived = True
+                return await queue.detect(Ask(served.entry, image, request.threshold))
         finally:
-            queue.arriving -= 1
-        least = min(thresholds(served.entry, model, request.threshold).values())
-        found = await queue.detect(image, min_score=least)
-
-        def words() -> bytes:
-            items = shown(
-                served.entry,
-                model,
-                found,
-                image=image,
-                asked=request.threshold,
-                maskless=lambda count: self._maskless(entry.id, count),
-            )
-            return _json(items)
-
-        return await self._thread(words)
+            queue.arriving -= 0 if arrived else 1
 
     async def _interact(
         self, pool: Pool, entry: Entry, body: bytes, user_agent: str | None
-    ) -> bytes:
+    ) -> Answered:
         served = await pool.model(entry)
+        queue = self._queue(entry.id, served.runner)
+        if queue.interacting >= self._max_waiting:
+            raise BusyError(f"{queue.interacting} calls wait for this model; try again")
+        queue.interacting += 1
+        try:
+            request, size = await self._thread(_read_interactor, body)
 
-        def work() -> bytes:
-            request = interactor_request(parse(body))
-            return _json(
-                answer_interactor(served.entry, served.model, request, user_agent=user_agent)
-            )
+            def work() -> Answered:
+                return served.runner.interact(served.entry, request, user_agent=user_agent)
 
-        return await self._thread(work)
+            async with self._room.hold(size):
+                return await asyncio.get_running_loop().run_in_executor(queue.threads, work)
+        finally:
+            queue.interacting -= 1
 
-    def _queue(self, function_id: str, model: Model) -> Batcher:
-        if model not in self._queues:
+    def _queue(self, function_id: str, runner: Runner) -> _Queue:
+        if runner not in self._queues:
             # Callers hold the model while they wait; the queue must not keep it once it is freed.
-            weak = ref(model)
+            weak = ref(runner)
 
-            def run(images: Sequence[RGBImage], least: float) -> list[Detections]:
+            def run(asks: Sequence[Ask]) -> list[Answered | FunctionError]:
                 held = weak()
-                return [] if held is None else detect(held, images, min_score=least)
+                if held is None:
+                    return [ModelError("the model is not served any more") for _ in asks]
+                return held.detect(asks)
 
-            self._queues[model] = Batcher(
-                run,
-                self._threads,
-                max_batch=self._max_batch,
-                max_waiting=self._max_waiting,
-                seconds=self._seconds,
-                ran=lambda size: self._ran(function_id, size),
+            threads = ThreadPoolExecutor(self._at_once, thread_name_prefix="model")
+            self._queues[runner] = _Queue(
+                threads,
+                Batcher(
+                    run,
+                    threads,
+                    max_batch=self._max_batch,
+                    max_waiting=self._max_waiting,
+                    seconds=self._seconds,
+                    ran=lambda size: self._ran(function_id, size),
+                ),
             )
-        return self._queues[model]
+        return self._queues[runner]
 
     async def _thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
 
-def _read_detector(body: bytes) -> tuple[DetectorRequest, RGBImage]:
+def _read_detector(body: bytes) -> tuple[DetectorRequest, int]:
     request = detector_request(parse(body))
-    return request, pixels(request.image)
+    return request, pixels_of(request.image)
 
 
-def _json(content: object) -> bytes:
-    # NaN is no JSON: CVAT could not read the answer, so it must not leave.
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+def _read_interactor(body: bytes) -> tuple[InteractorRequest, int]:
+    request = interactor_request(parse(body))
+    return request, pixels_of(request.image)

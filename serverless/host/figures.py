@@ -48,7 +48,13 @@ class Figures:
             ["function"],
             registry=registry,
         )
+        self.faults = Counter(
+            "function_process_failures_total",
+            "Processes of models that crashed or were ended at a limit, by function",
+            ["function"],
+            registry=registry,
+        )
         self.models = Gauge("function_models_held", "Models in memory", registry=registry)
         self.held_bytes = Gauge(
-            "function_models_held_bytes", "Weights in memory, in bytes", registry=registry
+            "function_models_held_bytes", "Memory that the models take, in bytes", registry=registry
         )

@@ -45,12 +45,19 @@ class Model:
         return self.bundle.version
 
 
-def load(entry: Entry) -> Model:
-    """Load what an entry names; ModelError when it is not there, not whole or another version."""
+def load(entry: Entry, *, threads: int | None = None) -> Model:
+    """Load what an entry names; ModelError when it is not there, not whole or another version.
+
+    threads: of one call, None for the runtime's own choice.
+    """
     try:
         bundle = read_bundle(entry.bundle)
         interactor = bundle.card.task == "interactor"
-        engine = load_interactor(bundle) if interactor else load_engine(bundle)
+        engine: Detector | Interactor = (
+            load_interactor(bundle, threads=threads)
+            if interactor
+            else load_engine(bundle, threads=threads)
+        )
     except (TrainerError, OSError, ImportError) as error:
         raise ModelError(f"model {entry.id!r} cannot be loaded: {error}") from error
     if bundle.version != entry.version:
@@ -68,7 +75,7 @@ def load(entry: Entry) -> Model:
         return Model(bundle, engine, weight)
     try:
         helper = read_bundle(entry.interactor) if entry.interactor else general_interactor()
-        segmenter = None if helper is None else load_segmenter(helper)
+        segmenter = None if helper is None else load_segmenter(helper, threads=threads)
     except (TrainerError, OSError, ImportError) as error:
         raise ModelError(
             f"model {entry.id!r}: the interactor that makes masks of its boxes cannot be loaded:"

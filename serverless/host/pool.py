@@ -10,13 +10,16 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from serverless.errors import FunctionError, ModelError
-from serverless.host.models import Model, identity
+from serverless.host.models import identity
+from serverless.host.runners import Runner
 from serverless.store.functions import Entry
 
 Key = tuple[str, str, str]  # see models.identity
 
-# A model that failed to load is tried again after this, in case the disk or mount came back.
+# A model that failed to load is tried again after this, in case the disk or mount came back; each
+# further time after twice as long.
 _RETRY_SECONDS = 30.0
+_LONGEST_RETRY_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -24,27 +27,40 @@ class Served:
     """A model and the entry it was loaded for, whose labels are the ones it knows."""
 
     entry: Entry
-    model: Model
+    runner: Runner
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """Loads that failed: when the last one did, why, and how many in a row."""
+
+    at: float = 0.0
+    fault: str = ""
+    times: int = 0
 
 
 @dataclass
 class Pool:
     """Models by bundle and version; two functions of one bundle share one. For one event loop.
 
-    load: Entry → Model, run in a thread of `threads`. memory_bytes: bound on the weights held;
-    the model in use stays even where it alone is larger. loaded: told of every load, with the
-    entry and what went wrong, "" for nothing.
+    load: Entry → Runner, run in a thread of `threads`. memory_bytes: bound on what the models
+    hold; the one used last stays even where it alone holds more. at_once: loads at a time.
+    loaded: told of every load, with the entry and what went wrong, "" for nothing.
     """
 
-    load: Callable[[Entry], Model]
+    load: Callable[[Entry], Runner]
     threads: Executor
     memory_bytes: int
+    at_once: int = 1
     loaded: Callable[[Entry, str], None] = lambda _entry, _fault: None
-    _models: OrderedDict[Key, Model] = field(default_factory=OrderedDict)
+    _models: OrderedDict[Key, Runner] = field(default_factory=OrderedDict)
     _serving: dict[str, Served] = field(default_factory=dict)
-    _loading: dict[Key, asyncio.Task[Model]] = field(default_factory=dict)
-    _failed: dict[Key, tuple[float, str]] = field(default_factory=dict)
-    _one_load: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _loading: dict[Key, asyncio.Task[Runner]] = field(default_factory=dict)
+    _failed: dict[Key, _Failed] = field(default_factory=dict)
+    _loads: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._loads = asyncio.Semaphore(self.at_once)
 
     async def model(self, entry: Entry) -> Served:
         """Return what answers this function now, loading it when nothing does.
@@ -89,11 +105,14 @@ class Pool:
         if served is None or identity(served.entry) not in self._models:
             return None
         renewed = identity(served.entry) != identity(entry)
-        return None if renewed and served.model.version == entry.version else served.model.version
+        return None if renewed and served.runner.version == entry.version else served.runner.version
 
     def fault(self, entry: Entry) -> str:
-        """Return why the entry's own version could not be loaded, "" if it could or is untried."""
-        return self._failed.get(identity(entry), (0.0, ""))[1]
+        """Return why the entry's own version cannot answer, "" if it can or is untried."""
+        key = identity(entry)
+        if key in self._models:
+            return self._models[key].trouble
+        return self._failed.get(key, _Failed()).fault
 
     @property
     def count(self) -> int:
@@ -102,14 +121,15 @@ class Pool:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the weights held."""
-        return sum(model.weight for model in self._models.values())
+        """Bytes that the models hold."""
+        return sum(runner.held_bytes for runner in self._models.values())
 
     def _recent_fault(self, key: Key) -> str:
-        at, fault = self._failed.get(key, (0.0, ""))
-        return fault if fault and time.monotonic() - at < _RETRY_SECONDS else ""
+        failed = self._failed.get(key, _Failed())
+        pause = min(_LONGEST_RETRY_SECONDS, _RETRY_SECONDS * 2 ** (failed.times - 1))
+        return failed.fault if failed.fault and time.monotonic() - failed.at < pause else ""
 
-    def _start(self, entry: Entry) -> asyncio.Task[Model]:
+    def _start(self, entry: Entry) -> asyncio.Task[Runner]:
         key = identity(entry)
         if key not in self._loading:
             task = asyncio.create_task(self._load(entry, key))
@@ -118,15 +138,16 @@ class Pool:
             self._loading[key] = task
         return self._loading[key]
 
-    async def _load(self, entry: Entry, key: Key) -> Model:
+    async def _load(self, entry: Entry, key: Key) -> Runner:
         try:
-            async with self._one_load:
+            async with self._loads:
                 loop = asyncio.get_running_loop()
-                model = await loop.run_in_executor(self.threads, self.load, entry)
+                runner = await loop.run_in_executor(self.threads, self.load, entry)
         # An engine runs foreign weights: whatever it raises is this model's fault, and told so.
         except Exception as error:
             fault = str(error) if isinstance(error, FunctionError) else repr(error)
-            self._failed[key] = (time.monotonic(), fault)
+            times = self._failed.get(key, _Failed()).times + 1
+            self._failed[key] = _Failed(time.monotonic(), fault, times)
             self.loaded(entry, fault)
             if isinstance(error, FunctionError):
                 raise
@@ -134,11 +155,11 @@ class Pool:
         finally:
             self._loading.pop(key, None)
         self._failed.pop(key, None)
-        self._models[key] = model
+        self._models[key] = runner
         self._serve(entry)
-        self._evict()
+        self.keep_within()
         self.loaded(entry, "")
-        return model
+        return runner
 
     def _serve(self, entry: Entry) -> Served:
         key, before = identity(entry), self._serving.get(entry.id)
@@ -153,7 +174,8 @@ class Pool:
         if all(identity(served.entry) != key for served in self._serving.values()):
             self._models.pop(key, None)
 
-    def _evict(self) -> None:
+    def keep_within(self) -> None:
+        """Let go of the models used longest ago while all together hold more than they may."""
         while self.held_bytes > self.memory_bytes and len(self._models) > 1:
             key, _ = self._models.popitem(last=False)
             for function_id in [i for i, s in self._serving.items() if identity(s.entry) == key]:

@@ -28,7 +28,7 @@ import structlog
 import uvicorn
 
 from serverless.errors import HostError
-from serverless.host.app import HostSettings, create_app
+from serverless.host.app import ISOLATIONS, HostSettings, create_app
 from serverless.store.folders import shipped
 
 _DEFAULTS = HostSettings()
@@ -38,7 +38,7 @@ _log = structlog.get_logger("host")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop. Returns the exit code: 1 when it could not start, 2 wrong use."""
     options = parser().parse_args(arguments)
-    if _open_to_all(options.host) and not options.listen_anyway:
+    if open_to_all(options.host) and not options.listen_anyway:
         print(
             f"refusing to listen on {options.host}: nobody signs in to call a function, so every"
             " machine that reaches this one could. Name the address of the network that CVAT is"
@@ -64,8 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = HostSettings(
         port=port,
         upstream=options.upstream,
+        isolation=options.isolation,
         memory_bytes=options.memory_bytes,
+        model_memory_bytes=options.model_memory_bytes,
         call_seconds=options.call_timeout,
+        load_seconds=options.load_timeout,
+        model_threads=options.model_threads,
         max_batch=options.max_batch,
         builtin=() if options.no_builtin else shipped(),
         ready=lambda: print(
@@ -98,13 +102,15 @@ def running(
     upstream: str | None = None,
     memory_bytes: int = _DEFAULTS.memory_bytes,
     builtin: bool = True,
+    options: Sequence[str] = (),
     call_timeout: float = _DEFAULTS.call_seconds,
     log: Path | None = None,
     seconds: float = 60.0,
 ) -> Iterator[str]:
     """Run a host as a process of its own; gives its URL and ends it afterwards.
 
-    builtin: whether it offers the functions that ship besides the store's.
+    builtin: whether it offers the functions that ship besides the store's. options: further ones
+    of the command line.
     log: file for its log, else it goes to this process's stderr. seconds: how long to wait for
     the line that it listens. Raises HostError when it doesn't come.
     """
@@ -114,6 +120,7 @@ def running(
     command += ["--call-timeout", str(call_timeout)]
     command += ["--upstream", upstream] if upstream else []
     command += [] if builtin else ["--no-builtin"]
+    command += options
     with (log or Path(os.devnull)).open("ab") as file:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=file if log else None, text=True
@@ -160,11 +167,32 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--port", type=int, default=_DEFAULTS.port, help="0 takes a free one")
     made.add_argument("--upstream", help="URL of a Nuclio dashboard to merge with")
     made.add_argument(
-        "--memory-bytes", type=int, default=_DEFAULTS.memory_bytes, help="bound on weights held"
+        "--isolation",
+        choices=ISOLATIONS,
+        default=_DEFAULTS.isolation,
+        help="a process for each model, one shared by all, or none: then a model can end the host",
+    )
+    made.add_argument(
+        "--memory-bytes",
+        type=int,
+        default=_DEFAULTS.memory_bytes,
+        help="memory of all models; those used longest ago are let go",
+    )
+    made.add_argument(
+        "--model-memory-bytes",
+        type=int,
+        help="memory of one model's process, which is ended beyond it; as much as all unless given",
     )
     made.add_argument(
         "--call-timeout", type=float, default=_DEFAULTS.call_seconds, help="seconds a call may take"
     )
+    made.add_argument(
+        "--load-timeout",
+        type=float,
+        default=_DEFAULTS.load_seconds,
+        help="seconds that loading a model may take",
+    )
+    made.add_argument("--model-threads", type=int, help="threads of one run of a model")
     made.add_argument(
         "--max-batch", type=int, default=_DEFAULTS.max_batch, help="images of one run of a model"
     )
@@ -175,7 +203,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _open_to_all(host: str) -> bool:
+def open_to_all(host: str) -> bool:
+    """Say whether this address means every address of the machine."""
     try:
         return ipaddress.ip_address(host or "0.0.0.0").is_unspecified  # noqa: S104 - refused
     except ValueError:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serverless.errors import BadRequestError, UnreadableImageError
+from serverless.wire.bounds import MAX_COORDINATE, check_points, check_values
 from serverless.wire.unpacked import Unpacked, unpacked
 from trainer.data.images import RGBImage, decode
 from trainer.errors import ImageError
@@ -57,8 +58,11 @@ def parse(body: bytes | str | dict[str, Any] | None) -> dict[str, Any]:
     """
     content: Any = body
     if isinstance(body, (bytes, bytearray, str)):
+        check_values(body)
         try:
             content = json.loads(body)
+        except RecursionError:
+            raise BadRequestError("the body is nested too deep") from None
         except ValueError as error:
             raise BadRequestError(f"the body is not JSON: {error}") from error
     if not isinstance(content, dict):
@@ -76,6 +80,8 @@ def interactor_request(body: dict[str, Any]) -> InteractorRequest:
 
     CVAT sends the whole image with every click, so the last ones are kept unpacked.
     """
+    keys = ("pos_points", "neg_points", "obj_bbox")
+    check_points(*(len(body[key]) for key in keys if isinstance(body.get(key), list)))
     return InteractorRequest(
         image=_image(body, _UNPACKED.read),
         positive=_points(body, "pos_points"),
@@ -125,7 +131,7 @@ def _threshold(body: dict[str, Any]) -> float | None:
     if value is None:
         return None
     if not _number(value) or not 0 <= value <= 1:
-        raise BadRequestError(f"threshold must be a number in 0..1, found {value!r}")
+        raise BadRequestError(f"threshold must be a number in 0..1, found {_shown(value)}")
     return float(value)
 
 
@@ -137,7 +143,10 @@ def _points(body: dict[str, Any], key: str) -> Points:
         raise BadRequestError(f"{key} must be a list of [x, y], found {type(value).__name__}")
     for point in value:
         if not isinstance(point, list) or len(point) != 2 or not all(map(_number, point)):
-            raise BadRequestError(f"{key} must hold [x, y] of finite numbers, found {point!r}")
+            raise BadRequestError(
+                f"{key} must hold [x, y] of finite numbers up to {MAX_COORDINATE:g},"
+                f" found {_shown(point)}"
+            )
     return np.array(value, np.float64).reshape(-1, 2)
 
 
@@ -153,4 +162,16 @@ def _box(body: dict[str, Any]) -> NDArray[np.float64] | None:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    # A whole number may be longer than any float.
+    return abs(value) <= MAX_COORDINATE if isinstance(value, int) else _finite(value)
+
+
+def _finite(value: float) -> bool:
+    return math.isfinite(value) and abs(value) <= MAX_COORDINATE
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import pytest
 from fastapi.testclient import TestClient
 
+from cvat_bridge.home import Home
 from cvat_bridge.service.service import MAX_BODY, Loop, Outcome, make_app
 from cvat_bridge.service.webhooks import SIGNATURE_HEADER, signature
 
-SECRET = "s3cret"
+SECRET, TOKEN = "s3cret", "t0ken"
+SIGNED = {"Authorization": f"Bearer {TOKEN}"}
 FINISHED = json.dumps(
     {
         "event": "update:job",
@@ -50,7 +54,8 @@ def started(loop: Loop) -> threading.Thread:
 
 
 def client(loop: Loop) -> TestClient:
-    return TestClient(make_app(loop, project_id=7, secret=SECRET, status=lambda: {"round": 3}))
+    web = make_app(loop, project_id=7, secret=SECRET, token=TOKEN, status=lambda: {"round": 3})
+    return TestClient(web)
 
 
 def test_a_signed_delivery_makes_the_loop_look_again() -> None:
@@ -99,7 +104,7 @@ def test_a_look_that_fails_is_told_and_tried_again() -> None:
     health = client(loop).get("/healthz").json()
     assert until(lambda: loop.failures == 0)
     assert looks.count >= 2
-    assert (health["ok"], health["reason"]) == (False, "RuntimeError: CVAT is away")
+    assert health == {"ok": False, "failures": 1}  # strangers read it: no name, no address
     loop.stop()
 
 
@@ -116,9 +121,53 @@ def test_the_status_joins_the_records_and_what_the_loop_waits_for() -> None:
     loop = Loop(Looks(), 3600)
     loop.tell("fit", 3, 10)
 
-    found = client(loop).get("/status").json()
+    found = client(loop).get("/status", headers=SIGNED).json()
 
     assert found == {"round": 3, "loop": "starting", "progress": "fit 3/10"}
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer no"}, {"Authorization": TOKEN}])
+def test_the_status_is_for_those_who_hold_the_services_token(header: dict[str, str]) -> None:
+    answer = client(Loop(Looks(), 3600)).get("/status", headers=header)
+
+    assert answer.status_code == 401
+    assert "service.token" in answer.json()["detail"]
+    assert "round" not in answer.text
+
+
+def test_a_body_that_announces_no_length_is_bounded_too() -> None:
+    def chunks() -> Iterator[bytes]:
+        for _ in range(MAX_BODY // 65536 + 2):
+            yield b"x" * 65536
+
+    answer = client(Loop(Looks(), 3600)).post("/webhooks/cvat", content=chunks())
+
+    assert answer.status_code == 413
+
+
+def test_a_signed_delivery_nested_without_end_is_malformed() -> None:
+    body = b"[" * 200_000
+    answer = client(Loop(Looks(), 3600)).post(
+        "/webhooks/cvat", content=body, headers={SIGNATURE_HEADER: signature(body, SECRET)}
+    )
+
+    assert (answer.status_code, answer.json()["verdict"]) == (400, "malformed")
+
+
+def test_secrets_and_records_in_home_are_for_their_owner_alone(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.root.mkdir(mode=0o755)
+    home.ledger.write_text("old")
+    home.ledger.chmod(0o644)
+    with home.held():
+        token, again = home.service_token(), home.service_token()
+
+    assert token == again
+    assert token != home.webhook_secret()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in home.root.iterdir()}
+    assert modes.pop("lock", 0o600) & 0o700 == 0o600
+    assert modes == {"ledger.db": 0o600, "service.token": 0o600, "webhook.secret": 0o600}
+    assert home.root.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_figures_count_deliveries_by_verdict() -> None:

@@ -193,10 +193,11 @@ def test_a_run_is_learnt_in_its_own_process_and_its_events_are_served(
     run = home.runs / "by-hand"
     fitted = run_fit(found.dataset.path, TINY, run_dir=run, name="by hand", split="auto")
     app = FastAPI()
-    add_run_routes(app, home.runs)
+    add_run_routes(app, home.runs, token="t0ken")
 
-    with TestClient(app) as client:
+    with TestClient(app, headers={"Authorization": "Bearer t0ken"}) as client:
         told = client.get("/api/runs/by-hand/events")
+        stranger = client.get("/api/runs/by-hand/events", headers={"Authorization": "Bearer no"})
         absent = [client.get(f"/api/runs/{name}/events") for name in ("none", "..", ".hidden")]
 
     lines = [line[6:] for line in told.text.splitlines() if line.startswith("data: ")]
@@ -204,6 +205,7 @@ def test_a_run_is_learnt_in_its_own_process_and_its_events_are_served(
     assert told.headers["content-type"].startswith("text/event-stream")
     assert "event: done" in told.text
     assert {answer.status_code for answer in absent} == {404}
+    assert stranger.status_code == 401
     assert fitted.evaluation is not None
     assert fitted.evaluation["frames"] == 4
 

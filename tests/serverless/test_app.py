@@ -491,7 +491,7 @@ def test_a_body_beyond_the_limit_is_refused(tmp_path, store, engines):
         async with host(store, engines, max_body_bytes=100) as client:
             return await call(client)
 
-    assert asyncio.run(run()).status_code == 400
+    assert asyncio.run(run()).status_code == 413
 
 
 class Interactor:

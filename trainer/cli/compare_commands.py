@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from trainer.bundles.bundle import read_bundle
 from trainer.cli.console import bars, evaluation_table
 from trainer.cli.model_commands import Json
 from trainer.gate.gate_settings import GateSettings
+from trainer.terminal import PlainConsole
 
 if TYPE_CHECKING:
     from trainer.evaluation.compare import Side
@@ -55,7 +55,7 @@ def evaluate(bundle: Path, data: Data, *, split: str = "test", json_: Json = Fal
         }
         typer.echo(json.dumps(figures))
         return
-    console = Console()
+    console = PlainConsole()
     title = f"{bundle} on {len(side.evaluation.frames)} {split} frames"
     console.print(evaluation_table(side.evaluation, title))
     sizes = {n: "-" if e.ap is None else f"{e.ap:.3f}" for n, e in side.sizes.items()}
@@ -116,7 +116,7 @@ def compare(
         }
         typer.echo(json.dumps(values, default=str))
         return
-    console = Console()
+    console = PlainConsole()
     console.print(_comparison(first, second))
     console.print("Frames on which they differ most (F1 of what people are shown, A and B):")
     for row in apart:

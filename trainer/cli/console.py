@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -20,6 +19,7 @@ from trainer.detector import Progress
 from trainer.errors import TrainerError
 from trainer.events import as_json, error_json, step_json
 from trainer.scores import Evaluation
+from trainer.terminal import PlainConsole
 
 Report = Callable[[Progress], None]
 
@@ -69,7 +69,7 @@ def bars() -> Iterator[Report]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    with Bars(*columns, console=Console(stderr=True)) as drawn:
+    with Bars(*columns, console=PlainConsole(stderr=True)) as drawn:
         tasks: dict[str, Any] = {}
 
         def told(step: Progress) -> None:
@@ -100,7 +100,7 @@ def evaluation_table(evaluation: Evaluation, title: str) -> Table:
 
 def explain(error: TrainerError) -> None:
     """Tell a person on standard error what went wrong."""
-    console = Console(stderr=True, highlight=False)
+    console = PlainConsole(stderr=True, highlight=False)
     console.print(f"[red]{type(error).__name__}[/red]", end=" ")
     console.print(str(error), markup=False)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from trainer.backends.fit_checks import data_faults, place_faults
 from trainer.cli.console import Lines, bars, evaluation_table
@@ -19,6 +18,7 @@ from trainer.detector import FitConfig
 from trainer.errors import ConfigError, TrainingError
 from trainer.events import follow, step_of
 from trainer.runs.fit_settings import fit_config, read_pairs, read_yaml
+from trainer.terminal import PlainConsole
 
 _Request = tuple[Path, FitConfig, str]  # data, settings, name
 
@@ -39,6 +39,7 @@ Split = Annotated[
 Mlflow = Annotated[
     str | None,
     typer.Option(
+        envvar="TRAINER_MLFLOW",
         help="MLflow server or database for live figures; none for none; unset: mlflow.db "
         "beside the run.",
         rich_help_panel=LOOKING,
@@ -287,7 +288,7 @@ def _learn(
     if lines:
         lines.write("done", outcome.to_json())
         return
-    console = Console()
+    console = PlainConsole()
     if outcome.evaluation is not None:
         console.print(evaluation_table(outcome.evaluation, outcome.evaluation.split))
     for gain in outcome.gains:

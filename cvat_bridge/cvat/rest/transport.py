@@ -59,8 +59,8 @@ class Transport:
             raise ConfigError(
                 [
                     (
-                        f"cvat.organization {organization!r} is no slug of an organization: letters, "
-                        "digits, - and _ (CVAT shows it under Organization, Settings)"
+                        f"cvat.organization {organization!r} is no slug of an organization: "
+                        "letters, digits, - and _ (CVAT shows it under Organization, Settings)"
                     )
                 ]
             )

@@ -96,15 +96,18 @@ def _figures(
 
 
 def peak_mb() -> float:
-    """Return the most memory that the function host has had resident, MB."""
+    """Return the most memory that the host and its workers have had resident, MB, summed."""
     (host,) = [
         child for child in psutil.Process().children() if "serverless.host" in child.cmdline()
     ]
-    text = Path(f"/proc/{host.pid}/status").read_text(encoding="utf-8")
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", text, re.MULTILINE)
-    if found is None:
-        raise RuntimeError("the kernel tells no peak of resident memory (VmHWM)")
-    return int(found[1]) / 1024
+    peaks = []
+    for process in (host, *host.children(recursive=True)):
+        text = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", text, re.MULTILINE)
+        if found is None:
+            raise RuntimeError("the kernel tells no peak of resident memory (VmHWM)")
+        peaks.append(int(found[1]) / 1024)
+    return sum(peaks)
 
 
 def click(url: str, data: bytes, size: tuple[int, int], *, extra: int) -> float:

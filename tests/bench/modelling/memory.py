@@ -82,7 +82,7 @@ def host(store: Path, entries: Sequence[Entry], body: dict[str, object]) -> tupl
         held = requests.get(f"{url}/status", timeout=30).json()["models"]
         if held != len(entries):
             raise ValueError(f"the host holds {held} models of {len(entries)}")
-        return used([process])
+        return used([process, *process.children(recursive=True)])
 
 
 def processes(

@@ -1,0 +1,104 @@
+"""What it costs that models run in processes of their own: latency against the host's own process.
+
+    python -m tests.bench --only isolation
+
+Two hosts serve the same models, one with `--isolation none`. They are asked in turn, so that what
+else the machine does falls on both alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import requests
+
+from serverless.host.server import running
+from serverless.store.functions import publish
+from tests.bench.figures import Figure, write
+from tests.bench.interacting.latency import SIZES, click
+from tests.bench.interacting.pictures import photo
+from tests.bench.modelling.memory import entry
+
+Ask = Callable[[str, int], float]  # the host's URL, the round → seconds
+
+WAYS = ("model", "none")
+PEER = "models in the host's own process"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and write isolation_latency_ratio."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.isolation")
+    parser.add_argument("--data", type=Path, help="not read: pictures are drawn")
+    parser.add_argument("--rounds", type=int, default=16)
+    given = parser.parse_args(arguments)
+    write("isolation", figures(rounds=given.rounds))
+
+
+def figures(*, rounds: int = 16) -> list[Figure]:
+    """Return isolation_latency_ratio of a first click, a later one and a detector's call."""
+    made = []
+    with tempfile.TemporaryDirectory(prefix="bench-isolation-") as scratch, ExitStack() as stack:
+        folder = Path(scratch)
+        publish(folder / "functions", entry(folder, 0))
+        urls = [
+            stack.enter_context(
+                running(
+                    folder / "functions", log=folder / "log", options=("--isolation", isolation)
+                )
+            )
+            for isolation in WAYS
+        ]
+        for label, size in SIZES.items():
+            images = [photo(size, seed) for seed in range(rounds + 2)]
+
+            asks: dict[str, Ask] = {
+                "first_click": partial(_click, images, size, 0),
+                "later_click": partial(_click, images, size, 1),
+                "detector": partial(call, images),
+            }
+            made += [compared(f"{name}/{label}", urls, ask, rounds) for name, ask in asks.items()]
+    return made
+
+
+def compared(name: str, urls: Sequence[str], ask: Ask, rounds: int) -> Figure:
+    """Ask both hosts in turn and compare the medians; the first two rounds are not counted."""
+    seconds = np.zeros((rounds + 2, len(urls)))
+    for n in range(rounds + 2):
+        for which in (0, 1) if n % 2 else (1, 0):
+            seconds[n, which] = ask(urls[which], n)
+    seconds = seconds[2:]
+    apart, within = 1000 * np.median(seconds, axis=0)
+    return Figure(
+        f"isolation_latency_ratio/{name}",
+        float(apart),
+        "ms",
+        PEER,
+        float(within),
+        float(apart / within),
+        f"p50 of {rounds} requests each, in turn",
+    )
+
+
+def _click(images: Sequence[bytes], size: tuple[int, int], extra: int, url: str, n: int) -> float:
+    return click(url, images[n], size, extra=extra)
+
+
+def call(images: Sequence[bytes], url: str, n: int) -> float:
+    """Return the seconds of one call of the detector."""
+    began = time.perf_counter()
+    answer = requests.post(
+        f"{url}/api/function_invocations",
+        json={"image": base64.b64encode(images[n]).decode(), "threshold": 0.5},
+        headers={"x-nuclio-function-name": "model-0"},
+        timeout=120,
+    )
+    answer.raise_for_status()
+    return time.perf_counter() - began
