@@ -45,6 +45,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
             "__init__",
             "errors",
             "progress",
+            "secrecy",
             "sandbox",
             "service",
             "suggestions",

@@ -24,6 +24,11 @@ class PackageBackend:
     package: str
     tasks: frozenset[str]
 
+    @property
+    def name(self) -> str:
+        """The package's own name, by which a configuration asks for it."""
+        return self.package.rpartition(".")[2]
+
     def check(self, config: FitConfig) -> None:
         """Refuse settings that cannot be used; see Backend."""
         self._part("settings").read_settings(config)

@@ -115,7 +115,9 @@ def fitted(image: RGBImage, size: tuple[int, int], fit: str) -> tuple[RGBImage, 
     (height, width), (high, wide) = image.shape[:2], size
     if fit == "stretch":
         pixels = image if (height, width) == size else cv2.resize(image, (wide, high))
-        return pixels, Frame(height, width, (wide / width, high / height), 0, 0)
+        return np.asarray(pixels, np.uint8), Frame(
+            height, width, (wide / width, high / height), 0, 0
+        )
     ratio = min(high / height, wide / width)
     inner = max(int(width * ratio), 1), max(int(height * ratio), 1)
     canvas = np.full((*size, 3), FILL, np.uint8)

@@ -17,7 +17,7 @@ TAIL = 300  # objects a frame, beyond which those below FLOOR are left out
 _log = logging.getLogger(__name__)
 
 
-def at_most(scores: NDArray[np.float32], most: Any) -> slice:
+def at_most(scores: NDArray[np.floating[Any]], most: Any) -> slice:
     """Return which of some objects are given, best first: all, or so many as the card says.
 
     most: card.extra["most"], None for no limit. A limit that leaves out an object of at least

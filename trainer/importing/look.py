@@ -50,7 +50,8 @@ def whole_numbers(session: Any, output: str) -> bool:
     shape = session.get_inputs()[0].shape
     size = (int(shape[2]), int(shape[3])) if isinstance(shape[2], int) else (640, 640)
     for picture in samples(size):
-        values = session.run([output], given(session, picture.transpose(2, 0, 1)[None] / 255, {}))
+        seen = np.asarray(picture.transpose(2, 0, 1)[None] / 255, np.float32)
+        values = session.run([output], given(session, seen, {}))
         column = np.asarray(values[0])[0][:, -1]
         if not np.isin(column, (0.0, 1.0)).all():
             return False
@@ -145,7 +146,7 @@ def _order(rows: Answers) -> NDArray[np.int64]:
 
 def _of_yolo(detector: YoloDetector, picture: RGBImage) -> Answers:
     pixels, _ = fitted(picture, detector.input_size, "letterbox")
-    seen = pixels.transpose(2, 0, 1)[None].astype(np.float32) / 255
+    seen = np.asarray(pixels.transpose(2, 0, 1)[None] / 255, np.float32)
     names = [output.name for output in detector.session.get_outputs()]
     values = dict(
         zip(names, detector.session.run(None, given(detector.session, seen, {})), strict=True)
@@ -155,5 +156,5 @@ def _of_yolo(detector: YoloDetector, picture: RGBImage) -> Answers:
     if detector.chosen:
         columns = ("x1", "y1", "x2", "y2", "score", "class", "mask")
         return by_columns(first, columns, len(detector.labels))
-    columns = ("cx", "cy", "w", "h", "classes", "mask")
-    return by_columns(first.T, columns, len(detector.labels))
+    raw = ("cx", "cy", "w", "h", "classes", "mask")
+    return by_columns(first.T, raw, len(detector.labels))
