@@ -88,7 +88,9 @@ def measure_set(name: str, given: argparse.Namespace) -> list[Figure]:
         _monotone(name, sizes, rows),
         *_usable_figures(name, sizes, rows),
     ]
-    if (given.data / name / "annotations_polygons.json").exists():
+    if not sizes:
+        found = []
+    if given.objects and (given.data / name / "annotations_polygons.json").exists():
         found.append(
             Figure(
                 f"masks_from_boxes_iou/{name}",
