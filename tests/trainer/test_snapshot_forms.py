@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from pycocotools.coco import COCO
 
 from tests.trainer.shapes import shapes_dataset
@@ -98,9 +99,9 @@ def test_coco_form_is_read_by_pycocotools(snapshot, tmp_path, capsys):
 
 def test_yolo_form_says_the_same_boxes(snapshot, tmp_path):
     data = export(snapshot.path, tmp_path / "yolo", form="yolo")
-    values = json.loads(data.read_text())
+    values = yaml.safe_load(data.read_text(encoding="utf-8"))
 
-    assert values["names"] == {"0": "disc", "1": "square"}
+    assert values["names"] == {0: "disc", 1: "square"}
     assert values["train"] == "images/train"
     assert values["val"] == values["test"] == "images/holdout"
     for image in snapshot.images:
