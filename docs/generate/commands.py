@@ -102,8 +102,9 @@ def _function_host() -> str:
         if action.dest != "help"
     ]
     return (
-        "## python -m serverless.host\n\n"
-        "The function host: it answers CVAT in Nuclio's place, with the models of a store.\n\n"
+        "## cvat-functions\n\n"
+        "The function host (also `python -m serverless.host`): it answers CVAT in Nuclio's place, "
+        "with the models of a store.\n\n"
         f"{table(('option', 'default', 'meaning'), rows)}\n"
     )
 

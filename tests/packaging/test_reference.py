@@ -128,10 +128,12 @@ def typed(page: Path) -> Iterator[list[str]]:
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    lines += re.findall(r"`((?:cvat-bridge|trainer|python -m serverless\.host|make) [^`]+)`", text)
+    lines += re.findall(
+        r"`((?:cvat-bridge|trainer|cvat-functions|python -m serverless\.host|make) [^`]+)`", text
+    )
     for line in lines:
         words = shlex.split(line.partition(" #")[0].partition(" > ")[0].rstrip("& "))
-        if words and (words[0] in PROGRAMS or words[0] in ("make", "python")):
+        if words and (words[0] in PROGRAMS or words[0] in ("make", "python", "cvat-functions")):
             yield words
 
 
@@ -140,7 +142,7 @@ def fault_of(words: list[str]) -> str:
     if words[0] == "make":
         targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         return "" if words[1].strip(",") in targets else f"no target {words[1]}"
-    if words[0] == "python":
+    if words[0] in ("python", "cvat-functions"):
         known = {o for action in parser()._actions for o in action.option_strings}
         return ", ".join(w for w in words if w.startswith("--") and w not in known)
     named = dict(commands.command_paths())
