@@ -21,7 +21,7 @@ from typing import Any
 
 from trainer.backends.extreme_points import BACKEND
 from trainer.bundles.bundle import Bundle, with_metrics
-from trainer.data.dataset import ANNOTATIONS, load_dataset
+from trainer.data.dataset import ANNOTATIONS, Dataset, load_dataset
 from trainer.detector import FitConfig, Progress
 from trainer.engines import load_interactor
 from trainer.gate.interactor_gate import measure
@@ -78,19 +78,13 @@ SHARES = {
     "open_seg/treepheno": 0.01,
     "open_seg/qr": 0.01,
 }
-# Small crops first, where a step costs less than half. Batches of eight fit a processor's cache.
+# Batches of eight fit a processor's cache.
 FIT = FitConfig(
     "extreme_points",
     batch_size=8,
-    learning_rate=2e-3,
-    image_size=(192, 192),
     extra={
-        "steps": 2000,
         "backbone": "lite0",
-        "pretrained": True,
         "width": 16,
-        "first_size": 128,
-        "grow": 0.55,
         "composed": 0.25,
         "spoilt": 0.25,
         "tremble": 6.0,
@@ -98,9 +92,31 @@ FIT = FitConfig(
         "boxes": 0.12,
         "most": 2500,
         "weight_decay": 0.02,
-        "ema": 0.996,
         "shares": SHARES,
     },
+)
+
+
+def _stage(
+    rate: float, size: int, seed: int, steps: int, ema: float, warmup: float, grow: float = 0.0
+) -> FitConfig:
+    """Return FIT for one stage; grow: its share of 128 px crops before those of `size`."""
+    own = {"steps": steps, "ema": ema, "warmup": warmup, "grow": grow}
+    return dataclasses.replace(
+        FIT,
+        learning_rate=rate,
+        image_size=(size, size),
+        seed=seed,
+        extra={**FIT.extra, **own, "first_size": 128 if grow else 0},
+    )
+
+
+# Each begins with the one before. Small crops first: a step on them costs less than half.
+STAGES = (
+    _stage(2e-3, 128, 7, 518, 0.996, 0.05),
+    _stage(1.2e-3, 128, 11, 197, 0.985, 0.08),
+    _stage(1.5e-3, 160, 21, 3300, 0.995, 0.03, 0.5),
+    _stage(1.3e-3, 192, 31, 1000, 0.992, 0.04, 0.35),
 )
 
 
@@ -172,8 +188,31 @@ def figures(bundle: Bundle, sets: Path) -> dict[str, float]:
     }
 
 
+def learnt(dataset: Dataset, out: Path, share: float, hours: float | None) -> Path:
+    """Fit the stages one after the other, each in a folder of its own; return the last checkpoint.
+
+    share: of each stage's batches. hours: for all of them, each its part.
+    """
+    every = sum(stage.extra["steps"] for stage in STAGES)
+
+    def fitted(number: int, base: Path | None) -> Path:
+        stage = STAGES[number]
+        steps = stage.extra["steps"]
+        own = {"steps": max(1, round(share * steps)), "pretrained": base is None}
+        limit = None if hours is None else 3600 * hours * steps / every
+        config = dataclasses.replace(
+            stage, base=base, extra={**stage.extra, **own}, time_limit=limit
+        )
+        return BACKEND.fit(dataset, config, run_dir=out / f"stage{number + 1}", report=_tell)
+
+    checkpoint = fitted(0, None)
+    for number in range(1, len(STAGES)):
+        checkpoint = fitted(number, checkpoint)
+    return checkpoint
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Gather, learn, export; a run that was stopped goes on where it was."""
+    """Gather, learn in stages, export; a run that was stopped goes on where it was."""
     parser = argparse.ArgumentParser(
         prog="python -m trainer.backends.extreme_points.recipe", description=__doc__
     )
@@ -187,13 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     sources = [source for source in SOURCES if source != given.without]
     dataset = load_dataset(gather(given.data, given.out / "data", sources))
-    steps = max(1, round(given.share * FIT.extra["steps"]))
-    config = dataclasses.replace(
-        FIT,
-        extra={**FIT.extra, "steps": steps},
-        time_limit=None if given.hours is None else 3600 * given.hours,
-    )
-    checkpoint = BACKEND.fit(dataset, config, run_dir=given.out / "run", report=_tell)
+    checkpoint = learnt(dataset, given.out, given.share, given.hours)
     bundle = BACKEND.export(checkpoint, given.out / "weights", card=CARD)
     bundle = with_metrics(bundle, figures(bundle, given.data))
     print(f"{bundle.path}: version {bundle.version}")
