@@ -1,0 +1,135 @@
+"""A network's first opening and first answer, in a process of its own with limits (see cage.py).
+
+An ONNX file holds no code, but its graph may loop without end or fill any memory, as soon as it
+is opened (constants are folded) or when it answers. The process is given a copy in a scratch
+folder: `python -m trainer.importing.sample open|answer PATH`.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trainer.bundles.bundle import read_bundle
+from trainer.data.images import RGBImage
+from trainer.engines.runtime import open_session
+from trainer.errors import BundleError, ModelFileError, TrainerError
+from trainer.importing import cage
+
+SECONDS = 180
+_CPU_SECONDS = 240
+_MEMORY_BYTES = 6 << 30
+_FILE_BYTES = 1 << 20
+_SAID = "refused: "
+_GIVEN = "given.npy"
+
+
+def opened(path: Path, *, hidden: Sequence[Path] = (), seconds: float = SECONDS) -> None:
+    """See that an ONNX file can be opened within the limits; ModelFileError where it cannot."""
+    with tempfile.TemporaryDirectory(prefix="sample-") as folder:
+        copy = Path(folder) / "model.onnx"
+        shutil.copyfile(path, copy)
+        fault = _fault(["open", str(copy)], Path(folder), hidden, seconds)
+    # A fault that the runtime tells of is told by who reads the file, in better words.
+    if fault and not fault.startswith(_SAID):
+        raise ModelFileError(path, f"opening it {fault}", "Export it again")
+
+
+def answered(
+    path: Path,
+    *,
+    hidden: Sequence[Path] = (),
+    seconds: float = SECONDS,
+    look: bool = False,
+    given: RGBImage | None = None,
+) -> None:
+    """See that a detector's bundle answers within the limits, BundleError otherwise.
+
+    look: whether its answers are held against its card (see look.py), given among the pictures;
+    ModelFileError where they contradict it.
+    """
+    with tempfile.TemporaryDirectory(prefix="sample-") as folder:
+        copy = Path(folder) / "bundle"
+        shutil.copytree(path, copy)
+        if given is not None:
+            np.save(Path(folder) / _GIVEN, given)
+        asked = ["look" if look else "answer", str(copy)]
+        fault = _fault(asked, Path(folder), hidden, seconds)
+    if fault.startswith(_SAID):
+        kind, first, second = fault.removeprefix(_SAID).split("\t")
+        if kind == ModelFileError.__name__:
+            raise ModelFileError(path, first, second)
+        raise BundleError(path, first, second)
+    if fault:
+        raise BundleError(path, "a network that answers one frame", f"one that {fault}")
+
+
+def _fault(asked: Sequence[str], scratch: Path, hidden: Sequence[Path], seconds: float) -> str:
+    command = [sys.executable, "-m", "trainer.importing.sample", *asked]
+    try:
+        ended = cage.run(command, scratch, hidden=hidden, seconds=seconds, cut_off=cage.available())
+    except subprocess.TimeoutExpired:
+        return f"takes longer than {seconds:g} s"
+    if ended.returncode == 0:
+        return ""
+    lines = [line for line in ended.stderr.strip().splitlines() if line.strip()]
+    said = next((line for line in lines if line.startswith(_SAID)), "")
+    if said:
+        return said
+    if any("bad_alloc" in line or "MemoryError" in line for line in lines):
+        return f"takes more than {_MEMORY_BYTES >> 30} GiB of memory"
+    code = ended.returncode
+    # A shell tells of a signal by 128 and its number.
+    signal = -code if code < 0 else code - 128 if code > 128 else 0
+    return f"crashes its process (signal {signal})" if signal else f"fails ({lines[-1:]})"
+
+
+def main() -> int:
+    """Do what the arguments ask, within the limits."""
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    task, path = sys.argv[1], Path(sys.argv[2])
+    try:
+        if task == "open":
+            open_session(path, threads=1)
+        else:
+            _answer(path, looked=task == "look")
+    except ModelFileError as error:
+        return _say(error, error.reason, error.advice)
+    except BundleError as error:
+        return _say(error, error.expected, error.found)
+    except TrainerError as error:
+        return _say(error, "a network that answers one frame", str(error))
+    return 0
+
+
+def _answer(path: Path, *, looked: bool) -> None:
+    from trainer.importing import try_out
+    from trainer.importing.look import look, samples
+
+    bundle = read_bundle(path, verify=False)
+    detector = try_out(bundle)
+    if looked:
+        given = path.with_name(_GIVEN)
+        one = np.load(given, allow_pickle=False) if given.exists() else None
+        look(bundle, detector, samples(bundle.card.input_size, one))
+
+
+def _say(error: TrainerError, first: str, second: str) -> int:
+    said = (type(error).__name__, first, second)
+    line = "\t".join(" ".join(text.split()) for text in said)
+    print(f"{_SAID}{line}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
