@@ -8,6 +8,7 @@ from cvat_bridge.sandbox import (
     events,
     fields,
     labels,
+    moving,
     organizations,
     permissions,
     records,
@@ -228,6 +229,9 @@ def _patch(call: Call, task_id: int) -> Answer:
     plain = ("name", "bug_tracker", "owner_id", "subset")
     seen: dict[str, str] = {}
     columns = {name: taken[name] for name in plain if name in taken}
+    target = taken.get("project_id")
+    if target is not None and target != task["project_id"]:
+        columns["project_id"] = moving.to_project(call, task, target)
     if "assignee_id" in taken and taken["assignee_id"] != task["assignee_id"]:
         columns["assignee_id"] = account(call, taken["assignee_id"])
         seen["assignee_updated_date"] = now()  # CVAT tells this date once and does not keep it
