@@ -327,8 +327,9 @@ def load_config(path: Path) -> Config:
     """Read the file; ConfigError lists every fault with its place, what it found and what is due.
 
     Relative paths in the file are relative to the file, whatever folder a command is typed in:
-    home, cvat.ca_bundle, function_host.store, trainer.base, the file of a sqlite:/// address, and a text in
-    trainer.extra that names a file beside the configuration. "~" is the user's own folder.
+    home, cvat.ca_bundle, function_host.store, trainer.base, the file of a sqlite:/// address, and
+    a text in trainer.extra that names a file beside the configuration. "~" is the user's own
+    folder.
     """
     try:
         text = path.read_text(encoding="utf-8")

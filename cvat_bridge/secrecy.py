@@ -27,9 +27,11 @@ def clean_token(name: str, value: str | None) -> str | None:
     if not text.isascii() or not text.isprintable() or any(one.isspace() for one in text):
         raise ConfigError(
             [
-                (f"{name}: {len(text)} characters, of which some cannot be part of a token (spaces, "
-                "line ends, or letters outside of ASCII); copy it again, without what stands "
-                "around it")
+                (
+                    f"{name}: {len(text)} characters, some of them no part of a token (spaces, "
+                    "line ends, or letters outside of ASCII); copy it again, without what stands "
+                    "around it"
+                )
             ]
         )
     return text

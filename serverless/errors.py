@@ -2,7 +2,7 @@
 
 FunctionError
 ├── BadRequestError      400  what the caller sent cannot be answered
-│   └── UnreadableImageError  the image cannot be read: a detector answers nothing for it, and says so
+│   └── UnreadableImageError  the image cannot be read; a detector answers nothing and says so
 ├── UnknownFunctionError 404  nothing is published under that name
 ├── ModelError           500  the model failed, or answered what cannot be shown
 ├── UpstreamError        502  the Nuclio behind the host cannot be reached

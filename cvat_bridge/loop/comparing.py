@@ -39,7 +39,8 @@ def compare(
 
     A proposal is tied to the final object of its CVAT id, or, where that is gone, to the one of
     the remaining objects of its frame that overlaps it most (boxes, at least nudge_iou). Objects
-    (pieces of a group one by one) that nobody touched and we did not propose (another model's) are not people's additions.
+    that nobody touched and we did not propose (another model's) are not people's additions. Pieces
+    of a group are compared one by one.
     Proposals of labels deleted since are not counted.
     """
     wanted = [p for p in proposals if p.frame in set(frames)]

@@ -66,8 +66,9 @@ def shapes_of_job(
 
     media: of the job (gateway.job_media), so that strays outside of it are known. Deleted frames
     are never part of the answer. Polygons and masks of one label in one group of a frame are one
-    object in several pieces, as in CVAT's COCO export; other groups leave objects apart. join_groups: False gives every piece. Skeletons, points, lines, cuboids, broken masks, shapes outside
-    of the image and unknown labels are counted in left_out.
+    object in several pieces, as in CVAT's COCO export; other groups leave objects apart.
+    join_groups: False gives every piece. Skeletons, points, lines, cuboids, broken masks, shapes
+    outside of the image and unknown labels are counted in left_out.
     """
     sizes = {frame.number: frame for frame in media.frames}
     wanted = {number for number in frames if number in sizes and number not in media.deleted}

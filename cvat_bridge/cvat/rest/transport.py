@@ -58,8 +58,10 @@ class Transport:
         if organization and not SLUG.fullmatch(organization):
             raise ConfigError(
                 [
-                    (f"cvat.organization {organization!r} is no slug of an organization: letters, "
-                    "digits, - and _ (CVAT shows it under Organization, Settings)")
+                    (
+                        f"cvat.organization {organization!r} is no slug of an organization: "
+                        "letters, digits, - and _ (CVAT shows it under Organization, Settings)"
+                    )
                 ]
             )
         try:
