@@ -20,7 +20,7 @@ import numpy as np
 from trainer.bundles.bundle import Bundle
 from trainer.detector import Detector
 from trainer.engines import load
-from trainer.errors import BundleError, ConfigError
+from trainer.errors import BundleError, ConfigError, ModelFileError
 from trainer.importing import sample
 from trainer.importing.recognise import recognise
 from trainer.importing.request import Request as Request
@@ -81,23 +81,3 @@ def _check_said(request: Request, form: str) -> None:
         )
     if faults:
         raise ConfigError(faults)
-
-
-def try_out(bundle: Bundle) -> Detector:
-    """Let a detector answer one frame of noise, and return it.
-
-    Raises BundleError when it cannot be loaded or its answer makes no sense.
-    """
-    noise = np.random.default_rng(0).integers(0, 255, (*bundle.card.input_size, 3))
-    detector = load(bundle, threads=1)
-    try:
-        (found,) = detector.detect([noise.astype(np.uint8)], min_score=0.0)
-    except (ValueError, IndexError) as error:
-        if isinstance(detector, GenericDetector | YoloDetector):
-            look(bundle, detector, samples(bundle.card.input_size))
-        raise BundleError(bundle.path, "an answer that makes sense", str(error)) from error
-    ids = {int(n) for n in found.class_ids}
-    if strange := sorted(n for n in ids if not 0 <= n < len(bundle.card.labels)):
-        there = f"class ids below {len(bundle.card.labels)}"
-        raise BundleError(bundle.path, there, ", ".join(map(str, strange[:5])))
-    return detector

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
+from trainer.detector import Detector
+from trainer.engines import load
 from trainer.engines.generic_onnx import GenericDetector, fitted, given
 from trainer.engines.onnx_answers import Answers, by_columns
 from trainer.engines.yolo import YoloDetector
-from trainer.errors import ModelFileError
+from trainer.errors import BundleError, ModelFileError
 
 _NEAR, _FAR = 2.0, 4.0  # of the input's sides: shares of it lie below, pixels above
 _BEST = 100  # rows whose boxes are looked at
@@ -27,6 +29,25 @@ def samples(size: tuple[int, int], given_one: RGBImage | None = None) -> list[RG
     noise = np.random.default_rng(0).integers(0, 255, (*size, 3)).astype(np.uint8)
     gray = np.full((*size, 3), 114, np.uint8)
     return [noise, gray, *([] if given_one is None else [given_one])]
+
+
+def try_out(bundle: Bundle) -> Detector:
+    """Let a detector answer one frame of noise, and return it.
+
+    Raises BundleError when it cannot be loaded or its answer makes no sense.
+    """
+    noise = np.random.default_rng(0).integers(0, 255, (*bundle.card.input_size, 3))
+    detector = load(bundle, threads=1)
+    try:
+        (found,) = detector.detect([noise.astype(np.uint8)], min_score=0.0)
+    except (ValueError, IndexError) as error:
+        look(bundle, detector, samples(bundle.card.input_size))
+        raise BundleError(bundle.path, "an answer that makes sense", str(error)) from error
+    ids = {int(n) for n in found.class_ids}
+    if strange := sorted(n for n in ids if not 0 <= n < len(bundle.card.labels)):
+        there = f"class ids below {len(bundle.card.labels)}"
+        raise BundleError(bundle.path, there, ", ".join(map(str, strange[:5])))
+    return detector
 
 
 def look(bundle: Bundle, detector: object, pictures: Sequence[RGBImage]) -> None:

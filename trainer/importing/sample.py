@@ -22,6 +22,7 @@ from trainer.data.images import RGBImage
 from trainer.engines.runtime import open_session
 from trainer.errors import BundleError, ModelFileError, TrainerError
 from trainer.importing import cage
+from trainer.importing.look import look, samples, try_out
 
 SECONDS = 180
 _CPU_SECONDS = 240
@@ -113,9 +114,6 @@ def main() -> int:
 
 
 def _answer(path: Path, *, looked: bool) -> None:
-    from trainer.importing import try_out
-    from trainer.importing.look import look, samples
-
     bundle = read_bundle(path, verify=False)
     detector = try_out(bundle)
     if looked:
