@@ -15,11 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from trainer.bundles.bundle import Bundle
-from trainer.detector import Detector
-from trainer.engines import load
 from trainer.errors import BundleError, ConfigError, ModelFileError
 from trainer.importing import sample
 from trainer.importing.recognise import recognise
