@@ -91,7 +91,8 @@ def job_meta(call: Call, job: Row, task: Row) -> dict[str, Any]:
         size=len(own) if job["frames"] else job["stop_frame"] - job["start_frame"] + 1,
         start_frame=data["start_frame"] + job["start_frame"] * step,
         stop_frame=data["start_frame"] + job["stop_frame"] * step,
-        included_frames=own if job["frames"] else None,
+        # As CVAT does: numbers of the source, not of the task.
+        included_frames=[data["start_frame"] + n * step for n in own] if job["frames"] else None,
     )
 
 

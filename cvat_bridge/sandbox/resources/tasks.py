@@ -6,7 +6,7 @@ from typing import Any
 
 from cvat_bridge.sandbox.accounts import permissions, users, workspaces
 from cvat_bridge.sandbox.notifications import events
-from cvat_bridge.sandbox.resources import labels, records, removal
+from cvat_bridge.sandbox.resources import labels, moving, records, removal
 from cvat_bridge.sandbox.resources.projects import STATUSES, account, names, storage, storages
 from cvat_bridge.sandbox.store.state import Row, now
 from cvat_bridge.sandbox.web import fields
@@ -222,6 +222,9 @@ def _patch(call: Call, task_id: int) -> Answer:
     plain = ("name", "bug_tracker", "owner_id", "subset")
     seen: dict[str, str] = {}
     columns = {name: taken[name] for name in plain if name in taken}
+    target = taken.get("project_id")
+    if target is not None and target != task["project_id"]:
+        columns["project_id"] = moving.to_project(call, task, target)
     if "assignee_id" in taken and taken["assignee_id"] != task["assignee_id"]:
         columns["assignee_id"] = account(call, taken["assignee_id"])
         seen["assignee_updated_date"] = now()  # CVAT tells this date once and does not keep it
