@@ -159,7 +159,9 @@ class CvatClient:
         return self._task(self._net.get(f"/api/tasks/{task_id}", f"task {task_id}"))
 
     def _task(self, row: dict[str, Any]) -> Task:
-        if not row.get("consensus_enabled"):
+        # From 2.80 on the task does not tell; its jobs do.
+        told = row.get("consensus_enabled")
+        if not (self.capabilities().version >= (2, 80) if told is None else told):
             return raw.task(row)
         jobs = self._net.pages(
             "/api/jobs",

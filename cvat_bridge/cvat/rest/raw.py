@@ -56,6 +56,9 @@ def user(row: Json | None) -> User | None:
     return User(int(row["id"]), str(row["username"])) if row else None
 
 
+JOB_TYPES: dict[str, Any] = {"replica": "consensus_replica"}  # as CVAT calls it from 2.80
+
+
 def project(row: Json) -> Project:
     """Read a project."""
     return Project(
@@ -119,7 +122,7 @@ def job(row: Json) -> Job:
         id=int(row["id"]),
         task_id=int(row["task_id"]),
         project_id=row.get("project_id"),
-        type=row.get("type") or "annotation",
+        type=JOB_TYPES.get(kind := str(row.get("type") or "annotation"), kind),
         stage=row["stage"],
         state=row["state"],
         assignee=user(row.get("assignee")),
