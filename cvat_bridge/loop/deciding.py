@@ -10,6 +10,7 @@ import numpy as np
 
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Decision
+from cvat_bridge.loop.honest import honest_part
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.pull.learned_objects import file_name_of
 from trainer.bundles.bundle import read_bundle
@@ -45,7 +46,15 @@ def settle(
         if row.round == number and row.challenger == challenger.bundle:
             return row
     data = load_dataset(dataset)
-    leakage = find_leaks(data, known=_fingerprints(ledger, data))
+    known = _fingerprints(ledger, data)
+    notes: tuple[str, ...] = ()
+    left_out = 0
+    if champion is not None and champion.bundle != challenger.bundle:
+        honest = honest_part(data, champion.path, known=known)
+        data, notes, left_out = honest.dataset, honest.notes, len(honest.left_out)
+        if left_out == honest.held:
+            return _unjudged(ledger, number, champion, challenger, notes, now)
+    leakage = find_leaks(data, known=known)
     task = _task(data, challenger.path, *([champion.path] if champion else []))
     ours = _evaluate(challenger.path, data, task, report)
     verdict: Mapping[str, Any] = {"leakage": leakage.to_json()}
@@ -64,7 +73,8 @@ def settle(
             groups=groups,
             leakage=leakage,
         )
-        promoted, reasons, verdict = judged.promoted, tuple(judged.reasons), judged.figures
+        promoted, reasons = judged.promoted, (*judged.reasons, *notes)
+        verdict = {**judged.figures, "champion_learnt_from": left_out}
     best = ours if promoted or theirs is None else theirs
     leaks = leakage.share > gate.max_leak_share
     found = (
@@ -87,6 +97,33 @@ def settle(
             "usefulness": None if leaks else {"model": model, **found.to_json()},
             "gate": dict(verdict),
         },
+        decided=now(),
+    )
+    ledger.save_decision(decision)
+    return decision
+
+
+def _unjudged(
+    ledger: Ledger,
+    number: int,
+    champion: Version,
+    challenger: Version,
+    notes: tuple[str, ...],
+    now: Callable[[], str],
+) -> Decision:
+    """Record that no holdout frame is left which the champion did not learn from."""
+    advice = (
+        "The champion stays, since no honest frame is left to compare on: finish jobs with frames "
+        "that are new to it, or put a new task into a holdout subset."
+    )
+    figures = {"champion": None, "challenger": None, "class_ap": None, "usefulness": None}
+    decision = Decision(
+        round=number,
+        champion=champion.bundle,
+        challenger=challenger.bundle,
+        promoted=False,
+        reasons=(advice, *notes),
+        figures=figures,
         decided=now(),
     )
     ledger.save_decision(decision)

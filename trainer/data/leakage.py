@@ -79,20 +79,27 @@ def find_leaks(
     split: str = "holdout",
     within: int = WITHIN,
     known: Mapping[str, str] | None = None,
+    other: Dataset | None = None,
+    by_group: bool = True,
 ) -> Leakage:
     """Hold every frame of the part against every frame of train and val.
 
+    other: the dataset of train and val, where it is not this one. by_group: whether groups of the
+    two of one name are one.
     within: most bits of the difference hashes that may differ in near-duplicates. known:
     file_name → difference hash, for those whose pixels need not be read again. Each leaking frame
     is told once, with the nearest frame. Raises DatasetError when an image cannot be read.
     """
     judged = dataset.split(split)
-    learnt = [i for part in _LEARNT if part != split for i in dataset.split(part)]
+    source = other or dataset
+    parts = [part for part in _LEARNT if other is not None or part != split]
+    learnt = [i for part in parts for i in source.split(part)]
     leaks: list[Leak] = []
     if judged and learnt:
-        groups = {i.group: i.file_name for i in reversed(learnt) if i.group is not None}
+        named = reversed(learnt) if by_group else ()
+        groups = {i.group: i.file_name for i in named if i.group is not None}
         ours = _bits(dataset, judged, known or {})
-        theirs = _bits(dataset, learnt, known or {})
+        theirs = _bits(source, learnt, known or {})
         for start in range(0, len(judged), _BLOCK):
             far = _distances(ours[start : start + _BLOCK], theirs)
             for row, image in zip(far, judged[start : start + _BLOCK], strict=True):
