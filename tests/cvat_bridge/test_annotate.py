@@ -305,7 +305,7 @@ def test_a_broken_frame_is_named_and_the_others_are_annotated(scene: Scene):
     """One that cannot be decoded, and one that the model fails on; both are tried again later."""
     stored = scene.server.tasks[scene.task_id]
     good = stored.files[2]
-    stored.files = (*stored.files[:2], good[:60], *stored.files[3:])
+    stored.files = (*stored.files[:2], b"no image at all", *stored.files[3:])
     poison = np.asarray(picture_pixels(4))
 
     def fails(image: np.ndarray) -> Detections:
@@ -318,7 +318,7 @@ def test_a_broken_frame_is_named_and_the_others_are_annotated(scene: Scene):
     again = scene.run()
 
     assert [(one.frame, one.name) for one in ended.left_out] == [(2, "2.png"), (4, "4.png")]
-    assert "broken or cut off" in ended.left_out[0].problem
+    assert "no image" in ended.left_out[0].problem
     assert "ValueError: no" in ended.left_out[1].problem
     assert ended.frames == FRAMES - 2
     assert (again.frames, again.left_out) == (2, [])

@@ -163,7 +163,6 @@ def test_a_call_loads_the_model_once_and_its_threshold_is_the_cards(tmp_path, st
         ("cells", {}, 400, "image must be"),
         ("cells", [1], 400, "JSON object"),
         ("cells", request(threshold="x"), 400, "threshold"),
-        ("cells", request(b"no image at all"), 400, ""),
         ("nope", request(), 404, "Function not found"),
         ("", request(), 400, "x-nuclio-function-name"),
     ],
@@ -180,6 +179,26 @@ def test_a_bad_call_gets_its_reason(tmp_path, store, engines, function_id, body,
 
     assert reply.status_code == status
     assert says in reply.json()["error"]
+
+
+def test_a_frame_that_cannot_be_read_costs_that_frame_and_is_named(tmp_path, store, engines):
+    engines.models["one"] = finds(0.9)
+    publish(store, entry_of(bundle(tmp_path / "one")))
+
+    async def run():
+        async with host(store, engines) as client:
+            broken = await call(client, "cells", request(b"no image at all"))
+            good = await call(client, "cells", request())
+            return broken, good, (await client.get("/status")).json(), await client.get("/metrics")
+
+    broken, good, status, metrics = asyncio.run(run())
+
+    assert (broken.status_code, broken.json()) == (200, [])
+    assert "no image" in broken.headers["x-frame-not-read"]
+    assert good.json() and "x-frame-not-read" not in good.headers
+    (row,) = status["functions"]
+    assert row["fault"] == "" and row["frames_not_read"]["count"] == 1
+    assert 'function_unreadable_images_total{function="cells"} 1.0' in metrics.text
 
 
 def test_a_broken_model_is_unhealthy_in_status_and_harms_nobody_else(tmp_path, store, engines):

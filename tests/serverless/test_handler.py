@@ -86,7 +86,6 @@ def test_a_body_that_nuclio_left_as_bytes_is_read_all_the_same(
     [
         (b"{", "not JSON"),
         ({}, "image must be"),
-        ({"image": "aGVsbG8="}, "image"),
         (None, "JSON object"),
     ],
 )
@@ -97,6 +96,13 @@ def test_a_bad_request_is_a_400_with_a_message(tmp_path, function_yaml, body, sa
 
     assert status == 400
     assert says in answer["error"]
+
+
+def test_a_frame_that_cannot_be_read_ends_no_annotation_of_a_task(tmp_path, function_yaml):
+    """CVAT ends at the first answer that is no list; this one is an empty list that says why."""
+    call = worker(function_yaml, {"BUNDLE": str(bundle(tmp_path / "one").path)})
+
+    assert call({"image": "aGVsbG8="}) == (200, [])
 
 
 def test_a_model_that_fails_is_a_500_and_not_an_empty_answer(tmp_path, function_yaml):
