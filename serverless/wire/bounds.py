@@ -7,7 +7,7 @@ import warnings
 
 from PIL import Image
 
-from serverless.errors import BadRequestError, TooLargeError
+from serverless.errors import BadRequestError, TooLargeError, UnreadableImageError
 from trainer.data.images import MAX_PIXELS
 
 MAX_POINTS = 256  # of all clicks and corners of one request; a person sets a dozen
@@ -37,7 +37,7 @@ def check_points(*lists: int) -> None:
 def pixels_of(image: bytes, *, most: int = MAX_PIXELS) -> int:
     """Return how many pixels an encoded image has, from its head.
 
-    Raises TooLargeError for more than `most`, BadRequestError for what is no image.
+    Raises TooLargeError for more than `most`, UnreadableImageError for what is no image.
     """
     try:
         with warnings.catch_warnings():
@@ -48,7 +48,7 @@ def pixels_of(image: bytes, *, most: int = MAX_PIXELS) -> int:
         raise TooLargeError(f"the image has more than {most / 1e6:.0f} megapixels") from None
     # Pillow's readers raise each of these for damaged heads.
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError) as error:
-        raise BadRequestError(f"the image cannot be read: {error}") from None
+        raise UnreadableImageError(f"no image that can be read: {error}") from None
     if width * height > most:
         raise TooLargeError(
             f"the image has {width} x {height} pixels; at most {most / 1e6:.0f} megapixels are read"

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import cv2
 
-from serverless.errors import FunctionError, ModelError
+from serverless.errors import FunctionError, ModelError, UnreadableImageError
 from serverless.host.models import identity, load
 from serverless.host.runners import Answered, Ask, Within
 from serverless.host.workers.lane import Bytes, Inner
@@ -125,7 +125,8 @@ def _well(answer: Answered) -> dict[str, Any]:
 
 
 def _fault(error: FunctionError) -> dict[str, Any]:
-    return {"status": error.status, "fault": str(error)}
+    unreadable = isinstance(error, UnreadableImageError)
+    return {"status": error.status, "fault": str(error), "unreadable": unreadable}
 
 
 def _enclose(bars: Bars) -> None:

@@ -21,6 +21,7 @@ from serverless.errors import (
     FunctionError,
     ModelError,
     PausedError,
+    UnreadableImageError,
 )
 from serverless.host.models import identity
 from serverless.host.workers import child
@@ -281,5 +282,7 @@ class Worker:
 
 def fault_of(head: dict[str, Any]) -> FunctionError:
     """Return the error that a worker's answer tells of."""
+    if head.get("unreadable"):
+        return UnreadableImageError(str(head["fault"]))
     status = int(head.get("status", 500))
     return _STATUSES.get(status, ModelError)(str(head["fault"]))
