@@ -1,8 +1,10 @@
 """Weights that people bring → a bundle.
 
 A format is recognised by the content of the file, never by its name; IMPORTERS says who reads it.
-ONNX and zipped bundles hold no code and are read here. A pickle is scanned and then opened in a
-process of its own (see cage.py); what leaves that process is a bundle, which holds no code.
+ONNX and zipped bundles hold no code and are read here, after a process with limits has opened
+them; their first answer is given in such a process too (see sample.py). A pickle is scanned and
+then opened in a process of its own (see cage.py); what leaves that process is a bundle, which
+holds no code.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from trainer.engines import load
 from trainer.engines.generic_onnx import GenericDetector
 from trainer.engines.yolo import YoloDetector
 from trainer.errors import BundleError, ConfigError, ModelFileError
+from trainer.importing import sample
 from trainer.importing.look import look, samples
 from trainer.importing.recognise import recognise
 from trainer.importing.request import Request as Request
@@ -49,9 +52,12 @@ def import_model(request: Request, destination: Path) -> Bundle:
     )
     if destination.exists():
         raise BundleError(destination, "no folder there yet", "one")
+    if form == "onnx":
+        sample.opened(request.path, hidden=request.hidden)
     try:
         bundle = importer(request, destination)
         if bundle.card.task != "interactor":
+            sample.answered(bundle.path, hidden=request.hidden)
             detector = try_out(bundle)
             if form == "onnx":
                 look(bundle, detector, samples(bundle.card.input_size, request.sample))

@@ -18,7 +18,8 @@ from pathlib import Path
 
 _OUTER = (
     *("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork"),
-    "--mount-proc",
+    # Ended at its limit, it takes with it whatever it has started.
+    *("--kill-child", "--mount-proc"),
 )
 # What an outer namespace has mounted, an inner one cannot take away: without it the process
 # could lift every cover that is put on a folder.

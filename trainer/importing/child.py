@@ -15,6 +15,7 @@ from trainer.errors import TrainerError
 
 _CPU_SECONDS = 1200
 _FILE_BYTES = 4 << 30
+_MEMORY_BYTES = 24 << 30  # of addresses: torch reserves many times what it fills
 
 
 def main() -> int:
@@ -22,6 +23,7 @@ def main() -> int:
     asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     labels = None if asked["labels"] is None else tuple(asked["labels"])
     named = {"architecture": asked["architecture"]} if asked["architecture"] else {}

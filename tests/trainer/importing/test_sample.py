@@ -1,0 +1,47 @@
+"""A network that is brought is opened and asked once behind limits."""
+
+import time
+
+import psutil
+import pytest
+
+from tests.serverless.bad_models import bad
+from tests.serverless.bright_spots import bright_spots
+from trainer.errors import BundleError
+from trainer.importing import sample
+
+
+def test_a_good_network_answers(tmp_path):
+    sample.answered(bright_spots(tmp_path / "good").path)
+    sample.opened(tmp_path / "good" / "model.onnx")
+
+
+def test_a_network_that_crashes_costs_only_its_own_import(tmp_path):
+    made = bad(tmp_path / "crashing", "crashing")
+
+    with pytest.raises(BundleError, match="crashes its process"):
+        sample.answered(made.path)
+
+
+def test_a_network_that_loops_is_ended_with_all_it_started(tmp_path):
+    made = bad(tmp_path / "hanging", "hanging")
+    before = {p.pid for p in psutil.process_iter()}
+    began = time.monotonic()
+
+    with pytest.raises(BundleError, match="takes longer than 12 s"):
+        sample.answered(made.path, seconds=12)
+
+    assert time.monotonic() - began < 60
+    left = [
+        p.cmdline()
+        for p in psutil.process_iter()
+        if p.pid not in before and "trainer.importing.sample" in p.cmdline()
+    ]
+    assert left == []
+
+
+def test_a_network_that_eats_memory_is_refused_it(tmp_path):
+    made = bad(tmp_path / "hungry", "hungry")
+
+    with pytest.raises(BundleError):
+        sample.answered(made.path)
