@@ -10,7 +10,7 @@ JOBS   ?= 2
 
 export PYTHONWARNINGS ?= ignore::DeprecationWarning
 
-.PHONY: help demo test check docs live bench clean
+.PHONY: help demo test check docs live bench faults clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -46,6 +46,9 @@ live: $(STAMP) ## the contract suite on a real CVAT: CVAT_URL=… CVAT_TOKEN=…
 
 bench: $(STAMP) ## measure; leaves tests/bench/results/*.json (ONLY=<area> for one)
 	$(RUN) -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data $(DATA))
+
+faults: $(STAMP) ## try faults for some ten minutes; leaves tests/bench/results/faults.json
+	$(RUN) -m tests.faults
 
 clean: ## remove what the targets made, the environment apart
 	rm -rf $(OUT) build dist site *.egg-info .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""A bounded campaign of faults: what is tried, what holds. `make faults`."""
