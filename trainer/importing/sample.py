@@ -18,7 +18,8 @@ from pathlib import Path
 from trainer.bundles.bundle import read_bundle
 from trainer.engines.runtime import open_session
 from trainer.errors import BundleError, ModelFileError, TrainerError
-from trainer.importing import cage, look
+from trainer.importing import cage
+from trainer.importing.look import look, samples, whole_numbers
 
 SECONDS = 180
 _CPU_SECONDS = 240
@@ -74,7 +75,7 @@ def _fault(asked: Sequence[str], scratch: Path, hidden: Sequence[Path], seconds:
 def _opened(path: Path) -> None:
     session = open_session(path, threads=1)
     try:
-        look.whole_numbers(session, session.get_outputs()[0].name)
+        whole_numbers(session, session.get_outputs()[0].name)
     # It takes other inputs than a picture, or fails on one: told by who reads the file.
     except Exception as error:
         raise ModelFileError(path, f"{type(error).__name__}: {error}") from error
@@ -84,7 +85,7 @@ def _answered(path: Path) -> None:
     from trainer.importing import try_out
 
     bundle = read_bundle(path, verify=False)
-    look.look(bundle, try_out(bundle), look.samples(bundle.card.input_size))
+    look(bundle, try_out(bundle), samples(bundle.card.input_size))
 
 
 def main() -> int:
