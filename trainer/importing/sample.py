@@ -22,7 +22,7 @@ from trainer.data.images import RGBImage
 from trainer.engines.runtime import open_session
 from trainer.errors import BundleError, ModelFileError, TrainerError
 from trainer.importing import cage
-from trainer.importing.look import look, samples, try_out
+from trainer.importing.look import look, samples, try_out, whole_numbers
 
 SECONDS = 180
 _CPU_SECONDS = 240
@@ -101,7 +101,7 @@ def main() -> int:
     task, path = sys.argv[1], Path(sys.argv[2])
     try:
         if task == "open":
-            open_session(path, threads=1)
+            _open(path)
         else:
             _answer(path, looked=task == "look")
     except ModelFileError as error:
@@ -111,6 +111,15 @@ def main() -> int:
     except TrainerError as error:
         return _say(error, "a network that answers one frame", str(error))
     return 0
+
+
+def _open(path: Path) -> None:
+    session = open_session(path, threads=1)
+    try:
+        whole_numbers(session, session.get_outputs()[0].name)
+    # It takes other inputs than a picture, or fails on one: told by who reads the file.
+    except Exception as error:
+        raise ModelFileError(path, f"{type(error).__name__}: {error}") from error
 
 
 def _answer(path: Path, *, looked: bool) -> None:
