@@ -87,7 +87,7 @@ def test_a_bridge_that_is_reached_from_outside_listens_there(path, server):
     init(path, server.url, project=1, public_url="http://bridge.internal:9191")
 
     service = load_config(path).service
-    assert (service.host, service.port) == ("0.0.0.0", 9191)  # noqa: S104
+    assert (service.host, service.port, service.listen_anyway) == ("0.0.0.0", 9191, True)  # noqa: S104
 
 
 @pytest.mark.parametrize(
