@@ -3,6 +3,8 @@
 import base64
 import io
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -237,3 +239,29 @@ def test_a_sender_that_goes_to_sleep_is_let_go_and_keeps_nobody_waiting(tmp_path
 
     assert good.status_code == 200
     assert told.startswith(b"HTTP/1.1 408")
+
+
+def test_a_script_without_a_guard_may_hold_a_host(tmp_path):
+    """The processes of models do not run the main module again."""
+    store = tmp_path / "store"
+    publish(store, spots_entry(bright_spots(tmp_path / "good"), id="good"))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import base64, pathlib, sys\n"
+        "from starlette.testclient import TestClient\n"
+        "from serverless.host.app import HostSettings, create_app\n"
+        "print('begun')\n"
+        f"image = base64.b64encode(pathlib.Path({str(tmp_path / 'p.png')!r}).read_bytes())\n"
+        f"with TestClient(create_app(pathlib.Path({str(store)!r}), HostSettings())) as client:\n"
+        "    answer = client.post('/api/function_invocations',\n"
+        "        headers={'x-nuclio-function-name': 'good'}, json={'image': image.decode()})\n"
+        "    sys.exit(answer.status_code != 200)\n"
+    )
+    Image.fromarray(picture((1, 1, 0))).save(tmp_path / "p.png")
+
+    ended = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=250
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("begun") == 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
@@ -227,7 +229,7 @@ class Worker:
             target=child.serve, args=([inner for _, inner in pairs], bars), daemon=True
         )
         try:
-            with _PROCESSES:
+            with _PROCESSES, _without_main():
                 process.start()
         except (OSError, EOFError) as error:
             fault = f"no process can be started for a model: {error}"
@@ -286,3 +288,20 @@ def fault_of(head: dict[str, Any]) -> FunctionError:
         return UnreadableImageError(str(head["fault"]))
     status = int(head.get("status", 500))
     return _STATUSES.get(status, ModelError)(str(head["fault"]))
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide where the main module lies, so that a new process does not run it.
+
+    multiprocessing runs it again in every process. A worker needs nothing of it, and a script
+    without a guard that starts a host would start another one there.
+    """
+    main = vars(sys.modules["__main__"])
+    kept = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    main.pop("__file__", None)
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.update(kept)
