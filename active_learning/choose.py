@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from active_learning.control import control_rows, control_size, early_share, interleave
-from active_learning.errors import InvalidPoolError
-from active_learning.measures.class_need import class_need, presence
-from active_learning.measures.cost import expected_seconds
-from active_learning.picks import Context
-from active_learning.pool import FloatArray, IntArray, Pool, ProjectState, Selection, Strategy
+from active_learning.pool import FloatArray, IntArray, Pool, ProjectState, Selection
+from active_learning.prepared import Prepared, prepared
 from active_learning.reasons import CONTROL
 from active_learning.selectors.ordering import content_rank
 from active_learning.settings import SelectionSettings
@@ -20,7 +15,6 @@ from active_learning.strategies import (
     DEFAULT_STRATEGY,
     DIVERSE,
     ONE_CLASS_STRATEGY,
-    QueryStrategy,
     check_budget,
     strategy,
 )
@@ -49,7 +43,7 @@ def choose(
     """
     check_budget(pool, budget)
     phase, name, notes = _phase(pool, state, settings)
-    chosen = strategy(name)
+    chosen = prepared(strategy(name), pool, state, settings)
     streams = np.random.default_rng(seed).spawn(2)
     size = min(len(pool), budget)
     rank = content_rank(pool)
@@ -68,8 +62,6 @@ def choose(
             f"than {settings.warm_up}"
         )
     control = control_rows(rank, control_size(size, share), streams[0])
-    if isinstance(chosen, QueryStrategy):
-        chosen = _fitted(chosen, pool, state, settings)
     rows, scores, texts = _strategy_part(
         chosen, pool, size - len(control), streams[1], control, rank
     )
@@ -165,55 +157,8 @@ def _advice(
     return "; ".join(text for text in texts if text)
 
 
-def _fitted(
-    chosen: QueryStrategy, pool: Pool, state: ProjectState, settings: SelectionSettings
-) -> QueryStrategy:
-    """Give the strategy what the project knows."""
-    informed = chosen.measure is not None and pool.objects is not None
-    need = class_need(state, strength=settings.class_need) if informed else None
-    seconds = (
-        expected_seconds(pool.objects, settings.cost)
-        if settings.gain_per_second and pool.objects is not None
-        else None
-    )
-    context = Context(
-        class_need=need,
-        known=state.labelled_embeddings if pool.embeddings is not None else None,
-        seconds=seconds,
-        quotas=_quotas(pool, state, settings),
-        class_names=state.class_names,
-    )
-    return replace(
-        chosen,
-        context=context,
-        cap_per_group=settings.cap_per_group,
-        near_duplicate=settings.near_duplicate if chosen.selector != "random" else None,
-        candidates=settings.candidates if chosen.candidates is not None else None,
-        believed=settings.believed if chosen.believed else 0.0,
-        k=settings.k,
-        empty_place=settings.empty_place,
-    )
-
-
-def _quotas(
-    pool: Pool, state: ProjectState, settings: SelectionSettings
-) -> tuple[tuple[str, np.ndarray[tuple[int, ...], np.dtype[np.bool_]], int], ...]:
-    if not settings.class_quotas or pool.objects is None:
-        return ()
-    unknown = [name for name in settings.class_quotas if name not in state.class_names]
-    if unknown:
-        raise InvalidPoolError(
-            f"class_quotas names {', '.join(unknown)}, which is no class of the project; there "
-            f"are {', '.join(state.class_names) or 'none'}"
-        )
-    return tuple(
-        (name, presence(pool.objects, state.class_names.index(name)) >= 0.3, wanted)
-        for name, wanted in settings.class_quotas.items()
-    )
-
-
 def _strategy_part(
-    chosen: Strategy,
+    chosen: Prepared,
     pool: Pool,
     budget: int,
     rng: np.random.Generator,
@@ -221,24 +166,13 @@ def _strategy_part(
     rank: IntArray,
 ) -> tuple[IntArray, FloatArray, list[str]]:
     """Return the rows of the strategy's part, the scores of those and of control, the reasons."""
-    if isinstance(chosen, QueryStrategy):
-        picks = chosen.pick(pool, budget=budget, rng=rng, barred=control, rank=rank)
-        texts = chosen.reasons(pool, picks)
-        # A diverse batch is one choice, in no order of worth: people get what is worth most first,
-        # and near-duplicates that filled it up last.
-        firm = len(picks.rows) - picks.duplicates
-        order = np.argsort(-picks.values[picks.rows[:firm]], kind="stable")
-        order = np.concatenate([order, np.arange(firm, len(picks.rows))])
-        rows = picks.rows[order]
-        return rows, picks.values[np.concatenate([rows, control])], [texts[n] for n in order]
-    # A strategy of the team's own does not know the control arm: ask for more and drop those.
-    # Caps, veto and class need are its own business.
-    if budget < 1:
-        return np.zeros(0, np.int64), np.full(len(control), np.nan), []
-    answer = chosen(pool, budget=min(len(pool), budget + len(control)), rng=rng)
-    place = {str(name): row for row, name in enumerate(pool.ids)}
-    barred = set(control.tolist())
-    kept = [i for i, name in enumerate(answer.ids) if place[str(name)] not in barred][:budget]
-    rows = np.array([place[str(answer.ids[i])] for i in kept], np.int64)
-    scores = np.concatenate([np.asarray(answer.scores, float)[kept], np.full(len(control), np.nan)])
-    return rows, scores, [answer.reasons[i] for i in kept]
+    picks = chosen.pick(pool, budget=budget, rng=rng, barred=control, rank=rank)
+    texts = chosen.reasons(pool, picks)
+    # A diverse batch is one choice, in no order of worth: people get what is worth most first,
+    # and near-duplicates that filled it up last.
+    firm = len(picks.rows) - picks.duplicates
+    order = np.arange(len(picks.rows))
+    if not picks.ranked:
+        order[:firm] = np.argsort(-picks.values[picks.rows[:firm]], kind="stable")
+    rows = picks.rows[order]
+    return rows, picks.values[np.concatenate([rows, control])], [texts[n] for n in order]

@@ -34,7 +34,8 @@ class Picks:
     rows: in the order taken. values: (N,) of every frame of the pool. whys: what spoke for a row
     beside its value. gaps: (K,) distance of each taken frame to what was labelled or taken before
     it, in typical distances, or None where no embedding was read. duplicates: how many of the
-    last rows are near-duplicates, taken for want of others.
+    last rows are near-duplicates, taken for want of others. ranked: whether the rows before those
+    stand in order of worth already; else the values say it.
     """
 
     rows: IntArray
@@ -42,3 +43,4 @@ class Picks:
     whys: dict[int, str] = field(default_factory=dict)
     gaps: FloatArray | None = None
     duplicates: int = 0
+    ranked: bool = False

@@ -117,19 +117,13 @@ class QueryStrategy:
         values = self.values(pool)
         rank = content_rank(pool) if rank is None else rank
         space = self._space(pool)
-        known = self.context.known
-        placed = space.place(known) if space is not None and known is not None else None
-        open_rows = np.ones(len(pool), bool)
-        if barred is not None and len(barred):
-            open_rows[barred] = False
-            placed = _joined(placed, space, barred)
-        limits = Limits(
-            open_rows,
-            groups=pool.groups,
+        limits, placed = limits_of(
+            pool,
+            space,
+            self.context,
+            barred=barred,
             cap=self.cap_per_group,
-            space=space,
             radius=self.near_duplicate,
-            known=placed,
         )
         choice = Choice(values=values, rank=rank, rng=rng, space=space, known=placed)
         taken = self._quotas(choice, limits, budget)
@@ -228,6 +222,31 @@ class QueryStrategy:
         for row in chosen:
             limits.take(row)
         return chosen
+
+
+def limits_of(
+    pool: Pool,
+    space: Space | None,
+    context: Context,
+    *,
+    barred: IntArray | None,
+    cap: int | None,
+    radius: float | None,
+) -> tuple[Limits, Float32Array | None]:
+    """Return the limits of a choice that begins, and the labelled frames placed in the space.
+
+    barred: rows that the batch has already; they count as labelled. cap, radius: see Limits.
+    """
+    known = context.known
+    placed = space.place(known) if space is not None and known is not None else None
+    open_rows = np.ones(len(pool), bool)
+    if barred is not None and len(barred):
+        open_rows[barred] = False
+        placed = _joined(placed, space, barred)
+    limits = Limits(
+        open_rows, groups=pool.groups, cap=cap, space=space, radius=radius, known=placed
+    )
+    return limits, placed
 
 
 def _joined(known: Float32Array | None, space: Space | None, rows: IntArray) -> Float32Array | None:

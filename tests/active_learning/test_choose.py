@@ -474,6 +474,97 @@ def test_a_strategy_of_the_teams_own_gets_its_control_arm_too():
     assert list(own) == left[:9]
 
 
+def ranked_by(order, *, seen=None):
+    """A strategy of the team's own: the pool's rows in that order, whatever the budget."""
+
+    def own(pool, *, budget, rng, context):
+        if seen is not None:
+            seen.append((budget, context))
+        rows = np.asarray(order)[:budget]
+        return Selection(
+            ids=pool.ids[rows],
+            scores=-rows.astype(float),
+            reasons=tuple(f"row {row}" for row in rows),
+            arms=np.full(len(rows), "strategy"),
+            weights=np.full(len(rows), np.nan),
+            strategy="own",
+        )
+
+    return own
+
+
+@pytest.fixture
+def with_own():
+    """Offer a strategy under the name "own" for one test."""
+
+    def offer(call):
+        strategies.STRATEGIES["own"] = call
+
+    yield offer
+    strategies.STRATEGIES.pop("own", None)
+
+
+def test_a_strategy_of_the_teams_own_keeps_to_the_cap_of_a_group(with_own):
+    pool = replace(make_pool(0, 30), groups=np.repeat(["a", "b", "c"], 10))
+    with_own(ranked_by(range(30)))
+
+    found = batch(pool, 6, settings=replace(NO_CONTROL, strategy="own", cap_per_group=2))
+
+    assert list(found.ids) == list(pool.ids[[0, 1, 10, 11, 20, 21]])
+    assert found.reasons == ("row 0", "row 1", "row 10", "row 11", "row 20", "row 21")
+
+
+def test_a_strategy_of_the_teams_own_gets_no_near_duplicates_while_others_are_left(with_own):
+    pool = make_pool(0, 12)
+    embeddings = np.asarray(pool.embeddings).copy()
+    embeddings[1:9] = embeddings[0]
+    pool = replace(pool, embeddings=embeddings)
+    with_own(ranked_by(range(12)))
+
+    found = batch(pool, 5, settings=replace(NO_CONTROL, strategy="own", near_duplicate=0.0))
+
+    assert list(found.ids) == list(pool.ids[[0, 9, 10, 11, 1]])
+    assert found.reasons[-1] == "row 1; a near-duplicate, taken because nothing else is left"
+
+
+def test_a_strategy_of_the_teams_own_fills_class_quotas_first(with_own):
+    """Only the last frame shows class c: it is in the batch though the ranking ends with it."""
+    probabilities = np.tile([0.9, 0.05, 0.05], (20, 1))
+    probabilities[-1] = [0.05, 0.05, 0.9]
+    pool = Pool(
+        ids=np.array([f"{n:02}" for n in range(20)]), objects=Objects(np.arange(21), probabilities)
+    )
+    with_own(ranked_by(range(20)))
+
+    found = batch(pool, 3, settings=replace(NO_CONTROL, strategy="own", class_quotas={"c": 1}))
+
+    assert list(found.ids) == ["00", "01", "19"]
+    assert found.reasons[-1] == "row 19; seems to show c, which has a quota"
+
+
+def test_a_strategy_of_the_teams_own_that_asks_for_it_is_told_need_and_seconds(with_own):
+    seen = []
+    with_own(ranked_by(range(30), seen=seen))
+    pool = make_pool(0, 30)
+    settings = replace(NO_CONTROL, strategy="own", gain_per_second=True)
+
+    state = replace(TRUSTED, class_counts=np.array([90.0, 9.0, 1.0]))
+    batch(pool, 4, state=state, settings=settings)
+
+    [(budget, context)] = seen
+    assert budget == 4
+    assert context.class_names == TRUSTED.class_names
+    assert context.class_need.argmax() == 2
+    assert context.seconds.shape == (30,) and (context.seconds > 0).all()
+
+
+def test_a_strategy_of_the_teams_own_that_names_a_frame_twice_is_refused(with_own):
+    with_own(ranked_by([0, 0, 1]))
+
+    with pytest.raises(InvalidPoolError, match="a frame twice"):
+        batch(make_pool(0, 9), 3, settings=replace(NO_CONTROL, strategy="own"))
+
+
 def test_reasons_are_true():
     """The most doubtful object is named with its class and score, and the share is counted."""
     level = np.linspace(0.02, 0.5, 50)

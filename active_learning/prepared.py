@@ -1,0 +1,215 @@
+"""A strategy with all that a round knows: class need, cost, quotas, caps, near-duplicates."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from active_learning.errors import InvalidPoolError
+from active_learning.measures.class_need import class_need, presence
+from active_learning.measures.cost import expected_seconds
+from active_learning.picks import Context, Picks
+from active_learning.pool import IntArray, Pool, ProjectState, Selection, Strategy
+from active_learning.query_strategy import QueryStrategy, limits_of
+from active_learning.selectors.distances import Space
+from active_learning.selectors.limits import Limits
+from active_learning.selectors.rankings import take_in_order
+from active_learning.settings import SelectionSettings
+
+
+class Prepared(Protocol):
+    """A strategy that is ready to choose beside the control arm."""
+
+    def pick(
+        self,
+        pool: Pool,
+        *,
+        budget: int,
+        rng: np.random.Generator,
+        barred: IntArray | None = None,
+        rank: IntArray | None = None,
+    ) -> Picks:
+        """Choose rows of the pool, none of the barred ones; see QueryStrategy.pick."""
+        ...
+
+    def reasons(self, pool: Pool, picks: Picks) -> tuple[str, ...]:
+        """Return one short true sentence for each row taken."""
+        ...
+
+
+def prepared(
+    chosen: Strategy, pool: Pool, state: ProjectState, settings: SelectionSettings
+) -> Prepared:
+    """Give the strategy what the project knows, and its limits.
+
+    Raises InvalidPoolError when class_quotas names a class that the project does not have.
+    """
+    own = not isinstance(chosen, QueryStrategy)
+    informed = pool.objects is not None and (own or getattr(chosen, "measure", None) is not None)
+    context = Context(
+        class_need=class_need(state, strength=settings.class_need) if informed else None,
+        known=state.labelled_embeddings if pool.embeddings is not None else None,
+        seconds=(
+            expected_seconds(pool.objects, settings.cost)
+            if settings.gain_per_second and pool.objects is not None
+            else None
+        ),
+        quotas=_quotas(pool, state, settings),
+        class_names=state.class_names,
+    )
+    if not isinstance(chosen, QueryStrategy):
+        return OwnStrategy(
+            chosen,
+            context=context,
+            cap_per_group=settings.cap_per_group,
+            near_duplicate=settings.near_duplicate,
+        )
+    return replace(
+        chosen,
+        context=context,
+        cap_per_group=settings.cap_per_group,
+        near_duplicate=settings.near_duplicate if chosen.selector != "random" else None,
+        candidates=settings.candidates if chosen.candidates is not None else None,
+        believed=settings.believed if chosen.believed else 0.0,
+        k=settings.k,
+        empty_place=settings.empty_place,
+    )
+
+
+def _quotas(
+    pool: Pool, state: ProjectState, settings: SelectionSettings
+) -> tuple[tuple[str, NDArray[np.bool_], int], ...]:
+    if not settings.class_quotas or pool.objects is None:
+        return ()
+    unknown = [name for name in settings.class_quotas if name not in state.class_names]
+    if unknown:
+        raise InvalidPoolError(
+            f"class_quotas names {', '.join(unknown)}, which is no class of the project; there "
+            f"are {', '.join(state.class_names) or 'none'}"
+        )
+    return tuple(
+        (name, presence(pool.objects, state.class_names.index(name)) >= 0.3, wanted)
+        for name, wanted in settings.class_quotas.items()
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class OwnStrategy:
+    """The team's ranking, taken from the top down as far as the limits admit.
+
+    The control arm, caps, near-duplicates and quotas are seen to here. Class need, seconds and
+    labelled frames cannot be weighed into scores of an unknown unit, so a strategy that has a
+    parameter `context` (a picks.Context) is given them and weighs them itself.
+    cap_per_group, near_duplicate: see `limits.Limits`.
+    """
+
+    call: Strategy
+    context: Context = field(default_factory=Context)
+    cap_per_group: int | None = None
+    near_duplicate: float | None = None
+
+    def pick(
+        self,
+        pool: Pool,
+        *,
+        budget: int,
+        rng: np.random.Generator,
+        barred: IntArray | None = None,
+        rank: IntArray | None = None,
+    ) -> Picks:
+        """Choose rows of the pool, in the order of the team's ranking; see QueryStrategy.pick.
+
+        When the limits leave the batch short, the strategy is asked for twice as many frames, and
+        so on to the end of the pool. Raises InvalidPoolError when it answers with a frame twice,
+        or with one that the pool does not have.
+        """
+        del rank  # the team's own order settles every tie
+        if budget < 1:
+            return Picks(np.zeros(0, np.int64), np.full(len(pool), np.nan), ranked=True)
+        embedded = pool.embeddings is not None and pool.embeddings.shape[1] > 0
+        wanted = self.near_duplicate is not None and embedded
+        space = Space.of(pool.embeddings) if wanted and pool.embeddings is not None else None
+        asked = min(len(pool), budget + (0 if barred is None else len(barred)))
+        if self.context.quotas:
+            asked = len(pool)  # a rare class may stand at the end of the ranking
+        while True:
+            ranking, answer = self._ranking(pool, asked, copy.deepcopy(rng))
+            limits, _ = limits_of(
+                pool,
+                space,
+                self.context,
+                barred=barred,
+                cap=self.cap_per_group,
+                radius=self.near_duplicate,
+            )
+            picks = _walk(ranking, answer, limits, self.context, budget, last=asked == len(pool))
+            if len(picks.rows) == budget or asked == len(pool):
+                return picks
+            asked = min(len(pool), 2 * asked)
+
+    def reasons(self, pool: Pool, picks: Picks) -> tuple[str, ...]:
+        """Return the strategy's own reason for each taken frame, and what else spoke for it."""
+        del pool
+        firm = len(picks.rows) - picks.duplicates
+        twin = "a near-duplicate, taken because nothing else is left"
+        return tuple(
+            picks.whys[int(row)] + (f"; {twin}" if place >= firm else "")
+            for place, row in enumerate(picks.rows)
+        )
+
+    def _ranking(
+        self, pool: Pool, count: int, rng: np.random.Generator
+    ) -> tuple[IntArray, Selection]:
+        extra: dict[str, Any] = {}
+        if "context" in inspect.signature(self.call).parameters:
+            extra["context"] = self.context
+        answer = self.call(pool, budget=count, rng=rng, **extra)
+        place = {str(name): row for row, name in enumerate(pool.ids)}
+        names = [str(name) for name in answer.ids]
+        strange = next((name for name in names if name not in place), None)
+        if strange is not None:
+            raise InvalidPoolError(f"the strategy chose {strange!r}, which is not in the pool")
+        if len(set(names)) < len(names):
+            raise InvalidPoolError("the strategy chose a frame twice; every frame may stand once")
+        return np.array([place[name] for name in names], np.int64), answer
+
+
+def _walk(
+    ranking: IntArray,
+    answer: Selection,
+    limits: Limits,
+    context: Context,
+    budget: int,
+    *,
+    last: bool,
+) -> Picks:
+    """Take from the ranking: quotas first, then from the top; twins only where all is asked for."""
+    count = len(limits.open)
+    keys, scores = np.full(count, -np.inf), np.full(count, np.nan)
+    keys[ranking] = -np.arange(len(ranking), dtype=float)
+    scores[ranking] = np.asarray(answer.scores, float)
+    whys = dict(zip(ranking.tolist(), answer.reasons, strict=True))
+    order = np.arange(count)
+
+    def take(budget: int, rows: IntArray) -> list[int]:
+        return [int(r) for r in take_in_order(keys, order, limits, budget=budget, rows=rows)]
+
+    taken: list[int] = []
+    for name, shown, wanted in context.quotas:
+        fresh = take(min(wanted, budget - len(taken)), ranking[shown[ranking]])
+        for row in fresh:
+            whys[row] += f"; seems to show {name}, which has a quota"
+        taken += fresh
+    taken += take(budget - len(taken), ranking)
+    taken.sort(key=lambda row: -keys[row])
+    distinct = len(taken)
+    if last:
+        limits.lift_duplicates()
+        taken += take(budget - distinct, ranking)
+    rows = np.asarray(taken, np.int64)
+    return Picks(rows, scores, whys, duplicates=len(rows) - distinct, ranked=True)
