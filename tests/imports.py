@@ -25,7 +25,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
     "active_learning": (
         *("errors", "pool", "stopping", "control", "picks", "measures", "selectors", "mistakes"),
         *("simulate", "duplicates", "reasons", "settings", "queries", "query_strategy"),
-        *("strategies", "choose"),
+        *("strategies", "prepared", "choose"),
     ),
     "trainer": (
         *("moved_names", "moved", "errors", "out_of_memory", "storage_faults", "terminal"),

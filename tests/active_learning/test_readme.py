@@ -28,7 +28,7 @@ def test_the_examples_run_and_choose_twenty_frames(capsys):
 
 def test_the_table_of_files_names_files_there_are():
     table = [line for line in README.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
-    named = [name for line in table for name in re.findall(r"`(\w+)`", line.split("|")[1])]
+    named = [name for line in table for name in re.findall(r"`([\w/]+)`", line.split("|")[1])]
 
     assert len(named) > 10
     assert [n for n in named if not (README.parent / f"{n}.py").is_file()] == []

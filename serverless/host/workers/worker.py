@@ -298,7 +298,8 @@ def _without_main() -> Iterator[None]:
     without a guard that starts a host would start another one there.
     """
     main = vars(sys.modules["__main__"])
-    kept = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    hidden = ("__file__", "__spec__")
+    kept: dict[str, Any] = {name: main[name] for name in hidden if name in main}
     main.pop("__file__", None)
     main["__spec__"] = None
     try:
