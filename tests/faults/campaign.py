@@ -141,7 +141,8 @@ def bodies(url: str, count: int, seed: int = 0) -> Line:
             headers=RECORDED | {"x-nuclio-function-name": "good"},
             timeout=60,
         )
-        line.count(reply.status_code in (400, 413), f"kind {n % len(kinds)}: {reply.text}")
+        refused = reply.status_code in (400, 413) or "x-frame-not-read" in reply.headers
+        line.count(refused, f"kind {n % len(kinds)}: {reply.text}")
     return line
 
 

@@ -177,7 +177,13 @@ def spread(layers: Sequence[Any], run: Callable[[], object], *, above: float | N
 
 
 def torchvision_saw(network: nn.Module, image: NDArray[np.uint8], names: Sequence[str]) -> Seen:
-    """Return what torchvision says of an image (H, W, 3) by itself; boxes of no area are none."""
+    """Return what torchvision says of an image (H, W, 3) by itself; boxes of no area are none.
+
+    Its usual limits of 100 and 300 objects are lifted: an engine has none of its own.
+    """
+    for part in (network, getattr(network, "roi_heads", network)):
+        if getattr(part, "detections_per_img", 0) in (100, 300):
+            part.detections_per_img = 100_000  # type: ignore[assignment]
     with torch.inference_mode():
         (found,) = network([torch.from_numpy(image).permute(2, 0, 1).float() / 255])
     drawn = (found["boxes"][:, 2:] > found["boxes"][:, :2]).all(dim=1)

@@ -107,12 +107,12 @@ def test_boxes_outside_and_of_no_area_are_left_out_and_told(data, tmp_path):
 
 
 @pytest.mark.parametrize("config", [TINY, YOLO], ids=lambda config: config.backend)
-@pytest.mark.parametrize("how", ["cut off", "no image"])
+@pytest.mark.parametrize("how", ["cut off in its head", "no image"])
 def test_a_corrupt_image_is_named(config, how, data, tmp_path):
     path = data.file(data.split("train")[2])
     content = path.read_bytes()
     path.unlink()  # it is a link to the original
-    path.write_bytes(content[: len(content) // 2] if how == "cut off" else b"not an image")
+    path.write_bytes(content[:20] if how == "cut off in its head" else b"not an image")
 
     with pytest.raises(DatasetError, match=path.name):
         run_fit(data.path, config, tmp_path / "run", report=silent)

@@ -31,8 +31,8 @@ def things(tmp_path_factory):
 
 def test_what_makes_it_worse_is_not_kept_and_what_makes_it_better_is(general, things):
     good = {k: v.clone() for k, v in general[1].state_dict().items()}
-    spoilt = new_network("", width=general[1].width).state_dict()
-    network = new_network("", width=general[1].width)
+    spoilt = new_network("lite0", width=general[1].width).state_dict()
+    network = new_network("lite0", width=general[1].width)
 
     lost = chosen(network, good, spoilt, things, size=64, seed=1)
     gained = chosen(network, spoilt, good, things, size=64, seed=1)
@@ -54,7 +54,7 @@ def test_too_few_objects_decide_nothing_and_the_middle_is_taken(general, things)
 
 def test_the_line_begins_at_the_base_and_ends_at_the_fit(general):
     base = general[1].state_dict()
-    fitted = new_network("", width=general[1].width).state_dict()
+    fitted = new_network("lite0", width=general[1].width).state_dict()
 
     for share, wanted in ((0.0, base), (1.0, fitted)):
         found = mixed(base, fitted, share)
@@ -75,7 +75,7 @@ def test_held_out_images_are_not_learnt_from(things):
 
 def test_a_fine_tuned_bundle_says_what_was_kept_and_still_norms_stay_the_bases(general, tmp_path):
     dataset = shapes_dataset(tmp_path / "d", train=12, holdout=0)
-    extra = {"steps": 3, "still": True, "held": 0.4}
+    extra = {"steps": 3, "still": True, "held": 0.4, "backbone": "lite0"}
     config = FitConfig(
         "extreme_points", batch_size=4, image_size=(64, 64), base=general[0], extra=extra
     )

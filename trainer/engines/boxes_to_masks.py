@@ -19,7 +19,7 @@ from trainer.errors import BundleError
 from trainer.interactor import BoxSegmenter
 
 _LEAST_SHARE = 0.05  # of the box: a mask of less is a speck and not the object in the box
-_SAME_BOX = 0.5  # of their union: a filled rectangle that shares more with the box is the box
+_SAME_BOX = 0.8  # IoU from which a filled rectangle counts as its box
 
 
 @dataclass(frozen=True)

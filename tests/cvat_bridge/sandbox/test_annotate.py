@@ -158,15 +158,14 @@ def truncated() -> bytes:
     return content.getvalue()[:-60]
 
 
-def test_a_broken_frame_is_named_and_the_exit_code_says_so(world: World) -> None:
+def test_a_cut_off_frame_is_seen_as_cvat_shows_it(world: World) -> None:
     images = [encoded(*SPOTS, kind="JPEG"), truncated(), encoded(*SPOTS, kind="JPEG")]
     task = world.task(images, suffix="jpg")
 
     code, ended, _ = world.run("--task", str(task), "--min-score", "0.6")
 
-    assert code == 4
-    assert [(one["frame"], one["name"]) for one in ended["left_out"]] == [(1, "frame_001.jpg")]
-    assert {s["frame"] for s in world.shapes(task)} == {0, 2}
+    assert (code, ended["left_out"]) == (0, [])
+    assert {0, 2} <= {s["frame"] for s in world.shapes(task)}
 
 
 def test_a_video_is_annotated_frame_by_frame(world: World, tmp_path: Path) -> None:

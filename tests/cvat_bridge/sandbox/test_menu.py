@@ -115,8 +115,8 @@ def test_a_host_that_dies_midway_fails_the_request_and_annotate_brings_the_rest(
     assert len(answer["shapes"]) == 1
 
 
-def test_one_broken_frame_fails_the_menu_and_not_annotate(menu: Menu) -> None:
-    """CVAT gives up at the frame; our command names it and brings the others."""
+def test_one_cut_off_frame_fails_neither_the_menu_nor_annotate(menu: Menu) -> None:
+    """CVAT shows what there is of it, and so the model is shown it too."""
     from tests.cvat_bridge.sandbox.test_annotate import truncated
 
     label = {"name": "red", "type": "rectangle", "attributes": [CONFIDENCE]}
@@ -128,7 +128,6 @@ def test_one_broken_frame_fails_the_menu_and_not_annotate(menu: Menu) -> None:
         state = menu.ended(menu.ask(number, "spots"))
     code, ended, _ = menu.run("--task", str(number), "--map", "green=")
 
-    assert state["status"] == "failed"
-    assert [one["frame"] for one in ended["left_out"]] == [1]
-    assert code == 4
-    assert sorted(shape["frame"] for shape in menu.shapes(number)) == [0, 2]
+    assert state["status"] == "finished"
+    assert (code, ended["left_out"]) == (0, [])
+    assert {0, 2} <= {shape["frame"] for shape in menu.shapes(number)}
