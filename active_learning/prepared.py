@@ -49,10 +49,11 @@ def prepared(
 
     Raises InvalidPoolError when class_quotas names a class that the project does not have.
     """
-    own = not isinstance(chosen, QueryStrategy)
-    informed = pool.objects is not None and (own or getattr(chosen, "measure", None) is not None)
+    # Ours without a measure does not look at objects; a team's own may.
+    looks = not isinstance(chosen, QueryStrategy) or chosen.measure is not None
+    weighed = looks and pool.objects is not None
     context = Context(
-        class_need=class_need(state, strength=settings.class_need) if informed else None,
+        class_need=class_need(state, strength=settings.class_need) if weighed else None,
         known=state.labelled_embeddings if pool.embeddings is not None else None,
         seconds=(
             expected_seconds(pool.objects, settings.cost)

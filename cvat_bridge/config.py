@@ -14,18 +14,47 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from active_learning.settings import SelectionSettings
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.secrecy import clean_password, clean_token, remember, without_userinfo
+from cvat_bridge.secrecy import clean_password, clean_token, remember
 from cvat_bridge.suggestions import did_you_mean
 from trainer.calibration.worth import OUTLINE_SECONDS, OutlineSeconds
 from trainer.data.texts import read_text
 from trainer.gate.gate_settings import GateSettings
+from trainer.terminal import without_credentials
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Score = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _address(url: str) -> str:
+    """Refuse what is no HTTP address of a server; the message repeats no secret."""
+    parts = urlsplit(url)
+    _ = parts.port  # ValueError for one that is no number
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("must begin with http:// or https://")
+    if not parts.hostname:
+        raise ValueError("names no host")
+    if "@" in parts.netloc:
+        raise ValueError(
+            "must not hold a user or password; credentials are read from the environment "
+            "(CVAT_ACCESS_TOKEN, or CVAT_USERNAME and CVAT_PASSWORD)"
+        )
+    if parts.query or parts.fragment:
+        raise ValueError("ends with a query or fragment, which is no part of a server's address")
+    return url
+
+
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class Section(BaseModel):
@@ -39,24 +68,12 @@ class CvatSection(Section):
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    url: str = "http://localhost:8080"
+    url: Address = "http://localhost:8080"
     project: int | None = None
     organization: str | None = None
     ca_bundle: Path | None = None  # PEM; the system's authorities unless set
     timeout: float = Field(60.0, gt=0)
     cache_bytes: int = Field(2 << 30, ge=1 << 20)
-
-    @field_validator("url")
-    @classmethod
-    def _full_address(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError("url must begin with http:// or https://")
-        if "@" in urlsplit(url).netloc:
-            raise ValueError(
-                "url must not hold a user or password: give them as CVAT_ACCESS_TOKEN, or as "
-                "CVAT_USERNAME and CVAT_PASSWORD"
-            )
-        return url
 
 
 @dataclass(frozen=True)
@@ -149,7 +166,7 @@ class ServiceSection(Section):
     host: str = "127.0.0.1"
     listen_anyway: bool = False
     port: int = Field(8091, ge=0, le=65535)
-    public_url: str | None = None
+    public_url: Address | None = None
     poll_seconds: float = Field(60.0, gt=0)
 
 
@@ -158,7 +175,7 @@ class FunctionHostSection(Section):
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    url: str = "http://127.0.0.1:8070"
+    url: Address = "http://127.0.0.1:8070"
     function_id: str = "champion"
     name: str | None = None
     store: Path | None = None  # the folder it reads; `functions` in home unless set
@@ -287,6 +304,15 @@ def load_config(path: Path) -> Config:
     text in trainer.extra that names a file beside the configuration. "~" is the user's own folder.
     """
     try:
+        config = Config.model_validate(read_mapping(path))
+    except ValidationError as error:
+        raise ConfigError(faults_of(path, error)) from error
+    return resolved(path, config)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return the file's sections as they stand; ConfigError for what is no YAML of sections."""
+    try:
         text = read_text(path)
     except OSError as error:
         raise ConfigError(
@@ -300,11 +326,7 @@ def load_config(path: Path) -> Config:
         raw = {}
     if not isinstance(raw, dict):
         raise ConfigError([f"{path}: expected sections, found {type(raw).__name__}"])
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(faults_of(path, error)) from error
-    return resolved(path, config)
+    return raw
 
 
 def resolved(path: Path, config: Config) -> Config:
@@ -392,5 +414,4 @@ def _fault(path: Path, item: Mapping[str, Any]) -> str:
             known = tuple(field.name for field in dataclasses.fields(section.default))
         return f"{path}: {place}: unknown key; {did_you_mean(str(item['loc'][-1]), known)}"
     said = str(item["msg"]).removeprefix("Value error, ")
-    found = "" if "url must not hold" in said else f", found {item['input']!r}"
-    return without_userinfo(f"{path}: {place}: {said}{found}")
+    return without_credentials(f"{path}: {place}: {said}, found {item['input']!r}")

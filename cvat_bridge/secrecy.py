@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 from cvat_bridge.errors import ConfigError
-from trainer.terminal import visible, without_passwords
+from trainer.terminal import HIDDEN, visible, without_credentials
 
-HIDDEN = "***"
 _LEAST = 4  # a shorter text stands in too many innocent places to be hidden everywhere
 _AROUND = "\ufeff\u200b\u2060\x00"  # marks that editors put around a text, seen by nobody
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/@]*)@")
 _SEEN: set[str] = set()
 
 
@@ -56,18 +53,13 @@ def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in sorted({*_SEEN, *secrets}, key=len, reverse=True):
         for form in (secret, repr(secret)[1:-1]):
             text = text.replace(form, HIDDEN)
-    return without_userinfo(text)
-
-
-def without_userinfo(text: str) -> str:
-    """Give a text whose addresses name neither user nor password: "https://***@host"."""
-    return _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
+    return without_credentials(text)
 
 
 def hide_in_log(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Hide secrets and control characters in an event of structlog: a processor."""
     return {
-        key: visible(without_passwords(without_secrets(value))) if isinstance(value, str) else value
+        key: visible(without_secrets(value)) if isinstance(value, str) else value
         for key, value in event.items()
     }
 

@@ -13,15 +13,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-_PASSWORD = re.compile(
-    r"(?P<before>\b[a-z][a-z0-9+.-]*://[^\s/@:\"']*):[^\s/@\"']+@", re.IGNORECASE
-)
+HIDDEN = "***"
+_CREDENTIALS = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
 _KEPT = "\n\t"
 
 
-def without_passwords(text: str) -> str:
-    """Return a text in which the password of every address is `***`."""
-    return _PASSWORD.sub(r"\g<before>:***@", text)
+def without_credentials(text: str) -> str:
+    """Return a text whose addresses name neither user nor password: "https://***@host"."""
+    return _CREDENTIALS.sub(rf"\g<scheme>{HIDDEN}@", text)
 
 
 def visible(text: str) -> str:
@@ -37,15 +36,15 @@ def visible(text: str) -> str:
 
 
 class PlainConsole(Console):
-    """A console that prints texts as `visible` and `without_passwords` give them, no emoji."""
+    """A console that prints texts as `visible` and `without_credentials` give them, no emoji."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"emoji": False, **settings})
 
     def render_str(self, text: str, **settings: Any) -> Text:
         """Render a text; what `print` and the cells of tables go through."""
-        return super().render_str(visible(without_passwords(text)), **settings)
+        return super().render_str(visible(without_credentials(text)), **settings)
 
     def print_json(self, json: str | None = None, **settings: Any) -> None:
         """Print JSON, in which control characters are escaped already."""
-        super().print_json(None if json is None else without_passwords(json), **settings)
+        super().print_json(None if json is None else without_credentials(json), **settings)

@@ -1,7 +1,7 @@
 """Every fault of a configuration at once: types and ranges, and names that nothing answers to.
 
 Reading the file for a command stops at what cannot be read. `check` and `doctor` ask here, where
-the names are looked up too: backends, strategies, schedules, devices, addresses, folders.
+the names are looked up too: backends, strategies, schedules, devices, folders.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import yaml
 from pydantic import ValidationError
 
 from active_learning.strategies import names as strategies
-from cvat_bridge.config import Config, TrainerSection, faults_of, load_config, resolved, wrong_keys
+from cvat_bridge.config import Config, TrainerSection, faults_of, read_mapping, resolved, wrong_keys
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.suggestions import did_you_mean
 from cvat_bridge.training.fitting import fit_settings_of
@@ -27,17 +25,12 @@ from trainer.errors import TrainerError
 
 
 def read_checked(path: Path) -> Config:
-    """Read the file; ConfigError with every fault, those of names and addresses included."""
-    try:
-        config = load_config(path)
-    except ConfigError as error:
-        # What is right is looked at too, so that one look finds everything.
-        told, rest, wrong = _read_without_faults(path)
-        more = [] if rest is None else [f"{path}: {fault}" for fault in faults(rest, wrong)]
-        raise ConfigError([*(told or error.faults), *more]) from None
-    found = [f"{path}: {fault}" for fault in faults(config)]
-    if found:
-        raise ConfigError(found)
+    """Read the file; ConfigError with every fault, those of names and places included."""
+    told, config, wrong = _without_faults(path, read_mapping(path))
+    # What is right is looked at too, so that one look finds everything.
+    more = [] if config is None else [f"{path}: {fault}" for fault in faults(config, wrong)]
+    if config is None or told or more:
+        raise ConfigError([*told, *more])
     return config
 
 
@@ -46,7 +39,7 @@ def faults(config: Config, besides: Collection[str] = ()) -> list[str]:
 
     besides: dotted keys that are known to be wrong, about which nothing more is said.
     """
-    found = [*_selection(config), *_trainer(config), *_addresses(config), *_places(config)]
+    found = [*_selection(config), *_trainer(config), *_names(config), *_places(config)]
     return [text for key, text in found if not any(key.startswith(wrong) for wrong in besides)]
 
 
@@ -77,14 +70,7 @@ def _trainer(config: Config) -> Iterator[tuple[str, str]]:
         yield "trainer", f"trainer: {error}"
 
 
-def _addresses(config: Config) -> Iterator[tuple[str, str]]:
-    for place, url in (
-        ("cvat.url", config.cvat.url),
-        ("service.public_url", config.service.public_url),
-        ("function_host.url", config.function_host.url),
-    ):
-        if url is not None and (fault := address_fault(url)):
-            yield place, f"{place}: {fault}"
+def _names(config: Config) -> Iterator[tuple[str, str]]:
     for place, url in (("database_url", config.database_url), ("mlflow_url", config.mlflow_url)):
         if url is not None and "://" not in url:
             due = "an address such as sqlite:///rounds.db or postgresql://host/name is expected"
@@ -94,27 +80,6 @@ def _addresses(config: Config) -> Iterator[tuple[str, str]]:
     name, place = config.function_host.function_id, "function_host.function_id"
     if not name.strip() or "/" in name:
         yield place, f"{place}: a name without slashes is expected, found {name!r}"
-
-
-def address_fault(url: str) -> str:
-    """Return what is wrong with an HTTP address, "" where nothing is. No secret is repeated."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        return f"no address that can be read: {error}"
-    if parts.scheme not in ("http", "https"):
-        return f"must begin with http:// or https://, found {url!r}"
-    if not host:
-        return f"names no host: {url!r}"
-    if parts.username or parts.password:
-        return (
-            f"holds a user name or password for {host}; credentials belong in the environment "
-            "(CVAT_ACCESS_TOKEN)"
-        )
-    if parts.query or parts.fragment:
-        return f"ends with a query or fragment, which is not part of an address: {url!r}"
-    return ""
 
 
 def _places(config: Config) -> Iterator[tuple[str, str]]:
@@ -139,17 +104,11 @@ def _places(config: Config) -> Iterator[tuple[str, str]]:
                 yield place, f"{place}: a finite number is expected, found {value}"
 
 
-def _read_without_faults(path: Path) -> tuple[list[str], Config | None, set[str]]:
+def _without_faults(path: Path, raw: dict[str, Any]) -> tuple[list[str], Config | None, set[str]]:
     """Return the faults, the configuration without what is wrong, and the keys that are wrong.
 
-    No fault where the file is no mapping in YAML: then there is nothing to look at.
+    None for a configuration of which too little is right to look at the rest.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return [], None, set()
-    if not isinstance(raw, dict):
-        return [], None, set()
     told: dict[str, None] = {}
     wrong: set[str] = set()
     for _ in range(4):  # what is left out may uncover other faults, never for long

@@ -9,9 +9,16 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader
+from pydantic import TypeAdapter, ValidationError
 
-from cvat_bridge.cli.config_faults import address_fault
-from cvat_bridge.config import Config, CvatSection, ServiceSection, load_config, load_secrets
+from cvat_bridge.config import (
+    Address,
+    Config,
+    CvatSection,
+    ServiceSection,
+    load_config,
+    load_secrets,
+)
 from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.cvat.reach import check_reachable
 from cvat_bridge.errors import ConfigError
@@ -53,9 +60,7 @@ def set_up(
         raise ConfigError([f"{path} is there already; --force replaces it"])
     url, pasted = split_project_url(url)
     project = project or pasted
-    faults = [f"--url: {fault}" for fault in [address_fault(url)] if fault]
-    if public_url is not None and (fault := address_fault(public_url)):
-        faults.append(f"--public-url: {fault}")
+    faults = [*_fault("--url", url), *_fault("--public-url", public_url)]
     if faults:
         raise ConfigError(faults)
     secrets = load_secrets()
@@ -100,6 +105,15 @@ def set_up(
         yield f"webhook {hook.id} tells {hook.target_url}"
         yield f"the service will listen on {config.service.host}:{config.service.port}"
     yield f"next: `cvat-bridge doctor -c {path}`, then `cvat-bridge up -c {path}`"
+
+
+def _fault(option: str, url: str | None) -> list[str]:
+    """Return what the configuration will say of an address, under the option that gave it."""
+    try:
+        TypeAdapter(Address | None).validate_python(url)
+    except ValidationError as error:
+        return [f"{option}: {item['msg']!s}" for item in error.errors()]
+    return []
 
 
 def listening(public_url: str | None) -> tuple[str, int]:

@@ -5,7 +5,7 @@ import io
 from rich.markup import escape
 from rich.table import Table
 
-from trainer.terminal import PlainConsole, without_passwords
+from trainer.terminal import PlainConsole, without_credentials
 
 NASTY = "\x1b[31m:warning: [red]x[/] \u202ey"
 
@@ -27,5 +27,5 @@ def test_a_password_in_an_address_is_not_printed() -> None:
     file = io.StringIO()
     PlainConsole(file=file, width=200).print("at postgresql://bridge:s3cr:et@db:5432/x, it failed")
 
-    assert file.getvalue() == "at postgresql://bridge:***@db:5432/x, it failed\n"
-    assert without_passwords("http://host:8080/a@b") == "http://host:8080/a@b"
+    assert file.getvalue() == "at postgresql://***@db:5432/x, it failed\n"
+    assert without_credentials("http://host:8080/a@b") == "http://host:8080/a@b"
