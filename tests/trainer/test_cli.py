@@ -257,12 +257,13 @@ def test_register_promote_show_and_rollback_by_command(finished, tmp_path, monke
 
     bundle = finished[0] / "bundle"
     _, registered, _ = run("register", "cells", str(bundle), "--json")
-    codes = [run("promote", "cells", "1")[0] for _ in range(2)]
+    (first, _, said), (second, _, _) = (run("promote", "cells", "1") for _ in range(2))
     _, shown, _ = run("show", "cells", "--json")
     code, _, told = run("rollback", "cells")
 
     assert json.loads(registered)["bundle"] == read_bundle(bundle).version
-    assert codes == [0, 3]
+    assert (first, second) == (0, 3)
+    assert "in the registry alone" in said and "`cvat-bridge promote VERSION`" in said
     assert [(v["number"], v["champion"]) for v in json.loads(shown)] == [(1, True)]
     assert (code, "no earlier champion" in told) == (1, True)
     assert run("show", "nobody")[0] == 3

@@ -76,6 +76,9 @@ def compare(
     split: str = "test",
     min_gain: float = GateSettings.min_gain,
     confidence: float = GateSettings.confidence,
+    max_class_drop: float = GateSettings.max_class_drop,
+    min_class_objects: int = GateSettings.min_class_objects,
+    metric: Annotated[str, typer.Option(help="ap or ap50.")] = GateSettings.metric,
     seed: int = 7,
     sheet: Annotated[
         Path | None, typer.Option(help="PNG to draw: frames on which the two differ most.")
@@ -83,14 +86,23 @@ def compare(
     frames: Annotated[int, typer.Option(help="How many such frames.", min=1, max=50)] = 8,
     json_: Json = False,
 ) -> None:
-    """Hold two bundles against each other on the same frames, as the gate does."""
+    """Hold two bundles against each other on the same frames, as the gate does.
+
+    A project's own limits, `promotion` in its configuration, are given as options.
+    """
     from trainer.data.dataset import load_dataset
     from trainer.data.leakage import find_leaks
     from trainer.evaluation.compare import gaps, look, task_of
     from trainer.evaluation.sheet import write_sheet
     from trainer.gate.promote import decide, groups_of
 
-    settings = GateSettings(min_gain=min_gain, confidence=confidence)
+    settings = GateSettings(
+        metric=metric,
+        min_gain=min_gain,
+        max_class_drop=max_class_drop,
+        min_class_objects=min_class_objects,
+        confidence=confidence,
+    )
     bundles, dataset = [read_bundle(p) for p in (champion, challenger)], load_dataset(data)
     task = task_of(bundles)
     with bars() as report:

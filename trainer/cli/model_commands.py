@@ -71,17 +71,34 @@ def register(
 def promote(
     key: str, version: str, *, home: Home = _HOME, mlflow: Server = None, json_: Json = False
 ) -> None:
-    """Make a version the champion by a person's word, without the gate."""
+    """Make a version the registry's champion without the gate; what serves in CVAT stays.
+
+    `cvat-bridge promote` also lets the version serve in CVAT.
+    """
     registry = Registry(mlflow, home)
     if registry.show(key, version).champion:
         typer.echo(f"{key}: {version} is the champion already", err=True)
         raise typer.Exit(3)
     _tell(registry.promote(key, version, reasons=("by hand",)), json_)
+    _say_what_serves("promote VERSION", key)
 
 
 def rollback(key: str, *, home: Home = _HOME, mlflow: Server = None, json_: Json = False) -> None:
-    """Make the previous champion serve again."""
+    """Make the previous version the registry's champion again; what serves in CVAT stays.
+
+    `cvat-bridge rollback` also lets that version serve in CVAT.
+    """
     _tell(Registry(mlflow, home).rollback(key, reasons=("by hand",)), json_)
+    _say_what_serves("rollback", key)
+
+
+def _say_what_serves(command: str, key: str) -> None:
+    """Say on standard error what the change did not do, so that nobody takes it for done."""
+    typer.echo(
+        f"{key}: changed in the registry alone; CVAT goes on with the model that it has. For the "
+        f"models of a project, `cvat-bridge {command}` changes both",
+        err=True,
+    )
 
 
 def _version_json(version: Version) -> dict[str, Any]:
