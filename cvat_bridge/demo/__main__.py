@@ -43,7 +43,7 @@ QUICK: dict[str, Any] = {
     "extra": {"steps": 80},
 }
 # Size, batch and schedule follow the data. The limit is for a machine that is far too slow.
-REAL: dict[str, Any] = {"warm_start": True, "time_limit": 120.0, "extra": {"steps": 150}}
+REAL: dict[str, Any] = {"warm_start": True, "time_limit": 90.0, "extra": {"steps": 110}}
 START_SECONDS = 300.0  # for a process to say that it listens
 CALL_SECONDS = 300.0  # for the function host to answer a call
 PASSWORD = "annotates-for-the-demo"  # noqa: S105 - of a sandbox on loopback that dies with us
