@@ -14,6 +14,7 @@ from active_learning.errors import ActiveLearningError
 from active_learning.strategies import strategy
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.cvat.connecting import connected
+from cvat_bridge.cvat.reach import check_reachable
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
@@ -91,8 +92,10 @@ class Bridge(View):
 def viewed(config: Config, secrets: Secrets, *, report: Report = quiet) -> Iterator[View]:
     """Join what only looks; the home may be held by another process.
 
-    Raises ConfigError and GatewayError.
+    Raises ConfigError, and GatewayError: within seconds where nothing listens at CVAT's address,
+    since a person waits for the answer.
     """
+    check_reachable(config.cvat.url)
     with _joined(config, secrets, report) as parts:
         yield View(config, parts)
 
