@@ -84,9 +84,13 @@ class SlowSenderError(FunctionError):
 
 
 class PausedError(FunctionError):
-    """The model's process failed, and it is not yet the time to start another."""
+    """The model's process failed, and another one is started in `seconds` only."""
 
     status = 503
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class CallTimeoutError(FunctionError):

@@ -7,16 +7,19 @@ go as one batch, so that waiting is never longer than it would have been without
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from serverless.errors import BusyError, CallTimeoutError, FunctionError
+from serverless.errors import BusyError, CallTimeoutError, FunctionError, PausedError
 from serverless.host.runners import Answered, Ask
 
 # Images that are being decoded get this long to join a batch that is about to start.
 _WINDOW_SECONDS = 0.004
+# A call waits this long for a process that an image of its batch ended.
+_LONGEST_WAIT_SECONDS = 10.0
 
 Run = Callable[[Sequence[Ask]], list[Answered | FunctionError]]
 
@@ -71,17 +74,8 @@ class Batcher:
         calls = [call for call in calls if not call.answer.done()]
         if not calls:
             return
-        work = asyncio.get_running_loop().run_in_executor(
-            self.threads, self.run, [call.ask for call in calls]
-        )
-        self.ran(len(calls))
         try:
-            found = await asyncio.wait_for(asyncio.shield(work), self.seconds)
-        except asyncio.TimeoutError:
-            # The thread cannot be ended; it goes on alone and the next batch takes another.
-            work.add_done_callback(lambda done: done.cancelled() or done.exception())
-            limit = CallTimeoutError(f"the model took longer than {self.seconds:g} s")
-            _settle(calls, [limit] * len(calls))
+            found = await self._run_within(calls)
         except CallTimeoutError as error:
             _settle(calls, [error] * len(calls))
         except Exception as error:  # noqa: BLE001 - handed to the callers, who raise it
@@ -90,9 +84,41 @@ class Batcher:
             else:
                 # One image may have broken the batch; the others shall not suffer for it.
                 for call in calls:
-                    await self._answer([call])
+                    await self._answer_apart(call)
         else:
             _settle(calls, found)
+
+    async def _answer_apart(self, call: _Call) -> None:
+        """Answer one call of a batch that failed.
+
+        Where the image before it, alone, ended the model's process once more, that process waits a
+        moment before it is started again. That is not this caller's fault: it waits as well.
+        """
+        limit = time.monotonic() + _LONGEST_WAIT_SECONDS
+        while not call.answer.done():
+            try:
+                found = await self._run_within([call])
+            except PausedError as error:
+                if time.monotonic() + error.seconds < limit:
+                    await asyncio.sleep(error.seconds)
+                else:
+                    _settle([call], [error])
+            except Exception as error:  # noqa: BLE001 - handed to the caller, who raises it
+                _settle([call], [error])
+            else:
+                _settle([call], found)
+
+    async def _run_within(self, calls: Sequence[_Call]) -> list[Answered | FunctionError]:
+        work = asyncio.get_running_loop().run_in_executor(
+            self.threads, self.run, [call.ask for call in calls]
+        )
+        self.ran(len(calls))
+        try:
+            return await asyncio.wait_for(asyncio.shield(work), self.seconds)
+        except asyncio.TimeoutError:
+            # The thread cannot be ended; it goes on alone and the next batch takes another.
+            work.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise CallTimeoutError(f"the model took longer than {self.seconds:g} s") from None
 
 
 def _settle(calls: Sequence[_Call], answers: Sequence[Answered | Exception]) -> None:

@@ -219,7 +219,8 @@ class Worker:
         if left > 0:
             raise PausedError(
                 f"the model failed {self._in_a_row} times in a row, the last time since {why};"
-                f" it is started again in {left:.1f} s"
+                f" it is started again in {left:.1f} s",
+                seconds=left,
             )
 
     def _start(self) -> Life:
