@@ -5,7 +5,15 @@ import json
 import pytest
 
 from trainer.backends.extreme_points import BACKEND
-from trainer.backends.extreme_points.recipe import COCO_LICENCES, SHARES, SOURCES, STAGES, gather
+from trainer.backends.extreme_points.recipe import (
+    CARD,
+    COCO_LICENCES,
+    SHARES,
+    SOURCES,
+    STAGES,
+    card_of,
+    gather,
+)
 from trainer.data.dataset import load_dataset
 
 
@@ -72,3 +80,10 @@ def test_the_fit_is_one_that_can_be_taken():
 
     assert set(SOURCES) == {name.split("/")[0] for name in SHARES}
     assert sum(SHARES.values()) == pytest.approx(1.0)
+
+
+def test_the_card_names_only_the_sets_that_were_learnt_from():
+    card = card_of(["coco_seg200", "open_seg"])
+
+    assert [row["name"] for row in card["extra"]["data"]] == ["coco_seg200", "open_seg"]
+    assert len(CARD["extra"]["data"]) == len(SOURCES)

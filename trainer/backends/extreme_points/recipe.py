@@ -211,6 +211,13 @@ def learnt(dataset: Dataset, out: Path, share: float, hours: float | None) -> Pa
     return checkpoint
 
 
+def card_of(sources: Sequence[str]) -> dict[str, Any]:
+    """Return the card of weights that learnt from these sets; it names no other."""
+    extra = CARD["extra"]
+    data = [row for row in extra["data"] if row["name"] in sources]
+    return {**CARD, "extra": {**extra, "data": data}}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Gather, learn in stages, export; a run that was stopped goes on where it was."""
     parser = argparse.ArgumentParser(
@@ -221,13 +228,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--share", type=float, default=1.0, help="of the batches, for a trial")
     parser.add_argument("--hours", type=float, help="the fit ends after so many, if not before")
     parser.add_argument(
-        "--without", choices=SOURCES, help="a set to leave out, to see how weights adapt to it"
+        "--without",
+        nargs="+",
+        default=[],
+        choices=SOURCES,
+        help="sets to leave out, to see how weights adapt to them",
     )
     given = parser.parse_args(arguments)
-    sources = [source for source in SOURCES if source != given.without]
+    sources = [source for source in SOURCES if source not in given.without]
     dataset = load_dataset(gather(given.data, given.out / "data", sources))
     checkpoint = learnt(dataset, given.out, given.share, given.hours)
-    bundle = BACKEND.export(checkpoint, given.out / "weights", card=CARD)
+    bundle = BACKEND.export(checkpoint, given.out / "weights", card=card_of(sources))
     bundle = with_metrics(bundle, figures(bundle, given.data))
     print(f"{bundle.path}: version {bundle.version}")
     return 0
