@@ -25,7 +25,7 @@ from cvat_bridge.loop.steps import steps_of
 from cvat_bridge.loop.workflow import Ended, Rounds
 from cvat_bridge.models.serving import follow_labels, now_serving
 from cvat_bridge.progress import Report, quiet
-from cvat_bridge.project.facts import gather
+from cvat_bridge.project.reading import ProjectReader
 from cvat_bridge.service.service import Outcome
 from cvat_bridge.settings import RoundSettings
 from trainer.embedding import embedder
@@ -44,7 +44,7 @@ class View:
     def next(self) -> NextStep:
         """Say what the loop would do now, and why."""
         parts = self.parts
-        facts = gather(parts.gateway, parts.ledger, self.config.project_id, parts.settings)
+        facts = parts.gather()
         past = parts.ledger.rounds(self.config.project_id)
         last = max(past, key=lambda row: row.number, default=None)
         selection = parts.ledger.selection(last.number) if last else ()
@@ -134,6 +134,7 @@ def _joined(config: Config, secrets: Secrets, report: Report) -> Iterator[Parts]
             settings=settings,
             gateway=gateway,
             ledger=ledger,
+            reader=ProjectReader(gateway, ledger, config.project_id, folder=home.media),
             home=home,
             registry=Registry(config.mlflow_url, home.root),
             report=report,

@@ -45,6 +45,11 @@ class Home:
         return self.root / "chunks"
 
     @property
+    def media(self) -> Path:
+        """Lists of the frames of tasks, as last read."""
+        return self.root / "media"
+
+    @property
     def runs(self) -> Path:
         """Fits, one folder a run."""
         return self.root / "runs"

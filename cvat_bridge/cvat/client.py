@@ -19,6 +19,7 @@ from cvat_bridge.cvat.gateway import (
     JobAnnotations,
     JobState,
     Label,
+    LastChanges,
     Media,
     NewTask,
     Project,
@@ -131,6 +132,13 @@ class CvatClient:
     def project(self, project_id: int) -> Project:
         return raw.project(self._net.get(f"/api/projects/{project_id}", f"project {project_id}"))
 
+    def last_changes(self, project_id: int) -> LastChanges:
+        project = self.project(project_id)
+        query = {"project_id": project_id}
+        tasks, task = self._net.newest("/api/tasks", f"tasks of project {project_id}", query)
+        jobs, job = self._net.newest("/api/jobs", f"jobs of project {project_id}", query)
+        return LastChanges(project.updated_date, tasks, task, jobs, job)
+
     def organization_slug(self, organization_id: int) -> str:
         """Return the short name of an organization, by which requests name it."""
         path = f"/api/organizations/{organization_id}"
@@ -153,25 +161,31 @@ class CvatClient:
         )
         if not rows:
             self._exists(project_id, None)
-        return tuple(self._task(row) for row in rows)
+        replicas: dict[int, int] = {}
+        if any(self._jobs_tell_replicas(row) for row in rows):
+            replicas = self._replicas(f"jobs of project {project_id}", project_id=project_id)
+        return tuple(raw.task(row, consensus_replicas=replicas.get(row["id"], 0)) for row in rows)
 
     def task(self, task_id: int) -> Task:
-        return self._task(self._net.get(f"/api/tasks/{task_id}", f"task {task_id}"))
+        row = self._net.get(f"/api/tasks/{task_id}", f"task {task_id}")
+        replicas: dict[int, int] = {}
+        if self._jobs_tell_replicas(row):
+            replicas = self._replicas(f"jobs of task {task_id}", task_id=task_id)
+        return raw.task(row, consensus_replicas=replicas.get(task_id, 0))
 
-    def _task(self, row: dict[str, Any]) -> Task:
-        # From 2.80 on the task does not tell; its jobs do.
-        told = row.get("consensus_enabled")
-        if not (self.capabilities().version >= (2, 80) if told is None else told):
-            return raw.task(row)
-        jobs = self._net.pages(
-            "/api/jobs",
-            f"jobs of task {row['id']}",
-            query={"task_id": row["id"], "type": "annotation"},
-        )
-        return raw.task(
-            row,
-            consensus_replicas=max((int(j.get("replicas_count") or 0) for j in jobs), default=0),
-        )
+    def _jobs_tell_replicas(self, row: dict[str, Any]) -> bool:
+        """Return whether a task may have consensus replicas; from 2.80 on it does not say."""
+        enabled = row.get("consensus_enabled")
+        return self.capabilities().version >= (2, 80) if enabled is None else bool(enabled)
+
+    def _replicas(self, subject: str, **scope: int) -> dict[int, int]:
+        """Return how many replicas the jobs of each task have, by task."""
+        jobs = self._net.pages("/api/jobs", subject, query={**scope, "type": "annotation"})
+        found: dict[int, int] = {}
+        for job in jobs:
+            most = max(found.get(job["task_id"], 0), int(job.get("replicas_count") or 0))
+            found[job["task_id"]] = most
+        return found
 
     def jobs(self, *, project_id: int | None = None, task_id: int | None = None) -> tuple[Job, ...]:
         query, subject = _scope(project_id, task_id)

@@ -84,6 +84,21 @@ class Project:
 
 
 @dataclass(frozen=True)
+class LastChanges:
+    """How many tasks and jobs a project has, and when anything of it changed last.
+
+    Two equal values mean that nothing happened in between: whatever CVAT changes moves the date of
+    a job, a task or the project to now, and what it deletes changes a number.
+    """
+
+    project: str
+    tasks: int
+    task: str
+    jobs: int
+    job: str
+
+
+@dataclass(frozen=True)
 class Task:
     """A task; size is 0 while no data is attached."""
 
@@ -248,6 +263,10 @@ class Gateway(Protocol):
 
     def project(self, project_id: int) -> Project:
         """Read one project."""
+        ...
+
+    def last_changes(self, project_id: int) -> LastChanges:
+        """Read when a project changed last: three requests, whatever it holds."""
         ...
 
     def projects(self) -> tuple[Project, ...]:

@@ -16,6 +16,7 @@ from cvat_bridge.loop.workflow import Answer
 from cvat_bridge.models.serving import project_key
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.project.facts import Facts, gather
+from cvat_bridge.project.reading import ProjectReader
 from cvat_bridge.settings import RoundSettings
 from trainer.embedding import Descriptor, Embedder
 from trainer.registry.registry import Registry
@@ -25,8 +26,9 @@ from trainer.registry.registry import Registry
 class Parts:
     """The joined parts of a bridge.
 
-    now gives the time in ISO 8601. embedder gives what turns images into embeddings where no
-    model does; asked for when it is needed, since the first time may take seconds.
+    reader reads the project, None to read it whole each time. now gives the time in ISO 8601.
+    embedder gives what turns images into embeddings where no model does; asked for when it is
+    needed, since the first time may take seconds.
     """
 
     config: Config
@@ -35,6 +37,7 @@ class Parts:
     ledger: Ledger
     home: Home
     registry: Registry
+    reader: ProjectReader | None = None
     report: Report = quiet
     embedder: Callable[[], Embedder] = Descriptor
     now: Callable[[], str] = lambda: datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -51,7 +54,13 @@ class Parts:
 
     def gather(self) -> Facts:
         """Read CVAT and the ledger afresh: the facts of this moment."""
-        return gather(self.gateway, self.ledger, self.config.project_id, self.settings)
+        return gather(
+            self.gateway,
+            self.ledger,
+            self.config.project_id,
+            self.settings,
+            reader=self.reader,
+        )
 
     def labels(self) -> tuple[Label, ...]:
         """Give the project's labels of today."""

@@ -14,7 +14,7 @@ from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Provenance, UsedJob, frame_key
 from cvat_bridge.project.availability import finished_jobs, is_free, job_frames
 from cvat_bridge.project.markers import is_round_task
-from cvat_bridge.project.reading import Reading, read_project
+from cvat_bridge.project.reading import ProjectReader, Reading
 from cvat_bridge.settings import STAGES, RoundSettings
 
 HoldoutRule = Literal["ground_truth", "subset", "share", "none"]
@@ -90,10 +90,21 @@ class Facts:
         return sum(len(job.frames) for job in self.jobs)
 
 
-def gather(gateway: Gateway, ledger: Ledger, project_id: int, settings: RoundSettings) -> Facts:
-    """Read the project and derive its facts; see read_project. Raises GatewayError, LedgerError."""
+def gather(
+    gateway: Gateway,
+    ledger: Ledger,
+    project_id: int,
+    settings: RoundSettings,
+    *,
+    reader: ProjectReader | None = None,
+) -> Facts:
+    """Read the project and derive its facts; see ProjectReader. Raises GatewayError, LedgerError.
+
+    reader: what has read this project before and asks only for what changed since.
+    """
+    reader = reader or ProjectReader(gateway, ledger, project_id)
     return derive(
-        read_project(gateway, ledger, project_id),
+        reader.read(),
         used=ledger.used_jobs(),
         provenance=ledger.provenance(),
         settings=settings,

@@ -182,3 +182,40 @@ def test_a_job_cannot_go_to_a_user_who_is_not_there(stage: Stage, project_id: in
         stage.gateway.update_job(job.id, assignee=MISSING)
 
     assert stage.gateway.job(job.id).assignee is None
+
+
+def test_every_change_of_a_project_is_seen_in_its_last_changes(stage: Stage):
+    """Nothing done, nothing moved; and each thing that people or we do moves something."""
+    project = stage.add_project([{"name": "cell", "type": "rectangle", "attributes": []}])
+    gateway = stage.gateway
+    known = gateway.last_changes(project)
+    assert (known.tasks, known.jobs) == (0, 0)
+
+    def moved() -> bool:
+        nonlocal known
+        before, known = known, gateway.last_changes(project)
+        return known != before
+
+    assert not moved()
+    task, other = stage.add_task(project, pictures(4)), stage.add_task(project, pictures(2))
+    assert moved()
+    assert (known.tasks, known.jobs) == (2, 2)
+    job = gateway.jobs(task_id=task)[0].id
+    (label,) = gateway.labels(project_id=project)
+    shape = {**A_SHAPE, "label_id": label.id}
+    for do in (
+        lambda: gateway.create_annotations(job, shapes=[shape]),
+        lambda: gateway.update_job(job, state="completed"),
+        lambda: gateway.update_job(job, assignee=gateway.identity().user.id),
+        lambda: gateway.set_deleted_frames(task, [1]),
+        lambda: gateway.delete_task(other),
+        lambda: stage.add_ground_truth_job(task, [2]),
+    ):
+        do()
+        assert moved()
+        assert not moved()
+
+
+def test_the_last_changes_of_a_missing_project_are_an_error(stage: Stage):
+    with pytest.raises(NotFoundError):
+        stage.gateway.last_changes(MISSING)

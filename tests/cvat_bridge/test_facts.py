@@ -8,6 +8,7 @@ from cvat_bridge.ledger.records import Provenance, UsedJob
 from cvat_bridge.project.availability import unused_jobs
 from cvat_bridge.project.facts import gather
 from cvat_bridge.project.markers import round_marker
+from cvat_bridge.project.reading import FULL_READ_SECONDS, ProjectReader, read_project
 from cvat_bridge.settings import RoundSettings
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
@@ -252,3 +253,71 @@ def test_a_task_that_vanishes_while_we_look_is_left_out(server, ledger, project)
     gateway.fail("media", NotFoundError("read", "task", 404, "Not found."))
 
     assert pool_of(gather(gateway, ledger, project.id, SETTINGS)) == keys(kept, *range(6))
+
+
+def requests_of(gateway):
+    """Return how often each method was called since the last time."""
+    made = {name: count for name, count in gateway.calls.items() if count}
+    gateway.calls.clear()
+    return made
+
+
+@pytest.fixture
+def reader(server, ledger, project, tmp_path):
+    for _ in range(3):
+        server.add_task(project.id, FILES)
+    gateway = FakeGateway(server)
+    return ProjectReader(gateway, ledger, project.id, folder=tmp_path / "media"), gateway
+
+
+def test_a_look_at_a_project_where_nothing_happened_is_one_question(reader):
+    reader, gateway = reader
+    first = reader.read()
+    requests_of(gateway)
+
+    assert reader.read() == first
+    assert requests_of(gateway) == {"last_changes": 1}
+
+
+def test_only_the_media_of_a_task_that_changed_is_read_again(server, ledger, reader):
+    reader, gateway = reader
+    first = reader.read()
+    requests_of(gateway)
+    task = first.tasks[1]
+    gateway.set_deleted_frames(task.id, [2])
+    requests_of(gateway)
+
+    second = reader.read()
+
+    assert requests_of(gateway)["media"] == 1
+    assert second.media[task.id].deleted == {2}
+    assert second == read_project(FakeGateway(server), ledger, first.project.id)
+
+
+def test_media_outlives_the_process_and_follows_what_was_deleted(server, ledger, reader, tmp_path):
+    reader, gateway = reader
+    first = reader.read()
+    gone = first.tasks[0]
+    gateway.delete_task(gone.id)
+    damaged = tmp_path / "media" / f"{first.tasks[1].id}.json"
+    damaged.write_text('{"form": 1, "media": ')
+    requests_of(gateway)
+
+    again = ProjectReader(gateway, ledger, first.project.id, folder=tmp_path / "media").read()
+
+    assert requests_of(gateway)["media"] == 1
+    assert set(again.media) == {task.id for task in first.tasks[1:]}
+    assert {path.stem for path in (tmp_path / "media").glob("*")} == {str(n) for n in again.media}
+
+
+def test_everything_is_read_anew_after_a_while(server, ledger, project):
+    server.add_task(project.id, FILES)
+    gateway, now = FakeGateway(server), [0.0]
+    reader = ProjectReader(gateway, ledger, project.id, clock=lambda: now[0])
+    reader.read()
+    now[0] = FULL_READ_SECONDS + 1
+    requests_of(gateway)
+
+    reader.read()
+
+    assert requests_of(gateway)["jobs"] == 1

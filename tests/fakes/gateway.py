@@ -21,6 +21,7 @@ from cvat_bridge.cvat.gateway import (
     JobAnnotations,
     JobState,
     Label,
+    LastChanges,
     Media,
     NewTask,
     Project,
@@ -101,6 +102,16 @@ class FakeGateway:
         if project_id not in self.server.projects:
             raise NotFoundError("read", f"project {project_id}", 404, "Not found.")
         return self.server.projects[project_id]
+
+    def last_changes(self, project_id: int) -> LastChanges:
+        self._enter("last_changes")
+        project = self._project(project_id)
+        tasks = [s.task for s in self.server.tasks.values() if s.task.project_id == project_id]
+        jobs = [job for job in self.server.jobs.values() if job.project_id == project_id]
+        newest_task, newest_job = (
+            max((row.updated_date for row in rows), default="") for rows in (tasks, jobs)
+        )
+        return LastChanges(project.updated_date, len(tasks), newest_task, len(jobs), newest_job)
 
     def projects(self) -> tuple[Project, ...]:
         self._enter("projects")
@@ -309,6 +320,7 @@ class FakeGateway:
     def set_deleted_frames(self, task_id: int, numbers: Sequence[int]) -> None:
         self._enter("set_deleted_frames", writes=True)
         self._stored(task_id).deleted.update(numbers)
+        self.server.touch_task(task_id)
         self._leave("set_deleted_frames")
 
     def guide(self, project_id: int) -> str:

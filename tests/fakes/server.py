@@ -241,6 +241,11 @@ class FakeServer:
     def jobs_of(self, task_id: int) -> tuple[Job, ...]:
         return tuple(job for _, job in sorted(self.jobs.items()) if job.task_id == task_id)
 
+    def touch_task(self, task_id: int) -> None:
+        """Move a task's updated_date, as a change of its frames does."""
+        stored = self.tasks[task_id]
+        stored.task = replace(stored.task, updated_date=self.now())
+
     def annotate(
         self,
         job_id: int,

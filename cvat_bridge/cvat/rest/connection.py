@@ -108,6 +108,16 @@ class Connection:
                 return [row for _, row in sorted(rows.items())]
             page += 1
 
+    def newest(self, path: str, subject: str, query: Mapping[str, Any]) -> tuple[int, str]:
+        """Return how many rows a list has, and the `updated_date` of the newest ("" for none)."""
+        asked = {**query, "page": 1, "page_size": 1, "sort": "-updated_date"}
+        answer = self.get(path, subject, query=asked)
+        try:
+            dates = [str(row["updated_date"]) for row in answer["results"]]
+            return int(answer["count"]), max(dates, default="")
+        except (KeyError, TypeError, ValueError) as error:
+            raise GatewayError("read", subject, 200, f"{path} gave no list of pages") from error
+
     def call(
         self,
         method: str,
