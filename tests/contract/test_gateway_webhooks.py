@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from tests.contract.conftest import LABELS
 from tests.contract.stage import Stage, pictures
+from tests.patience import patience
 
 SECRET = "between CVAT and us"
 
@@ -55,7 +56,7 @@ def test_deliveries_are_signed_over_their_raw_body(stage: Stage):
 def _await(
     stage: Stage, before: int, wanted: set[str]
 ) -> dict[str, tuple[Mapping[str, str], bytes]]:
-    until = time.monotonic() + 30
+    until = time.monotonic() + patience(30)
     while time.monotonic() < until:
         events = {
             json.loads(body)["event"]: (headers, body)

@@ -13,6 +13,7 @@ from cvat_bridge.cli.app import app
 from cvat_bridge.errors import HomeHeldError
 from cvat_bridge.home import Home
 from cvat_bridge.service.service import Loop, Outcome
+from tests.patience import patience
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_the_loop_looks_when_it_is_asked_and_not_while_it_fails():
 
     loop = Loop(tick, 3600, asked.is_set)
     threading.Thread(target=loop.run, daemon=True).start()
-    until = time.monotonic() + 60
+    until = time.monotonic() + patience(60)
     while not looks and time.monotonic() < until:
         time.sleep(0.05)
     asked.set()

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from cvat_bridge.home import Home
 from cvat_bridge.service.service import MAX_BODY, Loop, Outcome, make_app
 from cvat_bridge.service.webhooks import SIGNATURE_HEADER, signature
+from tests.patience import patience
 
 SECRET, TOKEN = "s3cret", "t0ken"
 SIGNED = {"Authorization": f"Bearer {TOKEN}"}
@@ -41,7 +42,7 @@ class Looks:
 
 
 def until(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patience(10)
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     return condition()

@@ -17,6 +17,7 @@ import pytest
 from cvat_bridge.errors import UnreachableError
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.loop.workflow import Answers, Rounds, Step, StepFailedError
+from tests.patience import patience
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -132,7 +133,7 @@ def test_a_killed_process_goes_on_with_the_step_that_was_under_way(tmp_path: Pat
     )
     calls = tmp_path / "calls"
     process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience(60)
     while not (calls.exists() and "second" in calls.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)

@@ -23,6 +23,7 @@ from cvat_bridge.service.service import Loop, Outcome, make_app
 from cvat_bridge.service.webhooks import SIGNATURE_HEADER, signature
 from serverless.host.server import running
 from serverless.store.functions import publish
+from tests.patience import patience
 from tests.serverless.bad_models import KINDS, bad
 from tests.serverless.bright_spots import bright_spots
 from tests.serverless.test_host import RECORDED, invoke, spots_entry
@@ -61,7 +62,7 @@ def hosted(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     with running(store, call_timeout=CALL_SECONDS, log=log, builtin=False, options=options) as url:
         (host,) = [p for p in psutil.Process().children() if str(store) in p.cmdline()]
         for name in ("good", *KINDS):
-            until = time.monotonic() + 60
+            until = time.monotonic() + patience(60)
             while invoke(url, name).status_code != 200 and time.monotonic() < until:
                 time.sleep(0.2)
         yield url, host
@@ -71,7 +72,7 @@ def bad_models(url: str, seconds: float) -> list[Line]:
     """Call the bad models without pause while a good one is called; two lines."""
     alone = _good_times(url, lambda: False, seconds / 3)[0]
     lines = Line("calls that crash, hang or eat memory"), Line("good calls beside them")
-    until = time.monotonic() + seconds
+    until = time.monotonic() + patience(seconds)
 
     def provoke(kind: str) -> None:
         while time.monotonic() < until:
@@ -99,7 +100,7 @@ def _good_times(
 ) -> tuple[list[float], list[int]]:
     times: list[float] = []
     statuses: list[int] = []
-    until = time.monotonic() + seconds
+    until = time.monotonic() + patience(seconds)
     while (not done() and time.monotonic() < until) or not times:
         began = time.monotonic()
         statuses.append(invoke(url, "good", (2, 2, 1)).status_code)
@@ -114,7 +115,7 @@ def kills(url: str, host: psutil.Process, count: int) -> Line:
         workers = [p for p in host.children(recursive=True) if p.parent() != host]
         for worker in workers:
             worker.kill()
-        psutil.wait_procs(workers, timeout=10)
+        psutil.wait_procs(workers, timeout=patience(10))
         reply = invoke(url, "good", (1, 1, 0))
         line.count(bool(workers) and reply.status_code == 200, f"{len(workers)}: {reply.text}")
     return line

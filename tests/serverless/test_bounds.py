@@ -14,6 +14,7 @@ from serverless.errors import BadRequestError, TooLargeError
 from serverless.host.intake import Pixels
 from serverless.store.functions import publish
 from serverless.wire.bounds import MAX_POINTS, pixels_of
+from tests.patience import patience
 from tests.serverless.fakes import bundle, entry_of, png, request
 from tests.serverless.test_app import Engines, Interactor, call, confidence, finds, host
 
@@ -68,7 +69,7 @@ def test_what_is_too_much_is_refused_at_once_by_name(tmp_path, engines, body, st
 
     assert (reply.status_code, says in reply.json()["error"]) == (status, True), reply.text[:300]
     assert len(reply.text) < 1000
-    assert seconds < 5
+    assert seconds < patience(5)
 
 
 def test_a_body_of_unannounced_length_is_bounded_too(tmp_path, engines):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import patience
 from tests.trainer.shapes import shapes_dataset
 from trainer.bundles.bundle import read_bundle
 from trainer.cli.app import main
@@ -214,7 +215,7 @@ def test_a_fit_ends_when_the_process_that_started_it_is_killed(tmp_path, data):
 
     service.send_signal(signal.SIGKILL)
     service.wait()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience(60)
     while alive(fit) and time.monotonic() < deadline:
         time.sleep(0.1)
 

@@ -24,6 +24,7 @@ from cvat_bridge.cli.app import app
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.sandbox import Sandbox
 from tests.contract.pictures import video
+from tests.patience import patience
 from tests.serverless.bright_spots import SIDE, bright_spots, picture
 from trainer.bundles.bundle import Bundle
 
@@ -49,7 +50,7 @@ class World:
     def api(self, method: str, path: str, **more: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.sandbox.admin_token}"}
         answer = requests.request(
-            method, self.sandbox.url + path, headers=headers, timeout=30, **more
+            method, self.sandbox.url + path, headers=headers, timeout=120, **more
         )
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
@@ -201,11 +202,11 @@ def test_a_run_that_is_ended_midway_goes_on_and_doubles_nothing(
     image = encoded(*SPOTS)
     task = world.task([image] * count, segment_size=200)
     process = world.start("--task", str(task), "--batch", "1", "--cores", "1")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(30)
     while not world.shapes(task) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=patience(30))
     kept = len(world.shapes(task))
 
     code, ended, again = world.run("--task", str(task))

@@ -75,13 +75,13 @@ def test_a_token_may_write_only_if_it_was_made_so(sandbox: Sandbox, read_only: b
         f"{sandbox.url}/api/auth/access_tokens",
         json={"name": "t", "read_only": read_only},
         auth=(sandbox.admin.username, sandbox.admin.password),
-        timeout=30,
+        timeout=120,
     ).json()
     headers = {"Authorization": f"Bearer {made['value']}"}
 
-    read = requests.get(f"{sandbox.url}/api/projects", headers=headers, timeout=30)
+    read = requests.get(f"{sandbox.url}/api/projects", headers=headers, timeout=120)
     written = requests.post(
-        f"{sandbox.url}/api/projects", json={"name": "p"}, headers=headers, timeout=30
+        f"{sandbox.url}/api/projects", json={"name": "p"}, headers=headers, timeout=120
     )
 
     assert read.status_code == 200

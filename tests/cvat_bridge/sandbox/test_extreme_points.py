@@ -31,7 +31,7 @@ def test_four_clicks_in_the_editor_give_a_mask(tmp_path: Path) -> None:
         )
         api = requests.Session()
         api.headers["Authorization"] = f"Bearer {sandbox.admin_token}"
-        functions = api.get(f"{sandbox.url}/api/lambda/functions", timeout=30).json()
+        functions = api.get(f"{sandbox.url}/api/lambda/functions", timeout=120).json()
         answer = api.post(
             f"{sandbox.url}/api/lambda/functions/extreme-points",
             json={

@@ -25,12 +25,12 @@ def api(sandbox: Sandbox) -> requests.Session:
 
 
 def _batch(api: requests.Session, url: str, body: dict[str, Any]) -> dict[str, Any]:
-    made = api.post(f"{url}/api/lambda/requests", json=body, timeout=30)
+    made = api.post(f"{url}/api/lambda/requests", json=body, timeout=120)
     assert made.status_code == 200, made.text
     path = f"{url}/api/lambda/requests/{made.json()['id']}"
     end = time.monotonic() + 30
     while time.monotonic() < end:
-        state: dict[str, Any] = api.get(path, timeout=30).json()
+        state: dict[str, Any] = api.get(path, timeout=120).json()
         if state["status"] in {"finished", "failed"}:
             return state
         time.sleep(0.05)
@@ -70,7 +70,7 @@ def test_without_a_host_the_list_is_unavailable(tmp_path: Path) -> None:
         answer = requests.get(
             f"{sandbox.url}/api/lambda/functions",
             headers={"Authorization": f"Bearer {sandbox.admin_token}"},
-            timeout=30,
+            timeout=120,
         )
 
     assert answer.status_code == 503

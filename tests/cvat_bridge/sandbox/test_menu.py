@@ -16,6 +16,7 @@ from serverless.host.server import running as hosting
 from serverless.store.confidence import ConfidenceForm
 from serverless.store.functions import Entry, FunctionLabel, publish
 from tests.cvat_bridge.sandbox.test_annotate import CONFIDENCE, World, encoded
+from tests.patience import patience
 from tests.serverless.bright_spots import bright_spots
 
 PERCENT = ConfidenceForm("number", ("0", "100", "1"))
@@ -42,7 +43,7 @@ class Menu(World):
         return found
 
     def ended(self, request_id: str) -> dict[str, Any]:
-        until = time.monotonic() + 60
+        until = time.monotonic() + patience(60)
         while (state := self.state(request_id))["status"] not in {"finished", "failed"}:
             assert time.monotonic() < until, state
             time.sleep(0.05)
@@ -95,7 +96,7 @@ def test_a_host_that_dies_midway_fails_the_request_and_annotate_brings_the_rest(
     menu.entry("spots", PERCENT)
     with hosting(menu.store, builtin=False, port=menu.port, log=tmp_path / "host.log"):
         request = menu.ask(number, "spots")
-        until = time.monotonic() + 60
+        until = time.monotonic() + patience(60)
         while (menu.state(request)["progress"] or 0) < 50:
             assert time.monotonic() < until, menu.state(request)
             time.sleep(0.02)

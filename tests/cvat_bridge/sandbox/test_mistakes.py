@@ -55,7 +55,7 @@ def project(sandbox: Sandbox, client: Client, images: tuple[Path, ...]) -> int:
             sandbox.url + path,
             json=body,
             headers={"Authorization": f"Bearer {sandbox.admin_token}"},
-            timeout=30,
+            timeout=120,
         )
         assert answer.ok, answer.text
     return int(project.id)
@@ -99,7 +99,7 @@ def test_issues_stand_at_the_place_and_are_not_doubled(
         f"{sandbox.url}/api/issues",
         params={"task_id": facts.jobs[0].task_id},
         headers={"Authorization": f"Bearer {sandbox.admin_token}"},
-        timeout=30,
+        timeout=120,
     ).json()["results"]
     assert [(one.frame, one.kind) for one in sorted(found.suspects, key=lambda s: s.frame)] == [
         (1, "swapped"),

@@ -20,7 +20,7 @@ LABELS = [{"name": "x", "type": "rectangle"}]
 
 def ask(sandbox: Sandbox, method: str, path: str, body: Any = None) -> requests.Response:
     headers = {"Authorization": f"Bearer {sandbox.admin_token}"}
-    return requests.request(method, sandbox.url + path, json=body, headers=headers, timeout=30)
+    return requests.request(method, sandbox.url + path, json=body, headers=headers, timeout=120)
 
 
 def made(sandbox: Sandbox, path: str, body: Any) -> int:
@@ -41,7 +41,7 @@ def a_task(sandbox: Sandbox, project: int, filters: Mapping[str, str]) -> int:
         data={"image_quality": "70", **filters},
         files=files,
         headers={"Authorization": f"Bearer {sandbox.admin_token}"},
-        timeout=30,
+        timeout=120,
     ).raise_for_status()
     for _ in range(100):
         if ask(sandbox, "GET", f"/api/tasks/{task}").json()["size"]:

@@ -58,7 +58,7 @@ def _hooked_job(
         "secret": SECRET,
         "events": ["update:job", "update:task", "update:project"],
     }
-    assert api.post(f"{url}/api/webhooks", json=hook, timeout=30).status_code == 201
+    assert api.post(f"{url}/api/webhooks", json=hook, timeout=120).status_code == 201
     return task.get_jobs()[0].id, task.get_labels()[0].id
 
 
@@ -69,7 +69,7 @@ def test_a_state_change_is_told_signed(
     """The body names what changed, and the signature is of its exact bytes."""
     job_id, _ = _hooked_job(client, api, sandbox.url, target, images)
 
-    api.patch(f"{sandbox.url}/api/jobs/{job_id}", json={"state": "completed"}, timeout=30)
+    api.patch(f"{sandbox.url}/api/jobs/{job_id}", json={"state": "completed"}, timeout=120)
 
     told = _waited(target, "update:job")[0]
     assert told["job"]["id"] == job_id
@@ -92,7 +92,7 @@ def test_an_annotation_write_touches_job_task_and_project(
     api.patch(
         f"{sandbox.url}/api/jobs/{job_id}/annotations?action=create",
         json={"shapes": [box]},
-        timeout=30,
+        timeout=120,
     )
 
     for event in ("update:job", "update:task", "update:project"):
@@ -108,8 +108,8 @@ def test_a_refused_write_tells_nothing(
     url = f"{sandbox.url}/api/jobs/{job_id}"
     bad = {"type": "rectangle", "frame": 0, "label_id": label_id + 999, "points": [1, 2, 3, 4]}
 
-    refused = api.patch(f"{url}/annotations?action=create", json={"shapes": [bad]}, timeout=30)
-    api.patch(url, json={"state": "in progress"}, timeout=30)
+    refused = api.patch(f"{url}/annotations?action=create", json={"shapes": [bad]}, timeout=120)
+    api.patch(url, json={"state": "in progress"}, timeout=120)
 
     told = _waited(target, "update:job")
     assert refused.status_code == 400
@@ -127,9 +127,9 @@ def test_a_target_that_fails_is_tried_again(
         "project_id": project.id,
         "events": ["update:project"],
     }
-    api.post(f"{sandbox.url}/api/webhooks", json=hook, timeout=30)
+    api.post(f"{sandbox.url}/api/webhooks", json=hook, timeout=120)
 
-    api.patch(f"{sandbox.url}/api/projects/{project.id}", json={"name": "renamed"}, timeout=30)
+    api.patch(f"{sandbox.url}/api/projects/{project.id}", json={"name": "renamed"}, timeout=120)
 
     first, second = _waited(target, "update:project", 2)[:2]
     assert first == second
