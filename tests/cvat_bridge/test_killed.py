@@ -30,6 +30,7 @@ from cvat_bridge.demo.truth import Truth, read_truth
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.sandbox import Sandbox, running
 from serverless.store.functions import entries
+from tests.patience import patience
 from trainer.bundles.bundle import read_bundle
 
 STEPS = ("facts", "pull", "fit", "decide", "predict", "select", "prioritise", "preannotate")
@@ -187,7 +188,8 @@ def run_until(config: Path, sandbox: Sandbox, *, kill_at: tuple[str, str] | None
             stderr=out,
             env={**os.environ, "CVAT_ACCESS_TOKEN": sandbox.admin_token, "OMP_NUM_THREADS": "1"},
         )
-    deadline = time.monotonic() + PATIENCE
+    limit = patience(PATIENCE)
+    deadline = time.monotonic() + limit
     try:
         while process.poll() is None and time.monotonic() < deadline:
             lines = log.read_bytes()[begin:].decode().splitlines()
@@ -198,9 +200,11 @@ def run_until(config: Path, sandbox: Sandbox, *, kill_at: tuple[str, str] | None
                 process.wait()
                 return True
             time.sleep(0.02)
+        late = process.poll() is None
     finally:
         process.kill()
         process.wait()
+    assert not late, f"the round did not end within {limit:.0f} s: {log.read_text()[-3000:]}"
     if kill_at is None:
         assert process.returncode == 0, log.read_text()[-3000:]
     return False
