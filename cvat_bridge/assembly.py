@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.rounds import NextStep, next_step, waiting_frames
 from cvat_bridge.loop.status import describe
 from cvat_bridge.loop.steps import steps_of
-from cvat_bridge.loop.workflow import Ended, Rounds
+from cvat_bridge.loop.workflow import Durable, Ended, Rounds
 from cvat_bridge.models.serving import follow_labels, now_serving
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.project.reading import ProjectReader
@@ -109,24 +109,44 @@ def assembled(
     by: see Home.held. Raises ConfigError, GatewayError, and HomeHeldError when another process
     holds the home.
     """
-    home = Home(config.home)
-    with home.held(by), _joined(config, secrets, report) as parts:
+    home = Home.of(config)
+    with home.held(by):
+        durable = durable_of(config, [config])
+        with opened(config, secrets, durable, report=report) as bridge, durable:
+            yield bridge
+
+
+def durable_of(config: Config, known: Iterable[Config]) -> Durable:
+    """Return what keeps the rounds of these projects; see Durable for when it is to be launched."""
+    database_url = config.database_url or Home.of(config).rounds_url
+    return Durable(
+        database_url,
+        (None if one.library is None else one.project_id for one in known),
+    )
+
+
+@contextmanager
+def opened(
+    config: Config, secrets: Secrets, durable: Durable, *, report: Report = quiet
+) -> Iterator[Bridge]:
+    """Join the parts of one project whose home, or service, is held already.
+
+    Raises ConfigError, GatewayError, LedgerError.
+    """
+    with _joined(config, secrets, report) as parts:
         rounds = Rounds(
             steps_of(parts),
             parts.ledger,
             project_id=config.project_id,
-            database_url=config.database_url or home.rounds_url,
+            durable=durable,
+            shared=config.library is not None,
         )
-        try:
-            rounds.launch()
-            yield Bridge(config, parts, rounds)
-        finally:
-            rounds.close()
+        yield Bridge(config, parts, rounds)
 
 
 @contextmanager
 def _joined(config: Config, secrets: Secrets, report: Report) -> Iterator[Parts]:
-    home = Home(config.home)
+    home = Home.of(config)
     settings = round_settings(config)
     with connected(config, secrets) as gateway, Ledger(home.ledger) as ledger:
         yield Parts(
@@ -136,7 +156,7 @@ def _joined(config: Config, secrets: Secrets, report: Report) -> Iterator[Parts]
             ledger=ledger,
             reader=ProjectReader(gateway, ledger, config.project_id, folder=home.media),
             home=home,
-            registry=Registry(config.mlflow_url, home.root),
+            registry=Registry(config.mlflow_url, home.library),
             report=report,
             embedder=functools.cache(lambda: embedder(home.features)),
         )

@@ -181,10 +181,31 @@ class FunctionHostSection(Section):
     store: Path | None = None  # the folder it reads; `functions` in home unless set
 
 
+class ProjectSection(Section):
+    """One project of several, and what it has otherwise than the others.
+
+    Each section holds the keys that differ; what it leaves out is as for all projects.
+    """
+
+    id: int = Field(ge=1)
+    paused: bool = False
+    organization: str | None = None
+    active_learning: dict[str, Any] = Field(default_factory=dict)
+    holdout: dict[str, Any] = Field(default_factory=dict)
+    trainer: dict[str, Any] = Field(default_factory=dict)
+    promotion: dict[str, Any] = Field(default_factory=dict)
+    rounds: dict[str, Any] = Field(default_factory=dict)
+    pre_annotation: dict[str, Any] = Field(default_factory=dict)
+    interactor: dict[str, Any] = Field(default_factory=dict)
+    function_host: dict[str, Any] = Field(default_factory=dict)
+
+
 class Config(Section):
-    """The effective configuration."""
+    """The effective configuration: of one project, or with `projects` of all of them."""
 
     home: Path = Path(".cvat-bridge")
+    library: Path | None = None
+    projects: tuple[ProjectSection, ...] = ()
     cvat: CvatSection = CvatSection()
     active_learning: SelectionSection = SelectionSection()
     holdout: HoldoutSection = HoldoutSection()
@@ -207,6 +228,8 @@ class Config(Section):
     @property
     def project_id(self) -> int:
         """The project the loop serves; ConfigError where none is set."""
+        if self.cvat.project is None and self.projects:
+            raise ConfigError(["which project is meant? Name it: cvat-bridge --project ID …"])
         if self.cvat.project is None:
             raise ConfigError(["cvat.project: no project is set; run `cvat-bridge init`"])
         return self.cvat.project
@@ -335,6 +358,7 @@ def resolved(path: Path, config: Config) -> Config:
     return config.model_copy(
         update={
             "home": _absolute(folder, config.home),
+            "library": _absolute(folder, config.library),
             "cvat": config.cvat.model_copy(
                 update={"ca_bundle": _absolute(folder, config.cvat.ca_bundle)}
             ),
@@ -372,7 +396,7 @@ def _beside(folder: Path, value: Any) -> Any:
     return str(path.resolve()) if path.is_file() else value
 
 
-def faults_of(path: Path, error: ValidationError) -> list[str]:
+def faults_of(path: Path | str, error: ValidationError) -> list[str]:
     """Return a fault a key; where one of several types is due, pydantic gives one a type."""
     told: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for item in error.errors():
@@ -403,7 +427,7 @@ def wrong_keys(error: ValidationError) -> list[list[str]]:
     return found
 
 
-def _fault(path: Path, item: Mapping[str, Any]) -> str:
+def _fault(path: Path | str, item: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         section = Config.model_fields.get(str(item["loc"][0])) if len(item["loc"]) > 1 else None

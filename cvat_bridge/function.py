@@ -14,12 +14,13 @@ from pathlib import Path
 
 from cvat_bridge.annotate.model import ChosenModel, choose_model
 from cvat_bridge.annotate.native import Detection, Interaction
-from cvat_bridge.config import Config, load_config
+from cvat_bridge.config import Config
 from cvat_bridge.cvat.gateway import Attribute, Label
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.masks.interactors import NO_INTERACTOR, can_show
 from cvat_bridge.models.serving import project_key
+from cvat_bridge.projects import load_project
 from serverless.store.confidence import NAME
 from trainer.engines import load, load_interactor
 from trainer.registry.registry import Registry
@@ -69,13 +70,13 @@ def create(
 
 
 def _chosen(model: str, path: Path) -> ChosenModel:
-    config = load_config(path) if path.exists() else Config()
-    home = Home(config.home)
+    config = load_project(path, needed=False) if path.exists() else Config()
+    home = Home.of(config)
     project = config.cvat.project
     return choose_model(
         model,
         store=config.function_host.store or home.functions,
-        registry=lambda: Registry(config.mlflow_url, home.root),
+        registry=lambda: Registry(config.mlflow_url, home.library),
         project_key=None if project is None else project_key(project),
         interactors=True,
     )

@@ -5,19 +5,40 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cvat_bridge.config import Config
 from cvat_bridge.errors import HomeHeldError
 
 
 @dataclass(frozen=True)
 class Home:
-    """The folder and its places."""
+    """The folder and its places.
+
+    shared: the folder of what the projects of a service have in common (models, functions, MLflow,
+    secrets, DBOS), None where it is this one.
+    """
 
     root: Path
+    shared: Path | None = None
+
+    @classmethod
+    def of(cls, config: Config) -> Home:
+        """Return the home that a configuration names."""
+        return cls(config.home, config.library)
+
+    @property
+    def library(self) -> Path:
+        """The folder of what projects have in common."""
+        return self.shared or self.root
+
+    def of_project(self, project_id: int) -> Path:
+        """Return the folder of one of several projects."""
+        return self.root / "projects" / str(project_id)
 
     @property
     def ledger(self) -> Path:
@@ -27,22 +48,22 @@ class Home:
     @property
     def rounds_url(self) -> str:
         """DBOS's records, unless the configuration names another database."""
-        return f"sqlite:///{self.root / 'rounds.db'}"
+        return f"sqlite:///{self.library / 'rounds.db'}"
 
     @property
     def mlflow_url(self) -> str:
         """MLflow's records, unless the configuration names a server."""
-        return f"sqlite:///{self.root / 'mlflow.db'}"
+        return f"sqlite:///{self.library / 'mlflow.db'}"
 
     @property
     def artifacts(self) -> Path:
         """MLflow's files."""
-        return self.root / "mlartifacts"
+        return self.library / "mlartifacts"
 
     @property
     def chunks(self) -> Path:
         """The cache of what CVAT sent."""
-        return self.root / "chunks"
+        return self.library / "chunks"
 
     @property
     def media(self) -> Path:
@@ -57,12 +78,12 @@ class Home:
     @property
     def bundles(self) -> Path:
         """Models, one folder a version."""
-        return self.root / "bundles"
+        return self.library / "bundles"
 
     @property
     def functions(self) -> Path:
         """What the function host serves."""
-        return self.root / "functions"
+        return self.library / "functions"
 
     @property
     def images(self) -> Path:
@@ -87,7 +108,7 @@ class Home:
     @property
     def features(self) -> Path:
         """Learnt features as they run here, made once from their package."""
-        return self.root / "features"
+        return self.library / "features"
 
     def webhook_secret(self) -> str:
         """Give the secret shared with CVAT, made once and readable by this user alone."""
@@ -108,11 +129,11 @@ class Home:
                 path.chmod(wanted)
 
     def _secret(self, name: str) -> str:
-        path = self.root / name
+        path = self.library / name
         if not path.exists():
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.library.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Whoever comes second reads what the first one wrote, whole.
-            part = self.root / f".{name}.{os.getpid()}"
+            part = self.library / f".{name}.{os.getpid()}.{threading.get_ident()}"
             handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "w", encoding="ascii") as out:
                 out.write(secrets.token_hex(24))
@@ -129,15 +150,17 @@ class Home:
         """Hold the folder for one process; HomeHeldError when another one works in it.
 
         by: what holds it, "service" or "command". The lock goes with the process, so a killed one
-        leaves none behind.
+        leaves none behind. Projects of one service are held together.
         """
         self.close_to_others()
-        with (self.root / "lock").open("a+", encoding="utf-8") as handle:
+        if self.shared is not None:
+            Home(self.shared).close_to_others()
+        with (self.library / "lock").open("a+", encoding="utf-8") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 handle.seek(0)
-                raise HomeHeldError(str(self.root), by=handle.read().strip()) from None
+                raise HomeHeldError(str(self.library), by=handle.read().strip()) from None
             handle.truncate(0)
             handle.write(by)
             handle.flush()

@@ -48,7 +48,7 @@ MOVED = {
     "cvat_bridge.round.steps": "cvat_bridge.loop.steps",
     "cvat_bridge.round.trust": "cvat_bridge.loop.trust",
     "cvat_bridge.round.workflow": "cvat_bridge.loop.workflow",
-    "cvat_bridge.run_events": "cvat_bridge.cli.run_events",
+    "cvat_bridge.run_events": "cvat_bridge.service.run_events",
     "cvat_bridge.sandbox.annotation_store": "cvat_bridge.sandbox.annotations.annotation_store",
     "cvat_bridge.sandbox.auth": "cvat_bridge.sandbox.accounts.auth",
     "cvat_bridge.sandbox.batches": "cvat_bridge.sandbox.models.batches",

@@ -23,9 +23,10 @@ import typer
 
 from cvat_bridge.annotate.outcome import Outcome
 from cvat_bridge.cli.console import bars
-from cvat_bridge.config import load_config, load_secrets
+from cvat_bridge.config import load_secrets
 from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.progress import Report
+from cvat_bridge.projects import load_project
 from trainer.terminal import PlainConsole
 
 out = PlainConsole(soft_wrap=True)
@@ -100,12 +101,12 @@ def annotate(
         )
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
-    loaded, secrets = load_config(config), load_secrets()
-    home = Home(loaded.home)
+    loaded, secrets = load_project(config), load_secrets()
+    home = Home.of(loaded)
     chosen = choose_model(
         model,
         store=loaded.function_host.store or home.functions,
-        registry=lambda: Registry(loaded.mlflow_url, home.root),
+        registry=lambda: Registry(loaded.mlflow_url, home.library),
         project_key=None if loaded.cvat.project is None else project_key(loaded.cvat.project),
     )
     with connected(loaded, secrets) as gateway, Ledger(home.ledger) as ledger:

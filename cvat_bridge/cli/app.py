@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -24,11 +23,13 @@ from cvat_bridge.cli.annotate import annotate
 from cvat_bridge.cli.edge import hide_in_threads, leave
 from cvat_bridge.cli.mistakes import mistakes
 from cvat_bridge.cli.models import models
+from cvat_bridge.cli.projects import projects
 from cvat_bridge.cli.serving import add_serving_commands
 from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
-from cvat_bridge.config import config_schema, load_config, load_secrets
+from cvat_bridge.config import config_schema, load_secrets
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
+from cvat_bridge.projects import chosen, load_project
 from cvat_bridge.secrecy import hide_in_log, without_secrets
 from trainer.terminal import PlainConsole
 
@@ -45,11 +46,6 @@ ConfigPath = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 DEFAULT_CONFIG = Path("cvat-bridge.yaml")
-_OPEN_TO_ALL = (
-    "{config}: service.host: refusing to listen on {host}, where every machine that reaches this"
-    " one could call. Name the address by which CVAT reaches the bridge, or set"
-    " service.listen_anyway: true where that network is closed (a container's own)"
-)
 
 
 def main() -> NoReturn:
@@ -73,14 +69,21 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def program(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback acts
         bool,
         typer.Option(
             "--version", callback=_show_version, is_eager=True, help="Print the version and end."
         ),
     ] = False,
+    project: Annotated[
+        int | None,
+        typer.Option(
+            help="Id of the project that the command is about, where the configuration has several."
+        ),
+    ] = None,
 ) -> None:
     """The loop that makes CVAT learn from its own annotators."""  # noqa: D401 - shown as help
+    chosen.set(project)
 
 
 @app.command()
@@ -141,17 +144,9 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 @app.command()
 def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Say which round it is, what it waits for, which model serves, and why."""
-    from cvat_bridge.home import Home
-    from cvat_bridge.ledger import Ledger
-    from cvat_bridge.loop.status import describe
-    from cvat_bridge.models.serving import now_serving
-    from trainer.registry.registry import Registry
+    from cvat_bridge.running import status_of
 
-    loaded = load_config(config)
-    home = Home(loaded.home)
-    with Ledger(home.ledger) as ledger:
-        serving = now_serving(loaded, home, ledger, Registry(loaded.mlflow_url, home.root))
-        found = describe(ledger, loaded.project_id, serving)
+    found = status_of(load_project(config))
     if as_json:
         out.print_json(json.dumps(found))
         return
@@ -176,7 +171,7 @@ def round_(
     from cvat_bridge.home import Home
 
     _log_to_stderr(json_lines=as_json)
-    loaded, secrets = load_config(config), load_secrets()
+    loaded, secrets = load_project(config), load_secrets()
     with _progress(quiet=as_json) as report:
         if dry_run:
             with viewed(loaded, secrets, report=report) as view:
@@ -189,7 +184,7 @@ def round_(
         except HomeHeldError as held:
             if held.by != "service":
                 raise
-            Home(loaded.home).ask_for_round()
+            Home.of(loaded).ask_for_round()
             asked = (
                 "the running service was asked to begin a round; `cvat-bridge status` follows it"
             )
@@ -212,44 +207,10 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Log in JSON lines.")] = False,
 ) -> None:
     """Run the service: webhooks, poll, rounds. Stop it with Ctrl-C; it goes on where it was."""
-    import uvicorn
-
-    from cvat_bridge.assembly import assembled
-    from cvat_bridge.cli.run_events import add_run_routes
-    from cvat_bridge.home import Home
-    from cvat_bridge.service.service import Loop, make_app
-    from serverless.host.server import open_to_all
+    from cvat_bridge.running import serve
 
     _log_to_stderr(json_lines=as_json)
-    loaded, secrets = load_config(config), load_secrets()
-    if open_to_all(loaded.service.host) and not loaded.service.listen_anyway:
-        raise ConfigError([_OPEN_TO_ALL.format(config=config, host=loaded.service.host)])
-    secret = secrets.webhook_secret
-    log = structlog.get_logger("service")
-
-    loops: list[Loop] = []
-
-    def told(stage: str, done: int, total: int) -> None:
-        for one in loops:
-            one.tell(stage, done, total)
-
-    home = Home(loaded.home)
-    with assembled(loaded, secrets, report=told, by="service") as bridge:
-        loop = Loop(bridge.look, loaded.service.poll_seconds, home.round_is_asked_for)
-        loops.append(loop)
-        web = make_app(
-            loop,
-            project_id=loaded.project_id,
-            secret=secret.get_secret_value() if secret else Home(loaded.home).webhook_secret(),
-            token=Home(loaded.home).service_token(),
-            status=bridge.status,
-        )
-        add_run_routes(web, Home(loaded.home).runs, token=Home(loaded.home).service_token())
-        thread = threading.Thread(target=loop.run, name="loop", daemon=True)
-        thread.start()
-        log.info("serving", host=loaded.service.host, port=loaded.service.port)
-        uvicorn.run(web, host=loaded.service.host, port=loaded.service.port, log_level="warning")
-        loop.stop()
+    serve(config, load_secrets())
 
 
 @app.command()
@@ -268,7 +229,7 @@ def select(
     if not dry_run:
         raise typer.BadParameter("select only looks; `cvat-bridge round` takes the frames")
     _log_to_stderr(json_lines=as_json)
-    loaded, secrets = load_config(config), load_secrets()
+    loaded, secrets = load_project(config), load_secrets()
     with _progress(quiet=as_json) as report, viewed(loaded, secrets, report=report) as view:
         found = preview(view.parts, sheet=sheet)
     if as_json:
@@ -306,6 +267,7 @@ add_up(app, run)
 app.command()(train)
 app.command()(mistakes)
 app.add_typer(models, name="models")
+app.add_typer(projects, name="projects")
 app.command()(annotate)
 add_serving_commands(app)
 

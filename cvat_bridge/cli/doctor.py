@@ -122,7 +122,7 @@ def _project(config: Config, gateway: Gateway) -> Iterator[Check]:
 def _shown(config: Config, project: int, labels: Sequence[Label]) -> Iterator[Check]:
     """Tell of labels that a model shows and the project has no longer: CVAT maps by name."""
     host = config.function_host
-    store = host.store or Home(config.home).functions
+    store = host.store or Home.of(config).functions
     try:
         lost = gone(store, project, host.function_id, labels)
     except StoreError:
@@ -191,7 +191,7 @@ def _webhook(config: Config, gateway: Gateway) -> Iterator[Check]:
 def _host(config: Config) -> Check:
     """Ask the host what it lists; the store must be the one that it reads."""
     url = f"{config.function_host.url}/api/functions"
-    store = config.function_host.store or Home(config.home).functions
+    store = config.function_host.store or Home.of(config).functions
     start = f"`python -m serverless.host --store {store}`"
     try:
         answer = requests.get(url, timeout=HOST_SECONDS)

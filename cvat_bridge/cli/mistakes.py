@@ -11,8 +11,9 @@ import typer
 from rich.table import Table
 
 from cvat_bridge.cli.console import bars, silence
-from cvat_bridge.config import load_config, load_secrets
+from cvat_bridge.config import load_secrets
 from cvat_bridge.errors import LedgerError, NothingToDoError
+from cvat_bridge.projects import load_project
 from trainer.terminal import PlainConsole
 
 out = PlainConsole(soft_wrap=True)
@@ -41,7 +42,7 @@ def mistakes(
     from trainer.data.dataset import load_dataset
     from trainer.engines import load
 
-    loaded, secrets = load_config(config), load_secrets()
+    loaded, secrets = load_project(config), load_secrets()
     with (
         silence() if as_json else bars(err) as report,
         viewed(loaded, secrets, report=report) as view,

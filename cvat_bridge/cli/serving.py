@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from cvat_bridge.config import Config, load_config, load_secrets
+from cvat_bridge.config import Config, load_secrets
+from cvat_bridge.projects import load_project
 from trainer.terminal import PlainConsole
 
 out = PlainConsole(soft_wrap=True)
@@ -31,12 +32,12 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Let a version serve in CVAT by your word, without the gate; no call in progress fails."""
-    _change(load_config(config), version, as_json=as_json)
+    _change(load_project(config), version, as_json=as_json)
 
 
 def rollback(config: ConfigPath = _DEFAULT, as_json: AsJson = False) -> None:
     """Let the model that served before serve again in CVAT."""
-    _change(load_config(config), None, as_json=as_json)
+    _change(load_project(config), None, as_json=as_json)
 
 
 def _change(config: Config, version: str | None, *, as_json: bool) -> None:
@@ -45,8 +46,8 @@ def _change(config: Config, version: str | None, *, as_json: bool) -> None:
     from cvat_bridge.models import serving
     from trainer.registry.registry import Registry
 
-    home = Home(config.home)
-    registry = Registry(config.mlflow_url, home.root)
+    home = Home.of(config)
+    registry = Registry(config.mlflow_url, home.library)
     with connected(config, load_secrets()) as gateway:
         champion, entry = (
             serving.rollback(gateway, config, home, registry)

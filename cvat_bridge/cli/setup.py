@@ -15,11 +15,13 @@ from cvat_bridge.config import (
     Address,
     Config,
     CvatSection,
+    Secrets,
     ServiceSection,
     load_config,
     load_secrets,
 )
 from cvat_bridge.cvat.connecting import connected
+from cvat_bridge.cvat.gateway import Gateway
 from cvat_bridge.cvat.reach import check_reachable
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
@@ -96,15 +98,22 @@ def set_up(
         yield "no --public-url: finished jobs are seen by polling"
     else:
         with connected(config, secrets) as gateway:
-            secret = secrets.webhook_secret
-            hook = gateway.ensure_webhook(
-                project,
-                public_url.rstrip("/") + WEBHOOK_PATH,
-                secret.get_secret_value() if secret else Home(config.home).webhook_secret(),
-            )
-        yield f"webhook {hook.id} tells {hook.target_url}"
+            yield add_webhook(gateway, config, project, secrets)
         yield f"the service will listen on {config.service.host}:{config.service.port}"
     yield f"next: `cvat-bridge doctor -c {path}`, then `cvat-bridge up -c {path}`"
+
+
+def add_webhook(gateway: Gateway, config: Config, project: int, secrets: Secrets) -> str:
+    """Let CVAT tell the service of changes in a project, where it has an address; say so."""
+    public_url, secret = config.service.public_url, secrets.webhook_secret
+    if public_url is None:
+        return "no service.public_url: finished jobs are seen by polling"
+    hook = gateway.ensure_webhook(
+        project,
+        public_url.rstrip("/") + WEBHOOK_PATH,
+        secret.get_secret_value() if secret else Home.of(config).webhook_secret(),
+    )
+    return f"webhook {hook.id} tells {hook.target_url}"
 
 
 def _fault(option: str, url: str | None) -> list[str]:

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from cvat_bridge.cli.console import bars, silence
-from cvat_bridge.config import Config, TrainerSection, load_config, load_secrets
+from cvat_bridge.config import Config, TrainerSection, load_secrets
 from cvat_bridge.errors import ConfigError
+from cvat_bridge.projects import load_project
 from trainer.detector import Progress
 from trainer.errors import ConfigError as FitConfigError
 from trainer.events import step_of
@@ -77,7 +78,7 @@ def train(
     from trainer.registry.registry import Registry
     from trainer.scores import Evaluation
 
-    loaded = load_config(config)
+    loaded = load_project(config)
     settings = trainer_settings(loaded.trainer, fit or [], set_ or [])
     called = name or datetime.now(timezone.utc).strftime("train-%Y%m%d-%H%M%S")
     check_training(settings, called)
@@ -86,7 +87,7 @@ def train(
         Part(tuple(test_task or ()), tuple(test_job or ()), tuple(test_subset or ())),
         holdout_share,
     )
-    home = Home(loaded.home)
+    home = Home.of(loaded)
     run = run_folder(home, called)
     project_id = loaded.project_id if project is None else project
     err.print(f"run {run}", markup=False)
@@ -120,7 +121,7 @@ def train(
             mlflow=loaded.mlflow_url or home.mlflow_url,
         )
     version = register(
-        Registry(loaded.mlflow_url, home.root),
+        Registry(loaded.mlflow_url, home.library),
         project_id,
         fitted.bundle,
         run=called,

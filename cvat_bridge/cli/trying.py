@@ -89,7 +89,7 @@ def add_up(app: typer.Typer, run: Callable[..., None]) -> None:
                 "`cvat-functions` there"
             )
             raise ConfigError([fault])
-        home = Home(loaded.home)
+        home = Home.of(loaded)
         store = loaded.function_host.store or home.functions
         store.mkdir(parents=True, exist_ok=True)
         log = home.root / "function-host.log"

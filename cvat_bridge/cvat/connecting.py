@@ -17,7 +17,7 @@ def connected(config: Config, secrets: Secrets) -> CvatClient:
         password=password.get_secret_value() if password and not token else None,
         organization=config.cvat.organization,
         ca_bundle=config.cvat.ca_bundle,
-        cache_dir=Home(config.home).chunks,
+        cache_dir=Home.of(config).chunks,
         cache_bytes=config.cvat.cache_bytes,
         timeout=config.cvat.timeout,
     )

@@ -18,7 +18,7 @@ from typing import Any
 import requests
 import yaml
 
-from cvat_bridge.config import load_config, load_secrets
+from cvat_bridge.config import load_secrets
 from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.demo.annotator import Annotator
 from cvat_bridge.demo.calls import Said
@@ -26,6 +26,7 @@ from cvat_bridge.demo.project import Prepared
 from cvat_bridge.demo.sentences import decision_sentence
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.home import Home
+from cvat_bridge.projects import load_project
 from cvat_bridge.service.webhooks import WEBHOOK_PATH
 
 STATUS_SECONDS = 60.0
@@ -170,10 +171,10 @@ def _row(number: int, rows: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _register(config: Path, token: str, address: str) -> None:
-    loaded = load_config(config)
+    loaded = load_project(config)
     with connected(loaded, load_secrets({"CVAT_ACCESS_TOKEN": token})) as gateway:
         gateway.ensure_webhook(
-            loaded.project_id, address + WEBHOOK_PATH, Home(loaded.home).webhook_secret()
+            loaded.project_id, address + WEBHOOK_PATH, Home.of(loaded).webhook_secret()
         )
 
 

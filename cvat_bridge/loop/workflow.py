@@ -7,13 +7,14 @@ was under way runs again. Every step can be repeated without doubling anything.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from dbos import DBOS, SetWorkflowID
 from dbos import DBOSConfig as DurableConfig
+from typing_extensions import Self
 
 from cvat_bridge.errors import BridgeError, NotReadyError, UnreachableError
 from cvat_bridge.ledger import Ledger
@@ -53,11 +54,67 @@ class Ended:
     answers: Answers
 
 
-class Rounds:
-    """Runs rounds durably. One a process: DBOS keeps its state process-wide.
+class Durable:
+    """DBOS, which keeps its state process-wide: one for the rounds of all projects of a process.
 
-    errors: the classes that a step may end with by name (packages' own errors); anything else is
-    a defect and is recorded with its class all the same.
+    projects: those whose rounds may have been interrupted; they are known before the launch, so
+    that it goes on with them. Rounds of a project that is not attached (yet) end with an error and
+    are taken up when it is.
+    """
+
+    def __init__(self, database_url: str, projects: Iterable[int | None] = ()) -> None:
+        self._rounds: dict[str, Rounds] = {}
+        self._workflows: dict[str, Callable[[int], Answer]] = {}
+        self._launched = False
+        DBOS(config=_durable_config(database_url))
+        for project in projects:
+            self._register(_name(project))
+
+    def __enter__(self) -> Self:
+        self.launch()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def launch(self) -> None:
+        """Start DBOS; rounds that a killed process left behind go on in the background."""
+        DBOS.launch()
+        self._launched = True
+
+    def close(self) -> None:
+        """Stop DBOS. A round under way goes on at the next launch."""
+        DBOS.destroy(destroy_registry=True)
+
+    def attach(self, name: str, rounds: Rounds) -> Callable[[int], Answer]:
+        """Let the rounds of this name run by these steps; returns the workflow."""
+        self._rounds[name] = rounds
+        if name not in self._workflows:
+            self._register(name)
+            if self._launched:
+                # The launch could not go on with what it had no code for; now nobody works on it.
+                for left in DBOS.list_workflows(name=name, status="PENDING"):
+                    DBOS.cancel_workflow(left.workflow_id)
+        return self._workflows[name]
+
+    def _register(self, name: str) -> None:
+        @DBOS.workflow(name=name)
+        def round_(number: int) -> Answer:
+            rounds = self._rounds.get(name)
+            if rounds is None:
+                raise StepFailedError(
+                    "start", "NotReadyError", f"{name} waits for its project", True
+                )
+            return rounds.perform(number)
+
+        self._workflows[name] = round_
+
+
+class Rounds:
+    """Runs the rounds of one project durably.
+
+    durable: what keeps them. shared: whether rounds of other projects are kept there too.
+    A step may end with any error; it is recorded with its class and its message.
     """
 
     def __init__(
@@ -66,27 +123,15 @@ class Rounds:
         ledger: Ledger,
         *,
         project_id: int,
-        database_url: str,
+        durable: Durable,
+        shared: bool = False,
         patience: int = 5,
         interval: float = 2.0,
     ) -> None:
         self._steps, self._ledger, self._project_id = tuple(steps), ledger, project_id
         self._patience, self._interval = patience, interval
-        DBOS(config=_durable_config(database_url))
-
-        @DBOS.workflow(name="round")
-        def round_(number: int) -> Answer:
-            return self._round(number)
-
-        self._workflow = round_
-
-    def launch(self) -> None:
-        """Start DBOS; rounds that a killed process left behind go on in the background."""
-        DBOS.launch()
-
-    def close(self) -> None:
-        """Stop DBOS. A round under way goes on at the next launch."""
-        DBOS.destroy(destroy_registry=True)
+        self._name = _name(project_id if shared else None)
+        self._workflow = durable.attach(self._name, self)
 
     def run(self, number: int) -> Ended:
         """Run a round to its end, going on with it where it was begun before.
@@ -95,7 +140,7 @@ class Rounds:
         """
         last = self._last_attempt(number)
         if last is None:
-            with SetWorkflowID(f"round-{number}"):
+            with SetWorkflowID(f"{self._name}-{number}"):
                 handle: Any = DBOS.start_workflow(self._workflow, number)
         elif last.status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
             # Recorded answers are kept; the failed step, recorded as an error, runs again.
@@ -108,16 +153,17 @@ class Rounds:
 
     def unfinished(self) -> int | None:
         """Give the number of the round that was begun and has no good end, if there is one."""
-        rounds = DBOS.list_workflows(name="round", sort_desc=True, limit=1)
+        rounds = DBOS.list_workflows(name=self._name, sort_desc=True, limit=1)
         if rounds and rounds[0].status != "SUCCESS":
             return _number(rounds[0])
         return None
 
     def _last_attempt(self, number: int) -> Any | None:
-        attempts = DBOS.list_workflows(name="round", sort_desc=True)
+        attempts = DBOS.list_workflows(name=self._name, sort_desc=True)
         return next((a for a in attempts if _number(a) == number), None)
 
-    def _round(self, number: int) -> Answer:
+    def perform(self, number: int) -> Answer:
+        """Take the steps, within the workflow; `run` starts it."""
         answers: dict[str, Answer] = {}
         self._note(number, "started")
         for step in self._steps:
@@ -174,6 +220,11 @@ class Rounds:
                 figures=row.figures,
             )
         )
+
+
+def _name(project_id: int | None) -> str:
+    """Return the name of a project's rounds; None for the only one of a home, as ever."""
+    return "round" if project_id is None else f"round-of-project-{project_id}"
 
 
 def _durable_config(database_url: str) -> DurableConfig:

@@ -59,7 +59,7 @@ def bring(
         bundle = import_model(
             replace(
                 request,
-                hidden=(*request.hidden, shelf.home.root, shelf.store),
+                hidden=(*request.hidden, shelf.home.root, shelf.home.library, shelf.store),
                 sample=decode(sample),
             ),
             Path(scratch) / "bundle",

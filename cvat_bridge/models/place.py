@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvat_bridge.config import Config, FunctionHostSection, load_config, load_secrets
+from cvat_bridge.config import Config, FunctionHostSection, load_secrets
 from cvat_bridge.home import Home
+from cvat_bridge.projects import load_project
 from trainer.terminal import PlainConsole
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Place:
         from cvat_bridge.models.shelf import Shelf
         from trainer.registry.registry import Registry
 
-        registry = Registry(self.config.mlflow_url, self.home.root)
+        registry = Registry(self.config.mlflow_url, self.home.library)
         return Shelf(registry, self.home, self.store)
 
     def own_interactor(self, project: int | None) -> Path | None:
@@ -72,13 +73,13 @@ def place(config: Path | None, home: Path | None) -> Place:
     """Read the configuration where there is one; --home goes before what it says."""
     if config is None and _DEFAULT.exists():
         config = _DEFAULT
-    loaded = Config(home=_HOME.resolve()) if config is None else load_config(config)
+    loaded = Config(home=_HOME.resolve()) if config is None else load_project(config, needed=False)
     if home is not None:
         host = loaded.function_host.model_dump() | {"store": None}
         loaded = loaded.model_copy(
             update={"home": home.resolve(), "function_host": FunctionHostSection(**host)}
         )
-    found = Home(loaded.home)
+    found = Home.of(loaded)
     return Place(loaded, found, loaded.function_host.store or found.functions)
 
 

@@ -6,11 +6,11 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -36,12 +36,24 @@ class Outcome:
     reason: str
 
 
+class LoopFigures:
+    """What Prometheus reads of the loops of a process, by project."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.looks = Counter("bridge_looks", "Looks at the facts", ["project"], registry=registry)
+        self.failures = Gauge(
+            "bridge_failures", "Failed looks in a row", ["project"], registry=registry
+        )
+
+
 @dataclass
 class Loop:
     """Looks at the facts when woken or when the poll is due, and acts on them.
 
     tick: one look; it may raise, which is recorded and tried again after a growing pause.
-    asked: whether somebody wants a look now; asked every second.
+    asked: whether somebody wants a look now; asked every second. figures: where looks are counted,
+    under the id of the project.
     """
 
     tick: Tick
@@ -50,14 +62,15 @@ class Loop:
     reason: str = "starting"
     failures: int = 0
     last_look: float = 0.0
+    figures: LoopFigures | None = None
+    project: int = 0
     progress: str = ""  # of the step under way, in words
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
         self._wake, self._stop = threading.Event(), threading.Event()
-        # One registry a loop, so that two in one process do not share figures.
-        self._looks = Counter("bridge_looks", "Looks at the facts", registry=self.registry)
-        self._failed = Gauge("bridge_failures", "Failed looks in a row", registry=self.registry)
+        figures = self.figures or LoopFigures(CollectorRegistry())
+        self._looks = figures.looks.labels(str(self.project))
+        self._failed = figures.failures.labels(str(self.project))
 
     def wake(self) -> None:
         """Look soon."""
@@ -107,25 +120,26 @@ class Loop:
 
 
 def make_app(
-    loop: Loop,
+    loops: Callable[[], Mapping[int, Loop]],
     *,
-    project_id: int,
+    registry: CollectorRegistry,
     secret: str,
     token: str,
-    status: Callable[[], Mapping[str, Any]],
+    status: Callable[[int], Mapping[str, Any]],
 ) -> FastAPI:
     """Build the web side: the webhook receiver, health, figures and the status as JSON.
 
-    secret: what CVAT signs its webhooks with. token: what a reader of the status sends.
+    loops: those of today, by project. secret: what CVAT signs its webhooks with. token: what a
+    reader of the status sends. status: of one project.
     """
     app = FastAPI(title="cvat-bridge", docs_url=None, redoc_url=None, openapi_url=None)
     deliveries = Counter(
-        "bridge_webhook_deliveries", "Webhook deliveries", ["verdict"], registry=loop.registry
+        "bridge_webhook_deliveries", "Webhook deliveries", ["verdict"], registry=registry
     )
 
     @app.post(WEBHOOK_PATH)
     async def receive(request: Request) -> Response:
-        """Take a webhook of CVAT and wake the loop; 403 for a wrong signature, 400 for no JSON."""
+        """Take a webhook of CVAT and wake a loop; 403 for a wrong signature, 400 for no JSON."""
         try:
             body = await asyncio.wait_for(body_within(request, MAX_BODY), BODY_SECONDS)
         except ValueError:
@@ -135,12 +149,15 @@ def make_app(
             return JSONResponse({"error": late}, 408)
         except ClientDisconnect:
             return JSONResponse({"error": "the caller went away"}, 400)
+        known = loops()
         delivery = judge(
-            body, request.headers.get(SIGNATURE_HEADER), secret=secret, project_id=project_id
+            body, request.headers.get(SIGNATURE_HEADER), secret=secret, projects=known.keys()
         )
         deliveries.labels(delivery.verdict).inc()
         if delivery.verdict == "wake":
-            loop.wake()
+            for project, loop in known.items():
+                if delivery.project in (None, project):
+                    loop.wake()
         log.info("webhook", verdict=delivery.verdict, about=delivery.event, why=delivery.reason)
         # CVAT drops a delivery on 4xx and tries again on 5xx: a forged one must not come back.
         code = {"forged": 403, "malformed": 400}.get(delivery.verdict, 200)
@@ -148,17 +165,34 @@ def make_app(
 
     @app.get("/healthz")
     def health() -> Mapping[str, Any]:
-        """Say whether the last look at the facts went well; the status says what it was."""
-        return {"ok": loop.failures == 0, "failures": loop.failures}
+        """Say whether looks go well; the status says what went wrong.
+
+        One project of several that fails does not make the service unhealthy: it delays no other.
+        """
+        failures = [loop.failures for loop in loops().values()]
+        return {"ok": not failures or not all(failures), "failures": max(failures, default=0)}
 
     @app.get("/metrics")
     def metrics() -> Response:
         """Give the bridge's figures in Prometheus' text form."""
-        return Response(generate_latest(loop.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/status", dependencies=[token_needed(token)])
-    def status_page() -> Mapping[str, Any]:
-        """Give what `cvat-bridge status --json` gives, and what the loop does now."""
-        return {**status(), "loop": loop.reason, "progress": loop.progress}
+    def status_page(project: int | None = None) -> Mapping[str, Any]:
+        """Give what `cvat-bridge status --json` gives, and what the loop does now.
+
+        Of the project that is asked for, of the only one, or `projects` with all of them by id.
+        """
+        known = loops()
+        if project is not None and project not in known:
+            raise HTTPException(404, f"project {project} is not worked on here")
+
+        def one(number: int) -> Mapping[str, Any]:
+            loop = known[number]
+            return {**status(number), "loop": loop.reason, "progress": loop.progress}
+
+        if project is not None or len(known) == 1:
+            return one(next(iter(known)) if project is None else project)
+        return {"projects": {str(number): one(number) for number in sorted(known)}}
 
     return app

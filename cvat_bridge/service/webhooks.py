@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,11 +24,15 @@ Verdict = Literal["wake", "ping", "ignored", "forged", "malformed"]
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one delivery, with the reason in words."""
+    """What became of one delivery, with the reason in words.
+
+    project: which project to look at; None for one that does not say, where all are looked at.
+    """
 
     verdict: Verdict
     reason: str
     event: str = ""
+    project: int | None = None
 
 
 def signature(body: bytes, secret: str) -> str:
@@ -35,7 +40,7 @@ def signature(body: bytes, secret: str) -> str:
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
-def judge(body: bytes, header: str | None, *, secret: str, project_id: int) -> Delivery:
+def judge(body: bytes, header: str | None, *, secret: str, projects: Collection[int]) -> Delivery:
     """Say what to do with a delivery; never raises, whatever the bytes are.
 
     The signature is checked on the raw bytes in constant time before anything is parsed.
@@ -58,11 +63,12 @@ def judge(body: bytes, header: str | None, *, secret: str, project_id: int) -> D
     if event not in WAKING_EVENTS:
         return Delivery("ignored", f"{event} does not move the loop", event)
     project = _project_of(payload)
-    if project is not None and project != project_id:
-        return Delivery("ignored", f"project {project} is not ours ({project_id})", event)
+    if project is not None and project not in projects:
+        ours = ", ".join(map(str, sorted(projects))) or "none"
+        return Delivery("ignored", f"project {project} is not ours ({ours})", event)
     if event == "update:job" and not _job_moved(payload):
         return Delivery("ignored", "only annotations were saved", event)
-    return Delivery("wake", event, event)
+    return Delivery("wake", event, event, project)
 
 
 def _project_of(payload: dict[str, Any]) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi.routing import APIRoute
 from starlette.routing import Route
 
-from cvat_bridge.cli.run_events import add_run_routes
+from cvat_bridge.service.run_events import add_run_routes
 from cvat_bridge.service.service import Loop, Outcome, make_app
 from docs.generate.tables import code, table
 from serverless.host.app import HostSettings, create_app

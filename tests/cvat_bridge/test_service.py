@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from prometheus_client import CollectorRegistry
 
 from cvat_bridge.home import Home
 from cvat_bridge.service.service import MAX_BODY, Loop, Outcome, make_app
@@ -54,8 +55,15 @@ def started(loop: Loop) -> threading.Thread:
     return thread
 
 
-def client(loop: Loop) -> TestClient:
-    web = make_app(loop, project_id=7, secret=SECRET, token=TOKEN, status=lambda: {"round": 3})
+def client(*loops: Loop) -> TestClient:
+    """Return a reader of a service of these loops, for projects 7, 8, …"""
+    web = make_app(
+        lambda: dict(enumerate(loops, 7)),
+        registry=CollectorRegistry(),
+        secret=SECRET,
+        token=TOKEN,
+        status=lambda project: {"round": project - 4},
+    )
     return TestClient(web)
 
 
@@ -177,3 +185,35 @@ def test_the_figures_count_deliveries_by_verdict() -> None:
     web.post("/webhooks/cvat", content=b"{}")
 
     assert 'bridge_webhook_deliveries_total{verdict="forged"} 1.0' in web.get("/metrics").text
+
+
+def test_a_delivery_wakes_the_project_that_it_is_about() -> None:
+    seven, eight = (Loop(Looks(), 3600) for _ in range(2))
+    body = json.dumps({"event": "create:task", "task": {"project_id": 8}}).encode()
+    woken: list[int] = []
+    seven.wake, eight.wake = (lambda: woken.append(7)), (lambda: woken.append(8))  # type: ignore[method-assign]
+
+    answer = client(seven, eight).post(
+        "/webhooks/cvat", content=body, headers={SIGNATURE_HEADER: signature(body, SECRET)}
+    )
+
+    assert (answer.json()["verdict"], woken) == ("wake", [8])
+
+
+def test_the_status_of_several_projects_is_by_project() -> None:
+    web = client(Loop(Looks(), 3600), Loop(Looks(), 3600))
+
+    found = web.get("/status", headers=SIGNED).json()
+    one = web.get("/status?project=8", headers=SIGNED).json()
+    none = web.get("/status?project=9", headers=SIGNED)
+
+    assert {number: row["round"] for number, row in found["projects"].items()} == {"7": 3, "8": 4}
+    assert one == found["projects"]["8"]
+    assert none.status_code == 404
+
+
+def test_one_failing_project_of_several_leaves_the_service_healthy() -> None:
+    failing, well = Loop(Looks(), 3600, failures=4), Loop(Looks(), 3600)
+
+    assert client(failing, well).get("/healthz").json() == {"ok": True, "failures": 4}
+    assert client(failing).get("/healthz").json() == {"ok": False, "failures": 4}

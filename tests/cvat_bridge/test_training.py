@@ -8,10 +8,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from cvat_bridge.cli.run_events import add_run_routes
 from cvat_bridge.cli.train import trainer_settings
 from cvat_bridge.config import TrainerSection
 from cvat_bridge.errors import ConfigError
+from cvat_bridge.service.run_events import add_run_routes
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.training.by_hand import check_training, register, snapshot
 from cvat_bridge.training.choice import Choice, Part
@@ -193,7 +193,7 @@ def test_a_run_is_learnt_in_its_own_process_and_its_events_are_served(
     run = home.runs / "by-hand"
     fitted = run_fit(found.dataset.path, TINY, run_dir=run, name="by hand", split="auto")
     app = FastAPI()
-    add_run_routes(app, home.runs, token="t0ken")
+    add_run_routes(app, lambda: [home.snapshots, home.runs], token="t0ken")
 
     with TestClient(app, headers={"Authorization": "Bearer t0ken"}) as client:
         told = client.get("/api/runs/by-hand/events")

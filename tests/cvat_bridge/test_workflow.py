@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from cvat_bridge.errors import UnreachableError
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.loop.workflow import Answers, Rounds, Step, StepFailedError
+from cvat_bridge.loop.workflow import Answers, Durable, Rounds, Step, StepFailedError
 from tests.patience import patience
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,18 +27,10 @@ ROOT = Path(__file__).resolve().parents[2]
 @contextmanager
 def rounds(folder: Path, steps: list[Step], **settings: float) -> Iterator[Rounds]:
     with Ledger(folder / "ledger.db") as ledger:
-        runner = Rounds(
-            steps,
-            ledger,
-            project_id=1,
-            database_url=f"sqlite:///{folder / 'rounds.db'}",
-            **settings,
-        )
-        runner.launch()
-        try:
+        durable = Durable(f"sqlite:///{folder / 'rounds.db'}")
+        runner = Rounds(steps, ledger, project_id=1, durable=durable, **settings)
+        with durable:
             yield runner
-        finally:
-            runner.close()
 
 
 def test_each_step_sees_the_answers_before_it_and_the_round_keeps_them_all(tmp_path: Path) -> None:
@@ -109,14 +103,26 @@ def test_a_done_round_is_not_run_twice(tmp_path: Path) -> None:
     assert calls == [1]
 
 
-def test_a_killed_process_goes_on_with_the_step_that_was_under_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [
+        "durable = Durable(url); runner = rounds(); durable.launch()",
+        "durable = Durable(url); durable.launch(); runner = rounds(shared=True)",
+        "durable = Durable(url, [7]); durable.launch(); runner = rounds(shared=True)",
+    ],
+    ids=["alone", "a project that is opened later", "a project that is known and opened later"],
+)
+def test_a_killed_process_goes_on_with_the_step_that_was_under_way(
+    tmp_path: Path, how: str
+) -> None:
     script = textwrap.dedent(
         f"""
         import sys, time
         from pathlib import Path
         from cvat_bridge.ledger import Ledger
-        from cvat_bridge.loop.workflow import Rounds, Step
+        from cvat_bridge.loop.workflow import Durable, Rounds, Step
         folder = Path({str(tmp_path)!r})
+        url = f"sqlite:///{{folder / 'rounds.db'}}"
         def note(word):
             with (folder / "calls").open("a") as out: out.write(word + "\\n")
         def first(number, answers): note("first"); return {{"value": 5}}
@@ -124,10 +130,10 @@ def test_a_killed_process_goes_on_with_the_step_that_was_under_way(tmp_path: Pat
             note("second")
             if not (folder / "go").exists(): time.sleep(60)
             return {{"value": answers["first"]["value"] + 1}}
-        runner = Rounds([Step("first", first), Step("second", second)],
-            Ledger(folder / "ledger.db"), project_id=1,
-            database_url=f"sqlite:///{{folder / 'rounds.db'}}")
-        runner.launch()
+        def rounds(**more):
+            return Rounds([Step("first", first), Step("second", second)],
+                Ledger(folder / "ledger.db"), project_id=7, durable=durable, **more)
+        {how}
         print(runner.unfinished(), runner.run(1).answers["second"]["value"])
         """
     )
@@ -145,3 +151,27 @@ def test_a_killed_process_goes_on_with_the_step_that_was_under_way(tmp_path: Pat
 
     assert done.stdout.splitlines()[-1] == "1 6"
     assert calls.read_text().split() == ["first", "second", "second"]
+
+
+def test_rounds_of_two_projects_go_on_beside_each_other(tmp_path: Path) -> None:
+    both = threading.Barrier(2, timeout=60)
+
+    def meet(number: int, _: Answers) -> dict[str, int]:
+        both.wait()
+        return {"value": number}
+
+    ended: dict[int, int] = {}
+    with Durable(f"sqlite:///{tmp_path / 'rounds.db'}") as durable, ExitStack() as stack:
+
+        def go(project: int, number: int) -> None:
+            ledger = stack.enter_context(Ledger(tmp_path / f"{project}.db"))
+            steps = [Step("meet", meet)]
+            runner = Rounds(steps, ledger, project_id=project, durable=durable, shared=True)
+            ended[project] = runner.run(number).answers["meet"]["value"]
+            assert runner.unfinished() is None
+            assert [row.number for row in ledger.rounds()] == [number]
+
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(go, (3, 5), (1, 4)))
+
+    assert ended == {3: 1, 5: 4}

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import requests
 from fastapi.testclient import TestClient
+from prometheus_client import CollectorRegistry
 
 from cvat_bridge.service.service import Loop, Outcome, make_app
 from cvat_bridge.service.webhooks import SIGNATURE_HEADER, signature
@@ -152,7 +153,13 @@ def deliveries(count: int, seed: int = 0) -> Line:
     line = Line("webhook deliveries")
     dice = random.Random(seed)
     loop = Loop(lambda: Outcome(acted=False, reason=""), 3600)
-    web = make_app(loop, project_id=7, secret=_SECRET, token="t", status=dict)
+    web = make_app(
+        lambda: {7: loop},
+        registry=CollectorRegistry(),
+        secret=_SECRET,
+        token="t",
+        status=lambda _: {},
+    )
     job = {"id": 1, "project_id": 7}
     true = json.dumps({"event": "update:job", "job": job, "changes": {"state": {}}}).encode()
     other = json.dumps({"event": "update:job", "job": {"id": 1, "project_id": 8}}).encode()

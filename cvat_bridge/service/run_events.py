@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from weakref import WeakSet
 
@@ -20,15 +20,16 @@ MOST_STREAMS = 12
 _BEAT = 50  # idle looks between two comments that keep the connection open
 
 
-def add_run_routes(app: FastAPI, runs: Path, *, token: str) -> None:
-    """Offer GET /api/runs/<run>/events. runs: the folder of runs. token: what a reader sends."""
+def add_run_routes(app: FastAPI, runs: Callable[[], Iterable[Path]], *, token: str) -> None:
+    """Offer GET /api/runs/<run>/events. runs: the folders of runs. token: what a reader sends."""
     streams: WeakSet[Iterator[str]] = WeakSet()  # those that somebody reads
 
     @app.get("/api/runs/{run}/events", dependencies=[token_needed(token)])
     def events(run: str) -> StreamingResponse:
         """Follow a fit as server-sent events: past ones first, then what comes, to its end."""
-        folder = runs / run
-        if not _NAME.fullmatch(run) or not folder.is_dir():
+        folders = (folder / run for folder in runs()) if _NAME.fullmatch(run) else ()
+        folder = next((one for one in folders if one.is_dir()), None)
+        if folder is None:
             raise HTTPException(404, f"there is no run {run!r}")
         # Each takes a thread of those that answer everything else.
         if len(streams) >= MOST_STREAMS:

@@ -1,0 +1,120 @@
+"""What `cvat-bridge run` does: the loops of all projects, and the web side beside them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from cvat_bridge.assembly import Bridge, durable_of, opened
+from cvat_bridge.config import Config, Secrets
+from cvat_bridge.errors import ConfigError
+from cvat_bridge.home import Home
+from cvat_bridge.ledger import Ledger
+from cvat_bridge.loop.status import describe
+from cvat_bridge.models.serving import now_serving
+from cvat_bridge.progress import Report
+from cvat_bridge.projects import Served, load_served, projects_file
+from cvat_bridge.service.projects import ProjectLoops
+from cvat_bridge.service.run_events import add_run_routes
+from cvat_bridge.service.service import LoopFigures, make_app
+from serverless.host.server import open_to_all
+from trainer.registry.registry import Registry
+
+_OPEN_TO_ALL = (
+    "{config}: service.host: refusing to listen on {host}, where every machine that reaches this"
+    " one could call. Name the address by which CVAT reaches the bridge, or set"
+    " service.listen_anyway: true where that network is closed (a container's own)"
+)
+
+
+def serve(path: Path, secrets: Secrets) -> None:
+    """Work on every project of a configuration until the process is told to end.
+
+    Raises ConfigError, and HomeHeldError when another process works in the home.
+    """
+    served = load_served(path)
+    shared = served.shared
+    if not served.projects:
+        served.of(None)
+    service = shared.service
+    if open_to_all(service.host) and not service.listen_anyway:
+        raise ConfigError([_OPEN_TO_ALL.format(config=path, host=service.host)])
+    home = Home.of(shared)
+    secret = secrets.webhook_secret
+    figures = LoopFigures(CollectorRegistry())
+    log = structlog.get_logger("service")
+    with (
+        home.held("service"),
+        durable_of(shared, [row.config for row in served.projects]) as durable,
+    ):
+
+        def open_(config: Config, report: Report) -> AbstractContextManager[Bridge]:
+            return opened(config, secrets, durable, report=report)
+
+        loops = ProjectLoops(
+            followed(path, served),
+            open_,
+            asked=lambda config: Home.of(config).round_is_asked_for(),
+            poll_seconds=service.poll_seconds,
+            figures=figures,
+        )
+        configs = followed(path, served)
+        token = home.service_token()
+        web = make_app(
+            loops.loops,
+            registry=figures.registry,
+            secret=secret.get_secret_value() if secret else home.webhook_secret(),
+            token=token,
+            status=lambda project: status_of(configs()[project]),
+        )
+        add_run_routes(
+            web, lambda: [Home.of(config).runs for config in configs().values()], token=token
+        )
+        loops.settle()
+        threading.Thread(target=loops.run, name="projects", daemon=True).start()
+        log.info("serving", host=service.host, port=service.port, projects=sorted(configs()))
+        uvicorn.run(web, host=service.host, port=service.port, log_level="warning")
+        loops.stop()
+
+
+def status_of(config: Config) -> dict[str, Any]:
+    """Say which round a project is in, what it waits for, which model serves, and why."""
+    home = Home.of(config)
+    with Ledger(home.ledger) as ledger:
+        serving = now_serving(config, home, ledger, Registry(config.mlflow_url, home.library))
+        return describe(ledger, config.project_id, serving)
+
+
+def followed(path: Path, served: Served) -> Callable[[], Mapping[int, Config]]:
+    """Return what answers the active projects of today; files are read again when they change."""
+    files = (path, projects_file(served.shared.home))
+    known: list[Any] = [_dates(files), served.active()]
+
+    def active() -> Mapping[int, Config]:
+        dates = _dates(files)
+        if dates != known[0]:
+            known[1] = load_served(path).active()
+            known[0] = dates
+        found: Mapping[int, Config] = known[1]
+        return found
+
+    return active
+
+
+def _dates(files: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
+    found = []
+    for file in files:
+        try:
+            about = file.stat()
+        except FileNotFoundError:
+            found.append((0, 0))
+        else:
+            found.append((about.st_mtime_ns, about.st_size))
+    return tuple(found)
