@@ -62,6 +62,7 @@ def serve(path: Path, secrets: Secrets) -> None:
             followed(path, served),
             open_,
             asked=lambda config: Home.of(config).round_is_asked_for(),
+            status=status_of,
             poll_seconds=service.poll_seconds,
             figures=figures,
         )
@@ -72,7 +73,6 @@ def serve(path: Path, secrets: Secrets) -> None:
             registry=figures.registry,
             secret=secret.get_secret_value() if secret else home.webhook_secret(),
             token=token,
-            status=lambda project: status_of(configs()[project]),
         )
         add_run_routes(
             web, lambda: [Home.of(config).runs for config in configs().values()], token=token

@@ -64,7 +64,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
             "masks",
         ),
         *("thresholds", "models", "annotate", "function", "training", "loop", "mistakes"),
-        *("assembly", "demo", "cli"),
+        *("assembly", "running", "demo", "cli"),
     ),
     "cvat_bridge.sandbox": (
         *("store", "web", "about", "accounts", "notifications", "resources", "frames"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -32,7 +32,7 @@ class ProjectLoops(Generic[C]):
     wanted: the configuration of each project to work on, by id; asked every second. One that
     cannot be read is logged, and what runs goes on. open_: makes what looks at a project; where
     that fails it is tried again like a look that failed. asked: whether somebody wants a round of
-    a project now.
+    a project now. status: of a project, from its records.
     """
 
     def __init__(
@@ -41,10 +41,11 @@ class ProjectLoops(Generic[C]):
         open_: Callable[[C, Report], AbstractContextManager[Looks]],
         *,
         asked: Callable[[C], bool],
+        status: Callable[[C], Mapping[str, Any]] = lambda _: {},
         poll_seconds: float,
         figures: LoopFigures,
     ) -> None:
-        self._wanted, self._open, self._asked = wanted, open_, asked
+        self._wanted, self._open, self._asked, self._status = wanted, open_, asked, status
         self._poll_seconds, self._figures = poll_seconds, figures
         self._running: dict[int, tuple[C, Loop, threading.Thread]] = {}
         self._lock = threading.Lock()
@@ -111,6 +112,7 @@ class ProjectLoops(Generic[C]):
             tick,
             self._poll_seconds,
             lambda: self._asked(config),
+            lambda: self._status(config),
             figures=self._figures,
             project=number,
         )

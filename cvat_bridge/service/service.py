@@ -52,13 +52,15 @@ class Loop:
     """Looks at the facts when woken or when the poll is due, and acts on them.
 
     tick: one look; it may raise, which is recorded and tried again after a growing pause.
-    asked: whether somebody wants a look now; asked every second. figures: where looks are counted,
+    asked: whether somebody wants a look now; asked every second. status: of the project's records.
+    figures: where looks are counted,
     under the id of the project.
     """
 
     tick: Tick
     poll_seconds: float
     asked: Callable[[], bool] = lambda: False
+    status: Callable[[], Mapping[str, Any]] = dict
     reason: str = "starting"
     failures: int = 0
     last_look: float = 0.0
@@ -125,12 +127,11 @@ def make_app(
     registry: CollectorRegistry,
     secret: str,
     token: str,
-    status: Callable[[int], Mapping[str, Any]],
 ) -> FastAPI:
     """Build the web side: the webhook receiver, health, figures and the status as JSON.
 
     loops: those of today, by project. secret: what CVAT signs its webhooks with. token: what a
-    reader of the status sends. status: of one project.
+    reader of the status sends.
     """
     app = FastAPI(title="cvat-bridge", docs_url=None, redoc_url=None, openapi_url=None)
     deliveries = Counter(
@@ -189,7 +190,7 @@ def make_app(
 
         def one(number: int) -> Mapping[str, Any]:
             loop = known[number]
-            return {**status(number), "loop": loop.reason, "progress": loop.progress}
+            return {**loop.status(), "loop": loop.reason, "progress": loop.progress}
 
         if project is not None or len(known) == 1:
             return one(next(iter(known)) if project is None else project)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from cvat_bridge.service.run_events import add_run_routes
-from cvat_bridge.service.service import Loop, Outcome, make_app
+from cvat_bridge.service.service import LoopFigures, make_app
 from docs.generate.tables import code, table
 from serverless.host.app import HostSettings, create_app
 
@@ -33,15 +34,11 @@ class Endpoint:
     text: str
 
 
-def bridge_loop() -> Loop:
-    """Return a loop that looks at nothing; its registry holds the bridge's figures."""
-    return Loop(lambda: Outcome(acted=False, reason=""), poll_seconds=1.0)
-
-
 def endpoints() -> Iterator[Endpoint]:
     """Give every route of both servers."""
-    bridge = make_app(bridge_loop(), project_id=0, secret="", token="", status=dict)
-    add_run_routes(bridge, Path("runs"), token="")
+    registry = LoopFigures(CollectorRegistry()).registry
+    bridge = make_app(dict, registry=registry, secret="", token="")
+    add_run_routes(bridge, list, token="")
     host = create_app(Path("functions"), HostSettings())
     for server, app in (("cvat-bridge run", bridge), ("python -m serverless.host", host)):
         for route in app.routes:

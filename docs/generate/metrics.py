@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from cvat_bridge.service.service import make_app
-from docs.generate.http import bridge_loop
+from cvat_bridge.service.service import LoopFigures, make_app
 from docs.generate.tables import code, table
 from serverless.host.figures import Figures
 
@@ -21,12 +20,11 @@ a histogram gives `_bucket`, `_sum` and `_count`.
 
 def registries() -> dict[str, CollectorRegistry]:
     """Return the registry of each process."""
-    loop = bridge_loop()
-    make_app(
-        loop, project_id=0, secret="", token="", status=dict
-    )  # registers the webhooks' counter
+    registry = LoopFigures(CollectorRegistry()).registry
+    # Registers the webhooks' counter.
+    make_app(dict, registry=registry, secret="", token="")
     return {
-        "cvat-bridge run": loop.registry,
+        "cvat-bridge run": registry,
         "python -m serverless.host": Figures().registry,
     }
 

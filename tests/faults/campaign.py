@@ -158,7 +158,6 @@ def deliveries(count: int, seed: int = 0) -> Line:
         registry=CollectorRegistry(),
         secret=_SECRET,
         token="t",
-        status=lambda _: {},
     )
     job = {"id": 1, "project_id": 7}
     true = json.dumps({"event": "update:job", "job": job, "changes": {"state": {}}}).encode()
