@@ -145,6 +145,8 @@ def fault_of(words: list[str]) -> str:
     if words[0] in ("python", "cvat-functions"):
         known = {o for action in parser()._actions for o in action.option_strings}
         return ", ".join(w for w in words if w.startswith("--") and w not in known)
+    if words[:2] == ["cvat-bridge", "--project"]:
+        words = [words[0], *words[3:]]
     named = dict(commands.command_paths())
     groups = {" ".join(path.split()[:-1]) for path in named}
     for count in (3, 2):
