@@ -28,6 +28,7 @@ from trainer.data.images import from_pillow
 from trainer.detections import Detections
 from trainer.detector import Detector
 from trainer.errors import ImageError
+from trainer.geometry import clip_mask
 from trainer.interactor import Interactor
 
 _KEPT = (
@@ -144,7 +145,7 @@ class Interaction:
                 ],
             )
             for place, one in enumerate(best_first)
-            if (inside := rle.clip(one.mask, width, height)) is not None
+            if (inside := clip_mask(one.mask, (height, width))) is not None
         ]
 
 
