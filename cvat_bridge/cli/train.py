@@ -189,9 +189,9 @@ def trainer_settings(
     backend = values.get("backend", known.backend)
     # Another family does not know the settings of the configured one.
     kept = known.extra if backend == known.backend else {}
-    merged = {**known.model_dump(), **values, "extra": {**kept, **own}}
+    merged = {**known.shown, **values, "extra": {**kept, **own}}
     try:
-        return TrainerSection.model_validate(merged)
+        return TrainerSection.of(merged)
     except ValidationError as error:
         raise ConfigError(
             [f"--fit {'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors()]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cvat_bridge.ledger.records import Membership, Role
-from trainer.data import near_duplicates
+from trainer.data.fingerprints import near_duplicate_groups
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def groups_of(images: Sequence[LabelledImage], *, within: int) -> dict[str, str]
     so likeness is asked of the other images only.
     """
     still = {image.sha256: image.perceptual for image in images if not image.video}
-    return near_duplicates.groups(still, within=within) | {
+    return near_duplicate_groups(still, within=within) | {
         i.sha256: i.video for i in images if i.video
     }
 

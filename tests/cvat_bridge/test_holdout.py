@@ -13,8 +13,12 @@ from PIL import Image
 from cvat_bridge.frames.holdout import LabelledImage, assign, groups_of
 from cvat_bridge.ledger.records import Membership
 from tests.fakes.images import picture
-from trainer.data import near_duplicates
-from trainer.data.fingerprints import difference_hash
+from trainer.data.fingerprints import (
+    WITHIN,
+    difference_hash,
+    hash_distances,
+    near_duplicate_groups,
+)
 from trainer.data.images import decode
 
 
@@ -51,8 +55,8 @@ def test_a_picture_saved_again_smaller_and_lossy_is_a_near_duplicate(quality):
     first, second = difference_hash(decode(content)), difference_hash(decode(again.getvalue()))
     other = difference_hash(decode(picture(2, width=320, height=240)))
 
-    far = near_duplicates.distances([first], [second, other])[0]
-    assert far[0] <= near_duplicates.WITHIN
+    far = hash_distances([first], [second, other])[0]
+    assert far[0] <= WITHIN
     assert far[1] > 60
 
 
@@ -83,7 +87,7 @@ def test_groups_are_exactly_the_chains_of_near_duplicates(base, flips, within):
                     expected[name] = joined
                 changed = True
 
-    groups = near_duplicates.groups(hashes, within=within)
+    groups = near_duplicate_groups(hashes, within=within)
     assert groups == {name: min(expected[name]) for name in hashes}
 
 

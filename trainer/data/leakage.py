@@ -12,8 +12,7 @@ from typing import Any
 
 from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
-from trainer.data.fingerprints import BITS, difference_hash
-from trainer.data.near_duplicates import WITHIN, distances
+from trainer.data.fingerprints import BITS, WITHIN, difference_hash, hash_distances
 
 _LEARNT = ("train", "val")  # val ends a fit early, so it shapes the weights too
 _BLOCK = 512
@@ -98,7 +97,7 @@ def find_leaks(
         ours = _hashes(dataset, judged, known or {})
         theirs = _hashes(source, learnt, known or {})
         for start in range(0, len(judged), _BLOCK):
-            far = distances(ours[start : start + _BLOCK], theirs)
+            far = hash_distances(ours[start : start + _BLOCK], theirs)
             for row, image in zip(far, judged[start : start + _BLOCK], strict=True):
                 nearest = int(row.argmin())
                 if row[nearest] <= within:
