@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import structlog
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -27,7 +26,6 @@ from cvat_bridge.cli.models import models
 from cvat_bridge.cli.serving import add_serving_commands
 from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
-from cvat_bridge.config import config_schema, load_config, load_secrets
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
 from cvat_bridge.secrecy import hide_in_log, without_secrets
 from trainer.terminal import PlainConsole
@@ -122,6 +120,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     """Look at everything the loop stands on, and say how to mend what is not good."""
     from cvat_bridge.cli.config_faults import read_checked
     from cvat_bridge.cli.doctor import examine
+    from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
 
     loaded = read_checked(config)
@@ -141,6 +140,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 @app.command()
 def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Say which round it is, what it waits for, which model serves, and why."""
+    from cvat_bridge.config import load_config
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
     from cvat_bridge.loop.status import describe
@@ -173,6 +173,7 @@ def round_(
 ) -> None:
     """Run one round now, or go on with the one that was interrupted."""
     from cvat_bridge.assembly import assembled, viewed
+    from cvat_bridge.config import load_config, load_secrets
     from cvat_bridge.home import Home
 
     _log_to_stderr(json_lines=as_json)
@@ -212,10 +213,12 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Log in JSON lines.")] = False,
 ) -> None:
     """Run the service: webhooks, poll, rounds. Stop it with Ctrl-C; it goes on where it was."""
+    import structlog
     import uvicorn
 
     from cvat_bridge.assembly import assembled
     from cvat_bridge.cli.run_events import add_run_routes
+    from cvat_bridge.config import load_config, load_secrets
     from cvat_bridge.home import Home
     from cvat_bridge.service.service import Loop, make_app
     from serverless.host.server import open_to_all
@@ -264,6 +267,7 @@ def select(
     """Show which frames the next round would take, in rank order, with reasons."""
     from cvat_bridge.assembly import viewed
     from cvat_bridge.cli.preview import preview
+    from cvat_bridge.config import load_config, load_secrets
 
     if not dry_run:
         raise typer.BadParameter("select only looks; `cvat-bridge round` takes the frames")
@@ -298,6 +302,8 @@ def check(config: ConfigPath = DEFAULT_CONFIG) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration, for editors that complete and check YAML."""
+    from cvat_bridge.config import config_schema
+
     out.print_json(json.dumps(config_schema()))
 
 
@@ -356,6 +362,8 @@ def _progress(*, quiet: bool) -> Any:
 
 
 def _log_to_stderr(*, json_lines: bool) -> None:
+    import structlog
+
     renderer: Callable[..., Any] = (
         structlog.processors.JSONRenderer()
         if json_lines

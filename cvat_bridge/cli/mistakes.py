@@ -10,8 +10,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cvat_bridge.cli.console import bars, silence
-from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.errors import LedgerError, NothingToDoError
 from trainer.terminal import PlainConsole
 
@@ -36,6 +34,8 @@ def mistakes(
     finished since it learnt. Issues that are there already are not made again.
     """
     from cvat_bridge.assembly import viewed
+    from cvat_bridge.cli.console import bars, silence
+    from cvat_bridge.config import load_config, load_secrets
     from cvat_bridge.mistakes.disputes import dispute, raise_issues
     from trainer.bundles.bundle import read_bundle
     from trainer.data.dataset import load_dataset

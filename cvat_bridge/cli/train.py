@@ -8,18 +8,19 @@ from contextlib import nullcontext
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cvat_bridge.cli.console import bars, silence
-from cvat_bridge.config import Config, TrainerSection, load_config, load_secrets
 from cvat_bridge.errors import ConfigError
-from trainer.detector import Progress
 from trainer.errors import ConfigError as FitConfigError
-from trainer.events import step_of
-from trainer.registry.versions import Version
 from trainer.terminal import PlainConsole
+
+if TYPE_CHECKING:
+    from cvat_bridge.config import Config, TrainerSection
+    from trainer.detector import Progress
+    from trainer.registry.versions import Version
+
 
 LEARN = "What to learn from (all finished jobs of the project, if none is named)"
 TEST = "What to test on (a share, if none is named)"
@@ -66,6 +67,8 @@ def train(
     While it learns: `trainer watch RUN`, `trainer stop RUN` with the folder that is told.
     """
     from cvat_bridge.assembly import round_settings
+    from cvat_bridge.cli.console import bars, silence
+    from cvat_bridge.config import load_config, load_secrets
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
@@ -156,6 +159,8 @@ def train(
 
 
 def _show(learning: Callable[[Progress], None], event: Mapping[str, Any]) -> None:
+    from trainer.events import step_of
+
     if event.get("event") in ("progress", "note"):
         learning(step_of(event))
 
@@ -175,6 +180,7 @@ def trainer_settings(
     """Return the trainer section with what was given on the command line; all faults at once."""
     from pydantic import ValidationError
 
+    from cvat_bridge.config import TrainerSection
     from trainer.runs.fit_settings import read_pairs
 
     try:
