@@ -119,10 +119,6 @@ class TrainerSection(FitConfig):
     min_frames: Annotated[int, Field(ge=2)] = 8
     warm_start: bool = False
 
-    def __post_init__(self) -> None:
-        if faults := range_faults(self):
-            raise ValueError("\n".join(faults))
-
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> TrainerSection:
         """Return the section of these keys; pydantic's ValidationError tells every fault."""
@@ -160,12 +156,14 @@ def _trainer_keys(given: Any) -> Any:
     return {**values, "automatic": AUTOMATIC - values.keys()}
 
 
-_Trainer = Annotated[
-    TrainerSection,
-    BeforeValidator(_trainer_keys),
-    PlainSerializer(lambda section: section.shown),
-]
-_TRAINER: TypeAdapter[TrainerSection] = TypeAdapter(_Trainer)
+def _in_range(section: TrainerSection) -> TrainerSection:
+    if faults := range_faults(section):
+        raise ValueError("\n".join(faults))
+    return section
+
+
+_Keys = Annotated[TrainerSection, BeforeValidator(_trainer_keys)]
+_TRAINER: TypeAdapter[TrainerSection] = TypeAdapter(_Keys)
 
 
 @dataclass(frozen=True)
@@ -232,7 +230,9 @@ class Config(Section):
     cvat: CvatSection = CvatSection()
     active_learning: SelectionSection = SelectionSection()
     holdout: HoldoutSection = HoldoutSection()
-    trainer: _Trainer = TrainerSection(automatic=AUTOMATIC)
+    trainer: Annotated[
+        _Keys, AfterValidator(_in_range), PlainSerializer(lambda section: section.shown)
+    ] = TrainerSection(automatic=AUTOMATIC)
     promotion: GateSettings = GateSettings()
     rounds: RoundSection = RoundSection()
     pre_annotation: PreAnnotationSection = PreAnnotationSection()

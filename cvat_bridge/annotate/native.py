@@ -25,10 +25,9 @@ from cvat_bridge.shapes import rle
 from cvat_bridge.shapes.detection_shapes import shapes_from_detection
 from serverless.wire.answers import shown_estimate
 from trainer.data.images import from_pillow
-from trainer.detections import Detections
+from trainer.detections import Detections, clip_mask
 from trainer.detector import Detector
 from trainer.errors import ImageError
-from trainer.geometry import clip_mask
 from trainer.interactor import Interactor
 
 _KEPT = (

@@ -10,7 +10,7 @@ import numpy as np
 from cvat_bridge.cvat.gateway import JobAnnotations, RawShape
 from cvat_bridge.shapes import outlines
 from cvat_bridge.shapes.detection_shapes import next_group
-from trainer.geometry import box_iou
+from trainer.detections import box_iou
 
 # Two objects of one label and type that share this much of their boxes' union are one object, as
 # detectors' own suppression has it: whoever drew the first, a second one would be work to delete.

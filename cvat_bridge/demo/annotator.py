@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from cvat_bridge.demo.calls import Calls, Said, unsaid
 from cvat_bridge.demo.truth import Box, TrueObject
-from trainer.geometry import box_iou
+from trainer.detections import box_iou
 
 KEEP_IOU = 0.80  # a person leaves a box that is this good
 FIX_IOU = 0.50  # and corrects one that is this good; a worse one is deleted

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.geometry import box_iou
+from trainer.detections import box_iou
 
 LABELS = ("disc", "bar", "ring")
 SHARES = (0.62, 0.28, 0.10)  # the ring is rare, so that choosing the frames can matter

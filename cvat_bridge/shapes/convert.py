@@ -19,8 +19,7 @@ from cvat_bridge.shapes.detection_shapes import shape_from_detection
 from cvat_bridge.shapes.grouped import joined
 from cvat_bridge.shapes.labelled_object import LabelledObject
 from cvat_bridge.shapes.tracks import UnknownTrackError, shapes_of_track
-from trainer.detections import Mask
-from trainer.geometry import clip_mask
+from trainer.detections import Mask, clip_mask
 
 LEARNABLE_KINDS = frozenset({"rectangle", "polygon", "mask", "ellipse", "tag"})
 

@@ -13,8 +13,7 @@ from cvat_bridge.shapes import outlines, rle
 from serverless.store.confidence import NAME as CONFIDENCE
 from serverless.store.confidence import ConfidenceForm
 from serverless.store.functions import MASKED
-from trainer.detections import Mask
-from trainer.geometry import clip_mask
+from trainer.detections import Mask, clip_mask
 
 LEARNABLE_LABELS = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})
 DIGITS = 2

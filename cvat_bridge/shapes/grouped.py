@@ -9,8 +9,7 @@ import numpy as np
 
 from cvat_bridge.shapes import rle
 from cvat_bridge.shapes.labelled_object import LabelledObject
-from trainer.detections import Mask
-from trainer.geometry import clip_mask
+from trainer.detections import Mask, clip_mask
 
 JOINED_KINDS = frozenset({"polygon", "mask"})  # a box or an ellipse is a whole object by itself
 

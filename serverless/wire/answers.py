@@ -19,9 +19,8 @@ from serverless.store.confidence import NAME
 from serverless.store.functions import MASKED, FunctionLabel
 from serverless.wire.requests import cvat_version
 from trainer.data.labels import LabelMap
-from trainer.detections import Detections, Mask
+from trainer.detections import Detections, Mask, clip_mask
 from trainer.errors import ConfigError
-from trainer.geometry import clip_mask
 from trainer.interactor import Candidate as Candidate  # noqa: PLC0414 part of what answers take
 
 # The first CVAT that reads {"shapes": …} from an interactor and keeps its confidence.

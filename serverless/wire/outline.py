@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from serverless.polygon.polygons import Polygon, polygons_from_mask, rasterize
 from serverless.wire.requests import InteractorRequest
-from trainer.detections import Mask
+from trainer.detections import Mask, clip_mask
 from trainer.engines.interactor.click_laws import obey
 from trainer.engines.interactor.clicks import Prompt, understand
 from trainer.engines.interactor.extreme_points import check_clicks
-from trainer.geometry import clip_mask
 from trainer.interactor import Candidate
 
 # Set to "raw" among a function's annotations, the mask leaves as the model gave it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_without_warm_start_it_is_what_the_configuration_names(registry):
 
     assert beginning(registry, "p", TrainerSection.of({}), number=3).origin == "backend"
     assert beginning(registry, "p", named, number=3).weights == named.base
-    assert beginning(registry, "p", named.model_copy(update={"warm_start": True}), number=1) == (
+    assert beginning(registry, "p", replace(named, warm_start=True), number=1) == (
         beginning(registry, "p", named, number=1)
     )
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cvat_bridge.shapes import rle
-from trainer.detections import Mask
-from trainer.geometry import clip_mask
+from trainer.detections import Mask, clip_mask
 
 bitmaps = arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 

@@ -15,8 +15,7 @@ from serverless.store.describe import label_spec
 from serverless.store.functions import FunctionLabel
 from serverless.wire.answers import Candidate, detector_answer, interactor_answer, rle
 from tests.serverless.fakes import CLASSES, detections, square
-from trainer.detections import Mask
-from trainer.geometry import clip_mask
+from trainer.detections import Mask, clip_mask
 
 SIZE = (30, 40)
 

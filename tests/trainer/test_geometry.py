@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainer.detections import Mask
-from trainer.geometry import box_iou, clip_mask
+from trainer.detections import Mask, box_iou, clip_mask
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
-from trainer.detections import Detections, Mask
+from trainer.detections import Detections, Mask, box_iou
 from trainer.detector import Detector
 from trainer.engines import load_interactor
 from trainer.errors import BundleError
-from trainer.geometry import box_iou
 from trainer.interactor import BoxSegmenter
 
 _LEAST_SHARE = 0.05  # of the box: a mask of less is a speck and not the object in the box

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.detections import box_iou
 from trainer.engines.limits import FLOOR
-from trainer.geometry import box_iou
 
 
 def suppress(

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 from trainer.data.labels import LabelMap
-from trainer.detections import Detections
-from trainer.geometry import box_iou
+from trainer.detections import Detections, box_iou
 from trainer.scores import IOU_THRESHOLDS, FrameMatches
 
 Area = tuple[float, float]  # square pixels of the image, from and to

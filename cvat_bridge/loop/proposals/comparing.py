@@ -10,7 +10,7 @@ from cvat_bridge.cvat.sameness import shape_key
 from cvat_bridge.ledger.records import Correction, Outcome, Proposal
 from cvat_bridge.shapes.convert import LabelledObject, shapes_of_job
 from cvat_bridge.shapes.outlines import Box
-from trainer.geometry import box_iou
+from trainer.detections import box_iou
 
 
 @dataclass(frozen=True)
