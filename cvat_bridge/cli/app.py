@@ -165,6 +165,8 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     for name, reason in found["withheld"].items():
         out.print(f"not pre-annotated: {name!r}: {reason}", markup=False)
     _print_rounds(found["rounds"])
+    if found["of_pool"]:
+        out.print(found["of_pool"], markup=False, highlight=False)
 
 
 @app.command(name="round")
