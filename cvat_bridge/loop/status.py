@@ -24,11 +24,11 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
     serving: see `cvat_bridge.models.serving.now_serving`.
 
     {"project", "round", "state", "waits_for", "serves", "why", "pre_annotates", "trust",
-    "withheld", "corrected", "of_pool", "rounds": […]}. pre_annotates: from which score the last round's objects went before
-    people. trust: none, informs or serves. withheld: classes that the serving model does not
-    pre-annotate → why. The rounds are oldest first, each with its figures and what people did
-    to its pre-annotations. of_pool: what the random frames of the newest round that has
-    finished ones say of the whole pool, "" while there are none.
+    "withheld", "corrected", "of_pool", "rounds": […]}. pre_annotates: from which score the last
+    round's objects went before people. trust: none, informs or serves. withheld: classes that the
+    serving model does not pre-annotate → why. The rounds are oldest first, each with its figures
+    and what people did to its pre-annotations. of_pool: what the random frames of the newest round
+    that has finished ones say of the whole pool, "" while there are none.
     """
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
     last = rounds[-1] if rounds else None
