@@ -62,10 +62,18 @@ def estimate(selection: Selection, values: FloatArray) -> tuple[float, float]:
 
     values: (K,) the quantity of each selected frame (accepted shapes, seconds, errors, …); those
     of the strategy arm are ignored, and NaN marks control frames that nobody has annotated.
-    Hájek's ratio estimator, unbiased up to order 1/n. The error is NaN with fewer than two frames.
-    Raises InvalidPoolError when there is no control frame with a value.
+    See mean_of_pool. Raises InvalidPoolError when there is no control frame with a value.
     """
-    weights = np.asarray(selection.weights, float)
+    return mean_of_pool(np.asarray(selection.weights, float), values)
+
+
+def mean_of_pool(weights: FloatArray, values: FloatArray) -> tuple[float, float]:
+    """Return the mean over a pool and its standard error, from frames drawn with known chances.
+
+    weights: (K,) inverse inclusion probabilities, NaN outside the control arm. values: (K,), NaN
+    where nothing is known. Hájek's ratio estimator, unbiased up to order 1/n. The error is NaN
+    with fewer than two frames. Raises InvalidPoolError when no frame has both.
+    """
     used = np.isfinite(weights) & np.isfinite(values)
     if not used.any():
         raise InvalidPoolError("no control frame has a value: there is nothing to estimate from")

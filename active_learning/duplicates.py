@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.cluster.hierarchy import DisjointSet
 
 from active_learning.errors import InvalidPoolError
 from active_learning.pool import FloatArray, IntArray
@@ -38,7 +39,7 @@ def duplicate_groups(embeddings: FloatArray, *, near_duplicate: float = 0.05) ->
     along = (vectors @ widest)[:, 0]
     order = np.argsort(along, kind="stable")
     along, vectors = along[order], vectors[order]
-    leaders = np.arange(len(rows))
+    joined = DisjointSet(range(len(rows)))
     for start in range(0, len(rows), _BLOCK):
         stop = min(start + _BLOCK, len(rows))
         end = int(np.searchsorted(along, along[stop - 1] + near_duplicate, side="right"))
@@ -46,24 +47,12 @@ def duplicate_groups(embeddings: FloatArray, *, near_duplicate: float = 0.05) ->
             high = min(low + 8 * _BLOCK, end)
             near = squared_distances(vectors[start:stop], vectors[low:high]) <= near_duplicate**2
             left, right = np.nonzero(near)
-            _join(leaders, left + start, right + low)
+            for one, other in zip((left + start).tolist(), (right + low).tolist(), strict=True):
+                joined.merge(one, other)
     groups = np.empty(len(rows), np.int64)
-    groups[order] = [_leader(leaders, place) for place in range(len(rows))]
+    for number, subset in enumerate(joined.subsets()):
+        groups[order[list(subset)]] = number
     return _by_first(groups[copies])
-
-
-def _join(leaders: IntArray, left: IntArray, right: IntArray) -> None:
-    for a, b in zip(left, right, strict=True):
-        if a < b:
-            one, other = _leader(leaders, int(a)), _leader(leaders, int(b))
-            leaders[max(one, other)] = min(one, other)
-
-
-def _leader(leaders: IntArray, place: int) -> int:
-    while leaders[place] != place:
-        leaders[place] = leaders[leaders[place]]
-        place = int(leaders[place])
-    return place
 
 
 def _by_first(groups: IntArray) -> IntArray:

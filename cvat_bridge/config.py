@@ -17,18 +17,27 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
     SecretStr,
+    TypeAdapter,
     ValidationError,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from active_learning.settings import SelectionSettings
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.secrecy import clean_password, clean_token, remember
 from cvat_bridge.suggestions import did_you_mean
+from trainer.backends.fit_checks import device_name, range_faults
 from trainer.calibration.worth import OUTLINE_SECONDS, OutlineSeconds
+from trainer.data.fingerprints import WITHIN
 from trainer.data.texts import read_text
+from trainer.detector import AUTOMATIC, FitConfig
 from trainer.gate.gate_settings import GateSettings
 from trainer.terminal import without_credentials
 
@@ -85,53 +94,86 @@ class SelectionSection(SelectionSettings):
     """
 
     budget: Annotated[int, Field(ge=1)] = 50
-    seed: int = 7
+    seed: int = FitConfig.seed
     candidate_score: Score = 0.05
 
 
-class HoldoutSection(Section):
+@dataclass(frozen=True)
+class HoldoutSection:
     """The held-out frames: the ground-truth jobs' where there are any, else a frozen share."""
 
     share: Annotated[float, Field(ge=0.0, le=0.9)] = 0.2
     subsets: tuple[str, ...] = ("holdout",)
     salt: str = ""
-    duplicate_distance: int = Field(8, ge=0, le=64)
+    duplicate_distance: Annotated[int, Field(ge=0, le=64)] = WITHIN
 
 
-class TrainerSection(Section):
-    """How a challenger is learnt. What is not set is the backend's choice: see `trainer fit`.
+@dataclass(frozen=True)
+class TrainerSection(FitConfig):
+    """How a challenger is learnt, as `trainer fit` has it, and when.
 
-    Everything in `extra` belongs to the backend.
+    warm_start: begin with the model that serves. min_frames: with fewer labelled ones nothing is
+    learnt.
     """
 
-    backend: str = "centernet"
-    epochs: int | None = Field(None, ge=1)
-    batch_size: int | None = Field(None, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
-    image_size: tuple[int, int] | None = None
-    seed: int = 7
-    time_limit: float | None = Field(None, gt=0)
-    base: Path | None = None
+    min_frames: Annotated[int, Field(ge=2)] = 8
     warm_start: bool = False
-    device: str = Field("cpu", coerce_numbers_to_str=True)  # YAML reads the GPU 0 as a number
-    schedule: str | None = None
-    gamma: float | None = None
-    milestones: tuple[int, ...] = ()
-    regions_per_image: int | None = None
-    evaluation_period: int | None = None
-    early_stopping: int | None = None
-    precision: str | None = None
-    min_frames: int = Field(8, ge=2)
-    extra: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> TrainerSection:
+        """Return the section of these keys; pydantic's ValidationError tells every fault."""
+        return _TRAINER.validate_python(values)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """All keys as JSON values, None for what is the backend's choice."""
+        unset = dict.fromkeys(self.automatic)
+        return {k: v for k, v in {**self.to_json(), **unset}.items() if k != "automatic"}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core)
+        keys = handler.resolve_ref_schema(schema)["properties"]
+        del keys["automatic"]
+        for name in AUTOMATIC:
+            kind = {k: v for k, v in keys[name].items() if k != "default"}
+            kinds = kind.get("anyOf", [kind, {"type": "null"}])
+            keys[name] = {"anyOf": kinds, "default": None}
+        return schema
 
 
-class RoundSection(Section):
+def _trainer_keys(given: Any) -> Any:
+    """Note which keys are not set, so that a backend may choose their values from the data."""
+    if not isinstance(given, Mapping):
+        return given
+    if "automatic" in given:
+        raise ValueError("automatic: unknown key")
+    values = {key: value for key, value in given.items() if value is not None}
+    if "device" in values:
+        values["device"] = device_name(values["device"])
+    return {**values, "automatic": AUTOMATIC - values.keys()}
+
+
+def _in_range(section: TrainerSection) -> TrainerSection:
+    if faults := range_faults(section):
+        raise ValueError("\n".join(faults))
+    return section
+
+
+_Keys = Annotated[TrainerSection, BeforeValidator(_trainer_keys)]
+_TRAINER: TypeAdapter[TrainerSection] = TypeAdapter(_Keys)
+
+
+@dataclass(frozen=True)
+class RoundSection:
     """When a round begins, and how its frames come back to people."""
 
     mode: Literal["new_task", "rank_existing"] = "new_task"
     finished_stage: Literal["annotation", "validation", "acceptance"] = "annotation"
-    retrain_after: int = Field(20, ge=1)
-    job_size: int = Field(10, ge=1)
+    retrain_after: Annotated[int, Field(ge=1)] = 20
+    job_size: Annotated[int, Field(ge=1)] = 10
     assignees: tuple[str, ...] = ()
     mark_source_deleted: bool = False
     guide: bool = True
@@ -209,7 +251,9 @@ class Config(Section):
     cvat: CvatSection = CvatSection()
     active_learning: SelectionSection = SelectionSection()
     holdout: HoldoutSection = HoldoutSection()
-    trainer: TrainerSection = TrainerSection()
+    trainer: Annotated[
+        _Keys, AfterValidator(_in_range), PlainSerializer(lambda section: section.shown)
+    ] = TrainerSection(automatic=AUTOMATIC)
     promotion: GateSettings = GateSettings()
     rounds: RoundSection = RoundSection()
     pre_annotation: PreAnnotationSection = PreAnnotationSection()
@@ -367,11 +411,10 @@ def resolved(path: Path, config: Config) -> Config:
             "function_host": config.function_host.model_copy(
                 update={"store": _absolute(folder, config.function_host.store)}
             ),
-            "trainer": config.trainer.model_copy(
-                update={
-                    "base": _absolute(folder, config.trainer.base),
-                    "extra": {k: _beside(folder, v) for k, v in config.trainer.extra.items()},
-                }
+            "trainer": dataclasses.replace(
+                config.trainer,
+                base=_absolute(folder, config.trainer.base),
+                extra={k: _beside(folder, v) for k, v in config.trainer.extra.items()},
             ),
         }
     )

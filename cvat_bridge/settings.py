@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from active_learning.choose import SelectionSettings
+from cvat_bridge.config import HoldoutSection, RoundSection, SelectionSection
 from cvat_bridge.cvat.gateway import Stage
 from cvat_bridge.errors import ConfigError
 
@@ -43,23 +44,23 @@ class RoundSettings:
     Raises ConfigError with every fault.
     """
 
-    finished_stage: Stage = "annotation"
-    holdout_share: float = 0.2
-    holdout_subsets: tuple[str, ...] = ("holdout",)
-    holdout_salt: str = ""
-    duplicate_distance: int = 8
+    finished_stage: Stage = RoundSection.finished_stage
+    holdout_share: float = HoldoutSection.share
+    holdout_subsets: tuple[str, ...] = HoldoutSection.subsets
+    holdout_salt: str = HoldoutSection.salt
+    duplicate_distance: int = HoldoutSection.duplicate_distance
     video_segment: int = 300
-    budget: int = 50
-    seed: int = 7
+    budget: int = SelectionSection.budget
+    seed: int = SelectionSection.seed
     selection: SelectionSettings = field(default_factory=SelectionSettings)
-    mode: Mode = "new_task"
+    mode: Mode = RoundSection.mode
     rank_by: Literal["mean", "max"] = "mean"
-    job_size: int = 10
+    job_size: int = RoundSection.job_size
     task_subset: str = ""
     assignees: tuple[int | str, ...] = ()
     mark_source_deleted: bool = False
     write_guide: bool = True
-    candidate_score: float = 0.05
+    candidate_score: float = SelectionSection.candidate_score
     batch_size: int = 16
     max_candidates: int = 300
     min_score: float | None = None

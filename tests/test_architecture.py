@@ -35,7 +35,7 @@ HELD = {
     "fastapi": ("cvat_bridge/", "serverless/"),
     "nuclio_sdk": ("serverless/",),
     "faiss": ("active_learning/",),
-    "sklearn": ("active_learning/", "trainer/calibration/", "cvat_bridge/thresholds/"),
+    "sklearn": (),  # scipy has what is needed of it, and the base install does without
 }
 
 

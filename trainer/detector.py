@@ -78,7 +78,7 @@ class FitConfig:
     no val part, 0 for none; see trainer.data.validation_part.
     """
 
-    backend: str
+    backend: str = "centernet"
     epochs: int = 30
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -108,6 +108,14 @@ class FitConfig:
             "extra": dict(self.extra),
             "automatic": sorted(self.automatic),
         }
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was set, as JSON values: the settings of a file for `trainer fit --config`."""
+        unset = {*self.automatic, "automatic"}
+        names = [field.name for field in dataclasses.fields(FitConfig)]
+        values = self.to_json()
+        return {n: values[n] for n in names if n not in unset and values[n] is not None}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> FitConfig:

@@ -16,7 +16,8 @@ from active_learning.selectors.rankings import Choice
 # Beyond this a random part of the pool stands for all of it: clusters of 20,000 frames tell what
 # is typical of a million.
 MOST_CLUSTERED = 20_000
-_FULL_BATCH = 4096
+_STILL = 1e-3  # share of the frames that may still change when k-means has settled
+_MOST_STEPS = 30  # of k-means; the seeds are spread well, so that it settles early
 
 
 def representatives(choice: Choice, limits: Limits, most: int) -> IntArray:
@@ -43,14 +44,16 @@ def clusters(vectors: Float32Array, count: int, rng: np.random.Generator) -> Int
         space=Space.of(vectors),
     )
     seeds = vectors[k_means_pp(start, Limits(np.ones(len(vectors), bool)), budget=count)]
-    # Imported here: scikit-learn takes seconds to load, and not every strategy needs it.
-    from sklearn.cluster import KMeans, MiniBatchKMeans
-    from sklearn.exceptions import ConvergenceWarning
+    # Imported here: it takes a while to load, and not every strategy needs it.
+    from scipy.cluster.vq import kmeans2
 
-    kind = MiniBatchKMeans if len(vectors) > _FULL_BATCH else KMeans
-    settings = {"batch_size": _FULL_BATCH} if kind is MiniBatchKMeans else {}
-    model = kind(count, init=seeds, n_init=1, random_state=int(rng.integers(2**31)), **settings)
+    centres, found = seeds, np.full(len(vectors), -1)
     with warnings.catch_warnings():
         # Fewer distinct frames than clusters is no fault: the empty clusters are never asked.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return np.asarray(model.fit_predict(vectors), np.int64)
+        warnings.simplefilter("ignore", UserWarning)
+        for _ in range(_MOST_STEPS):
+            before = found
+            centres, found = kmeans2(vectors, centres, iter=1, minit="matrix", missing="warn")
+            if np.count_nonzero(found != before) <= _STILL * len(vectors):
+                break
+    return np.asarray(found, np.int64)

@@ -25,7 +25,7 @@ from cvat_bridge.shapes import rle
 from cvat_bridge.shapes.detection_shapes import shapes_from_detection
 from serverless.wire.answers import shown_estimate
 from trainer.data.images import from_pillow
-from trainer.detections import Detections
+from trainer.detections import Detections, clip_mask
 from trainer.detector import Detector
 from trainer.errors import ImageError
 from trainer.interactor import Interactor
@@ -144,7 +144,7 @@ class Interaction:
                 ],
             )
             for place, one in enumerate(best_first)
-            if (inside := rle.clip(one.mask, width, height)) is not None
+            if (inside := clip_mask(one.mask, (height, width))) is not None
         ]
 
 

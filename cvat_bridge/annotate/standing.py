@@ -10,6 +10,7 @@ import numpy as np
 from cvat_bridge.cvat.gateway import JobAnnotations, RawShape
 from cvat_bridge.shapes import outlines
 from cvat_bridge.shapes.detection_shapes import next_group
+from trainer.detections import box_iou
 
 # Two objects of one label and type that share this much of their boxes' union are one object, as
 # detectors' own suppression has it: whoever drew the first, a second one would be work to delete.
@@ -35,10 +36,7 @@ class Standing:
         boxes, box = self._boxes.get(_key(shape)), box_of_shape(shape)
         if boxes is None or box is None:
             return False
-        low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
-        inner = np.clip(high - low, 0, None).prod(axis=1)
-        area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2] - box[0]) * (box[3] - box[1])
-        return bool((inner >= SAME_OBJECT * np.maximum(area - inner, 1e-9)).any())
+        return bool((box_iou(box, boxes) >= SAME_OBJECT).any())
 
 
 def occupied(held: JobAnnotations, last_frame: int) -> frozenset[int]:

@@ -17,17 +17,17 @@ from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvat_bridge.annotate.outcome import Outcome
-from cvat_bridge.cli.console import bars
-from cvat_bridge.config import load_secrets
 from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.progress import Report
-from cvat_bridge.projects import load_project
 from trainer.terminal import PlainConsole
+
+if TYPE_CHECKING:
+    from cvat_bridge.annotate.outcome import Outcome
+
 
 out = PlainConsole(soft_wrap=True)
 err = PlainConsole(stderr=True, soft_wrap=True)
@@ -81,11 +81,13 @@ def annotate(
     from cvat_bridge.annotate.plan import make_plan
     from cvat_bridge.annotate.run import annotate as carry_out
     from cvat_bridge.annotate.wanted import Wanted, parse_frames
+    from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
     from cvat_bridge.masks.making import segmenter_of
     from cvat_bridge.models.serving import project_key
+    from cvat_bridge.projects import load_project
     from trainer.registry.registry import Registry
 
     try:
@@ -159,6 +161,8 @@ def _stoppable() -> Iterator[tuple[threading.Event, list[int]]]:
 @contextmanager
 def _progress(as_json: bool) -> Iterator[Report]:
     """Draw a bar for people at a terminal; else say a line now and then, on stderr."""
+    from cvat_bridge.cli.console import bars
+
     if err.is_terminal and not as_json:
         with bars(err) as report:
             yield report

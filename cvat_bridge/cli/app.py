@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import structlog
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -27,9 +26,7 @@ from cvat_bridge.cli.projects import projects
 from cvat_bridge.cli.serving import add_serving_commands
 from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
-from cvat_bridge.config import config_schema, load_secrets
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
-from cvat_bridge.projects import chosen, load_project
 from cvat_bridge.secrecy import hide_in_log, without_secrets
 from trainer.terminal import PlainConsole
 
@@ -83,7 +80,10 @@ def program(
     ] = None,
 ) -> None:
     """The loop that makes CVAT learn from its own annotators."""  # noqa: D401 - shown as help
-    chosen.set(project)
+    if project is not None:
+        from cvat_bridge.projects import chosen
+
+        chosen.set(project)
 
 
 @app.command()
@@ -125,6 +125,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     """Look at everything the loop stands on, and say how to mend what is not good."""
     from cvat_bridge.cli.config_faults import read_checked
     from cvat_bridge.cli.doctor import examine
+    from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
 
     loaded = read_checked(config)
@@ -144,6 +145,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 @app.command()
 def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Say which round it is, what it waits for, which model serves, and why."""
+    from cvat_bridge.projects import load_project
     from cvat_bridge.running import status_of
 
     found = status_of(load_project(config))
@@ -160,6 +162,8 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     for name, reason in found["withheld"].items():
         out.print(f"not pre-annotated: {name!r}: {reason}", markup=False)
     _print_rounds(found["rounds"])
+    if found["of_pool"]:
+        out.print(found["of_pool"], markup=False, highlight=False)
 
 
 @app.command(name="round")
@@ -168,7 +172,9 @@ def round_(
 ) -> None:
     """Run one round now, or go on with the one that was interrupted."""
     from cvat_bridge.assembly import assembled, viewed
+    from cvat_bridge.config import load_secrets
     from cvat_bridge.home import Home
+    from cvat_bridge.projects import load_project
 
     _log_to_stderr(json_lines=as_json)
     loaded, secrets = load_project(config), load_secrets()
@@ -207,6 +213,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Log in JSON lines.")] = False,
 ) -> None:
     """Run the service: webhooks, poll, rounds. Stop it with Ctrl-C; it goes on where it was."""
+    from cvat_bridge.config import load_secrets
     from cvat_bridge.running import serve
 
     _log_to_stderr(json_lines=as_json)
@@ -225,6 +232,8 @@ def select(
     """Show which frames the next round would take, in rank order, with reasons."""
     from cvat_bridge.assembly import viewed
     from cvat_bridge.cli.preview import preview
+    from cvat_bridge.config import load_secrets
+    from cvat_bridge.projects import load_project
 
     if not dry_run:
         raise typer.BadParameter("select only looks; `cvat-bridge round` takes the frames")
@@ -259,6 +268,8 @@ def check(config: ConfigPath = DEFAULT_CONFIG) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration, for editors that complete and check YAML."""
+    from cvat_bridge.config import config_schema
+
     out.print_json(json.dumps(config_schema()))
 
 
@@ -318,6 +329,8 @@ def _progress(*, quiet: bool) -> Any:
 
 
 def _log_to_stderr(*, json_lines: bool) -> None:
+    import structlog
+
     renderer: Callable[..., Any] = (
         structlog.processors.JSONRenderer()
         if json_lines

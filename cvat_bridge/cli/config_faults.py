@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from active_learning.strategies import names as strategies
 from cvat_bridge.config import Config, TrainerSection, faults_of, read_mapping, resolved, wrong_keys
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.suggestions import did_you_mean
-from cvat_bridge.training.fitting import fit_settings_of
 from trainer.backends import backend
 from trainer.backends import names as backends
 from trainer.errors import ConfigError as FitConfigError
 from trainer.errors import TrainerError
+from trainer.runs.fit_settings import fit_config
 
 
 def read_checked(path: Path) -> Config:
@@ -59,11 +60,9 @@ def _trainer(config: Config) -> Iterator[tuple[str, str]]:
         guess = did_you_mean(section.backend, backends())
         yield "trainer.backend", f"trainer.backend: no backend {section.backend!r}; {guess}"
         # The settings that all backends share are looked at by the default one.
-        section = section.model_copy(
-            update={"backend": TrainerSection.model_fields["backend"].default, "extra": {}}
-        )
+        section = replace(section, backend=TrainerSection.backend, extra={})
     try:
-        backend(section.backend).check(fit_settings_of(section))
+        backend(section.backend).check(fit_config(section.given))
     except FitConfigError as error:
         yield from (("trainer." + text.split(" ")[0], f"trainer: {text}") for text in error.faults)
     except TrainerError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import requests
+import httpx
 
 from cvat_bridge.assembly import round_settings
 from cvat_bridge.config import Config
@@ -194,10 +194,10 @@ def _host(config: Config) -> Check:
     store = config.function_host.store or Home.of(config).functions
     start = f"`python -m serverless.host --store {store}`"
     try:
-        answer = requests.get(url, timeout=HOST_SECONDS)
+        answer = httpx.get(url, timeout=HOST_SECONDS)
         answer.raise_for_status()
         listed = list(answer.json())
-    except (requests.RequestException, ValueError) as error:
+    except (httpx.HTTPError, ValueError) as error:
         return Check(
             "function host",
             "bad",

@@ -10,10 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cvat_bridge.cli.console import bars, silence
-from cvat_bridge.config import load_secrets
 from cvat_bridge.errors import LedgerError, NothingToDoError
-from cvat_bridge.projects import load_project
 from trainer.terminal import PlainConsole
 
 out = PlainConsole(soft_wrap=True)
@@ -37,7 +34,10 @@ def mistakes(
     finished since it learnt. Issues that are there already are not made again.
     """
     from cvat_bridge.assembly import viewed
+    from cvat_bridge.cli.console import bars, silence
+    from cvat_bridge.config import load_secrets
     from cvat_bridge.mistakes.disputes import dispute, raise_issues
+    from cvat_bridge.projects import load_project
     from trainer.bundles.bundle import read_bundle
     from trainer.data.dataset import load_dataset
     from trainer.engines import load

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,8 +21,11 @@ from cvat_bridge.models.place import (
     place,
     say,
 )
-from serverless.store.functions import Entry
-from trainer.registry.versions import Version
+
+if TYPE_CHECKING:
+    from serverless.store.functions import Entry
+    from trainer.registry.versions import Version
+
 
 OfVersion = Annotated[
     str | None, typer.Argument(help="Number or hash; the one that serves if unset.")

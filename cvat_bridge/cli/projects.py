@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvat_bridge.config import load_secrets
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.projects import ServedProject, State, change, load_served
 from trainer.terminal import PlainConsole
+
+if TYPE_CHECKING:
+    from cvat_bridge.projects import ServedProject, State
 
 projects = typer.Typer(
     no_args_is_help=True, help="Which projects of a CVAT the service works on; no restart needed."
@@ -28,6 +29,8 @@ _DEFAULT = Path("cvat-bridge.yaml")
 @projects.command(name="list")
 def list_(config: ConfigPath = _DEFAULT, as_json: AsJson = False) -> None:
     """Show every project with its state, its folder and what its models are called in CVAT."""
+    from cvat_bridge.projects import load_served
+
     rows = [_row(row) for row in load_served(config).projects]
     if as_json:
         out.print_json(json.dumps(rows))
@@ -47,7 +50,9 @@ def list_(config: ConfigPath = _DEFAULT, as_json: AsJson = False) -> None:
 def add(project: Project, config: ConfigPath = _DEFAULT, as_json: AsJson = False) -> None:
     """Work on a project too, once CVAT has shown it, and let CVAT tell what changes there."""
     from cvat_bridge.cli.setup import add_webhook
+    from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
+    from cvat_bridge.projects import change, load_served
 
     before = load_served(config)
     if any(row.id == project and not row.paused for row in before.projects):
@@ -89,6 +94,8 @@ _WORDS: dict[State, str] = {
 
 
 def _change(project: int, config: Path, state: State, as_json: bool) -> None:
+    from cvat_bridge.projects import change, load_served
+
     served = load_served(config)
     served.of(project)
     change(served.shared.home, project, state)
@@ -97,6 +104,8 @@ def _change(project: int, config: Path, state: State, as_json: bool) -> None:
 
 def _said(project: int, config: Path, as_json: bool, text: str) -> None:
     if as_json:
+        from cvat_bridge.projects import load_served
+
         rows = [_row(row) for row in load_served(config).projects if row.id == project]
         out.print_json(json.dumps(rows[0] if rows else {"id": project, "state": "removed"}))
     else:

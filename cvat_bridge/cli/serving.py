@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvat_bridge.config import Config, load_secrets
-from cvat_bridge.projects import load_project
 from trainer.terminal import PlainConsole
+
+if TYPE_CHECKING:
+    from cvat_bridge.config import Config
+
 
 out = PlainConsole(soft_wrap=True)
 ConfigPath = Annotated[
@@ -32,15 +34,20 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Let a version serve in CVAT by your word, without the gate; no call in progress fails."""
+    from cvat_bridge.projects import load_project
+
     _change(load_project(config), version, as_json=as_json)
 
 
 def rollback(config: ConfigPath = _DEFAULT, as_json: AsJson = False) -> None:
     """Let the model that served before serve again in CVAT."""
+    from cvat_bridge.projects import load_project
+
     _change(load_project(config), None, as_json=as_json)
 
 
 def _change(config: Config, version: str | None, *, as_json: bool) -> None:
+    from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
     from cvat_bridge.models import serving

@@ -8,19 +8,19 @@ from contextlib import nullcontext
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cvat_bridge.cli.console import bars, silence
-from cvat_bridge.config import Config, TrainerSection, load_secrets
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.projects import load_project
-from trainer.detector import Progress
 from trainer.errors import ConfigError as FitConfigError
-from trainer.events import step_of
-from trainer.registry.versions import Version
 from trainer.terminal import PlainConsole
+
+if TYPE_CHECKING:
+    from cvat_bridge.config import Config, TrainerSection
+    from trainer.detector import Progress
+    from trainer.registry.versions import Version
+
 
 LEARN = "What to learn from (all finished jobs of the project, if none is named)"
 TEST = "What to test on (a share, if none is named)"
@@ -67,9 +67,12 @@ def train(
     While it learns: `trainer watch RUN`, `trainer stop RUN` with the folder that is told.
     """
     from cvat_bridge.assembly import round_settings
+    from cvat_bridge.cli.console import bars, silence
+    from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
+    from cvat_bridge.projects import load_project
     from cvat_bridge.training.by_hand import check_training, register, run_folder, snapshot
     from cvat_bridge.training.choice import Choice, Part
     from cvat_bridge.training.fitting import run_fit
@@ -157,6 +160,8 @@ def train(
 
 
 def _show(learning: Callable[[Progress], None], event: Mapping[str, Any]) -> None:
+    from trainer.events import step_of
+
     if event.get("event") in ("progress", "note"):
         learning(step_of(event))
 
@@ -176,6 +181,7 @@ def trainer_settings(
     """Return the trainer section with what was given on the command line; all faults at once."""
     from pydantic import ValidationError
 
+    from cvat_bridge.config import TrainerSection
     from trainer.runs.fit_settings import read_pairs
 
     try:
@@ -190,9 +196,9 @@ def trainer_settings(
     backend = values.get("backend", known.backend)
     # Another family does not know the settings of the configured one.
     kept = known.extra if backend == known.backend else {}
-    merged = {**known.model_dump(), **values, "extra": {**kept, **own}}
+    merged = {**known.shown, **values, "extra": {**kept, **own}}
     try:
-        return TrainerSection.model_validate(merged)
+        return TrainerSection.of(merged)
     except ValidationError as error:
         raise ConfigError(
             [f"--fit {'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors()]

@@ -7,16 +7,17 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-import requests
 import typer
 from rich.console import Console
 
-from cvat_bridge.config import Config, load_config
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.home import Home
+
+if TYPE_CHECKING:
+    from cvat_bridge.config import Config
+
 
 SANDBOX_PORT = 8099  # CVAT itself sits on 8080
 _SECONDS = 3.0  # to see whether a function host answers already
@@ -74,6 +75,8 @@ def add_up(app: typer.Typer, run: Callable[..., None]) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Log in JSON lines.")] = False,
     ) -> None:
         """Start the function host and the service together, for a first try on one machine."""
+        from cvat_bridge.config import load_config
+        from cvat_bridge.home import Home
         from serverless.host.server import running as hosting
 
         loaded = load_config(config)
@@ -99,7 +102,9 @@ def add_up(app: typer.Typer, run: Callable[..., None]) -> None:
 
 
 def _answers(config: Config) -> bool:
+    import httpx
+
     try:
-        return requests.get(f"{config.function_host.url}/healthz", timeout=_SECONDS).ok
-    except requests.RequestException:
+        return httpx.get(f"{config.function_host.url}/healthz", timeout=_SECONDS).is_success
+    except httpx.HTTPError:
         return False

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from urllib.parse import urlsplit
-
-from requests.utils import get_environ_proxies
+from urllib.request import getproxies, proxy_bypass
 
 from cvat_bridge.errors import UnreachableError
 
@@ -20,7 +19,8 @@ def check_reachable(url: str, *, seconds: float = _SECONDS) -> None:
     connects in our place, nothing is tried.
     """
     parts = urlsplit(url)
-    if get_environ_proxies(url) or not parts.hostname:
+    proxied = {parts.scheme, "all"} & getproxies().keys()
+    if not parts.hostname or (proxied and not proxy_bypass(parts.netloc)):
         return
     host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     trouble: list[str] = []

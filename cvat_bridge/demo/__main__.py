@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import requests
+import httpx
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -66,7 +66,7 @@ def main(
     """
     try:
         faults = demonstrate(data, out.resolve(), rounds=rounds, budget=budget, backend=backend)
-    except (BridgeError, TrainerError, HostError, requests.RequestException) as error:
+    except (BridgeError, TrainerError, HostError, httpx.HTTPError) as error:
         faults = [f"{type(error).__name__}: {error}"]
     for fault in faults:
         console.print(f"the demo failed: {fault}", style="red", markup=False, soft_wrap=True)

@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from cvat_bridge.demo.calls import Calls, Said, unsaid
 from cvat_bridge.demo.truth import Box, TrueObject
+from trainer.detections import box_iou
 
 KEEP_IOU = 0.80  # a person leaves a box that is this good
 FIX_IOU = 0.50  # and corrects one that is this good; a worse one is deleted
@@ -88,7 +88,7 @@ class Annotator:
         write: dict[str, list[Shape]],
         done: Counter[str],
     ) -> None:
-        overlap = _overlaps([_box(shape) for shape in proposed], [t.box for t in truth])
+        overlap = box_iou([_box(shape) for shape in proposed], [t.box for t in truth])
         pairs = {
             int(row): int(column)
             for row, column in zip(*linear_sum_assignment(-overlap), strict=True)
@@ -151,13 +151,3 @@ def drawn(frame: int, found: TrueObject, labels: Mapping[str, int]) -> Shape:
 def _box(shape: Shape) -> Box:
     x1, y1, x2, y2 = shape["points"]
     return (x1, y1, x2, y2)
-
-
-def _overlaps(ours: Sequence[Box], theirs: Sequence[Box]) -> np.ndarray:
-    """IoU of each pair of boxes: (len(ours), len(theirs))."""
-    one = np.asarray(ours, float).reshape(-1, 1, 4)
-    two = np.asarray(theirs, float).reshape(1, -1, 4)
-    low, high = np.maximum(one[..., :2], two[..., :2]), np.minimum(one[..., 2:], two[..., 2:])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    areas = [(box[..., 2:] - box[..., :2]).prod(-1) for box in (one, two)]
-    return np.asarray(shared / np.maximum(areas[0] + areas[1] - shared, 1e-9))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
+import httpx
 import yaml
 
 from cvat_bridge.config import load_secrets
@@ -211,14 +211,14 @@ def _status(address: str, home: Home, said: Said) -> dict[str, Any] | None:
     """Ask the bridge how it stands; None while it is still starting, or too busy to answer."""
     try:
         token = {"Authorization": f"Bearer {home.service_token()}"}
-        answer = requests.get(f"{address}/status", headers=token, timeout=STATUS_SECONDS)
+        answer = httpx.get(f"{address}/status", headers=token, timeout=STATUS_SECONDS)
         answer.raise_for_status()
-    except requests.Timeout:
+    except httpx.TimeoutException:
         said(f"{address}/status: no answer within {STATUS_SECONDS:g} s; asked again")
         return None
-    except requests.ConnectionError:
+    except httpx.TransportError:
         return None
-    except requests.HTTPError as error:
+    except httpx.HTTPStatusError as error:
         said(f"{address}/status: status {error.response.status_code}; asked again")
         return None
     return dict(answer.json())

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import requests
+import httpx
 
 ANSWER_SECONDS = 300.0  # a machine that does ten things at once is slow, not broken
 TRIES = 5
@@ -25,8 +25,8 @@ class Calls:
 
     token: a personal access token; or login: name and password. said: hears of each repetition.
     seconds: to wait for one answer. tries, pause: how often and after how long a question is
-    asked again. Raises requests.HTTPError when the server refuses, and the last requests.Timeout
-    or requests.ConnectionError when it does not answer.
+    asked again. Raises httpx.HTTPStatusError when the server refuses, and the last
+    httpx.TransportError when it does not answer.
     """
 
     def __init__(
@@ -41,34 +41,35 @@ class Calls:
         pause: float = PAUSE,
     ) -> None:
         self._url, self._said = url.rstrip("/"), said
-        self._seconds, self._tries, self._pause = seconds, tries, pause
-        self._session = requests.Session()
-        self._session.trust_env = False  # a server of our own: no proxy, no netrc
-        self._session.auth = login
-        if token is not None:
-            self._session.headers["Authorization"] = f"Bearer {token}"
+        self._tries, self._pause = tries, pause
+        self._client = httpx.Client(
+            auth=login,
+            headers={} if token is None else {"Authorization": f"Bearer {token}"},
+            timeout=seconds,
+            follow_redirects=True,
+            trust_env=False,  # a server of our own: no proxy, no netrc
+        )
 
-    def get(self, path: str, **params: object) -> requests.Response:
+    def get(self, path: str, **params: object) -> httpx.Response:
         """Ask; a question may be asked again."""
-        return self._asked("GET", path, params={key: str(value) for key, value in params.items()})
+        values = {key: str(value) for key, value in params.items()}
+        return self._asked("GET", path, params=values or None)
 
-    def send(
-        self, path: str, body: Mapping[str, Any], *, method: str = "PATCH"
-    ) -> requests.Response:
+    def send(self, path: str, body: Mapping[str, Any], *, method: str = "PATCH") -> httpx.Response:
         """Write; never repeated, since a write whose answer is lost may have been done."""
         return self._once(method, path, json=body)
 
-    def ask(self, path: str, body: Mapping[str, Any]) -> requests.Response:
+    def ask(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """POST a question that changes nothing, such as a call of a model; it may be repeated."""
         return self._asked("POST", path, json=body)
 
-    def _asked(self, method: str, path: str, **more: Any) -> requests.Response:
+    def _asked(self, method: str, path: str, **more: Any) -> httpx.Response:
         for number in range(1, self._tries):
             try:
                 return self._once(method, path, **more)
-            except (requests.Timeout, requests.ConnectionError) as error:
+            except httpx.TransportError as error:
                 why = f"no answer ({type(error).__name__})"
-            except requests.HTTPError as error:
+            except httpx.HTTPStatusError as error:
                 if error.response.status_code not in PASSING:
                     raise
                 why = f"status {error.response.status_code}"
@@ -80,7 +81,7 @@ class Calls:
             time.sleep(pause)
         return self._once(method, path, **more)
 
-    def _once(self, method: str, path: str, **more: Any) -> requests.Response:
-        answer = self._session.request(method, self._url + path, timeout=self._seconds, **more)
+    def _once(self, method: str, path: str, **more: Any) -> httpx.Response:
+        answer = self._client.request(method, self._url + path, **more)
         answer.raise_for_status()
         return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import requests
+import httpx
 
 from cvat_bridge.demo.calls import Calls
 from cvat_bridge.demo.truth import TrueObject
@@ -63,7 +63,7 @@ def look_for_champion(
         return Champion(function_id, None, fault=fault)
     try:
         rows = calls.get("/api/lambda/functions").json()
-    except requests.RequestException as error:
+    except httpx.HTTPError as error:
         fault = f"CVAT's list of models could not be read: {_told(error)}"
         return Champion(function_id, version, listed=False, answers=False, fault=fault)
     shown = {str(row["id"]): str(row["description"]) for row in rows}
@@ -95,7 +95,7 @@ def look_for_champion(
                 )
             if any(found.values()):
                 return Champion(function_id, version, listed=True, answers=True, found=found)
-    except requests.RequestException as error:
+    except httpx.HTTPError as error:
         fault = f"{function_id} is listed but does not answer a call: {_told(error)}"
         return Champion(function_id, version, listed=True, answers=False, found=found, fault=fault)
     fault = (
@@ -105,6 +105,6 @@ def look_for_champion(
     return Champion(function_id, version, listed=True, answers=False, found=found, fault=fault)
 
 
-def _told(error: requests.RequestException) -> str:
-    text = "" if error.response is None else error.response.text
+def _told(error: httpx.HTTPError) -> str:
+    text = error.response.text if isinstance(error, httpx.HTTPStatusError) else ""
     return f"{type(error).__name__}: {error} {text[:500]}".strip()

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.detections import box_iou
+
 LABELS = ("disc", "bar", "ring")
 SHARES = (0.62, 0.28, 0.10)  # the ring is rare, so that choosing the frames can matter
 SIZE = (96, 128)  # height, width in pixels
@@ -116,9 +118,5 @@ def _draw(picture: Image, kind: int, box: Box, rng: np.random.Generator) -> None
 
 
 def _overlap(one: Box, two: Box) -> float:
-    width = min(one[2], two[2]) - max(one[0], two[0])
-    height = min(one[3], two[3]) - max(one[1], two[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    smaller = min((one[2] - one[0]) * (one[3] - one[1]), (two[2] - two[0]) * (two[3] - two[1]))
-    return width * height / smaller
+    """Return how much of the smaller of two boxes lies in the other, 0..1."""
+    return float(max(box_iou(a, b, crowd=[1])[0, 0] for a, b in ((one, two), (two, one))))

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cvat_bridge.frames.likeness import near_duplicates
 from cvat_bridge.ledger.records import Membership, Role
+from trainer.data.fingerprints import near_duplicate_groups
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ def groups_of(images: Sequence[LabelledImage], *, within: int) -> dict[str, str]
     so likeness is asked of the other images only.
     """
     still = {image.sha256: image.perceptual for image in images if not image.video}
-    return near_duplicates(still, within=within) | {i.sha256: i.video for i in images if i.video}
+    return near_duplicate_groups(still, within=within) | {
+        i.sha256: i.video for i in images if i.video
+    }
 
 
 def assign(

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from cvat_bridge.cvat.gateway import Gateway, Media
 from cvat_bridge.errors import AuthenticationError, GatewayError
-from cvat_bridge.frames.likeness import difference_hash
 from cvat_bridge.ledger.records import FrameFacts, frame_key
+from trainer.data.fingerprints import difference_hash
 from trainer.data.images import RGBImage, decode
 from trainer.errors import ImageError
 

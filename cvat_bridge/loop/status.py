@@ -9,6 +9,7 @@ from typing import Any
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Round
 from cvat_bridge.loop.proposals.corrections import tally
+from cvat_bridge.loop.proposals.fair import fair_figure
 from cvat_bridge.loop.trust.levels import Trust
 from cvat_bridge.models.serving import Serving
 from cvat_bridge.thresholds.of_round import SHOWN_FROM
@@ -23,10 +24,11 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
     serving: see `cvat_bridge.models.serving.now_serving`.
 
     {"project", "round", "state", "waits_for", "serves", "why", "pre_annotates", "trust",
-    "withheld", "corrected", "rounds": […]}. pre_annotates: from which score the last round's
-    objects went before people. trust: none, informs or serves. withheld: classes that the serving
-    model does not pre-annotate → why. The rounds are oldest first, each with its figures and what
-    people did to its pre-annotations.
+    "withheld", "corrected", "of_pool", "rounds": […]}. pre_annotates: from which score the last
+    round's objects went before people. trust: none, informs or serves. withheld: classes that the
+    serving model does not pre-annotate → why. The rounds are oldest first, each with its figures
+    and what people did to its pre-annotations. of_pool: what the random frames of the newest round
+    that has finished ones say of the whole pool, "" while there are none.
     """
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
     last = rounds[-1] if rounds else None
@@ -42,6 +44,7 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
         "trust": trust.level,
         "withheld": dict(trust.withheld),
         "corrected": asdict(tally(ledger).total),
+        "of_pool": _of_pool(ledger, rounds),
         "rounds": [
             {
                 "round": row.number,
@@ -55,6 +58,11 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
             for row in rounds
         ],
     }
+
+
+def _of_pool(ledger: Ledger, rounds: Sequence[Round]) -> str:
+    found = (fair_figure(ledger, row.number) for row in reversed(rounds))
+    return next((str(fair) for fair in found if fair is not None), "")
 
 
 def _shown(rounds: Sequence[Round]) -> tuple[str, ...]:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvat_bridge.config import Config, FunctionHostSection, load_secrets
-from cvat_bridge.home import Home
-from cvat_bridge.projects import load_project
 from trainer.terminal import PlainConsole
+
+if TYPE_CHECKING:
+    from cvat_bridge.config import Config
+    from cvat_bridge.home import Home
+
 
 if TYPE_CHECKING:
     from cvat_bridge.cvat.gateway import Gateway
@@ -63,6 +65,7 @@ class Place:
     @contextmanager
     def cvat(self, project: int | None) -> Iterator[Gateway | None]:
         """Sign in to CVAT where a project is named."""
+        from cvat_bridge.config import load_secrets
         from cvat_bridge.cvat.connecting import connected
 
         with connected(self.config, load_secrets()) if project else nullcontext() as gateway:
@@ -71,6 +74,10 @@ class Place:
 
 def place(config: Path | None, home: Path | None) -> Place:
     """Read the configuration where there is one; --home goes before what it says."""
+    from cvat_bridge.config import Config, FunctionHostSection
+    from cvat_bridge.home import Home
+    from cvat_bridge.projects import load_project
+
     if config is None and _DEFAULT.exists():
         config = _DEFAULT
     loaded = Config(home=_HOME.resolve()) if config is None else load_project(config, needed=False)

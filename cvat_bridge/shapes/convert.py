@@ -19,7 +19,7 @@ from cvat_bridge.shapes.detection_shapes import shape_from_detection
 from cvat_bridge.shapes.grouped import joined
 from cvat_bridge.shapes.labelled_object import LabelledObject
 from cvat_bridge.shapes.tracks import UnknownTrackError, shapes_of_track
-from trainer.detections import Mask
+from trainer.detections import Mask, clip_mask
 
 LEARNABLE_KINDS = frozenset({"rectangle", "polygon", "mask", "ellipse", "tag"})
 
@@ -186,7 +186,7 @@ def _place(
     width, height = frame.width, frame.height
     points = shape["points"]
     if kind == "mask":
-        mask = rle.clip(rle.decode(points), width, height)
+        mask = clip_mask(rle.decode(points), (height, width))
         if mask is None:
             raise _Unusable("no pixel of it lies in the image")
         return rle.box(mask), (), mask

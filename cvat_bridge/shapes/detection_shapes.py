@@ -13,7 +13,7 @@ from cvat_bridge.shapes import outlines, rle
 from serverless.store.confidence import NAME as CONFIDENCE
 from serverless.store.confidence import ConfidenceForm
 from serverless.store.functions import MASKED
-from trainer.detections import Mask
+from trainer.detections import Mask, clip_mask
 
 LEARNABLE_LABELS = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})
 DIGITS = 2
@@ -113,7 +113,7 @@ def _form(
         raise ValueError(f"label {label.name!r} is of type {kind}, the detection is a box alone")
     if kind == "mask":
         drawn = rle.fill([polygon], width, height) if mask is None and polygon is not None else mask
-        inside = rle.clip(drawn, width, height) if drawn is not None else None
+        inside = clip_mask(drawn, (height, width)) if drawn is not None else None
         if inside is None:
             raise ValueError("no pixel of the detection's mask lies in the image")
         return kind, list(rle.encode(inside))

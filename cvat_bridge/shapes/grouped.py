@@ -9,7 +9,7 @@ import numpy as np
 
 from cvat_bridge.shapes import rle
 from cvat_bridge.shapes.labelled_object import LabelledObject
-from trainer.detections import Mask
+from trainer.detections import Mask, clip_mask
 
 JOINED_KINDS = frozenset({"polygon", "mask"})  # a box or an ellipse is a whole object by itself
 
@@ -61,4 +61,4 @@ def _union(
     for one in (*masks, *([drawn] if drawn is not None else [])):
         rows, columns = one.bitmap.shape
         canvas[one.top : one.top + rows, one.left : one.left + columns] |= one.bitmap
-    return rle.clip(Mask(canvas, 0, 0), width, height)
+    return clip_mask(Mask(canvas, 0, 0), (height, width))

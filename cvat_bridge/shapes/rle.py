@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.detections import Mask
+from trainer.detections import Mask, clip_mask
 
 
 class BrokenMaskError(ValueError):
@@ -19,52 +19,33 @@ class BrokenMaskError(ValueError):
 
 
 def decode(points: Sequence[float]) -> Mask:
-    """Read a mask; BrokenMaskError where counts and box do not agree."""
-    if len(points) < 5:
-        raise BrokenMaskError(f"a mask needs at least 5 numbers, found {len(points)}")
-    numbers = np.asarray(points, np.float64)
-    if not np.all(np.isfinite(numbers)) or np.any(numbers != np.round(numbers)):
-        raise BrokenMaskError("a mask is of whole numbers")
-    counts = numbers[:-4].astype(np.int64)
-    left, top, right, bottom = (int(value) for value in numbers[-4:])
-    width, height = right - left + 1, bottom - top + 1
-    if width < 1 or height < 1:
-        raise BrokenMaskError(f"its box {left}, {top}, {right}, {bottom} is empty")
-    if np.any(counts < 0) or int(counts.sum()) != width * height:
-        raise BrokenMaskError(
-            f"its counts make {int(counts.sum())} pixels, its box has {width * height}"
-        )
-    values = np.arange(len(counts)) % 2 == 1
-    bitmap = np.repeat(values, counts).reshape(height, width)
-    return Mask(bitmap, left, top)
+    """Read a mask; BrokenMaskError where counts and box do not agree.
+
+    Its box may leave the image, which cvat_sdk refuses: it is read at the origin and moved.
+    """
+    from cvat_sdk.masks import decode_mask
+
+    try:
+        *counts, left, top, right, bottom = points
+        moved = [*counts, 0, 0, right - left, bottom - top]
+        size = {"image_width": int(right - left) + 1, "image_height": int(bottom - top) + 1}
+        mask = Mask(decode_mask(moved, **size), int(left), int(top))
+    except (ValueError, OverflowError) as error:
+        raise BrokenMaskError(f"the numbers are no mask of CVAT's: {error}") from error
+    if (mask.left, mask.top) != (left, top):
+        raise BrokenMaskError(f"the corner of its box, {left}, {top}, is not of whole numbers")
+    return mask
 
 
 def encode(mask: Mask) -> list[int]:
     """Write a mask; its bitmap is the box. BrokenMaskError for an empty bitmap."""
-    height, width = mask.bitmap.shape
+    from cvat_sdk.masks import encode_mask
+
     if not mask.bitmap.any():
         raise BrokenMaskError("no pixel of it is set")
-    flat = mask.bitmap.ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    borders = np.concatenate(([0], changes, [flat.size]))
-    counts = np.diff(borders).tolist()
-    if flat[0]:
-        counts.insert(0, 0)
-    return [*counts, mask.left, mask.top, mask.left + width - 1, mask.top + height - 1]
-
-
-def clip(mask: Mask, width: int, height: int) -> Mask | None:
-    """Cut a mask to its set pixels inside an image; None when there are none."""
-    x1, y1 = max(0, mask.left), max(0, mask.top)
-    bitmap = mask.bitmap[
-        y1 - mask.top : max(0, height - mask.top), x1 - mask.left : max(0, width - mask.left)
-    ]
-    if not bitmap.any():
-        return None
-    rows = np.flatnonzero(bitmap.any(axis=1))
-    columns = np.flatnonzero(bitmap.any(axis=0))
-    inner = bitmap[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Mask(np.ascontiguousarray(inner), x1 + int(columns[0]), y1 + int(rows[0]))
+    height, width = mask.bitmap.shape
+    *counts, _, _, right, bottom = encode_mask(mask.bitmap, (0, 0, width, height))
+    return [*counts, mask.left, mask.top, mask.left + right, mask.top + bottom]
 
 
 def box(mask: Mask) -> tuple[float, float, float, float]:
@@ -86,4 +67,4 @@ def fill(polygons: Sequence[NDArray[np.float64]], width: int, height: int) -> Ma
     from serverless.polygon.polygons import Polygon, rasterize
 
     canvas = rasterize([Polygon(np.asarray(part)) for part in polygons], (height, width))
-    return clip(Mask(canvas, 0, 0), width, height)
+    return clip_mask(Mask(canvas, 0, 0), (height, width))

@@ -39,7 +39,7 @@ class Experience:
 
     def chance(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the chance of being of use, rising with the calibrated score."""
-        from sklearn.isotonic import IsotonicRegression
+        from scipy.optimize import isotonic_regression
 
         middle = (_TENTHS[1:] + _TENTHS[:-1]) / 2
         place = np.clip((self.scores * 10).astype(int), 0, 9)
@@ -48,7 +48,7 @@ class Experience:
         used = np.bincount(place, weights=self.of_use, minlength=10)
         weight = _PRIOR + count
         at, share = (_PRIOR * middle + total) / weight, (_PRIOR * middle + used) / weight
-        rising = IsotonicRegression().fit_transform(at, share, sample_weight=weight)
+        rising = isotonic_regression(share, weights=weight).x
         known = np.interp(scores, np.concatenate([[0.0], at]), np.concatenate([[0.0], rising]))
         return np.asarray(known, np.float64)
 

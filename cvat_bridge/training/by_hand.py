@@ -21,13 +21,13 @@ from cvat_bridge.project.facts import gather
 from cvat_bridge.pull.pull import Pulled, pull
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.training.choice import MOST_HELD_OUT, Choice, chosen
-from cvat_bridge.training.fitting import fit_settings_of
 from cvat_bridge.training.micro_model import key_of
 from trainer.backends import backend
 from trainer.bundles.bundle import read_bundle
 from trainer.errors import ConfigError as FitConfigError
 from trainer.registry.registry import Registry
 from trainer.registry.versions import Version
+from trainer.runs.fit_settings import fit_config
 from trainer.runs.provenance import with_provenance
 
 _NAME = re.compile(r"[\w][\w.-]{0,99}")
@@ -39,7 +39,7 @@ def check_training(settings: TrainerSection, name: str) -> None:
     if not _NAME.fullmatch(name):
         faults.append(f"the run's name must be letters, digits, '_', '.' or '-': {name!r}")
     try:
-        config = fit_settings_of(settings)
+        config = fit_config(settings.given)
         backend(config.backend).check(config)
     except FitConfigError as error:
         faults += error.faults

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cvat_bridge.config import ENVIRONMENT, TrainerSection
+import yaml
+
+from cvat_bridge.config import ENVIRONMENT
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.progress import Report, quiet
 from trainer.detector import FitConfig
-from trainer.runs.fit_settings import fit_config
 
-LOG_NAME = "fit.log"
+LOG_NAME, CONFIG_NAME = "fit.log", "fit.yaml"
 
 
 class FitFailedError(BridgeError):
@@ -41,7 +42,7 @@ class Fitted:
 
 def run_fit(
     dataset: Path,
-    settings: TrainerSection,
+    settings: FitConfig,
     *,
     run_dir: Path,
     name: str,
@@ -58,6 +59,8 @@ def run_fit(
     Raises FitFailedError with the trainer's own words, or its last lines when it crashed.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
+    config = run_dir / CONFIG_NAME
+    config.write_text(fit_file(settings, base), encoding="utf-8")
     log = run_dir / LOG_NAME
     last: deque[str] = deque(maxlen=20)
     answer: Mapping[str, Any] = {}
@@ -66,8 +69,8 @@ def run_fit(
         log.open("a", encoding="utf-8") as errors,
         subprocess.Popen(
             [
-                *fit_command(dataset, settings, run_dir=run_dir, name=name, base=base),
-                *("--split", split),
+                *(sys.executable, "-m", "trainer", "fit", "--json", "--config", str(config)),
+                *("--data", str(dataset), "--out", str(run_dir), "--name", name, "--split", split),
             ],
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -109,12 +112,6 @@ def run_fit(
 BEGINNINGS = ("pretrained", "weights_sha256")
 
 
-def fit_settings_of(settings: TrainerSection) -> FitConfig:
-    """Give the section as the trainer reads it; trainer's ConfigError lists every fault."""
-    values = settings.model_dump(exclude_none=True, exclude={"warm_start", "min_frames"})
-    return fit_config(values)
-
-
 def fit_environment() -> dict[str, str]:
     """Give the fit's environment: ours, without our secrets and with threads that do not spin.
 
@@ -126,41 +123,16 @@ def fit_environment() -> dict[str, str]:
     return {"OMP_WAIT_POLICY": "PASSIVE", **kept}
 
 
-def fit_command(
-    dataset: Path, settings: TrainerSection, *, run_dir: Path, name: str, base: Path | None
-) -> list[str]:
-    """Give the command line; what is not set is left to the backend."""
-    command = [sys.executable, "-m", "trainer", "fit", "--json"]
-    given = {
-        "--data": dataset,
-        "--out": run_dir,
-        "--name": name,
-        "--backend": settings.backend,
-        "--epochs": settings.epochs,
-        "--batch-size": settings.batch_size,
-        "--learning-rate": settings.learning_rate,
-        "--seed": settings.seed,
-        "--time-limit": settings.time_limit,
-        "--base": base,
-        "--device": settings.device,
-        "--schedule": settings.schedule,
-        "--gamma": settings.gamma,
-        "--milestones": ",".join(map(str, settings.milestones)) or None,
-        "--regions-per-image": settings.regions_per_image,
-        "--evaluation-period": settings.evaluation_period,
-        "--early-stopping": settings.early_stopping,
-        "--precision": settings.precision,
-    }
-    for option, value in given.items():
-        if value is not None:
-            command += [option, str(value)]
-    if settings.image_size is not None:
-        command += ["--image-size", "x".join(map(str, settings.image_size))]
-    for key, value in settings.extra.items():
-        if base is not None and key in BEGINNINGS:
-            continue  # they say where the first fit begins; this one begins with the base
-        command += ["--set", f"{key}={json.dumps(value)}"]
-    return command
+def fit_file(settings: FitConfig, base: Path | None) -> str:
+    """Return the YAML of a fit, which `trainer fit --config` checks and reads.
+
+    base: weights to begin with. What says where a first fit begins is left out beside one.
+    """
+    values = settings.given
+    if base is not None:
+        kept = {k: v for k, v in values["extra"].items() if k not in BEGINNINGS}
+        values |= {"base": str(base), "extra": kept}
+    return yaml.safe_dump(json.loads(json.dumps(values)), sort_keys=False)
 
 
 def _event(line: str) -> Mapping[str, Any]:

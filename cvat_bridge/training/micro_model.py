@@ -163,15 +163,17 @@ def _fitted(
     report: Report,
 ) -> Bundle:
     network = general.card.settings["extra"]
-    settings = TrainerSection(
-        backend="extreme_points",
-        batch_size=16,
-        learning_rate=TUNING_RATE,
-        image_size=general.card.input_size,
-        seed=seed,
-        time_limit=time_limit,
-        device=device,
-        extra={**TUNING, "width": network["width"], "backbone": network["backbone"]},
+    settings = TrainerSection.of(
+        {
+            "backend": "extreme_points",
+            "batch_size": 16,
+            "learning_rate": TUNING_RATE,
+            "image_size": general.card.input_size,
+            "seed": seed,
+            "time_limit": time_limit,
+            "device": device,
+            "extra": {**TUNING, "width": network["width"], "backbone": network["backbone"]},
+        }
     )
     fitted = run_fit(
         dataset,

@@ -19,7 +19,7 @@ from serverless.store.confidence import NAME
 from serverless.store.functions import MASKED, FunctionLabel
 from serverless.wire.requests import cvat_version
 from trainer.data.labels import LabelMap
-from trainer.detections import Detections, Mask
+from trainer.detections import Detections, Mask, clip_mask
 from trainer.errors import ConfigError
 from trainer.interactor import Candidate as Candidate  # noqa: PLC0414 part of what answers take
 
@@ -121,7 +121,7 @@ def interactor_answer(
     clipped = [
         Candidate(mask, candidate.confidence)
         for candidate in sorted(candidates, key=lambda c: -c.confidence)
-        if (mask := clip(candidate.mask, size)) is not None
+        if (mask := clip_mask(candidate.mask, size)) is not None
     ]
     if (cvat_version(user_agent) or _SHAPES_SINCE) < _SHAPES_SINCE:
         frame = np.zeros(size, np.uint8)
@@ -155,22 +155,6 @@ def rle(mask: Mask) -> list[int]:
     return ([0] if flat.size and flat[0] else []) + runs + _inclusive(mask)
 
 
-def clip(mask: Mask, size: tuple[int, int]) -> Mask | None:
-    """Return the part of a mask inside the image, its box drawn tight; None if nothing is left."""
-    height, width = size
-    rows = slice(max(0, -mask.top), max(0, min(mask.bitmap.shape[0], height - mask.top)))
-    columns = slice(max(0, -mask.left), max(0, min(mask.bitmap.shape[1], width - mask.left)))
-    part = np.asarray(mask.bitmap[rows, columns], np.bool_)
-    ys, xs = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
-    if not len(ys):
-        return None
-    return Mask(
-        bitmap=part[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1],
-        left=mask.left + columns.start + int(xs[0]),
-        top=mask.top + rows.start + int(ys[0]),
-    )
-
-
 def _shapes(
     kind: str, box: NDArray[np.float32], mask: Mask | None, size: tuple[int, int]
 ) -> list[dict[str, Any]]:
@@ -184,7 +168,7 @@ def _shapes(
     if kind == "any":
         kind = "rectangle" if mask is None else "mask"
     if kind in MASKED:
-        inside = None if mask is None else clip(mask, size)
+        inside = None if mask is None else clip_mask(mask, size)
         return [] if inside is None else _mask_shapes(kind, inside, size)
     if x2 - x1 <= 0 or y2 - y1 <= 0:
         return []

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serverless.polygon.polygons import Polygon, polygons_from_mask, rasterize
-from serverless.wire.answers import clip
 from serverless.wire.requests import InteractorRequest
-from trainer.detections import Mask
+from trainer.detections import Mask, clip_mask
 from trainer.engines.interactor.click_laws import obey
 from trainer.engines.interactor.clicks import Prompt, understand
 from trainer.engines.interactor.extreme_points import check_clicks
@@ -28,7 +27,7 @@ _LEAST_APART = 0.75  # pixels of the smaller picture: less than that its own ste
 
 def outlined(found: Candidate, request: InteractorRequest, size: tuple[int, int]) -> Mask:
     """Return the mask of the polygons of an answer's mask; size: (height, width) of the image."""
-    inside = clip(found.mask, size)
+    inside = clip_mask(found.mask, size)
     if inside is None:
         return found.mask
     prompt = found.prompt or understand(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from collections import OrderedDict
+
+from cachetools import LRUCache
 
 DEFAULT_BYTES = 64 << 20
 
@@ -18,30 +19,24 @@ class Unpacked:
 
     def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
         self.max_bytes = max_bytes
-        self._kept: OrderedDict[bytes, bytes] = OrderedDict()
-        self._held = 0
+        self._kept: LRUCache[bytes, bytes] = LRUCache(max_bytes, getsizeof=len)
         self._lock = threading.Lock()
 
     @property
     def held_bytes(self) -> int:
         """Bytes held now."""
-        return self._held
+        return int(self._kept.currsize)
 
     def read(self, text: str) -> bytes:
         """Return the bytes of a base64 text; ValueError as unpacked."""
         key = hashlib.sha256(text.encode()).digest()
         with self._lock:
             if (found := self._kept.get(key)) is not None:
-                self._kept.move_to_end(key)
                 return found
         data = unpacked(text)
-        with self._lock:
-            if len(data) <= self.max_bytes and key not in self._kept:
+        if len(data) <= self.max_bytes:
+            with self._lock:
                 self._kept[key] = data
-                self._held += len(data)
-                while self._held > self.max_bytes:
-                    _, gone = self._kept.popitem(last=False)
-                    self._held -= len(gone)
         return data
 
 

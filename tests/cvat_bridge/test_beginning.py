@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.serverless.bright_spots import bright_spots
 from trainer.bundles.bundle import read_bundle
 from trainer.registry.registry import Registry
 
-WARM = TrainerSection(warm_start=True)
+WARM = TrainerSection.of({"warm_start": True})
 TINY = {
     "warm_start": True,
     "image_size": (32, 32),
@@ -50,11 +51,11 @@ def test_while_nothing_serves_it_is_the_challenger_of_the_last_round(
 
 
 def test_without_warm_start_it_is_what_the_configuration_names(registry):
-    named = TrainerSection(base=Path("/weights/base.pt"))
+    named = TrainerSection.of({"base": "/weights/base.pt"})
 
-    assert beginning(registry, "p", TrainerSection(), number=3).origin == "backend"
+    assert beginning(registry, "p", TrainerSection.of({}), number=3).origin == "backend"
     assert beginning(registry, "p", named, number=3).weights == named.base
-    assert beginning(registry, "p", named.model_copy(update={"warm_start": True}), number=1) == (
+    assert beginning(registry, "p", replace(named, warm_start=True), number=1) == (
         beginning(registry, "p", named, number=1)
     )
 

@@ -4,7 +4,7 @@ import pytest
 
 from cvat_bridge.cvat.gateway import Frame, JobAnnotations, Label, Media
 from cvat_bridge.ledger.records import Proposal
-from cvat_bridge.loop.proposals.comparing import compare, iou
+from cvat_bridge.loop.proposals.comparing import compare
 
 CELL, MASKED = Label(5, "cell", "any"), Label(6, "nucleus", "mask")
 MEDIA = Media(
@@ -113,11 +113,3 @@ def test_proposals_of_deleted_labels_and_frames_are_not_counted():
 
 def test_a_proposal_whose_write_was_never_confirmed_is_found_by_its_place():
     assert outcomes([proposal(shape_id=None)], [shape(900)]) == [(0, "kept", "cell")]
-
-
-@pytest.mark.parametrize(
-    ("box", "expected"),
-    [((0, 0, 2, 2), 1.0), ((1, 0, 3, 2), 1 / 3), ((2, 0, 4, 2), 0.0), ((0, 0, 1, 1), 0.25)],
-)
-def test_iou(box, expected):
-    assert iou((0, 0, 2, 2), box) == pytest.approx(expected)

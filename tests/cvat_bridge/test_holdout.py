@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cvat_bridge.frames.holdout import LabelledImage, assign, groups_of
-from cvat_bridge.frames.likeness import difference_hash, distance, near_duplicates
 from cvat_bridge.ledger.records import Membership
 from tests.fakes.images import picture
+from trainer.data.fingerprints import (
+    WITHIN,
+    difference_hash,
+    hash_distances,
+    near_duplicate_groups,
+)
 from trainer.data.images import decode
 
 
@@ -50,8 +55,9 @@ def test_a_picture_saved_again_smaller_and_lossy_is_a_near_duplicate(quality):
     first, second = difference_hash(decode(content)), difference_hash(decode(again.getvalue()))
     other = difference_hash(decode(picture(2, width=320, height=240)))
 
-    assert distance(first, second) <= 8
-    assert distance(first, other) > 60
+    far = hash_distances([first], [second, other])[0]
+    assert far[0] <= WITHIN
+    assert far[1] > 60
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,13 +80,14 @@ def test_groups_are_exactly_the_chains_of_near_duplicates(base, flips, within):
     while changed:
         changed = False
         for (a, first), (b, second) in itertools.product(hashes.items(), repeat=2):
-            if distance(first, second) <= within and expected[a] is not expected[b]:
+            near = (int(first, 16) ^ int(second, 16)).bit_count() <= within
+            if near and expected[a] is not expected[b]:
                 joined = expected[a] | expected[b]
                 for name in joined:
                     expected[name] = joined
                 changed = True
 
-    groups = near_duplicates(hashes, within=within)
+    groups = near_duplicate_groups(hashes, within=within)
     assert groups == {name: min(expected[name]) for name in hashes}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+import yaml
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -15,15 +17,21 @@ from cvat_bridge.service.run_events import add_run_routes
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.training.by_hand import check_training, register, snapshot
 from cvat_bridge.training.choice import Choice, Part
-from cvat_bridge.training.fitting import FitFailedError, fit_command, fit_settings_of, run_fit
+from cvat_bridge.training.fitting import FitFailedError, fit_file, run_fit
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
 from trainer.bundles.bundle import read_bundle
 from trainer.events import read_events
 from trainer.registry.registry import Registry
+from trainer.runs.fit_settings import fit_config, read_yaml
 
-TINY = TrainerSection(
-    backend="centernet", batch_size=4, image_size=(48, 64), extra={"steps": 3, "width": 8}
+TINY = TrainerSection.of(
+    {
+        "backend": "centernet",
+        "batch_size": 4,
+        "image_size": (48, 64),
+        "extra": {"steps": 3, "width": 8},
+    }
 )
 
 
@@ -153,7 +161,7 @@ def test_settings_are_merged_and_their_faults_told_before_cvat_is_asked():
 
 @pytest.mark.parametrize("asked", ["0", "0,1", "cuda:0,1", "cpu"])
 def test_gpus_are_named_by_number_as_people_do(asked):
-    device = fit_settings_of(trainer_settings(TINY, [f"device={asked}"], [])).device
+    device = fit_config(trainer_settings(TINY, [f"device={asked}"], []).given).device
 
     assert device == {"0": "cuda:0", "0,1": "cuda:0,1"}.get(asked, asked)
 
@@ -213,7 +221,12 @@ def test_a_run_is_learnt_in_its_own_process_and_its_events_are_served(
 def test_a_failed_fit_is_recorded_with_its_log(server, ledger, project, home):
     found = pulled(server, ledger, project, home, Choice(holdout_share=0.5))
     run = home.runs / "too-fast"
-    hot = TINY.model_copy(update={"learning_rate": 1e30, "extra": {"steps": 50, "width": 8}})
+    hot = replace(
+        TINY,
+        learning_rate=1e30,
+        extra={"steps": 50, "width": 8},
+        automatic=TINY.automatic - {"learning_rate"},
+    )
 
     with pytest.raises(FitFailedError) as told:
         run_fit(found.dataset.path, hot, run_dir=run, name="hot")
@@ -229,13 +242,23 @@ def test_a_failed_fit_is_recorded_with_its_log(server, ledger, project, home):
 def test_published_weights_begin_the_first_fit_and_the_champion_the_later_ones(backend, tmp_path):
     """A backend refuses two beginnings, so the first round's must not end the second."""
     extra = {"pretrained": True, "weights_sha256": "0" * 64, "width": 8}
-    section = TrainerSection(backend=backend, warm_start=True, extra=extra)
+    section = TrainerSection.of({"backend": backend, "warm_start": True, "extra": extra})
 
-    first = fit_command(tmp_path, section, run_dir=tmp_path, name="round 1", base=None)
-    later = fit_command(tmp_path, section, run_dir=tmp_path, name="round 2", base=tmp_path)
+    first = yaml.safe_load(fit_file(section, None))
+    later = yaml.safe_load(fit_file(section, tmp_path))
 
-    assert "pretrained=true" in first
-    assert "pretrained=true" not in later
-    assert "--base" in later
-    assert not any("weights_sha256" in word for word in later)
-    assert "width=8" in later
+    assert first == {**section.given, "extra": extra}
+    assert later == {**section.given, "base": str(tmp_path), "extra": {"width": 8}}
+
+
+def test_the_file_of_a_fit_is_read_back_as_the_same_settings(tmp_path):
+    """What nobody set stays open to the backend, and small numbers stay numbers."""
+    keys = {"learning_rate": 1e-05, "extra": {"rate": 1e-05}, "milestones": (3, 4), "device": 0}
+    section = TrainerSection.of({**keys, "schedule": "step", "epochs": 30})
+    path = tmp_path / "fit.yaml"
+    path.write_text(fit_file(section, None), encoding="utf-8")
+
+    read = fit_config(read_yaml(path))
+
+    assert read == fit_config({**keys, "schedule": "step", "epochs": 30})
+    assert read.automatic == {"batch_size", "image_size", "time_limit"}

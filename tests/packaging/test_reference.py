@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from cvat_bridge.cli.app import app as bridge
 from cvat_bridge.cli.setup import render
-from cvat_bridge.config import Config, config_help, load_config
+from cvat_bridge.config import Config, TrainerSection, config_help, load_config
 from docs.generate import commands, configuration, errors, http, metrics
 from serverless.host.server import parser
 from tests.packaging.team import ROOT
@@ -35,7 +35,7 @@ PROGRAMS = {"cvat-bridge": bridge, "trainer": trainer}
 def key_places(model: type, prefix: str = "") -> Iterator[str]:
     """Give the place of every key, from the models and dataclasses alone."""
     for name, inner in get_type_hints(model).items():
-        if name == "model_config":
+        if name == "model_config" or (model is TrainerSection and name == "automatic"):
             continue
         if isinstance(inner, type) and (issubclass(inner, BaseModel) or is_dataclass(inner)):
             yield from key_places(inner, f"{prefix}{name}.")

@@ -13,9 +13,9 @@ from serverless.errors import ModelError
 from serverless.store.confidence import ConfidenceForm
 from serverless.store.describe import label_spec
 from serverless.store.functions import FunctionLabel
-from serverless.wire.answers import Candidate, clip, detector_answer, interactor_answer, rle
+from serverless.wire.answers import Candidate, detector_answer, interactor_answer, rle
 from tests.serverless.fakes import CLASSES, detections, square
-from trainer.detections import Mask
+from trainer.detections import Mask, clip_mask
 
 SIZE = (30, 40)
 
@@ -198,7 +198,7 @@ def test_a_mask_anywhere_is_cut_to_what_cvat_can_decode(bitmap, left, top):
         if value and 0 <= top + row < SIZE[0] and 0 <= left + column < SIZE[1]:
             frame[top + row, left + column] = True
 
-    found = clip(Mask(bitmap, left, top), SIZE)
+    found = clip_mask(Mask(bitmap, left, top), SIZE)
 
     if not frame.any():
         assert found is None

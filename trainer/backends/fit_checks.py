@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 from trainer.data.dataset import ANNOTATIONS
 from trainer.data.dataset_checks import JUDGES
@@ -17,6 +18,12 @@ def devices_of(config: FitConfig) -> list[str]:
     """Return the devices a fit runs on: "cuda:0,1" is two."""
     kind, _, numbers = config.device.partition(":")
     return [f"{kind}:{n}" for n in numbers.split(",")] if numbers else [kind]
+
+
+def device_name(value: Any) -> str:
+    """Return a device; numbers alone are GPUs, as ultralytics has it: 0 or 0,1."""
+    text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return f"cuda:{text}" if re.fullmatch(r"\d+(,\d+)*", text) else text
 
 
 def well_formed(device: str) -> bool:
@@ -58,7 +65,7 @@ def shared_faults(
     several: whether it can use more than one device. restarts: whether it knows that schedule.
     """
     faults = [
-        *_ranges(config),
+        *range_faults(config),
         *_contradictions(config, precisions, regions=regions, several=several),
     ]
     if config.schedule == "restarts" and not restarts:
@@ -69,7 +76,8 @@ def shared_faults(
     return faults
 
 
-def _ranges(config: FitConfig) -> list[str]:
+def range_faults(config: FitConfig) -> list[str]:
+    """Return a sentence for each setting whose value alone cannot be used."""
     checks = [
         (config.epochs >= 1, f"epochs must be 1 or more: {config.epochs}"),
         (config.batch_size >= 1, f"batch_size must be 1 or more: {config.batch_size}"),
@@ -108,10 +116,6 @@ def _ranges(config: FitConfig) -> list[str]:
             well_formed(config.device),
             f"device must be cpu, cuda:0 or several as cuda:0,1: {config.device!r}",
         ),
-        (
-            config.base is None or config.base.exists(),
-            f"base weights {config.base}: there is no such file or folder",
-        ),
     ]
     return [fault for passed, fault in checks if not passed]
 
@@ -122,6 +126,10 @@ def _contradictions(
     rising = all(a < b for a, b in zip(config.milestones, config.milestones[1:], strict=False))
     inside = all(0 < epoch < config.epochs for epoch in config.milestones)
     checks = [
+        (
+            config.base is None or config.base.exists(),
+            f"base weights {config.base}: there is no such file or folder",
+        ),
         (
             not config.milestones or config.schedule == "step",
             (

@@ -85,12 +85,14 @@ def isotonic_knots(
     Steps of few answers are joined, and each is drawn a little to the beta curve `near`, which
     also leads beyond the first and the last step.
     """
-    from sklearn.isotonic import IsotonicRegression
+    from scipy.optimize import isotonic_regression
 
     u, y = logit(scores), np.asarray(right, np.float64)
     order = np.argsort(u, kind="stable")
     u, y = u[order], y[order]
-    steps = IsotonicRegression(y_min=0, y_max=1).fit_transform(u, y)
+    _, same, count = np.unique(u, return_inverse=True, return_counts=True)
+    means = np.bincount(same, weights=y) / count  # of equal scores
+    steps = isotonic_regression(means, weights=count).x[same]
     bounds = [0, *(np.flatnonzero(np.diff(steps) > 0) + 1).tolist(), len(u)]
     joined = [0]
     for bound in bounds[1:]:

@@ -10,14 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
-from trainer.data.fingerprints import BITS, difference_hash
+from trainer.data.fingerprints import BITS, WITHIN, difference_hash, hash_distances
 
-WITHIN = 8  # bits of 256: what recompression and scaling change
 _LEARNT = ("train", "val")  # val ends a fit early, so it shapes the weights too
 _BLOCK = 512
 
@@ -98,10 +94,10 @@ def find_leaks(
     if judged and learnt:
         named = reversed(learnt) if by_group else ()
         groups = {i.group: i.file_name for i in named if i.group is not None}
-        ours = _bits(dataset, judged, known or {})
-        theirs = _bits(source, learnt, known or {})
+        ours = _hashes(dataset, judged, known or {})
+        theirs = _hashes(source, learnt, known or {})
         for start in range(0, len(judged), _BLOCK):
-            far = _distances(ours[start : start + _BLOCK], theirs)
+            far = hash_distances(ours[start : start + _BLOCK], theirs)
             for row, image in zip(far, judged[start : start + _BLOCK], strict=True):
                 nearest = int(row.argmin())
                 if row[nearest] <= within:
@@ -112,17 +108,7 @@ def find_leaks(
     return Leakage(split, len(judged), len(learnt), within, tuple(leaks))
 
 
-def _bits(
+def _hashes(
     dataset: Dataset, images: Sequence[AnnotatedImage], known: Mapping[str, str]
-) -> NDArray[np.float32]:
-    """Return the hashes of the frames as rows of 0 and 1, (frames, BITS)."""
-    codes = [known.get(i.file_name) or difference_hash(dataset.read(i)) for i in images]
-    packed = np.frombuffer(bytes.fromhex("".join(codes)), np.uint8).reshape(len(codes), BITS // 8)
-    return np.unpackbits(packed, axis=1).astype(np.float32)
-
-
-def _distances(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the bits in which each pair differs, (ours, theirs)."""
-    both = ours @ theirs.T
-    counts: NDArray[np.float32] = ours.sum(1)[:, None] + theirs.sum(1)[None] - 2 * both
-    return counts
+) -> list[str]:
+    return [known.get(i.file_name) or difference_hash(dataset.read(i)) for i in images]

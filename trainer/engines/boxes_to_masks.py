@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
-from trainer.detections import Detections, Mask
+from trainer.detections import Detections, Mask, box_iou
 from trainer.detector import Detector
 from trainer.engines import load_interactor
 from trainer.errors import BundleError
@@ -98,13 +98,5 @@ def _usable(mask: Mask, box: NDArray[np.floating[Any]]) -> Mask | None:
     top, left = int(rows[0]), int(columns[0])
     tight = mask.bitmap[top : rows[-1] + 1, left : columns[-1] + 1]
     found = Mask(tight, mask.left + left, mask.top + top)
-    return None if tight.all() and _is_box(found, box, area) else found
-
-
-def _is_box(mask: Mask, box: NDArray[np.floating[Any]], area: float) -> bool:
-    """Say whether the rectangle that a mask fills is its box."""
-    height, width = mask.bitmap.shape
-    wide = min(mask.left + width, float(box[2])) - max(mask.left, float(box[0]))
-    high = min(mask.top + height, float(box[3])) - max(mask.top, float(box[1]))
-    shared = max(wide, 0.0) * max(high, 0.0)
-    return bool(shared > _SAME_BOX * (height * width + area - shared))
+    filled = found.left, found.top, found.left + tight.shape[1], found.top + tight.shape[0]
+    return None if tight.all() and box_iou(filled, box)[0, 0] > _SAME_BOX else found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.detections import box_iou
 from trainer.engines.limits import FLOOR
 
 
@@ -23,18 +24,13 @@ def suppress(
     one of its class; other: the same across classes (1 keeps all of them). scores: (N,); with
     them, `most` leaves out no object of at least FLOOR (see trainer.engines.limits).
     """
-    boxes = boxes.astype(np.float64)
     order = np.arange(len(boxes))
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     kept: list[int] = []
     # Row by row: a table of all pairs of a crowded frame would take gigabytes.
     while len(order) and (most is None or len(kept) < most or _counts(scores, order[0])):
         first, order = order[0], order[1:]
         kept.append(int(first))
-        low = np.maximum(boxes[first, :2], boxes[order, :2])
-        high = np.minimum(boxes[first, 2:], boxes[order, 2:])
-        inner = np.clip(high - low, 0, None).prod(axis=1)
-        overlap = inner / np.maximum(area[first] + area[order] - inner, 1e-9)
+        overlap = box_iou(boxes[first], boxes[order])[0]
         limit = np.where(class_ids[order] == class_ids[first], same, other)
         order = order[overlap <= limit]
     return np.array(kept, np.int64)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 from trainer.data.labels import LabelMap
-from trainer.detections import Detections
+from trainer.detections import Detections, box_iou
 from trainer.scores import IOU_THRESHOLDS, FrameMatches
 
 Area = tuple[float, float]  # square pixels of the image, from and to
@@ -153,19 +153,11 @@ def _iou(
     if not truth:
         return np.zeros((len(order), 0))
     crowd = [int(o.crowd) for o in truth]
-    found: Sequence[Any] | NDArray[Any]
-    marked: Sequence[Any] | NDArray[Any]
-    if task == "masks":
-        marked = [_truth_mask(image, o) for o in truth]
-        found = [_answer_mask(answer, int(n), image) for n in order]
-    else:
-        found = _with_sizes(answer.boxes[order].astype(np.float64))
-        marked = _with_sizes(np.array([o.box for o in truth], np.float64))
+    if task != "masks":
+        return box_iou(answer.boxes[order], [o.box for o in truth], crowd=crowd)
+    marked = [_truth_mask(image, o) for o in truth]
+    found = [_answer_mask(answer, int(n), image) for n in order]
     return np.asarray(coco.iou(found, marked, crowd), np.float64).reshape(len(order), len(truth))
-
-
-def _with_sizes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def _answer_mask(answer: Detections, row: int, image: AnnotatedImage) -> Mapping[str, Any]:

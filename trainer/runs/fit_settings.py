@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from trainer.backends import backend
 from trainer.backends import names as backends
+from trainer.backends.fit_checks import device_name
 from trainer.data.texts import read_text
 from trainer.detector import AUTOMATIC, FitConfig
 from trainer.errors import ConfigError
@@ -32,31 +32,11 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
         f"{name} is no setting of a fit; there are {', '.join(sorted({*known, 'task'}))}"
         for name in sorted(set(values) - known - {"task"})
     ]
-    kinds: dict[str, Callable[[Any], Any]] = {
-        "backend": str,
-        "epochs": int,
-        "batch_size": int,
-        "learning_rate": float,
-        "image_size": _size,
-        "seed": int,
-        "time_limit": float,
-        "base": Path,
-        "device": _device,
-        "workers": int,
-        "schedule": str,
-        "gamma": float,
-        "milestones": _epochs,
-        "regions_per_image": int,
-        "evaluation_period": int,
-        "early_stopping": int,
-        "precision": str,
-        "extra": dict,
-        "val_share": float,
-    }
-    read: dict[str, Any] = {"backend": "centernet"}
+    read: dict[str, Any] = {"backend": FitConfig.backend}
+    hints = get_type_hints(FitConfig)
     for name in sorted(set(values) & known):
         try:
-            read[name] = kinds[name](values[name])
+            read[name] = _reader(name, hints[name])(values[name])
         except (TypeError, ValueError) as error:
             faults.append(f"{name} cannot be {values[name]!r}: {error}")
     config = FitConfig(
@@ -68,6 +48,16 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
     if faults:
         raise ConfigError([*faults, *_faults_besides(config)])
     return config
+
+
+def _reader(name: str, hint: Any) -> Callable[[Any], Any]:
+    """Return what reads the value of a setting: by its name, else by the type it has."""
+    if name in _READERS:
+        return _READERS[name]
+    if get_origin(hint) is Mapping:
+        return dict
+    kind: Callable[[Any], Any] = next(iter(get_args(hint)), hint)  # of "int | None", int
+    return kind
 
 
 def _with_task(config: FitConfig, task: str) -> tuple[FitConfig, list[str]]:
@@ -102,15 +92,16 @@ def _size(text: Any) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _device(value: Any) -> str:
-    """Return a device; numbers alone are GPUs, as ultralytics has it: 0 or 0,1."""
-    text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-    return f"cuda:{text}" if re.fullmatch(r"\d+(,\d+)*", text) else text
-
-
 def _epochs(text: Any) -> tuple[int, ...]:
     parts = text.split(",") if isinstance(text, str) else list(text)
     return tuple(int(part) for part in parts if str(part).strip())
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "image_size": _size,
+    "device": device_name,
+    "milestones": _epochs,
+}
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from cvat_bridge.cvat.sameness import shape_key
 from cvat_bridge.ledger.records import Correction, Outcome, Proposal
 from cvat_bridge.shapes.convert import LabelledObject, shapes_of_job
 from cvat_bridge.shapes.outlines import Box
+from trainer.detections import box_iou
 
 
 @dataclass(frozen=True)
@@ -72,19 +73,8 @@ def compare(
     return tuple(sorted(rows, key=lambda row: (row.frame, row.place)))
 
 
-def iou(first: Box, second: Box) -> float:
-    """Give the intersection of two boxes over their union."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
-    return shared / (sum(areas) - shared)
-
-
 def _corrected(proposal: Proposal, box: Box, final: _Final, nudge_iou: float) -> Correction:
-    overlap = iou(box, final.content.box) if final.content.box is not None else 0.0
+    overlap = _iou(box, final.content.box) if final.content.box is not None else 0.0
     outcome: Outcome
     if final.label_id != proposal.label_id:
         outcome = "relabelled"
@@ -93,6 +83,10 @@ def _corrected(proposal: Proposal, box: Box, final: _Final, nudge_iou: float) ->
     else:
         outcome = "nudged" if overlap >= nudge_iou else "redrawn"
     return _row(proposal, outcome, final.content.label, overlap)
+
+
+def _iou(first: Box, second: Box) -> float:
+    return float(box_iou(first, second)[0, 0])
 
 
 def _row(proposal: Proposal, outcome: Outcome, final: str, overlap: float | None) -> Correction:
@@ -120,7 +114,7 @@ def _by_overlap(
     """Tie proposals to free objects of their frame, the greatest overlap first."""
     pairs = sorted(
         (
-            (iou(boxes[p.place], box), p.label_id == f.label_id, -p.place, -i, p, i)
+            (_iou(boxes[p.place], box), p.label_id == f.label_id, -p.place, -i, p, i)
             for p in loose
             for i, f in enumerate(finals)
             if i not in tied and f.frame == p.frame and (box := f.content.box) is not None

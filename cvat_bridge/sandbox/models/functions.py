@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-import requests
+import httpx
 
 from cvat_bridge.sandbox.store.state import State
 from cvat_bridge.sandbox.web.call import Answer, Call, Route
@@ -110,28 +111,29 @@ def parse(item: dict[str, Any]) -> Function:
     )
 
 
+@cache
+def _client() -> httpx.Client:
+    return httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True)
+
+
 def _ask(state: State, method: str, path: str, **more: Any) -> Any:
     """Ask the function host; ApiError with the status CVAT would give, and its text."""
     if not state.function_host:
         raise ApiError(503, "the sandbox was started without a function host")
     headers = {**_HEADERS, **more.pop("headers", {})}
     try:
-        response = requests.request(
-            method,
-            state.function_host.rstrip("/") + path,
-            headers=headers,
-            timeout=_TIMEOUT_S,
-            **more,
+        response = _client().request(
+            method, state.function_host.rstrip("/") + path, headers=headers, **more
         )
         response.raise_for_status()
         return response.json()
-    except requests.ConnectionError as error:
-        raise ApiError(503, str(error)) from error
-    except requests.HTTPError as error:
+    except httpx.HTTPStatusError as error:
         raise ApiError(error.response.status_code, str(error)) from error
-    except requests.Timeout as error:
+    except httpx.TimeoutException as error:
         raise ApiError(504, str(error)) from error
-    except requests.RequestException as error:
+    except httpx.TransportError as error:
+        raise ApiError(503, str(error)) from error
+    except (httpx.HTTPError, ValueError) as error:
         raise ApiError(500, str(error)) from error
 
 

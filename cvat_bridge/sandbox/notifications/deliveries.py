@@ -13,13 +13,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import requests
+import httpx
 
 from cvat_bridge.sandbox.store.state import Row, State, now
 from cvat_bridge.sandbox.web.call import Call
 
 log = logging.getLogger(__name__)
-_TIMEOUT_S = (3, 10)
+_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _LONGEST_ANSWER = 2**20
 _DELAYS_S = (5, 300, 1800, 10800, 86400, 86400, 86400, 86400)
 
@@ -126,16 +126,17 @@ def _answer(webhook: Row, body: bytes) -> tuple[int, str]:
         digest = hmac.new(webhook["secret"].encode(), body, hashlib.sha256).hexdigest()
         headers["X-Signature-256"] = f"sha256={digest}"
     try:
-        response = requests.post(
+        response = httpx.post(
             webhook["target_url"],
-            data=body,
+            content=body,
             headers=headers,
-            timeout=_TIMEOUT_S,
+            timeout=_TIMEOUT,
+            follow_redirects=True,
             verify=bool(webhook["enable_ssl"]),
         )
-    except requests.Timeout as error:
+    except httpx.TimeoutException as error:
         return 504, str(error)
-    except requests.RequestException as error:
+    except httpx.HTTPError as error:
         return 502, str(error)
     return response.status_code, response.text[:_LONGEST_ANSWER]
 

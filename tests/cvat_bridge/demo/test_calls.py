@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
-import requests
 
 from cvat_bridge.demo.calls import Calls
 
@@ -87,7 +87,7 @@ def test_a_server_that_stays_away_ends_it_with_its_own_error(server):
     said: list[str] = []
     server.answers = [503, 503, 503]
 
-    with pytest.raises(requests.HTTPError, match="503"):
+    with pytest.raises(httpx.HTTPStatusError, match="503"):
         calls(server, said).get("/")
 
     assert len(said) == 2
@@ -97,7 +97,7 @@ def test_a_refusal_is_not_asked_again(server):
     said: list[str] = []
     server.answers = [404]
 
-    with pytest.raises(requests.HTTPError, match="404"):
+    with pytest.raises(httpx.HTTPStatusError, match="404"):
         calls(server, said).get("/")
 
     assert said == []
@@ -107,7 +107,7 @@ def test_a_write_is_never_repeated(server):
     said: list[str] = []
     server.answers = [503, 200]
 
-    with pytest.raises(requests.HTTPError, match="503"):
+    with pytest.raises(httpx.HTTPStatusError, match="503"):
         calls(server, said).send("/api/jobs/1/annotations?action=create", {"shapes": []})
 
     assert server.heard == ["PATCH /api/jobs/1/annotations?action=create"]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trainer.backends.features.package import SHIPPED, backbone_faults
 from trainer.backends.fit_checks import shared_faults
-from trainer.backends.learning.own_settings import SHARED_RULES, Rule, number, read_extra, truth
+from trainer.backends.learning.own_settings import (
+    SHARED_RULES,
+    FrameSettings,
+    Rule,
+    number,
+    read_extra,
+    truth,
+)
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 
@@ -27,13 +33,13 @@ class Augmentation:
 
     zoom: float = 1.35
     stretch: float = 1.1
-    flip_horizontal: bool = True
+    flip_horizontal: bool = FrameSettings.flip_horizontal
     flip_vertical: bool = False
-    colour: float = 0.25
+    colour: float = FrameSettings.colour
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(FrameSettings):
     """Keys of FitConfig.extra; each has a default that works.
 
     backbone: the features to begin with: "lite0" for EfficientNet-Lite0 learnt on ImageNet, a file
@@ -41,44 +47,30 @@ class Settings:
     frozen: parts of the backbone (the stem, then its blocks) that keep their weights.
     backbone_rate: what its learning rate is of the others'. tiles: whether large frames with
     small objects may be cut into tiles; False never does.
-    steps: batches to learn from, or None for epochs, but at least min_steps of them, since a few
-    frames make short epochs. width: channels of the finest level. deep: from scratch, channels of
-    the coarse levels, and length of the embedding. weight_decay: of AdamW.
-    ema: decay of the averaged weights that are kept. balance: how far rare classes are weighed
-    up, 0 not at all, 1 to as much as any other. warmup: share of the steps in which the learning
-    rate rises. save_every: seconds between saved states. The others: see Augmentation.
+    width: channels of the finest level. deep: from scratch, channels of the coarse levels, and
+    length of the embedding. balance: how far rare classes are weighed up, 0 not at all, 1 to as
+    much as any other. warmup: share of the steps in which the learning rate rises.
+    The others: see FrameSettings and Augmentation.
     """
 
     backbone: str = SHIPPED
     frozen: int = 3
     backbone_rate: float = 0.15
     tiles: bool = True
-    steps: int | None = None
-    min_steps: int = 300
     width: int = 32
     deep: int = DEEP
     weight_decay: float = 0.02
-    ema: float = 0.99
     balance: float = 0.5
     warmup: float = 0.08
-    save_every: float = 15.0
     zoom: float = Augmentation.zoom
     stretch: float = Augmentation.stretch
-    flip_horizontal: bool = Augmentation.flip_horizontal
     flip_vertical: bool = Augmentation.flip_vertical
-    colour: float = Augmentation.colour
 
     @property
     def augmentation(self) -> Augmentation:
         """How training frames are varied."""
         names = [f.name for f in dataclasses.fields(Augmentation)]
         return Augmentation(**{name: getattr(self, name) for name in names})
-
-    def total_steps(self, config: FitConfig, frames: int) -> int:
-        """Return the batches that a fit of so many frames learns from."""
-        if self.steps is not None:
-            return self.steps
-        return max(config.epochs * math.ceil(frames / config.batch_size), self.min_steps)
 
 
 def read_settings(config: FitConfig) -> Settings:

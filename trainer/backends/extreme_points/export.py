@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.extreme_points.checkpoint import WEIGHTS, read_checkpoint, save_checkpoint
+from trainer.backends.extreme_points.checkpoint import read_checkpoint
 from trainer.backends.extreme_points.networks.architecture import Network, build, channels_of
 from trainer.backends.learning.onnx_writing import store_in_half, write_onnx
+from trainer.backends.learning.starting.weights import WEIGHTS, save_weights
 from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"
@@ -62,7 +63,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
         )
         store_in_half(model)
         # 16 bits are enough to begin a fit with, and half the size.
-        save_checkpoint(kept, weights, {**meta, "settings": settings}, half=True)
+        save_weights(kept, weights, {**meta, "settings": settings}, half=True)
         return write_bundle(
             destination,
             files={MODEL: model, WEIGHTS: kept},

@@ -10,17 +10,19 @@ from typing import Any
 import torch
 
 from trainer.backends.extreme_points.blending import Blend, apart, chosen, mixed
-from trainer.backends.extreme_points.checkpoint import read_checkpoint, save_checkpoint
+from trainer.backends.extreme_points.checkpoint import read_checkpoint
 from trainer.backends.extreme_points.cutouts import cut_out
 from trainer.backends.extreme_points.lessons import Things, lesson
 from trainer.backends.extreme_points.networks.architecture import Network, build, new_network
 from trainer.backends.extreme_points.settings import Settings, read_settings
+from trainer.backends.learning.course import CHECKPOINT
 from trainer.backends.learning.loop import Loop, Tuning
+from trainer.backends.learning.starting.weights import save_weights
+from trainer.backends.learning.state import room_for
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError, DatasetError
 
-CHECKPOINT = "checkpoint.npz"
 _CLIP = 5.0
 
 
@@ -75,10 +77,10 @@ def fit(
         size = config.image_size[0]
         blend = chosen(network, base, weights, kept, size=size, seed=config.seed)
         weights = mixed(base, weights, blend.share)
-    save_checkpoint(
-        run_dir / CHECKPOINT, weights, {**_meta(dataset, config, settings, blend), **loop.meta}
-    )
-    return run_dir / CHECKPOINT
+    path, meta = run_dir / CHECKPOINT, _meta(dataset, config, settings, blend)
+    with room_for(path.with_suffix(".part"), config.backend):
+        save_weights(path, weights, {**meta, **loop.meta})
+    return path
 
 
 def _tuning(settings: Settings) -> Tuning:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from trainer.backends.extreme_points.clicking import Variation
 from trainer.backends.extreme_points.cutouts import SIDE
 from trainer.backends.fit_checks import shared_faults
+from trainer.backends.learning.own_settings import SharedSettings
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 
@@ -18,31 +18,28 @@ _SHOWN = 0.75  # of a crop's side: how large it shows an object
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(SharedSettings):
     """Keys of FitConfig.extra; each has a default that works.
 
-    steps: batches to learn from, or None for epochs over the objects, at least min_steps.
+    Epochs are over the objects.
     width: channels of the finest level of the decoder. backbone: "" for the small network,
     "lite0" for the one that corrects masks, or "resnet18" or "mobilenet_v3_large" of torchvision;
     pretrained: begin with its published weights. encoder_rate: of the learning rate, in lite0's
-    encoder. weight_decay: of AdamW. ema: decay of the averaged weights that are kept. warmup:
-    share of the fit in which the learning rate rises. save_every: seconds between saved states.
+    encoder. warmup: share of the fit in which the learning rate rises.
     first_size, grow: side of the crops in the first part of the steps (0: the same), and how large
     that part is. spoilt: share of samples that begin with a mask to correct. most: objects of one
     source kept in memory. shares: how often a source (images[].source) is drawn, all alike where
     it is empty. composed: share of samples that are composed scenes. still: leave the norms of
     the base as they are. held: share of the images (and of most) that choose how much of the fit
     is mixed into the base, see blending.
-    others: see Variation.
+    The others: see SharedSettings and Variation.
     """
 
-    steps: int | None = None
     min_steps: int = 200
     width: int = 16
     backbone: str = ""
     pretrained: bool = False
     encoder_rate: float = 0.2
-    weight_decay: float = 0.01
     ema: float = 0.995
     warmup: float = 0.05
     save_every: float = 60.0
@@ -73,12 +70,6 @@ class Settings:
     def kept_side(self, config: FitConfig) -> int:
         """Return how large objects are kept, pixels: as large as a crop shows them."""
         return max(SIDE, round(_SHOWN * config.image_size[0]))
-
-    def total_steps(self, config: FitConfig, objects: int) -> int:
-        """Return the batches that a fit of so many objects learns from."""
-        if self.steps is not None:
-            return self.steps
-        return max(config.epochs * math.ceil(objects / config.batch_size), self.min_steps)
 
 
 _WHOLE = ("min_steps", "width", "first_size", "most")

@@ -25,14 +25,38 @@ def truth(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-def total_steps(config: FitConfig, frames: int, *, steps: int | None, least: int) -> int:
-    """Return the batches that a fit of so many frames learns from.
+@dataclasses.dataclass(frozen=True)
+class SharedSettings:
+    """Keys of FitConfig.extra that every backend of the shared loop has.
 
-    steps: so many, or None for epochs, but at least `least`, since few frames make short epochs.
+    steps: batches to learn from, or None for epochs, but at least min_steps of them, since a few
+    frames make short epochs. weight_decay: of AdamW. ema: decay of the averaged weights that are
+    kept. save_every: seconds between states that a killed fit goes on from. colour: strength of
+    changes of brightness, contrast and tint, 0 for none.
     """
-    if steps is not None:
-        return steps
-    return max(config.epochs * math.ceil(frames / config.batch_size), least)
+
+    steps: int | None = None
+    min_steps: int = 300
+    weight_decay: float = 0.01
+    ema: float = 0.99
+    save_every: float = 15.0
+    colour: float = 0.25
+
+    def total_steps(self, config: FitConfig, frames: int) -> int:
+        """Return the batches that a fit of so many frames (or objects) learns from."""
+        if self.steps is not None:
+            return self.steps
+        return max(config.epochs * math.ceil(frames / config.batch_size), self.min_steps)
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameSettings(SharedSettings):
+    """The same of backends that learn from whole frames.
+
+    flip_horizontal: whether a mirrored frame is still a likely one.
+    """
+
+    flip_horizontal: bool = True
 
 
 # Of settings that every backend of the shared loop has.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from trainer.backends.fit_checks import shared_faults
-from trainer.backends.learning.own_settings import SHARED_RULES, Rule, read_extra, total_steps
+from trainer.backends.learning.own_settings import SHARED_RULES, FrameSettings, Rule, read_extra
 from trainer.backends.libreyolo.families import (
     ARCHITECTURES,
     REFUSED,
@@ -24,31 +24,18 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Keys of FitConfig.extra; each has a default that works.
+class Settings(FrameSettings):
+    """Keys of FitConfig.extra; each has a default that works. The others: see FrameSettings.
 
     architecture: one of ARCHITECTURES; unset, that of the base, or a usual one. pretrained: begin
     with its published weights of COCO. weights_sha256: of that file, where deploy/weights.lock
-    doesn't know it, or in place of what it says. steps: batches to learn from, or None for epochs,
-    but at least min_steps of them. weight_decay: of AdamW. ema: decay of the averaged weights that
-    are kept. flip_horizontal: whether a mirrored frame is still a likely one. colour: strength of
-    changes of colour. save_every: seconds between states that a killed fit goes on from.
+    doesn't know it, or in place of what it says.
     """
 
     architecture: str | None = None
     pretrained: bool = False
     weights_sha256: str | None = None
-    steps: int | None = None
-    min_steps: int = 300
     weight_decay: float = 1e-4
-    ema: float = 0.99
-    flip_horizontal: bool = True
-    colour: float = 0.25
-    save_every: float = 15.0
-
-    def total_steps(self, config: FitConfig, frames: int) -> int:
-        """Return the batches that a fit of so many frames learns from."""
-        return total_steps(config, frames, steps=self.steps, least=self.min_steps)
 
     def settled(self, base: str | None = None) -> Settings:
         """Return them with the architecture filled in. base: the base's architecture."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from trainer.backends.fit_checks import shared_faults
 from trainer.backends.learning.own_settings import (
     SHARED_RULES,
+    FrameSettings,
     Rule,
     number,
     read_extra,
-    total_steps,
 )
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
@@ -25,35 +25,20 @@ ARCHITECTURES = (*PUBLISHED, "lraspp_mobilenet_v3_small")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Keys of FitConfig.extra; each has a default that works.
+class Settings(FrameSettings):
+    """Keys of FitConfig.extra; each has a default that works. The others: see FrameSettings.
 
     task: "masks", all that it learns. architecture: one of ARCHITECTURES; unset, that of the
     base, or the first of them. pretrained: begin with torchvision's published weights, of COCO
-    with the classes of Pascal VOC. steps: batches to learn from, or None for epochs, but at least
-    min_steps of them. weight_decay: of AdamW. ema: decay of the averaged weights that are kept.
-    balance: how far classes of few pixels are weighed up, 0 not at all, 1 to as much as any
-    other. zoom: largest factor of size, both ways. flip_horizontal: whether a mirrored frame is
-    still a likely one. colour: strength of changes of colour. save_every: seconds between states
-    that a killed fit goes on from.
+    with the classes of Pascal VOC. balance: how far classes of few pixels are weighed up, 0 not at
+    all, 1 to as much as any other. zoom: largest factor of size, both ways.
     """
 
     task: str = "masks"
     architecture: str | None = None
     pretrained: bool = False
-    steps: int | None = None
-    min_steps: int = 300
-    weight_decay: float = 0.01
-    ema: float = 0.99
     balance: float = 0.5
     zoom: float = 1.35
-    flip_horizontal: bool = True
-    colour: float = 0.25
-    save_every: float = 15.0
-
-    def total_steps(self, config: FitConfig, frames: int) -> int:
-        """Return the batches that a fit of so many frames learns from."""
-        return total_steps(config, frames, steps=self.steps, least=self.min_steps)
 
     def settled(self, base: str | None = None) -> Settings:
         """Return them with the architecture filled in. base: the base's architecture."""

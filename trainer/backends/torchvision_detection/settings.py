@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from trainer.backends.fit_checks import shared_faults
-from trainer.backends.learning.own_settings import SHARED_RULES, Rule, read_extra, total_steps
+from trainer.backends.learning.own_settings import SHARED_RULES, FrameSettings, Rule, read_extra
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 
@@ -31,31 +31,16 @@ _USUAL = {"boxes": "fasterrcnn_mobilenet_v3_large_fpn", "masks": "maskrcnn_resne
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Keys of FitConfig.extra; each has a default that works.
+class Settings(FrameSettings):
+    """Keys of FitConfig.extra; each has a default that works. The others: see FrameSettings.
 
     task: "boxes" or "masks". architecture: one of ARCHITECTURES; unset, that of the base, or a
     usual one of the task. pretrained: begin with torchvision's published weights of COCO.
-    steps: batches to learn from, or None for epochs, but at least min_steps of them.
-    weight_decay: of AdamW. ema: decay of the averaged weights that are kept. flip_horizontal:
-    whether a mirrored frame is still a likely one. colour: strength of changes of colour.
-    save_every: seconds between states that a killed fit goes on from.
     """
 
     task: str | None = None
     architecture: str | None = None
     pretrained: bool = False
-    steps: int | None = None
-    min_steps: int = 300
-    weight_decay: float = 0.01
-    ema: float = 0.99
-    flip_horizontal: bool = True
-    colour: float = 0.25
-    save_every: float = 15.0
-
-    def total_steps(self, config: FitConfig, frames: int) -> int:
-        """Return the batches that a fit of so many frames learns from."""
-        return total_steps(config, frames, steps=self.steps, least=self.min_steps)
 
     def settled(self, base: str | None = None) -> Settings:
         """Return them with task and architecture filled in. base: the base's architecture."""

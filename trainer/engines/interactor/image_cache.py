@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
+
+from cachetools import LRUCache
 
 from trainer.data.images import RGBImage, decode
 
@@ -19,15 +20,14 @@ class ImageCache:
 
     def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
         self.max_bytes = max_bytes
-        self._images: OrderedDict[bytes, RGBImage] = OrderedDict()
+        self._images: LRUCache[bytes, RGBImage] = LRUCache(max_bytes, getsizeof=_bytes)
         self._decoding: dict[bytes, threading.Lock] = {}
         self._lock = threading.Lock()
-        self._held = 0
 
     @property
     def held_bytes(self) -> int:
         """Bytes of the pixels held now."""
-        return self._held
+        return int(self._images.currsize)
 
     def decode(self, data: bytes) -> RGBImage:
         """Return the pixels (H, W, 3) of an encoded image, read-only; ImageError as images.decode.
@@ -36,12 +36,12 @@ class ImageCache:
         """
         key = hashlib.sha256(data).digest()  # processors have instructions for it
         with self._lock:
-            if (found := self._found(key)) is not None:
+            if (found := self._images.get(key)) is not None:
                 return found
             turn = self._decoding.setdefault(key, threading.Lock())
         with turn:
             with self._lock:
-                if (found := self._found(key)) is not None:
+                if (found := self._images.get(key)) is not None:
                     return found
             try:
                 image = decode(data)
@@ -49,21 +49,11 @@ class ImageCache:
             finally:
                 with self._lock:
                     self._decoding.pop(key, None)
-            with self._lock:
-                self._keep(key, image)
+            if image.nbytes <= self.max_bytes:
+                with self._lock:
+                    self._images[key] = image
         return image
 
-    def _found(self, key: bytes) -> RGBImage | None:
-        found = self._images.get(key)
-        if found is not None:
-            self._images.move_to_end(key)
-        return found
 
-    def _keep(self, key: bytes, image: RGBImage) -> None:
-        if image.nbytes > self.max_bytes or key in self._images:
-            return
-        self._images[key] = image
-        self._held += image.nbytes
-        while self._held > self.max_bytes:
-            _, gone = self._images.popitem(last=False)
-            self._held -= gone.nbytes
+def _bytes(image: RGBImage) -> int:
+    return image.nbytes

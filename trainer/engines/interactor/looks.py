@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from trainer.data.images import RGBImage
@@ -36,7 +36,7 @@ class Looks:
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
-        self._kept: OrderedDict[_Key, tuple[weakref.ref[RGBImage], Look]] = OrderedDict()
+        self._kept: LRUCache[_Key, tuple[weakref.ref[RGBImage], Look]] = LRUCache(_MOST)
         self._lock = threading.Lock()
 
     def at(self, pixels: RGBImage, region: Box, window: Window) -> Look:
@@ -48,12 +48,9 @@ class Looks:
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None and kept[0]() is pixels:
-                self._kept.move_to_end(key)
                 return kept[1]
         look = Look(crop_of(pixels, region, self.size), guide_of(pixels, window))
         if not pixels.flags.writeable:
             with self._lock:
                 self._kept[key] = weakref.ref(pixels), look
-                while len(self._kept) > _MOST:
-                    self._kept.popitem(last=False)
         return look

@@ -21,9 +21,17 @@ WEIGHTS = "weights.npz"
 _META = "__meta__"
 
 
-def save_weights(path: Path, weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write weights and their description (JSON values); all of it or nothing."""
-    arrays: dict[str, NDArray[Any]] = {k: v.detach().cpu().numpy() for k, v in weights.items()}
+def save_weights(
+    path: Path, weights: Mapping[str, Tensor], meta: Mapping[str, Any], *, half: bool = False
+) -> None:
+    """Write weights and their description (JSON values); all of it or nothing.
+
+    half: numbers of 32 bits in 16.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, value in weights.items():
+        array = value.detach().cpu().numpy()
+        arrays[name] = array.astype(np.float16) if half and array.dtype == np.float32 else array
     arrays[_META] = np.frombuffer(json.dumps(dict(meta)).encode(), np.uint8)
     part = path.with_suffix(".part")
     with part.open("wb") as file:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import OrderedDict
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,33 +76,25 @@ class History:
     """
 
     def __init__(self, most: int = _MOST) -> None:
-        self._most = most
-        self._kept: OrderedDict[tuple[int, Clicks], tuple[weakref.ref[RGBImage], Answer]] = (
-            OrderedDict()
-        )
+        self._kept: deque[tuple[weakref.ref[RGBImage], Answer]] = deque(maxlen=most)
         self._lock = threading.Lock()
 
     def keep(self, pixels: RGBImage, answer: Answer) -> None:
         """Remember an answer on an image."""
         if pixels.flags.writeable:
             return
-        key = id(pixels), answer.clicks
         with self._lock:
-            self._kept[key] = weakref.ref(pixels), answer
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            again = [held() is pixels and a.clicks == answer.clicks for held, a in self._kept]
+            if any(again):
+                del self._kept[again.index(True)]
+            self._kept.append((weakref.ref(pixels), answer))
 
     def on(self, pixels: RGBImage) -> list[Answer]:
         """Return the answers on an image, the last one first."""
         if pixels.flags.writeable:
             return []
         with self._lock:
-            found = [
-                answer
-                for (image, _), (held, answer) in self._kept.items()
-                if image == id(pixels) and held() is pixels
-            ]
+            found = [answer for held, answer in self._kept if held() is pixels]
         return found[::-1]
 
 
