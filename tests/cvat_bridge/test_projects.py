@@ -106,8 +106,8 @@ def test_every_fault_names_its_project(path: Path) -> None:
     told = str(caught.value)
     assert len(caught.value.faults) == 2
     assert "project 5: active_learning.budgte: " in told
-    assert "did you mean" in told or "budget" in told
-    assert "project 5: trainer.epochs: " in told
+    assert "budget" in told
+    assert "project 5: trainer.epochs " in told
 
 
 def test_a_project_that_stands_there_twice_is_a_fault(path: Path) -> None:
