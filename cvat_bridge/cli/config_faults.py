@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from active_learning.strategies import names as strategies
 from cvat_bridge.config import Config, TrainerSection, faults_of, read_mapping, resolved, wrong_keys
 from cvat_bridge.errors import ConfigError
+from cvat_bridge.projects import load_served
 from cvat_bridge.suggestions import did_you_mean
 from trainer.backends import backend
 from trainer.backends import names as backends
@@ -32,6 +33,15 @@ def read_checked(path: Path) -> Config:
     more = [] if config is None else [f"{path}: {fault}" for fault in faults(config, wrong)]
     if config is None or told or more:
         raise ConfigError([*told, *more])
+    if config.projects:
+        served = load_served(path)
+        more = [
+            f"{path}: project {row.id}: {fault}"
+            for row in served.projects
+            for fault in faults(row.config)
+        ]
+        if more:
+            raise ConfigError(more)
     return config
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from cvat_bridge.cli.config_faults import read_checked
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.projects import change, chosen, load_project, load_served
@@ -108,6 +109,13 @@ def test_every_fault_names_its_project(path: Path) -> None:
     assert "project 5: active_learning.budgte: " in told
     assert "budget" in told
     assert "project 5: trainer.epochs " in told
+
+
+def test_check_looks_up_the_names_of_each_project(path: Path) -> None:
+    path.write_text(SEVERAL.replace("epochs: 4", "backend: yolov8"), encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"project 5: trainer.backend: no backend 'yolov8'"):
+        read_checked(path)
 
 
 def test_a_project_that_stands_there_twice_is_a_fault(path: Path) -> None:
