@@ -13,10 +13,10 @@ import structlog
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.loop.deciding import settle
 from cvat_bridge.loop.parts import Parts
+from cvat_bridge.loop.results import DecideResult, FitResult, PullResult, Results
 from cvat_bridge.loop.trust.beginning import REFUSED, Beginning, beginning, without
 from cvat_bridge.loop.trust.explanation import explain, explain_to_annotators
 from cvat_bridge.loop.trust.standing import situation, trust_now
-from cvat_bridge.loop.workflow import Answer, Answers
 from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.models.serving import serve_champion
 from cvat_bridge.pull.pull import pull
@@ -32,7 +32,7 @@ log = structlog.get_logger("round")
 NOT_ENOUGH = frozenset({"DatasetError"})
 
 
-def pull_step(parts: Parts, number: int, _: Answers) -> Answer:
+def pull_step(parts: Parts, _number: int, _: Results) -> PullResult:
     """2. Finished jobs become a snapshot."""
     try:
         pulled = pull(
@@ -45,38 +45,37 @@ def pull_step(parts: Parts, number: int, _: Answers) -> Answer:
             report=parts.report,
         )
     except NothingToDoError as nothing:
-        return {"dataset": None, "train": 0, "holdout": 0, "reason": str(nothing)}
-    return parts.note(
-        number,
+        return PullResult(reason=str(nothing))
+    return PullResult(
         dataset=str(pulled.dataset.path),
         fingerprint=pulled.dataset.fingerprint,
         train=pulled.train,
         holdout=pulled.holdout,
         fetched=pulled.fetched,
-        skipped=[asdict(item) for item in pulled.skipped],
+        skipped=tuple(asdict(item) for item in pulled.skipped),
     )
 
 
-def fit_step(parts: Parts, number: int, answers: Answers) -> Answer:
+def fit_step(parts: Parts, number: int, done: Results) -> FitResult:
     """3. A challenger is learnt, where there is enough to learn from."""
-    pulled, least = answers["pull"], parts.config.trainer.min_frames
-    if pulled["train"] < least:
-        reason = f"{pulled['train']} frames to train on, {least} are needed"
-        return {"bundle": None, "reason": reason}
+    pulled, least = done.pull, parts.config.trainer.min_frames
+    if pulled.dataset is None or pulled.train < least:
+        reason = f"{pulled.train} frames to train on, {least} are needed"
+        return FitResult(reason=reason)
     begun = beginning(parts.registry, parts.key, parts.config.trainer, number=number)
     try:
-        fitted, begun = _fit(parts, number, pulled, begun)
+        fitted, begun = _fit(parts, number, Path(pulled.dataset), pulled.fingerprint, begun)
     except FitFailedError as failure:
         if failure.kind not in NOT_ENOUGH:
             raise
-        return {"bundle": None, "reason": failure.message}
+        return FitResult(reason=failure.message)
     bundle = with_provenance(
         read_bundle(fitted.bundle),
         {
             "project": parts.config.project_id,
             "round": number,
             "strategy": parts.settings.selection.strategy,
-            "jobs": _jobs(Path(pulled["dataset"])),
+            "jobs": _jobs(Path(pulled.dataset)),
             "config": parts.config.hash,
         },
     )
@@ -86,27 +85,23 @@ def fit_step(parts: Parts, number: int, answers: Answers) -> Answer:
         bundle,
         params={"round": number, "config": parts.config.hash},
         tags={
-            "dataset": pulled["fingerprint"],
+            "dataset": pulled.fingerprint,
             LABEL_IDS: json.dumps(labels),
             "strategy": parts.settings.selection.strategy,
         },
     )
-    parts.note(number, began=begun.to_json())
-    return {
-        "bundle": str(version.path),
-        "version": version.bundle,
-        "reason": "",
-        "began": begun.to_json(),
-    }
+    return FitResult(str(version.path), version.bundle, began=begun.to_json())
 
 
-def _fit(parts: Parts, number: int, pulled: Answer, begun: Beginning) -> tuple[Fitted, Beginning]:
+def _fit(
+    parts: Parts, number: int, dataset: Path, fingerprint: str, begun: Beginning
+) -> tuple[Fitted, Beginning]:
     """Fit from where it begins; where that model is refused, as the first fit began."""
-    name, settings = f"round-{number}-{pulled['fingerprint'][:12]}", parts.config.trainer
+    name, settings = f"round-{number}-{fingerprint[:12]}", parts.config.trainer
 
     def fit(folder: str, base: Path | None) -> Fitted:
         return run_fit(
-            Path(pulled["dataset"]),
+            dataset,
             settings,
             run_dir=parts.home.runs / folder,
             name=f"{parts.key} round {number}",
@@ -131,22 +126,22 @@ def _jobs(dataset: Path) -> list[dict[str, Any]]:
     return list(source_of(load_dataset(dataset)).get("jobs", ()))
 
 
-def decide_step(parts: Parts, number: int, answers: Answers) -> Answer:
+def decide_step(parts: Parts, number: int, done: Results) -> DecideResult:
     """4. Champion and challenger on the same frames; the better one serves."""
     champion = parts.registry.champion(parts.key)
-    fitted, pulled = answers["fit"], answers["pull"]
+    fitted, pulled = done.fit, done.pull
     promoted = False
-    reasons: tuple[str, ...] = (fitted["reason"],)
+    reasons: tuple[str, ...] = (fitted.reason,)
     figures: Mapping[str, Any] = {"champion": None, "challenger": None, "class_ap": None}
-    if fitted["bundle"] and not pulled["holdout"]:
+    if fitted.bundle and not pulled.holdout:
         reasons = ("no labelled holdout frame: the challenger cannot be judged",)
-    elif fitted["bundle"]:
+    elif fitted.bundle and pulled.dataset:
         decision = settle(
             parts.ledger,
             number=number,
             champion=champion,
-            challenger=parts.registry.show(parts.key, fitted["version"]),
-            dataset=Path(pulled["dataset"]),
+            challenger=parts.registry.show(parts.key, fitted.version),
+            dataset=Path(pulled.dataset),
             gate=parts.config.promotion,
             seed=parts.config.trainer.seed,
             now=parts.now,
@@ -154,10 +149,10 @@ def decide_step(parts: Parts, number: int, answers: Answers) -> Answer:
         )
         promoted, reasons, figures = decision.promoted, decision.reasons, decision.figures
         if promoted:
-            champion = parts.registry.promote(parts.key, fitted["version"], reasons=reasons)
+            champion = parts.registry.promote(parts.key, fitted.version, reasons=reasons)
     if champion is not None:
         serve_champion(parts.gateway, parts.config, parts.home, champion)
-    interactor = _learn_interactor(parts, number, pulled["dataset"])
+    interactor = _learn_interactor(parts, number, pulled.dataset)
     if champion is not None and interactor is not None and interactor["promoted"]:
         # The masks of the champion's boxes are made by the interactor that serves from now on.
         serve_champion(parts.gateway, parts.config, parts.home, champion)
@@ -168,29 +163,28 @@ def decide_step(parts: Parts, number: int, answers: Answers) -> Answer:
         parts.config,
         trust,
         number=number,
-        dataset=pulled["dataset"],
-        bundle=fitted["bundle"],
+        dataset=pulled.dataset,
+        bundle=fitted.bundle,
         challenger=figures["challenger"],
         reason="" if figures.get("usefulness") else reasons[0],
     )
     why = explain(now)
     log.info("decided", round=number, serves=serves, trust=trust.level, why=" ".join(why))
-    return parts.note(
-        number,
+    return DecideResult(
         promoted=promoted,
-        reasons=list(reasons),
+        reasons=reasons,
         serves=serves,
-        trust=trust.to_json(),
-        explanation=list(why),
+        trust=trust,
+        explanation=tuple(why),
         for_annotators=explain_to_annotators(
             now, pre_annotation=parts.config.pre_annotation.enabled
         ),
         interactor=interactor,
-        **figures,
+        figures=figures,
     )
 
 
-def _learn_interactor(parts: Parts, number: int, dataset: str | None) -> Answer | None:
+def _learn_interactor(parts: Parts, number: int, dataset: str | None) -> dict[str, Any] | None:
     """Let the extreme-points tool learn from the same snapshot, behind a gate of its own."""
     if dataset is None or not parts.config.interactor.learn:
         return None

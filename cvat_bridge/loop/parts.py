@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from cvat_bridge.config import Config
 from cvat_bridge.cvat.gateway import Gateway, Label
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.loop.workflow import Answer
 from cvat_bridge.models.serving import project_key
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.project.facts import Facts, gather
@@ -65,11 +63,3 @@ class Parts:
     def labels(self) -> tuple[Label, ...]:
         """Give the project's labels of today."""
         return self.gateway.labels(project_id=self.config.project_id)
-
-    def note(self, number: int, **figures: Any) -> Answer:
-        """Add to the round's row what `status` and reports show, and give it as the answer."""
-        for row in self.ledger.rounds():
-            if row.number == number:
-                kept = {**row.figures, **figures}
-                self.ledger.save_round(replace(row, figures=kept))
-        return figures

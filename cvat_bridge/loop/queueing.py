@@ -16,25 +16,31 @@ from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.predict import Predicted, predict
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
 from cvat_bridge.loop.proposals.preannotate import PreAnnotated, preannotate
+from cvat_bridge.loop.results import (
+    DecideResult,
+    PreannotateResult,
+    PredictResult,
+    PrioritiseResult,
+    PullResult,
+    Results,
+    SelectResult,
+)
 from cvat_bridge.loop.rounds import waiting_frames
-from cvat_bridge.loop.trust.levels import Trust
 from cvat_bridge.loop.trust.standing import trust_now
-from cvat_bridge.loop.workflow import Answer, Answers
 from cvat_bridge.masks.making import segmenter_of
 from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.project.facts import Facts
-from cvat_bridge.thresholds.of_round import SHOWN_FROM, round_thresholds
+from cvat_bridge.thresholds.of_round import round_thresholds
 from trainer.bundles.bundle import read_bundle
 from trainer.data.dataset import load_dataset
 from trainer.detector import Detector
 from trainer.engines import load
 
 
-def predict_step(parts: Parts, number: int, answers: Answers) -> Answer:
+def predict_step(parts: Parts, _: int, done: Results) -> PredictResult:
     """5. The model that is trusted to reads the pool; without one, an embedding is all there is."""
-    predicted = _predicted(parts, parts.gather(), answers)
-    return parts.note(
-        number,
+    predicted = _predicted(parts, parts.gather(), done)
+    return PredictResult(
         model=predicted.model or predicted.embeddings,
         predicted=len(predicted.frames),
         cached=predicted.cached,
@@ -43,40 +49,38 @@ def predict_step(parts: Parts, number: int, answers: Answers) -> Answer:
     )
 
 
-def select_step(parts: Parts, number: int, answers: Answers) -> Answer:
+def select_step(parts: Parts, number: int, done: Results) -> SelectResult:
     """6. The frames worth a person's time."""
     facts = parts.gather()
     waiting = waiting_frames(facts, parts.ledger.provenance(), ())
     if len(waiting) >= parts.settings.budget and not parts.ledger.selection(number):
         reason = f"{len(waiting)} ranked frames still wait for people; none are added"
-        return parts.note(number, selected=0, reason=reason)
+        return SelectResult(reason=reason)
     try:
         chosen = choose_frames(
             parts.ledger,
             facts,
-            _predicted(parts, facts, answers),
+            _predicted(parts, facts, done),
             number=number,
             home=parts.home,
             settings=parts.settings,
-            state=_state(parts, number, answers),
+            state=_state(parts, number, done),
         )
     except NothingToDoError as nothing:
-        return parts.note(number, selected=0, reason=str(nothing))
-    return parts.note(
-        number,
+        return SelectResult(reason=str(nothing))
+    return SelectResult(
         selected=len(chosen.frames),
         strategy=chosen.strategy,
         phase=chosen.phase,
         advice=chosen.advice,
         duplicates=chosen.duplicates,
-        reason="",
     )
 
 
-def prioritise_step(parts: Parts, number: int, answers: Answers) -> Answer:
+def prioritise_step(parts: Parts, number: int, done: Results) -> PrioritiseResult:
     """7. They return to CVAT as ranked jobs."""
-    if not answers["select"]["selected"]:
-        return parts.note(number, task_id=None, jobs=[])
+    if not done.select.selected:
+        return PrioritiseResult()
     made = prioritise(
         parts.gateway,
         parts.ledger,
@@ -96,20 +100,20 @@ def prioritise_step(parts: Parts, number: int, answers: Answers) -> Answer:
         }
         for job in made.jobs
     ]
-    return parts.note(number, task_id=made.task_id, storage=made.storage, jobs=jobs)
+    return PrioritiseResult(made.task_id, made.storage, tuple(jobs))
 
 
-def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
+def preannotate_step(parts: Parts, number: int, done: Results) -> PreannotateResult:
     """8. The model's objects go in; only then does anybody get the jobs."""
-    if not answers["prioritise"]["jobs"]:
-        return parts.note(number, proposed={}, assigned={})
+    if not done.prioritise.jobs:
+        return PreannotateResult()
     jobs = ranked_jobs(parts.gateway, parts.ledger, number=number)
-    done = PreAnnotated({}, {})
-    model = answers["decide"]["serves"]
+    filled, shown_from = PreAnnotated({}, {}), None
+    model = done.decide.serves
     if model and parts.config.pre_annotation.enabled:
         version = parts.registry.show(parts.key, model)
         label_ids = json.loads(version.tags.get(LABEL_IDS, "{}"))
-        withheld = Trust.of_answer(answers["decide"]).withheld
+        withheld = done.decide.trust.withheld
         shown = round_thresholds(
             parts.ledger,
             read_bundle(version.path),
@@ -119,8 +123,8 @@ def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
             config=parts.config,
             settings=parts.settings,
         )
-        parts.note(number, **{SHOWN_FROM: shown.to_json()})
-        done = preannotate(
+        shown_from = shown.to_json()
+        filled = preannotate(
             parts.gateway,
             parts.ledger,
             parts.config.project_id,
@@ -135,17 +139,17 @@ def preannotate_step(parts: Parts, number: int, answers: Answers) -> Answer:
             report=parts.report,
         )
     if parts.settings.write_guide:
-        told = answers["decide"].get("for_annotators", "")
+        told = done.decide.for_annotators
         write_guide(parts.gateway, parts.config.project_id, jobs, number=number, told=told)
     given = assign(parts.gateway, jobs, settings=parts.settings)
-    return parts.note(
-        number,
-        proposed=done.proposed,
-        left_alone={str(job): why for job, why in done.skipped.items()},
-        unmatched=done.unmatched,
-        without_mask=done.maskless,
-        unread=done.unread,
+    return PreannotateResult(
+        proposed=filled.proposed,
+        left_alone={str(job): why for job, why in filled.skipped.items()},
+        unmatched=filled.unmatched,
+        without_mask=filled.maskless,
+        unread=filled.unread,
         assigned={str(job): name for job, name in given.items()},
+        shown_from=shown_from,
     )
 
 
@@ -156,30 +160,26 @@ def look(parts: Parts) -> Chosen:
     last = past[-1] if past else {}
     serves = champion.bundle if champion else None
     trust = trust_now(parts.ledger, parts.registry, parts.key, parts.config, serves)
-    answers = {
-        "decide": {
-            "serves": serves,
-            "trust": trust.to_json(),
-            "class_ap": last.get("class_ap"),
-        },
-        "pull": {"dataset": last.get("dataset"), "train": last.get("train", 0)},
-    }
+    done = Results(
+        pull=PullResult.of(last),
+        decide=DecideResult(serves=serves, trust=trust, figures={"class_ap": last.get("class_ap")}),
+    )
     facts = parts.gather()
     number = max((row.number for row in parts.ledger.rounds()), default=0) + 1
     return choose_frames(
         parts.ledger,
         facts,
-        _predicted(parts, facts, answers),
+        _predicted(parts, facts, done),
         number=number,
         home=parts.home,
         settings=parts.settings,
-        state=_state(parts, number, answers),
+        state=_state(parts, number, done),
         record=False,
     )
 
 
-def _predicted(parts: Parts, facts: Facts, answers: Answers) -> Predicted:
-    model = Trust.of_answer(answers["decide"]).model
+def _predicted(parts: Parts, facts: Facts, done: Results) -> Predicted:
+    model = done.decide.trust.model
     return predict(
         parts.gateway,
         parts.ledger,
@@ -197,22 +197,22 @@ def _detector(parts: Parts, version: str) -> Detector:
     return load(read_bundle(parts.registry.show(parts.key, version).path))
 
 
-def _state(parts: Parts, number: int, answers: Answers) -> ProjectState:
-    trust, pulled = Trust.of_answer(answers["decide"]), answers["pull"]
+def _state(parts: Parts, number: int, done: Results) -> ProjectState:
+    trust, pulled = done.decide.trust, done.pull
     model = trust.model
     names: tuple[str, ...] = ()
     counts = ap = None
     if model:
         names = tuple(read_bundle(parts.registry.show(parts.key, model).path).card.labels)
-        known = answers["decide"].get("class_ap") or {}
+        known = done.decide.class_ap
         ap = np.array([np.nan if known.get(n) is None else known[n] for n in names])
-    if model and pulled["dataset"]:
-        dataset = load_dataset(Path(pulled["dataset"]))
+    if model and pulled.dataset:
+        dataset = load_dataset(Path(pulled.dataset))
         found = [dataset.labels.name_of(o.class_id) for i in dataset.images for o in i.objects]
         counts = np.array([found.count(name) for name in names], float)
     past = [row.figures for row in parts.ledger.rounds() if row.number <= number]
     return ProjectState(
-        labelled=pulled["train"],
+        labelled=pulled.train,
         trusted=model is not None,
         weak=trust.level == "informs",
         class_names=names,

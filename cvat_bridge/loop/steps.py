@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 
@@ -15,25 +16,28 @@ from cvat_bridge.loop.queueing import (
     prioritise_step,
     select_step,
 )
+from cvat_bridge.loop.record import note_figures
+from cvat_bridge.loop.results import FactsResult, Result, Results
 from cvat_bridge.loop.workflow import Answer, Answers, Step
 
 
 def steps_of(parts: Parts) -> tuple[Step, ...]:
     """Give the eight steps over these parts."""
-    table = {
-        "facts": facts_step,
-        "pull": pull_step,
-        "fit": fit_step,
-        "decide": decide_step,
-        "predict": predict_step,
-        "select": select_step,
-        "prioritise": prioritise_step,
-        "preannotate": preannotate_step,
-    }
-    return tuple(Step(name, partial(run, parts)) for name, run in table.items())
+    return tuple(Step(name, partial(_answered, parts, name)) for name in STEPS)
 
 
-def facts_step(parts: Parts, number: int, _: Answers) -> Answer:
+def carry_out(parts: Parts, name: str, number: int, done: Results) -> Result:
+    """Run one step and put what it leaves into the record of the round."""
+    result = STEPS[name](parts, number, done)
+    note_figures(parts.ledger, number, result.recorded)
+    return result
+
+
+def _answered(parts: Parts, name: str, number: int, answers: Answers) -> Answer:
+    return carry_out(parts, name, number, Results.of(answers)).to_json()
+
+
+def facts_step(parts: Parts, _number: int, _: Results) -> FactsResult:
     """1. What is the case, and what people did to the last pre-annotations."""
     organization = parts.config.cvat.organization
     check_assignees(parts.gateway, settings=parts.settings, organization=organization)
@@ -41,12 +45,23 @@ def facts_step(parts: Parts, number: int, _: Answers) -> Answer:
     corrected = collect_corrections(
         parts.gateway, parts.ledger, facts, home=parts.home, settings=parts.settings
     )
-    return parts.note(
-        number,
+    return FactsResult(
         pool=len(facts.pool),
         labelled_frames=facts.labelled_frames,
         new_frames=facts.new_frames,
         holdout_rule=facts.holdout_rule,
-        notes=list(facts.notes),
+        notes=facts.notes,
         corrected=asdict(corrected.total),
     )
+
+
+STEPS: Mapping[str, Callable[[Parts, int, Results], Result]] = {
+    "facts": facts_step,
+    "pull": pull_step,
+    "fit": fit_step,
+    "decide": decide_step,
+    "predict": predict_step,
+    "select": select_step,
+    "prioritise": prioritise_step,
+    "preannotate": preannotate_step,
+}

@@ -18,7 +18,7 @@ from typing_extensions import Self
 
 from cvat_bridge.errors import BridgeError, NotReadyError, UnreachableError
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.ledger.records import Round
+from cvat_bridge.loop.record import note_state
 
 Answer = dict[str, Any]  # JSON: what a step leaves for the later ones
 Answers = Mapping[str, Answer]
@@ -204,22 +204,7 @@ class Rounds:
         return {**answer, "seconds": seconds}
 
     def _note(self, number: int, state: str, waits_for: str = "") -> None:
-        known = next((row for row in self._ledger.rounds() if row.number == number), None)
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        row = known or Round(number, self._project_id, state, started=now)
-        self._ledger.save_round(
-            Round(
-                number=number,
-                project_id=row.project_id,
-                state=state,
-                waits_for=waits_for,
-                started=row.started,
-                ended=now if state == "done" else "",
-                decision=row.decision,
-                reasons=row.reasons,
-                figures=row.figures,
-            )
-        )
+        note_state(self._ledger, number, self._project_id, state, waits_for=waits_for)
 
 
 def _name(project_id: int | None) -> str:

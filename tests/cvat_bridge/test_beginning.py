@@ -9,7 +9,8 @@ import pytest
 
 from cvat_bridge.config import TrainerSection
 from cvat_bridge.ledger.records import Round
-from cvat_bridge.loop.learning import fit_step, pull_step
+from cvat_bridge.loop.results import Results
+from cvat_bridge.loop.steps import carry_out
 from cvat_bridge.loop.trust.beginning import beginning
 from tests.fakes.spots import Spots
 from tests.serverless.bright_spots import bright_spots
@@ -79,7 +80,8 @@ def test_a_refused_challenger_does_not_fail_the_fit(home, ledger, tmp_path):
     spots.learnt(tmp_path, number=1)
     parts.ledger.save_round(Round(2, spots.project.id, "started"))
 
-    fitted = fit_step(parts, 2, {"pull": pull_step(parts, 2, {})})
+    pulled = carry_out(parts, "pull", 2, Results())
+    fitted = carry_out(parts, "fit", 2, Results(pull=pulled))
 
     (row,) = parts.ledger.rounds()
     began = row.figures["began"]
@@ -87,4 +89,4 @@ def test_a_refused_challenger_does_not_fail_the_fit(home, ledger, tmp_path):
     assert began["words"].startswith("version 1 was refused as a beginning (")
     assert "expected a file weights" in began["words"]
     assert began["words"].endswith("the fit began with centernet's own features")
-    assert read_bundle(Path(fitted["bundle"])).card.base == ""
+    assert read_bundle(Path(fitted.bundle)).card.base == ""

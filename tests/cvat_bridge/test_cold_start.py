@@ -5,15 +5,13 @@ from __future__ import annotations
 from cvat_bridge.config import Config, CvatSection
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.queueing import predict_step, select_step
+from cvat_bridge.loop.results import Results
 from cvat_bridge.settings import RoundSettings
 from tests.cvat_bridge.test_embeddings import ByNumber, World
 from trainer.embedding import Descriptor
 from trainer.registry.registry import Registry
 
-NOTHING_LEARNT = {
-    "decide": {"serves": None, "class_ap": None},
-    "pull": {"dataset": None, "train": 0},
-}
+NOTHING_LEARNT = Results()
 
 
 def parts_of(world: World, home, embedder) -> Parts:
@@ -35,8 +33,8 @@ def test_the_round_chooses_by_the_embedder_and_keeps_under_which_name(ledger, ho
     predicted = predict_step(parts, 1, NOTHING_LEARNT)
     selected = select_step(parts, 1, NOTHING_LEARNT)
 
-    assert (predicted["embeddings"], predicted["predicted"]) == ("by-number", 12)
-    assert (selected["phase"], selected["strategy"]) == ("cold start", "typiclust")
+    assert (predicted.embeddings, predicted.predicted) == ("by-number", 12)
+    assert (selected.phase, selected.strategy) == ("cold start", "typiclust")
     assert {row.frame % 2 for row in ledger.selection(1)} == {0, 1}
 
 

@@ -20,7 +20,8 @@ from cvat_bridge.loop.choosing import choose_frames
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.predict import predict
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
-from cvat_bridge.loop.queueing import preannotate_step
+from cvat_bridge.loop.results import Results
+from cvat_bridge.loop.steps import carry_out
 from cvat_bridge.project.facts import gather
 from cvat_bridge.settings import UNCALIBRATED, RoundSettings
 from cvat_bridge.thresholds.expected import expected_seconds
@@ -241,10 +242,13 @@ class Loop:
         choose_frames(parts.ledger, facts, seen, number=number, **same, state=_state())
         prioritise(parts.gateway, parts.ledger, facts, number=number, **same)
         jobs = ranked_jobs(parts.gateway, parts.ledger, number=number)
-        answers = {"prioritise": {"jobs": list(jobs)}, "decide": {"serves": self.model}}
-        self.answer = preannotate_step(parts, number, answers)
+        self.answer = self.preannotated(number, jobs)
         (row,) = [row for row in parts.ledger.rounds() if row.number == number]
         self.figures = row.figures
+
+    def preannotated(self, number, jobs):
+        answers = {"prioritise": {"jobs": list(jobs)}, "decide": {"serves": self.model}}
+        return carry_out(self.parts, "preannotate", number, Results.of(answers))
 
     def status(self):
         done = CliRunner().invoke(app, ["status", "--config", str(self.path)])
@@ -263,7 +267,7 @@ def test_a_round_shows_by_the_rule_records_it_and_status_says_it(server, ledger,
     loop = Loop(server, ledger, home, calibrated=True)
 
     # 0.30, 0.34, 0.38 and 0.42 were found; 0.353 is where a look is worth it.
-    assert loop.answer["proposed"] == {"cell": 2}
+    assert loop.answer.proposed == {"cell": 2}
     assert loop.figures["shown_from"]["scores"] == {"cell": 0.353}
     assert "pre-annotates cell from 0.35: where a look is expected to be quicker" in loop.status()
 
@@ -274,7 +278,7 @@ def test_an_uncalibrated_champion_shows_from_a_fixed_score_and_status_says_why(
     loop = Loop(server, ledger, home, calibrated=False)
 
     assert loop.figures["shown_from"]["basis"] == {"cell": "uncalibrated"}
-    assert loop.answer["proposed"] == {"cell": 1}
+    assert loop.answer.proposed == {"cell": 1}
     assert "scores are not calibrated" in loop.status()
 
 
@@ -299,11 +303,7 @@ def test_corrections_of_calibrated_rounds_alone_teach_the_next_round(server, led
 
     def again(number):
         ledger.set_corrections(1, corrected("deleted", 0.45, 60, number=number))
-        answers = {
-            "prioritise": {"jobs": [1]},
-            "decide": {"serves": loop.model},
-        }
-        preannotate_step(loop.parts, 1, answers)
+        loop.preannotated(1, [1])
         (row,) = [row for row in ledger.rounds() if row.number == 1]
         return row.figures["shown_from"]
 

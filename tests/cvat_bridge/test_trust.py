@@ -10,15 +10,10 @@ import pytest
 from active_learning.choose import SelectionSettings
 from cvat_bridge.home import Home
 from cvat_bridge.ledger.records import Round
-from cvat_bridge.loop.learning import decide_step, pull_step
-from cvat_bridge.loop.queueing import (
-    look,
-    preannotate_step,
-    predict_step,
-    prioritise_step,
-    select_step,
-)
+from cvat_bridge.loop.queueing import look
+from cvat_bridge.loop.results import Results
 from cvat_bridge.loop.status import describe
+from cvat_bridge.loop.steps import carry_out
 from cvat_bridge.loop.trust.levels import Trust
 from cvat_bridge.models.serving import now_serving
 from tests.fakes.spots import Spots
@@ -26,12 +21,6 @@ from trainer.registry.registry import Registry
 
 # Found in three frames of eight: surely something, and less than the floor.
 RARELY, FLOOR = {"red": lambda seed: seed % 8 < 3}, {"useful_ap50": 0.5}
-STEPS = {
-    "predict": predict_step,
-    "select": select_step,
-    "prioritise": prioritise_step,
-    "preannotate": preannotate_step,
-}
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +43,12 @@ def go(spots: Spots, tmp_path, *, number: int = 1, fitted=None):
     """Go through a round whose fit leaves the model that finds spots."""
     parts = spots.parts
     parts.ledger.save_round(Round(number, spots.project.id, "started"))
-    answers = {"pull": pull_step(parts, number, {})}
-    answers["fit"] = fitted or spots.learnt(tmp_path, number=number)
-    answers["decide"] = decide_step(parts, number, answers)
-    for name, run in STEPS.items():
-        answers[name] = run(parts, number, answers)
+    answers = {}
+    for name in ("pull", "fit", "decide", "predict", "select", "prioritise", "preannotate"):
+        if name == "fit":
+            answers[name] = fitted or spots.learnt(tmp_path, number=number)
+        else:
+            answers[name] = carry_out(parts, name, number, Results.of(answers)).to_json()
     return answers
 
 
