@@ -39,10 +39,16 @@ check: $(STAMP) ## lint, format and types
 docs: $(STAMP) ## the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 
-live: $(STAMP) ## the contract suite on a real CVAT: CVAT_URL=… CVAT_TOKEN=…
-	@test -n "$(CVAT_URL)" && test -n "$(CVAT_TOKEN)" || \
-	  { echo "make live needs CVAT_URL=http://… and CVAT_TOKEN=<personal access token that may write>"; exit 2; }
-	CVAT_URL=$(CVAT_URL) CVAT_TOKEN=$(CVAT_TOKEN) $(RUN) -m pytest -m live tests
+# The variables reach the suite by the environment, so that no token stands in a list of processes.
+live: export CVAT_URL CVAT_TOKEN CVAT_USER_TOKEN
+live: $(STAMP) ## the contract suite on a real CVAT: CVAT_URL, CVAT_TOKEN, CVAT_USER_TOKEN
+	@test -n "$$CVAT_URL" && test -n "$$CVAT_TOKEN$$CVAT_USER_TOKEN" || { \
+	  echo "make live needs CVAT_URL=http://… and one or both of these, in the environment:"; \
+	  echo "  CVAT_TOKEN       access token of an administrator, not read-only"; \
+	  echo "  CVAT_USER_TOKEN  access token of an ordinary user who may create projects, not read-only"; \
+	  echo "It makes projects and tasks of its own and deletes them again. With both tokens the suite runs"; \
+	  echo "in both roles; a CVAT_TOKEN of an ordinary user is tested as what it is."; exit 2; }
+	@$(RUN) -m pytest -m live tests
 
 bench: $(STAMP) ## measure; leaves tests/bench/results/*.json (ONLY=<area> for one)
 	$(RUN) -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data $(DATA))

@@ -182,6 +182,7 @@ def round_settings(config: Config) -> RoundSettings:
         selection=chosen,
         mode=rounds.mode,
         job_size=rounds.job_size,
+        job_list=rounds.job_list,
         task_subset=rounds.subset,
         assignees=rounds.assignees,
         mark_source_deleted=rounds.mark_source_deleted,

@@ -23,6 +23,8 @@ from pydantic import (
     GetJsonSchemaHandler,
     PlainSerializer,
     SecretStr,
+    StrictInt,
+    StrictStr,
     TypeAdapter,
     ValidationError,
 )
@@ -174,7 +176,8 @@ class RoundSection:
     finished_stage: Literal["annotation", "validation", "acceptance"] = "annotation"
     retrain_after: Annotated[int, Field(ge=1)] = 20
     job_size: Annotated[int, Field(ge=1)] = 10
-    assignees: tuple[str, ...] = ()
+    job_list: Literal["newest_first", "oldest_first"] = "newest_first"
+    assignees: tuple[StrictInt | StrictStr, ...] = ()
     mark_source_deleted: bool = False
     guide: bool = True
     subset: str = ""

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_NAMED = 20  # labels that a message names
+
 
 class BridgeError(Exception):
     """The one ancestor of this package's errors."""
@@ -88,8 +90,8 @@ class LabelMismatchError(BridgeError):
     def __init__(self, project: Sequence[str], model: Sequence[str], advice: str = "") -> None:
         self.project, self.model = tuple(project), tuple(model)
         super().__init__(
-            f"the project's labels are {', '.join(project) or '(none)'}; "
-            f"the model's are {', '.join(model) or '(none)'}. {advice}".rstrip()
+            f"the project's labels are {_some(project)}; the model's are {_some(model)}. "
+            f"{advice}".rstrip()
         )
 
 
@@ -99,3 +101,9 @@ class NothingToDoError(BridgeError):
 
 class LedgerError(BridgeError):
     """Our own records cannot be read or contradict each other."""
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name labels; of very many the first."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (", ".join(names[:_NAMED]) or "(none)") + more

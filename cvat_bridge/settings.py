@@ -12,6 +12,7 @@ from cvat_bridge.cvat.gateway import Stage
 from cvat_bridge.errors import ConfigError
 
 Mode = Literal["new_task", "rank_existing"]
+JobList = Literal["newest_first", "oldest_first"]
 UNCALIBRATED = 0.4  # shown from here where nothing is known of what a model's scores mean
 STAGES: tuple[Stage, ...] = ("annotation", "validation", "acceptance")
 
@@ -31,7 +32,8 @@ class RoundSettings:
     budget: frames a round takes. seed: of the choice. selection: how they are chosen.
     mode: "new_task" copies the chosen frames into one new task, "rank_existing" orders the
         unopened jobs there are. rank_by: how a job's frames make the job's worth.
-    job_size: frames of a job of the new task. assignees: user ids or names, taken in turn;
+    job_size: frames of a job of the new task. job_list: how people read CVAT's list of jobs: what
+        they see first is worth most. assignees: user ids or names, taken in turn;
         none assigns nobody. task_subset: CVAT subset of the new task.
     mark_source_deleted: hide chosen frames in their source task.
     write_guide: keep a section with the ranked jobs in the project's annotation guide.
@@ -56,6 +58,7 @@ class RoundSettings:
     mode: Mode = RoundSection.mode
     rank_by: Literal["mean", "max"] = "mean"
     job_size: int = RoundSection.job_size
+    job_list: JobList = RoundSection.job_list
     task_subset: str = ""
     assignees: tuple[int | str, ...] = ()
     mark_source_deleted: bool = False
@@ -100,6 +103,8 @@ class RoundSettings:
             faults.append(f"finished_stage must be one of {', '.join(STAGES)}")
         if self.mode not in ("new_task", "rank_existing"):
             faults.append(f"mode must be new_task or rank_existing, found {self.mode!r}")
+        if self.job_list not in ("newest_first", "oldest_first"):
+            faults.append(f"job_list must be newest_first or oldest_first, found {self.job_list!r}")
         if self.rank_by not in ("mean", "max"):
             faults.append(f"rank_by must be mean or max, found {self.rank_by!r}")
         if faults:

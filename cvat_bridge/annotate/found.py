@@ -23,15 +23,20 @@ def frame_row(
     model: str,
     earlier: AnnotatedFrame | None,
     standing: Standing,
-) -> AnnotatedFrame:
-    """Give what a job shall hold more on a frame. earlier: what this model brought before."""
+) -> tuple[AnnotatedFrame, Counter[str]]:
+    """Give what a job shall hold more on a frame, and what of it stands there already, by label.
+
+    earlier: what this model brought before.
+    """
     reach = dict(earlier.reach) if earlier else {}
     wanted = shapes_of(plan, seen, reach, first_group=standing.next_group)
+    names = {label.id: label.name for label in plan.labelling.label_of.values()}
     new = [shape for shape in wanted if not standing.has(shape)]
+    doubled = Counter(names[int(s["label_id"])] for s in wanted if standing.has(s))
     for key, score in plan.least.items():
         reach[key] = min(score, reach.get(key, score))
     objects = len(new) + (earlier.objects if earlier else 0)
-    return AnnotatedFrame(job_id, seen.frame, model, reach, objects, tuple(new))
+    return AnnotatedFrame(job_id, seen.frame, model, reach, objects, tuple(new)), doubled
 
 
 def unwritten(plan: TaskPlan, seen: Seen) -> Counter[str]:

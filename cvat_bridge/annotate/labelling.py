@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cvat_bridge.annotate.model import ChosenModel
+from cvat_bridge.annotate.words import by_reason, listed
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.errors import ConfigError, LabelMismatchError
 from cvat_bridge.masks.interactors import NO_INTERACTOR, can_show
@@ -73,12 +74,17 @@ def match(
             left_out[name] = problem
             missing.append(name)
     if (missing and not known_only) or not label_of:
+        whys = by_reason({name: left_out[name] for name in missing})
+        told = "; ".join(f"{listed(names)}: {why}" for why, names in whys.items())
+        ways = ["--map CLASS=LABEL to use another label"]
+        if not known_only:
+            ways.append("--map CLASS= to leave a class out")
+            if label_of:
+                ways.append("--known-only to leave out all that CVAT does not have")
         raise LabelMismatchError(
             [label.name for label in labels],
             classes.names,
-            f"{'; '.join(f'{name}: {left_out[name]}' for name in missing) or 'all are left out'}. "
-            "Give --map CLASS=LABEL to use another label, --map CLASS= to leave a class out, or "
-            "--known-only to leave out all that CVAT does not have",
+            f"{told or 'All are left out'}. Give {', or '.join(ways)}",
         )
     for name in missing:
         left_out[name] += f"; add one to the task or project, or give --map {name}=LABEL"

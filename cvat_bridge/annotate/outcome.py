@@ -26,7 +26,9 @@ class Outcome:
     the clock and of this process's processors.
     unmatched: classes that are not written, and why; unwritten: how many objects of each were
     found. maskless: boxes of each class that were to become masks and are not written, since
-    nothing was found in them. stopped: it was told to, and the rest is still due.
+    nothing was found in them. doubled: objects of each label that are not written, since one of
+    that label stands in their place already, whoever brought it. stopped: it was told to, and the
+    rest is still due.
     """
 
     frames: int = 0
@@ -39,6 +41,7 @@ class Outcome:
     unmatched: dict[str, str] = field(default_factory=dict)
     unwritten: Counter[str] = field(default_factory=Counter)
     maskless: Counter[str] = field(default_factory=Counter)
+    doubled: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     processor_seconds: float = 0.0
     stopped: bool = False
@@ -51,6 +54,7 @@ class Outcome:
             "by_label": dict(self.by_label),
             "unwritten": dict(self.unwritten),
             "maskless": dict(self.maskless),
+            "doubled": dict(self.doubled),
             "left_out": [asdict(one) for one in self.left_out],
             "left_alone": self.left_alone,
             "frames_per_second": round(rate, 2),

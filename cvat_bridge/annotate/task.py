@@ -109,7 +109,9 @@ class TaskRun:
     def _row(self, seen: Seen, job_id: int, run: _JobRun) -> AnnotatedFrame:
         earlier = run.done.get(seen.frame)
         model = self.runner.model.version
-        return frame_row(self.plan, seen, job_id, model, earlier, run.standing)
+        row, doubled = frame_row(self.plan, seen, job_id, model, earlier, run.standing)
+        self.outcome.doubled.update(doubled)
+        return row
 
     def _allowed(self, job_id: int, rows: list[AnnotatedFrame]) -> list[AnnotatedFrame]:
         """Give the rows that may be written now: people may have been at the job meanwhile."""

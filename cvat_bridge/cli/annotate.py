@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cvat_bridge.annotate.words import not_written
 from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.progress import Report
 from trainer.terminal import PlainConsole
@@ -206,10 +207,12 @@ def _tell(ended: Outcome, as_json: bool) -> None:
         markup=False,
         highlight=False,
     )
-    for name, reason in ended.unmatched.items():
-        count = ended.unwritten[name]
-        text = f"class {name}: {count} objects not written: {reason}"
+    for text in not_written(ended.unmatched, ended.unwritten):
         out.print(text, markup=False, highlight=False)
+    if ended.doubled:
+        each = ", ".join(f"{count} {name}" for name, count in ended.doubled.most_common())
+        text = f"{ended.doubled.total()} objects not written: an object of their label stands there"
+        out.print(f"{text} already ({each})", markup=False, highlight=False)
     for name, count in ended.maskless.items():
         text = f"class {name}: {count} boxes not written: nothing in them to make a mask of"
         out.print(text, markup=False, highlight=False)

@@ -145,6 +145,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 @app.command()
 def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Say which round it is, what it waits for, which model serves, and why."""
+    from cvat_bridge.loop.guide.words import job_lines
     from cvat_bridge.projects import load_project
     from cvat_bridge.running import status_of
 
@@ -161,6 +162,12 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
         out.print(f"pre-annotates {line}", markup=False, highlight=False)
     for name, reason in found["withheld"].items():
         out.print(f"not pre-annotated: {name!r}: {reason}", markup=False)
+    if found["interactor"]:
+        out.print(f"interactor: {found['interactor']}", markup=False, highlight=False)
+    if found["jobs"]:
+        out.print("jobs for people, the most valuable first:")
+        for line in job_lines(found["jobs"]):
+            out.print(f"  {line}", markup=False, highlight=False)
     _print_rounds(found["rounds"])
     if found["of_pool"]:
         out.print(found["of_pool"], markup=False, highlight=False)
@@ -174,6 +181,8 @@ def round_(
     from cvat_bridge.assembly import assembled, viewed
     from cvat_bridge.config import load_secrets
     from cvat_bridge.home import Home
+    from cvat_bridge.loop.guide.words import interactor_of, work_of
+    from cvat_bridge.loop.steps import check_people
     from cvat_bridge.projects import load_project
 
     _log_to_stderr(json_lines=as_json)
@@ -181,6 +190,7 @@ def round_(
     with _progress(quiet=as_json) as report:
         if dry_run:
             with viewed(loaded, secrets, report=report) as view:
+                check_people(view.parts)
                 step = view.next()
             _answer(vars(step), as_json, f"round {step.number}: {step.kind}: {step.reason}")
             return
@@ -200,10 +210,10 @@ def round_(
     if not figures["select"]["selected"] and not figures["fit"]["bundle"]:
         _answer(dict(figures), as_json, "")
         raise NothingToDoError(f"{figures['fit']['reason']}; {figures['select']['reason']}")
-    text = (
-        f"round {ended.number}: {' '.join(_told(figures['decide']))} "
-        f"{figures['select']['selected']} frames chosen, task {figures['prioritise']['task_id']}"
-    )
+    work = work_of(figures["select"] | figures["prioritise"] | figures["preannotate"])
+    learnt = interactor_of(figures["decide"].get("interactor"))
+    told = [*_told(figures["decide"]), learnt, work]
+    text = f"round {ended.number}: {' '.join(filter(None, told))}"
     _answer({"round": ended.number, **figures}, as_json, text)
 
 

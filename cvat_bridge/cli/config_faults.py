@@ -98,7 +98,7 @@ def _places(config: Config) -> Iterator[tuple[str, str]]:
     if blocked is not None:
         yield "home", f"home: {blocked} is a file; a folder is expected"
     for place, values in (
-        ("rounds.assignees", config.rounds.assignees),
+        ("rounds.assignees", tuple(map(str, config.rounds.assignees))),
         ("holdout.subsets", config.holdout.subsets),
     ):
         twice = sorted({v for v in values if values.count(v) > 1})

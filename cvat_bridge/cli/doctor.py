@@ -144,12 +144,15 @@ def _assignees(config: Config, gateway: Gateway) -> Iterator[Check]:
         return
     try:
         check_assignees(
-            gateway, settings=round_settings(config), organization=config.cvat.organization
+            gateway,
+            settings=round_settings(config),
+            organization=config.cvat.organization,
+            project_id=config.cvat.project,
         )
     except ConfigError as error:
-        yield Check("assignees", "bad", str(error), "correct rounds.assignees")
+        yield Check("assignees", "bad", str(error), "until then: `rounds: {assignees: []}`")
     else:
-        yield Check("assignees", "good", ", ".join(config.rounds.assignees))
+        yield Check("assignees", "good", ", ".join(map(str, config.rounds.assignees)))
 
 
 def _webhook(config: Config, gateway: Gateway) -> Iterator[Check]:

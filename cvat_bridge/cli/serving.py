@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 out = PlainConsole(soft_wrap=True)
+err = PlainConsole(stderr=True, soft_wrap=True)
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
 ]
@@ -50,19 +51,31 @@ def _change(config: Config, version: str | None, *, as_json: bool) -> None:
     from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
+    from cvat_bridge.ledger import Ledger
     from cvat_bridge.models import serving
+    from cvat_bridge.models.figures import compared
     from trainer.registry.registry import Registry
 
     home = Home.of(config)
     registry = Registry(config.mlflow_url, home.library)
+    before = registry.champion(serving.project_key(config.project_id))
     with connected(config, load_secrets()) as gateway:
         champion, entry = (
             serving.rollback(gateway, config, home, registry)
             if version is None
             else serving.promote(gateway, config, home, registry, version)
         )
+    with Ledger(home.ledger) as ledger:
+        found = compared(ledger, champion, before, metric=config.promotion.metric)
     if as_json:
-        answer = {"number": champion.number, "version": champion.bundle, "function": entry.id}
+        answer = {
+            "number": champion.number,
+            "version": champion.bundle,
+            "function": entry.id,
+            "figures": found.now and found.now.to_json(),
+            "before": found.before and found.before.to_json(),
+            "warnings": list(found.warnings),
+        }
         out.print_json(json.dumps(answer))
         return
     out.print(
@@ -70,3 +83,8 @@ def _change(config: Config, version: str | None, *, as_json: bool) -> None:
         markup=False,
         highlight=False,
     )
+    for judged in (found.now, found.before):
+        if judged is not None:
+            out.print(f"  {judged}", markup=False, highlight=False)
+    for warning in found.warnings:
+        err.print(f"warning: {warning}", markup=False, highlight=False)

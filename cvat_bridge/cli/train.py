@@ -73,7 +73,13 @@ def train(
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
     from cvat_bridge.projects import load_project
-    from cvat_bridge.training.by_hand import check_training, register, run_folder, snapshot
+    from cvat_bridge.training.by_hand import (
+        check_training,
+        keep_test_part,
+        register,
+        run_folder,
+        snapshot,
+    )
     from cvat_bridge.training.choice import Choice, Part
     from cvat_bridge.training.fitting import run_fit
     from trainer.cli.console import bars as fit_bars
@@ -123,6 +129,10 @@ def train(
             split="auto",
             mlflow=loaded.mlflow_url or home.mlflow_url,
         )
+    kept = 0
+    if choice.test and project_id == loaded.cvat.project:
+        with Ledger(home.ledger) as ledger:
+            kept = keep_test_part(ledger, pulled)
     version = register(
         Registry(loaded.mlflow_url, home.library),
         project_id,
@@ -136,6 +146,7 @@ def train(
         "dataset": str(pulled.dataset.path),
         "train": pulled.train,
         "test": pulled.holdout,
+        "kept_for_tests": kept,
         "bundle": str(fitted.bundle),
         "key": version.key,
         "version": version.number,
@@ -152,6 +163,8 @@ def train(
         f"learnt from {pulled.train} frames in {fitted.seconds:.0f} s; bundle {fitted.bundle}",
         markup=False,
     )
+    if kept:
+        out.print(f"{kept} test frames stay test frames: no later round learns from them")
     out.print(
         f"{version.key} version {version.number}; it serves after {_next(version, loaded)}",
         markup=False,

@@ -42,7 +42,7 @@ class Annotator:
         self._calls = Calls(url, login=(username, password), said=said)
 
     def open_jobs(self, project_id: int) -> list[dict[str, Any]]:
-        """Give my jobs that are not done, in the order they are worth: lower ids first."""
+        """Give my jobs that are not done, newest first as CVAT's pages list them."""
         jobs, page = [], 1
         while True:
             asked = {"project_id": project_id, "page": page, "page_size": 100}
@@ -57,7 +57,7 @@ class Annotator:
             if job["state"] in ("new", "in progress")
             and (job["assignee"] or {}).get("username") == self.username
         ]
-        return sorted(mine, key=lambda job: int(job["id"]))
+        return sorted(mine, key=lambda job: -int(job["id"]))
 
     def finish(self, job: Mapping[str, Any], labels: Mapping[str, int]) -> Counter[str]:
         """Correct one job and complete it; returns what was done to its pre-annotations."""

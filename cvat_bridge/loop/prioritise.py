@@ -12,6 +12,7 @@ from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Provenance, RankedJob, SelectedFrame
 from cvat_bridge.loop.ranking import (
     cut,
+    earlier_name,
     file_name,
     rank_existing,
     rank_new,
@@ -100,7 +101,7 @@ def _rank_existing(
     if not ranked:
         jobs = {job.id: job for job in gateway.jobs(project_id=facts.project.id)}
         pool = [frame for frame in facts.pool if frame.job_id in jobs]
-        ranked = rank_existing(selection, pool, jobs, by=settings.rank_by, budget=settings.budget)
+        ranked = rank_existing(selection, pool, jobs, by=settings.rank_by)
         if not ranked:
             raise NothingToDoError(f"the jobs that round {number} chose from are all taken")
         ledger.set_ranked_jobs(number, ranked)
@@ -129,15 +130,16 @@ def _spec(
     else:
         files, names = _download(gateway, ledger, facts, frames, home, report)
         frames = tuple(row for row in frames if row.rank in names)
+    jobs = [tuple(names[row.rank] for row in group) for group in cut(frames, settings.job_size)]
+    if settings.job_list == "newest_first":
+        jobs.reverse()  # CVAT gives ids in this order and lists the highest id first
     return NewTask(
         name=task_name(number, frames, marker, ledger.choice(number)),
         marker=marker,
         project_id=facts.project.id,
-        jobs=tuple(
-            tuple(names[row.rank] for row in group) for group in cut(frames, settings.job_size)
-        ),
+        jobs=tuple(jobs),
         files=files,
-        server_files=() if files else tuple(names[row.rank] for row in frames),
+        server_files=() if files else tuple(name for job in jobs for name in job),
         cloud_storage_id=None if shared is None else shared[1],
         subset=settings.task_subset,
     )
@@ -183,13 +185,15 @@ def _provenance(
 
     Raises LedgerError when a frame's name is none that we gave.
     """
-    by_name: dict[str, SelectedFrame] = {}
-    for row in selection:
-        media = facts.media.get(row.task_id)
-        if media is not None:
-            by_name[file_name(row, media)] = row
-            if not media.is_video:
-                by_name.setdefault(source_name(row, facts.media), row)
+    known = [(row, facts.media[row.task_id]) for row in selection if row.task_id in facts.media]
+    copied = [
+        {file_name(row, media): row for row, media in known},
+        {earlier_name(row, media): row for row, media in known},
+    ]
+    in_place = [{source_name(row, facts.media): row for row, media in known if not media.is_video}]
+    ways = copied + in_place if task.storage == "local" else in_place + copied
+    names = {frame.name for frame in task.frames}
+    by_name = next((way for way in ways if names <= way.keys()), ways[0])
     strange = [frame.name for frame in task.frames if frame.name not in by_name]
     if strange:
         raise LedgerError(

@@ -10,8 +10,12 @@ import numpy as np
 
 from active_learning.pool import ProjectState
 from cvat_bridge.errors import NothingToDoError
-from cvat_bridge.loop.assignment import assign, write_guide
+from cvat_bridge.ledger.records import RankedJob
+from cvat_bridge.loop.assignment import assign, put_in_order
 from cvat_bridge.loop.choosing import Chosen, choose_frames
+from cvat_bridge.loop.guide.looking import JobNote
+from cvat_bridge.loop.guide.of_round import Looked, job_notes, usual_seconds
+from cvat_bridge.loop.guide.section import write_guide
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.predict import Predicted, predict
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
@@ -30,7 +34,7 @@ from cvat_bridge.loop.trust.standing import trust_now
 from cvat_bridge.masks.making import segmenter_of
 from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.project.facts import Facts
-from cvat_bridge.thresholds.of_round import round_thresholds
+from cvat_bridge.thresholds.of_round import round_thresholds, seconds_of
 from trainer.bundles.bundle import read_bundle
 from trainer.data.dataset import load_dataset
 from trainer.detector import Detector
@@ -108,15 +112,17 @@ def preannotate_step(parts: Parts, number: int, done: Results) -> PreannotateRes
     if not done.prioritise.jobs:
         return PreannotateResult()
     jobs = ranked_jobs(parts.gateway, parts.ledger, number=number)
-    filled, shown_from = PreAnnotated({}, {}), None
+    filled, shown_from, looked = PreAnnotated({}, {}), None, None
     model = done.decide.serves
     if model and parts.config.pre_annotation.enabled:
         version = parts.registry.show(parts.key, model)
         label_ids = json.loads(version.tags.get(LABEL_IDS, "{}"))
         withheld = done.decide.trust.withheld
+        bundle = read_bundle(version.path)
+        looked = Looked(model, label_ids, bundle.card.task)
         shown = round_thresholds(
             parts.ledger,
-            read_bundle(version.path),
+            bundle,
             parts.labels(),
             label_ids,
             withheld=withheld,
@@ -138,11 +144,21 @@ def preannotate_step(parts: Parts, number: int, done: Results) -> PreannotateRes
             segmenter=segmenter_of(parts.functions, parts.key),
             report=parts.report,
         )
+    notes = _job_notes(parts, number, jobs, looked, done.pull.dataset)
     if parts.settings.write_guide:
-        told = done.decide.for_annotators
-        write_guide(parts.gateway, parts.config.project_id, jobs, number=number, told=told)
+        write_guide(
+            parts.gateway,
+            parts.config.project_id,
+            jobs,
+            number=number,
+            settings=parts.settings,
+            notes=notes,
+            told=done.decide.for_annotators,
+        )
     given = assign(parts.gateway, jobs, settings=parts.settings)
+    put_in_order(parts.gateway, jobs, settings=parts.settings)
     return PreannotateResult(
+        job_notes={str(job): one.to_json() for job, one in notes.items()},
         proposed=filled.proposed,
         left_alone={str(job): why for job, why in filled.skipped.items()},
         unmatched=filled.unmatched,
@@ -150,6 +166,28 @@ def preannotate_step(parts: Parts, number: int, done: Results) -> PreannotateRes
         unread=filled.unread,
         assigned={str(job): name for job, name in given.items()},
         shown_from=shown_from,
+    )
+
+
+def _job_notes(
+    parts: Parts,
+    number: int,
+    jobs: tuple[RankedJob, ...],
+    looked: Looked | None,
+    dataset: str | None,
+) -> dict[int, JobNote]:
+    labels, seconds = parts.labels(), seconds_of(parts.config)
+    return job_notes(
+        parts.gateway,
+        parts.ledger,
+        jobs,
+        labels,
+        number=number,
+        home=parts.home,
+        looked=looked,
+        seconds=seconds,
+        opened=parts.config.active_learning.cost.frame,
+        usual=usual_seconds(load_dataset(Path(dataset)), labels, seconds) if dataset else None,
     )
 
 
@@ -214,7 +252,7 @@ def _state(parts: Parts, number: int, done: Results) -> ProjectState:
     return ProjectState(
         labelled=pulled.train,
         trusted=model is not None,
-        weak=trust.level == "informs",
+        weak=trust.level == "informs" or not trust.proven,
         class_names=names,
         class_counts=counts,
         class_ap=ap,

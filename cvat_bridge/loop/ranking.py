@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -13,6 +14,8 @@ from cvat_bridge.ledger.records import RankedJob, SelectedFrame
 from cvat_bridge.project.facts import PoolFrame
 
 _LONGEST_NAME = 256  # characters that CVAT keeps
+_LAST = 1 << 31  # a rank behind all others
+_LONGEST_FILE = 250  # bytes; file systems take 255
 
 
 def cut(frames: Sequence[SelectedFrame], size: int) -> tuple[tuple[SelectedFrame, ...], ...]:
@@ -21,7 +24,29 @@ def cut(frames: Sequence[SelectedFrame], size: int) -> tuple[tuple[SelectedFrame
 
 
 def file_name(frame: SelectedFrame, media: Media) -> str:
-    """Name the copy of a frame by rank and source: "0001_task12_frame000034.jpg"."""
+    """Name the copy of a frame by rank and its own name: "0001_dive3__frame_07.JPG".
+
+    Folders become "__", since CVAT takes uploaded files without folders. The rank keeps two frames
+    of one name apart. A suffix that CVAT does not read as an image is followed by ".png", and
+    characters that do not survive an upload become "_". A name that is too long loses its front.
+    """
+    own = source_name(frame, {frame.task_id: media})
+    path = PurePosixPath(own)
+    if media.is_video or path.suffix.lower() not in SUFFIXES:
+        own += "" if path.suffix == ".png" else ".png"
+    prefix = f"{frame.rank:04d}_"
+    kept = _survives(own.strip("/").replace("/", "__")).encode()[len(prefix) - _LONGEST_FILE :]
+    return prefix + kept.decode(errors="ignore")
+
+
+def _survives(name: str) -> str:
+    """Replace what CVAT changes in the name of an uploaded file."""
+    plain = "".join(one if one.isprintable() and one not in '"\\' else "_" for one in name)
+    return plain if html.unescape(plain) == plain else plain.replace("&", "_")
+
+
+def earlier_name(frame: SelectedFrame, media: Media) -> str:
+    """Give the name that earlier versions gave: their tasks are found again by it."""
     suffix = PurePosixPath(media.frames[min(frame.frame, len(media.frames) - 1)].name).suffix
     suffix = suffix.lower() if suffix.lower() in SUFFIXES and not media.is_video else ".png"
     return f"{frame.rank:04d}_task{frame.task_id}_frame{frame.frame:06d}{suffix}"
@@ -61,15 +86,13 @@ def task_name(
 
 
 def rank_new(jobs: Sequence[Job], chosen: Mapping[int, SelectedFrame]) -> tuple[RankedJob, ...]:
-    """Rank the jobs of a round's task: by rising id. chosen: by frame of that task."""
-    return tuple(
-        _ranked(
-            rank,
-            job,
-            [(n, chosen[n]) for n in range(job.start_frame, job.stop_frame + 1) if n in chosen],
-        )
-        for rank, job in enumerate(sorted(jobs, key=lambda one: one.id), 1)
-    )
+    """Rank the jobs of a round's task by their best frame. chosen: by frame of that task."""
+    held = [
+        (job, [(n, chosen[n]) for n in range(job.start_frame, job.stop_frame + 1) if n in chosen])
+        for job in sorted(jobs, key=lambda one: one.id)
+    ]
+    held.sort(key=lambda pair: min((row.rank for _, row in pair[1]), default=_LAST))
+    return tuple(_ranked(rank, job, rows) for rank, (job, rows) in enumerate(held, 1))
 
 
 def rank_existing(
@@ -78,9 +101,8 @@ def rank_existing(
     jobs: Mapping[int, Job],
     *,
     by: Literal["mean", "max"],
-    budget: int,
 ) -> tuple[RankedJob, ...]:
-    """Rank the unopened jobs that hold chosen frames, until they have `budget` frames together.
+    """Rank the unopened jobs that hold chosen frames: all of them, so that none waits unseen.
 
     A chosen frame is worth 1 at the first rank, falling evenly to 1 / K at the last, and other
     frames of a job are worth nothing; a job is worth the mean or the best of its frames.
@@ -99,11 +121,7 @@ def rank_existing(
         return max(values) if by == "max" else sum(values) / size[job_id]
 
     ranked: list[RankedJob] = []
-    together = 0
     for job_id in sorted(held, key=lambda one: (-worth(one), one)):
-        if ranked and together >= budget:
-            break
-        together += size[job_id]
         rows = sorted(held[job_id], key=lambda frame: frame.frame)
         ranked.append(_ranked(len(ranked) + 1, jobs[job_id], [(row.frame, row) for row in rows]))
     return tuple(ranked)

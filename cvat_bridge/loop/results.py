@@ -111,7 +111,7 @@ class DecideResult(Result):
         """Return plain JSON values, the figures among the others."""
         values = super().to_json()
         figures = values.pop("figures")
-        return {**values, **figures}
+        return {**values, "trust": self.trust.to_json(), **figures}
 
     @classmethod
     def of(cls, values: Json) -> Self:
@@ -159,7 +159,8 @@ class PreannotateResult(Result):
     """8. proposed: objects by label. assigned: whose each job is, by its id.
 
     left_alone: jobs and why. unmatched, without_mask, unread: see preannotate.PreAnnotated.
-    shown_from: the scores from which objects were proposed, None where none were.
+    shown_from: the scores from which objects were proposed, None where none were. job_notes: what
+    to look at in each job and how long it takes, by its id; see guide.looking.JobNote.
     """
 
     proposed: Mapping[str, int] = field(default_factory=dict)
@@ -169,6 +170,7 @@ class PreannotateResult(Result):
     unread: Mapping[str, str] = field(default_factory=dict)
     assigned: Mapping[str, str] = field(default_factory=dict)
     shown_from: Json | None = None
+    job_notes: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,16 @@ from typing import Any
 
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Round
+from cvat_bridge.loop.guide.words import newest_interactor, ranked_work
 from cvat_bridge.loop.proposals.corrections import tally
 from cvat_bridge.loop.proposals.fair import fair_figure
-from cvat_bridge.loop.trust.levels import Trust
+from cvat_bridge.loop.trust.levels import Level, Trust, was_gated
 from cvat_bridge.models.serving import Serving
 from cvat_bridge.thresholds.of_round import SHOWN_FROM
 from cvat_bridge.thresholds.rule import sentences
 
 JsonObject = dict[str, Any]
+UNPROVEN = "No holdout has shown yet that this model is good: the next round judges it."
 
 
 def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
@@ -24,25 +26,30 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
     serving: see `cvat_bridge.models.serving.now_serving`.
 
     {"project", "round", "state", "waits_for", "serves", "why", "pre_annotates", "trust",
-    "withheld", "corrected", "of_pool", "rounds": […]}. pre_annotates: from which score the last
-    round's objects went before people. trust: none, informs or serves. withheld: classes that the
-    serving model does not pre-annotate → why. The rounds are oldest first, each with its figures
-    and what people did to its pre-annotations. of_pool: what the random frames of the newest round
-    that has finished ones say of the whole pool, "" while there are none.
+    "withheld", "jobs", "interactor", "corrected", "of_pool", "rounds": […]}. pre_annotates: from
+    which score the last round's objects went before people. trust: none, informs, serves, or "by
+    hand" for a model that a person promoted and no holdout has shown to be good. withheld: classes
+    that the serving model does not pre-annotate → why. jobs: those of the newest round that made
+    some, the most valuable first. interactor: what the newest round that learnt one says of it, or
+    "". The rounds are oldest first, each with its figures and what people did to its
+    pre-annotations. of_pool: what the random frames of the newest round that has finished ones say
+    of the whole pool, "" while there are none.
     """
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
     last = rounds[-1] if rounds else None
-    trust = _trust(rounds, serving)
+    trust = _trust(rounds, serving, proven=was_gated(ledger.decisions(), serving.version))
     return {
         "project": project_id,
         "round": last.number if last else 0,
         "state": last.state if last else "no round yet",
         "waits_for": last.waits_for if last else "",
         "serves": serving.version,
-        "why": list(serving.why),
+        "why": [*serving.why, *([] if trust.proven else [UNPROVEN])],
         "pre_annotates": list(_shown(rounds)),
-        "trust": trust.level,
+        "trust": trust.level if trust.proven else "by hand",
         "withheld": dict(trust.withheld),
+        "jobs": ranked_work(rounds),
+        "interactor": newest_interactor(rounds),
         "corrected": asdict(tally(ledger).total),
         "of_pool": _of_pool(ledger, rounds),
         "rounds": [
@@ -71,7 +78,7 @@ def _shown(rounds: Sequence[Round]) -> tuple[str, ...]:
     return sentences(told[-1]) if told else ()
 
 
-def _trust(rounds: Sequence[Round], serving: Serving) -> Trust:
+def _trust(rounds: Sequence[Round], serving: Serving, *, proven: bool) -> Trust:
     """Give the trust of the last round that decided, where it was about what serves now."""
     for row in reversed(rounds):
         if "trust" in row.figures:
@@ -80,4 +87,5 @@ def _trust(rounds: Sequence[Round], serving: Serving) -> Trust:
             if serves == serving.version:
                 return trust
             break
-    return Trust("serves" if serving.version else "none", serving.version)
+    level: Level = "serves" if serving.version else "none"
+    return Trust(level, serving.version, proven=proven or not serving.version)

@@ -37,10 +37,19 @@ def _answered(parts: Parts, name: str, number: int, answers: Answers) -> Answer:
     return carry_out(parts, name, number, Results.of(answers)).to_json()
 
 
+def check_people(parts: Parts) -> None:
+    """Refuse assignees whom the ranked jobs could not be given; ConfigError says what to do."""
+    check_assignees(
+        parts.gateway,
+        settings=parts.settings,
+        organization=parts.config.cvat.organization,
+        project_id=parts.config.project_id,
+    )
+
+
 def facts_step(parts: Parts, _number: int, _: Results) -> FactsResult:
     """1. What is the case, and what people did to the last pre-annotations."""
-    organization = parts.config.cvat.organization
-    check_assignees(parts.gateway, settings=parts.settings, organization=organization)
+    check_people(parts)
     facts = parts.gather()
     corrected = collect_corrections(
         parts.gateway, parts.ledger, facts, home=parts.home, settings=parts.settings

@@ -49,7 +49,7 @@ def add(
 ) -> None:
     """Take a file in, try it on a frame, and show it in CVAT's list of models at once."""
     from cvat_bridge.models.bring import bring
-    from cvat_bridge.models.entries import function_id, shapes_told
+    from cvat_bridge.models.entries import function_id, people_get, shape_of, shapes_told
     from cvat_bridge.models.trial import ask_host, doubt_of, sample_frame
     from trainer.data.class_list import read_classes
     from trainer.importing import Request
@@ -80,6 +80,7 @@ def add(
     )
     doubt = doubt_of(made.trial, made.bundle.card, real=sample is not None or project is not None)
     shapes = shapes_told(made.entry, made.bundle.card)
+    shape_by_label = shape_of(made.entry, made.bundle.card)
     host = ask_host(here.config.function_host.url, made.entry, frame)
     answer = {
         "id": made.entry.id,
@@ -91,6 +92,7 @@ def add(
         "engine": made.bundle.card.engine,
         "labels": list(made.bundle.card.labels),
         "shapes": shapes,
+        "shape_by_label": shape_by_label,
         "missing_labels": list(made.missing),
         "sample": asdict(made.trial),
         "warnings": [doubt] if doubt else [],
@@ -106,6 +108,8 @@ def add(
     word = "serves" if made.new else "was there already and serves"
     say(f"{made.entry.name!r} ({made.entry.id}) version {made.version.number} {word}")
     say(f"  {made.bundle.card.task} of {few(made.bundle.card.labels.names)}")
+    if shape_by_label:
+        say(f"  people get {people_get(shape_by_label)}")
     if shapes:
         say(f"  {shapes}")
     say(f"  sample frame: {seen}, {trial.seconds:.2f} s")

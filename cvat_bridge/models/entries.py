@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cvat_bridge.cvat.gateway import Label
@@ -16,6 +16,7 @@ from serverless.store.functions import Entry
 from trainer.bundles.bundle import Card
 
 _LONGEST = 60  # of an id
+_NAMED = 5  # labels of one shape that a line names
 
 
 def function_id(name: str) -> str:
@@ -63,6 +64,31 @@ def entry_for(
         interactor=None if interactor else own,
         annotations=told,
     )
+
+
+def shape_of(entry: Entry, card: Card) -> dict[str, str]:
+    """Return the shape that people get for each label that a model shows; {} for an interactor.
+
+    Without labels of a project CVAT maps the classes by hand, and what a model gives decides.
+    """
+    if card.task == "interactor":
+        return {}
+    own = "mask" if card.task == "masks" else "rectangle"
+    if entry.labels:
+        return {row.name: own if row.type == "any" else row.type for row in entry.labels}
+    return dict.fromkeys(card.labels.names, own)
+
+
+def people_get(shapes: Mapping[str, str]) -> str:
+    """Say the same in a line, by shape; "" for none."""
+    by_shape: dict[str, list[str]] = {}
+    for name, shape in shapes.items():
+        by_shape.setdefault(shape, []).append(name)
+    parts = []
+    for shape, names in by_shape.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        parts.append(f"{shape}s for {', '.join(names[:_NAMED])}{more}")
+    return "; ".join(parts)
 
 
 def shapes_told(entry: Entry, card: Card) -> str:

@@ -23,6 +23,7 @@ from trainer.data.images import decode
 from trainer.errors import ImageError
 
 _LOWEST = 0.01
+_CHANCE = 0.05  # a best score below it is that of weights that have learnt nothing
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,18 @@ def doubt_of(trial: Trial, card: Card, *, real: bool) -> str:
     """Say why a model may show people nothing; "" where the frame gives no reason to doubt.
 
     real: whether the frame is a picture of theirs and not one that was made, on which a good
-    model finds nothing either.
+    model finds nothing either: then only a score as of chance is told.
     """
-    if card.task == "interactor" or trial.objects or not real:
+    if card.task == "interactor" or trial.objects:
         return ""
+    if not real:
+        if trial.best is not None and trial.best >= _CHANCE:
+            return ""
+        best = "nothing" if trial.best is None else f"a best score of {trial.best:.2f}"
+        return (
+            f"it was tried on a made picture alone and found {best}, as a model that has learnt "
+            "nothing would: try one of your frames (--sample FILE, or --project N)"
+        )
     floor = min(card.min_score_of(name) for name in card.labels)
     best = "no object at all" if trial.best is None else f"a best score of {trial.best:.2f}"
     return (

@@ -131,9 +131,10 @@ def derive(
     truth = {
         (job.task_id, frame) for job in jobs for frame in reading.reserved.get(job.id, frozenset())
     }
-    reserved = truth | {(task, f.number) for task in whole for f in media[task].frames}
+    shown = _honeypots(known, media, truth)
+    reserved = truth | shown | {(task, f.number) for task in whole for f in media[task].frames}
     finished = finished_jobs(jobs, used=used, settings=settings)
-    labelled, given = _labelled(finished, media, truth, whole)
+    labelled, given = _labelled(finished, media, truth, shown, whole)
     in_work = {
         (job.task_id, frame)
         for job in jobs
@@ -183,12 +184,13 @@ def _labelled(
     finished: Sequence[Job],
     media: Mapping[int, Media],
     truth: set[tuple[int, int]],
+    shown: set[tuple[int, int]],
     whole: set[int],
 ) -> tuple[dict[int, LabelledJob], set[tuple[int, int]]]:
     """Give each finished job its frames, and the frames that are labelled at all.
 
     A frame in the overlap of two jobs is given by the first; a frame of a ground-truth job only
-    by that job.
+    by that job, and one that shows such a frame again (shown, a honeypot) by none.
     """
     labelled: dict[int, LabelledJob] = {}
     given: set[tuple[int, int]] = set()
@@ -198,13 +200,32 @@ def _labelled(
         frames = tuple(
             frame
             for frame in sorted(numbers - media[task].deleted)
-            if (task, frame) not in given and (is_truth or (task, frame) not in truth)
+            if (task, frame) not in given
+            and (is_truth or ((task, frame) not in truth and (task, frame) not in shown))
         )
         given |= {(task, frame) for frame in frames}
         labelled[job.id] = LabelledJob(
             job.id, task, job.updated_date, job.state, frames, is_truth or task in whole
         )
     return dict(sorted(labelled.items())), given
+
+
+def _honeypots(
+    tasks: Mapping[int, Task], media: Mapping[int, Media], truth: set[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Give the frames that show a ground-truth frame of their task once more.
+
+    In a task of mode gt_pool CVAT hides some in every job, under the name of the true one. What
+    people draw there measures them; a model that learnt it would be judged on what it learnt.
+    """
+    found = set()
+    for task_id in {task for task, _ in truth}:
+        if tasks[task_id].validation_mode != "gt_pool":
+            continue
+        frames = media[task_id].frames
+        names = {frames[n].name for t, n in truth if t == task_id and n < len(frames)}
+        found |= {(task_id, f.number) for f in frames if f.name in names}
+    return found - truth
 
 
 def _pool_frame(job: Job, number: int, media: Media) -> PoolFrame:

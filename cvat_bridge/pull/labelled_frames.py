@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cvat_bridge.cvat.gateway import Gateway, Media
+from cvat_bridge.cvat.gateway import Gateway, JobAnnotations, Media
 from cvat_bridge.frames.job_cache import JobCache
 from cvat_bridge.frames.originals import ImageStore, ahead, read_originals
 from cvat_bridge.ledger import Ledger
@@ -15,6 +16,7 @@ from cvat_bridge.project.facts import Facts, LabelledJob
 from cvat_bridge.shapes.convert import LabelledObject, shapes_of_job
 
 _PIECE = 64  # images whose facts are recorded at a time
+_NAMED = 8  # frames that a message names
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,15 @@ def read_objects(
     objects: dict[str, tuple[LabelledObject, ...]] = {}
     skipped: list[Skipped] = []
     read = 0
+    giver = {(job.task_id, frame): job for job in jobs for frame in job.frames}
     for done, job in enumerate(jobs, 1):
         read += cache.held(job.job_id, job.updated_date) is None
+        held, elsewhere = _own(
+            cache.read(gateway, job.job_id, job.updated_date), job, giver, facts.reserved
+        )
+        skipped += elsewhere
         found = shapes_of_job(
-            cache.read(gateway, job.job_id, job.updated_date),
+            held,
             labels=facts.labels,
             media=media_of_job(facts.media[job.task_id], job.frames),
             frames=job.frames,
@@ -96,6 +103,58 @@ def read_objects(
             skipped.append(Skipped(f"job {job.job_id}: {tags} tag", "a tag has no place"))
         report("pull annotations", done, len(jobs))
     return objects, read, skipped
+
+
+def _own(
+    held: JobAnnotations,
+    job: LabelledJob,
+    giver: Mapping[tuple[int, int], LabelledJob],
+    reserved: frozenset[str],
+) -> tuple[JobAnnotations, list[Skipped]]:
+    """Take out the objects on frames that another job gives, and say which those frames are.
+
+    giver: the job that gives a frame. reserved: keys of frames that a ground-truth job holds,
+    finished or not: nothing is learnt from them, whoever drew there.
+    """
+    moved: Counter[int] = Counter()
+    overlapping: dict[int, Counter[int]] = {}
+    for one in (*held.shapes, *held.tags):
+        frame = int(one["frame"])
+        other = giver.get((job.task_id, frame))
+        if other is job or job.held_out:
+            continue
+        if frame_key(job.task_id, frame) in reserved:
+            moved[frame] += 1
+        elif other is not None:
+            overlapping.setdefault(other.job_id, Counter())[frame] += 1
+    told = []
+    if moved:
+        told.append(
+            Skipped(
+                f"job {job.job_id}: {moved.total()} objects on {_frames(moved)}",
+                "the task's ground-truth job holds these frames now: they judge models, and "
+                "nothing is learnt from them",
+            )
+        )
+    told += [
+        Skipped(
+            f"job {job.job_id}: {counts.total()} objects on {_frames(counts)}",
+            f"job {other} overlaps there, and its labels are taken",
+        )
+        for other, counts in sorted(overlapping.items())
+    ]
+    gone = set(moved).union(*overlapping.values())
+    kept = {
+        name: tuple(one for one in getattr(held, name) if int(one["frame"]) not in gone)
+        for name in ("shapes", "tags")
+    }
+    return replace(held, **kept), told
+
+
+def _frames(numbers: Collection[int]) -> str:
+    first = ", ".join(str(number) for number in sorted(numbers)[:_NAMED])
+    more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+    return f"frame{'s' * (len(numbers) > 1)} {first}{more}"
 
 
 def one_an_image(frames: list[LabelledFrame]) -> tuple[dict[str, LabelledFrame], list[Skipped]]:

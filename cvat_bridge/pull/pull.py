@@ -12,7 +12,7 @@ from cvat_bridge.frames.originals import ImageStore
 from cvat_bridge.frames.origins import image_groups, origins
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.ledger.records import KnownLabel, UsedJob, frame_key
+from cvat_bridge.ledger.records import KnownLabel, Membership, UsedJob, frame_key
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.project.facts import Facts, LabelledJob
 from cvat_bridge.pull.label_changes import changes, learnable
@@ -38,8 +38,8 @@ class Pulled:
     """A snapshot. dataset.path is its folder, dataset.fingerprint its name.
 
     train, holdout: images on each side. fetched: images that had to be downloaded. read: jobs
-    whose annotations had to be read. skipped: what is missing and why. notes: what happened to
-    the project's labels since the last pull.
+    whose annotations had to be read. held: how each image of the holdout came there. skipped: what
+    is missing and why. notes: what happened to the project's labels since the last pull.
     """
 
     dataset: Dataset
@@ -49,6 +49,7 @@ class Pulled:
     read: int
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...] = ()
+    held: tuple[Membership, ...] = ()
 
 
 def pull(
@@ -77,6 +78,14 @@ def pull(
         Skipped(f"label {label.name!r}", f"{label.type} cannot be learned")
         for label in facts.labels
         if label not in usable
+    ] + [
+        Skipped(
+            f"job {job.job_id}",
+            "none of its frames is its own: the ground-truth job or an overlapping one gives them, "
+            "or they are deleted",
+        )
+        for job in facts.jobs
+        if not job.frames
     ]
     fetched = fetch_images(gateway, ledger, facts, jobs, ImageStore(home.images), report)
     known = ledger.frames()
@@ -127,8 +136,10 @@ def pull(
     ledger.use_jobs(
         UsedJob(job.job_id, job.updated_date, job.state, dataset.fingerprint) for job in facts.jobs
     )
-    held = sum(split == "holdout" for split in sides.values())
-    return Pulled(dataset, len(sides) - held, held, fetched, read, tuple(skipped), notes)
+    members = ledger.memberships()
+    held = tuple(members[sha256] for sha256, split in sides.items() if split == "holdout")
+    trains = len(sides) - len(held)
+    return Pulled(dataset, trains, len(held), fetched, read, tuple(skipped), notes, held)
 
 
 def _row(frame: LabelledFrame, labels: LabelMap, split: str, group: str) -> AnnotatedImage:

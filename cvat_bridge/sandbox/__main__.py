@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from cvat_bridge.sandbox import SandboxUser, serve
+from cvat_bridge.sandbox.store.state import VERSION
 
 
 def _user(text: str) -> SandboxUser:
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--user", type=_user, action="append", default=[], dest="users")
     parser.add_argument("--function-host")
     parser.add_argument("--share", type=Path)
+    parser.add_argument("--version", default=VERSION, help="of CVAT, as which it answers")
     given = parser.parse_args()
     serve(
         data_dir=given.data,
@@ -33,6 +35,7 @@ def main() -> None:
         users=given.users,
         function_host=given.function_host,
         share=given.share,
+        version=given.version,
     )
 
 

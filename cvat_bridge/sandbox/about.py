@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from cvat_bridge.sandbox.web.call import Answer, Call, Route
 
-VERSION = "2.73.0"
-
 
 def _about(call: Call) -> Answer:
     return Answer(
@@ -13,7 +11,7 @@ def _about(call: Call) -> Answer:
         {
             "name": "Computer Vision Annotation Tool",
             "description": "A small stand-in for a CVAT server, for tests and demos.",
-            "version": VERSION,
+            "version": call.state.version,
             "logo_url": call.url("/static/logo.svg"),
             "subtitle": "Open Data Annotation Platform",
         },

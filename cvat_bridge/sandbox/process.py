@@ -37,6 +37,7 @@ def _command(
     users: Sequence[SandboxUser],
     function_host: str | None,
     share: Path | None,
+    version: str | None,
 ) -> list[str]:
     command = [
         sys.executable,
@@ -54,6 +55,8 @@ def _command(
         command += ["--function-host", function_host]
     if share:
         command += ["--share", str(share)]
+    if version:
+        command += ["--version", version]
     return command
 
 
@@ -74,6 +77,7 @@ def running(
     users: Sequence[SandboxUser] = (),
     function_host: str | None = None,
     share: Path | None = None,
+    version: str | None = None,
     seconds: float = WAIT_SECONDS,
 ) -> Iterator[Sandbox]:
     """Start a sandbox process, wait until it answers, and stop it at the end.
@@ -85,7 +89,7 @@ def running(
     log = data_dir / "sandbox.log"
     with log.open("a") as errors:
         process = subprocess.Popen(
-            _command(data_dir, port, users, function_host, share),
+            _command(data_dir, port, users, function_host, share, version),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

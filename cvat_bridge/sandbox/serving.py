@@ -13,7 +13,7 @@ from cvat_bridge.sandbox.accounts import tokens
 from cvat_bridge.sandbox.accounts import users as accounts
 from cvat_bridge.sandbox.accounts.users import SandboxUser
 from cvat_bridge.sandbox.app import build
-from cvat_bridge.sandbox.store.state import State
+from cvat_bridge.sandbox.store.state import VERSION, State
 
 DEFAULT_USERS = (SandboxUser("admin", "sandbox-admin", is_admin=True),)
 
@@ -26,16 +26,17 @@ def serve(
     users: Sequence[SandboxUser] | None = None,
     function_host: str | None = None,
     share: Path | None = None,
+    version: str = VERSION,
 ) -> None:
     """Serve until interrupted; the first line on stdout is JSON: url, admin, password, token.
 
     data_dir keeps everything between runs. users are made if they do not exist (an admin always
     is). function_host is the URL of what answers in Nuclio's place. share is the folder of
-    server files.
+    server files. version: of CVAT, as which it answers where that makes a difference.
     """
     import uvicorn
 
-    state = State(data_dir, share=share, function_host=function_host)
+    state = State(data_dir, share=share, function_host=function_host, version=version)
     wanted = tuple(users or ())
     if not any(user.is_admin for user in wanted):
         wanted = (*DEFAULT_USERS, *wanted)

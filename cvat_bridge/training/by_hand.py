@@ -30,6 +30,7 @@ from trainer.registry.versions import Version
 from trainer.runs.fit_settings import fit_config
 from trainer.runs.provenance import with_provenance
 
+TEST_PART = "named to test on, by `train`"
 _NAME = re.compile(r"[\w][\w.-]{0,99}")
 
 
@@ -70,9 +71,32 @@ def snapshot(
         own.add_frames(ledger.frames().values())
         own.add_memberships(row for row in ledger.memberships().values() if row.role == "holdout")
         facts = chosen(gather(gateway, own, project_id, settings), choice)
-        return pull(
+        pulled = pull(
             gateway, own, facts, home=home, settings=settings, now=lambda: now, report=report
         )
+    if not pulled.train:
+        raise ConfigError(
+            [
+                (
+                    "nothing is left to learn from: every frame of the chosen parts judges models "
+                    "already (a holdout, or the test part of an earlier `train`)"
+                )
+            ]
+        )
+    return pulled
+
+
+def keep_test_part(ledger: Ledger, pulled: Pulled) -> int:
+    """Let the test part of a training by hand stay one: no later round learns from its frames.
+
+    What people named to test on judges every model from now on, as a holdout subset does. Known by
+    content, with near-duplicates. Returns how many frames were new to the holdout. Raises
+    LedgerError.
+    """
+    known = {sha for sha, row in ledger.memberships().items() if row.role == "holdout"}
+    rows = [replace(row, rule=TEST_PART) for row in pulled.held if row.sha256 not in known]
+    ledger.add_memberships(rows)
+    return len(rows)
 
 
 def register(

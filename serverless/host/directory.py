@@ -10,6 +10,7 @@ from serverless.errors import FunctionError, UnknownFunctionError, UpstreamError
 from serverless.host.pool import Pool
 from serverless.host.upstream import Upstream
 from serverless.store.catalogue import Catalogue
+from serverless.store.folders import GENERAL_INTERACTOR
 from serverless.store.functions import Entry
 
 
@@ -64,14 +65,15 @@ class Directory:
             except FunctionError as error:
                 held_back[entry.id] = [str(error)]
         if self.upstream is None:
-            return Shown(ours, held_back)
+            return Shown(_preselected_first(ours), held_back)
         try:
             theirs, faults = await self.upstream.functions(headers)
         except UpstreamError as error:
             # Our own models stay in CVAT when the Nuclio behind us is down; status tells it.
-            return Shown(ours, held_back | {self.upstream.url: [error.reason]})
+            down = {self.upstream.url: [error.reason]}
+            return Shown(_preselected_first(ours), held_back | down)
         twice = {name: ["a function here has this name"] for name in theirs if name in ours}
-        return Shown(theirs | ours, held_back | faults | twice)
+        return Shown(_preselected_first(theirs | ours), held_back | faults | twice)
 
     async def function(self, function_id: str, headers: Mapping[str, str]) -> dict[str, Any]:
         """Return one function as CVAT reads it, and begin to load its model: a call comes next."""
@@ -127,3 +129,14 @@ class Directory:
 
     def _fault(self, entry: Entry) -> str:
         return self.pool.fault(entry) or self._faults.get((entry.id, entry.version), "")
+
+
+def _preselected_first(functions: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Put a project's own interactor first: CVAT's editor preselects the first of its list.
+
+    Where several projects have one, none goes before the general one: CVAT does not say for which
+    project it asks.
+    """
+    own = [name for name in functions if name.startswith(f"{GENERAL_INTERACTOR}-")]
+    first = {own[0]: functions[own[0]]} if len(own) == 1 else {}
+    return first | dict(functions)

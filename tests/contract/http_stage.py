@@ -42,6 +42,7 @@ class HttpStage:
         self._projects: list[int] = []
         self._tokens: list[int] = []
         self._http = requests.Session()
+        self.is_admin = False
         if token is not None:
             self._http.headers["Authorization"] = f"Bearer {token}"
             self.gateway = self.client(token=token)
@@ -50,6 +51,7 @@ class HttpStage:
                 raise ValueError("a token or a login is needed")
             self._http.auth = login
             self.gateway = self.client(username=login[0], password=login[1])
+        self.is_admin = self.gateway.identity().is_admin
 
     def client(self, **how: Any) -> CvatClient:
         """Sign in once more."""

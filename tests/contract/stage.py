@@ -19,6 +19,7 @@ class Stage(Protocol):
     """What the suite needs of a server besides the gateway."""
 
     gateway: Gateway  # its lists come in pages of a few
+    is_admin: bool  # whether the gateway's user is an administrator
 
     def add_project(self, labels: Sequence[Mapping[str, Any]]) -> int: ...
 
@@ -79,7 +80,9 @@ def unique(name: str) -> str:
 
 
 class FakeStage:
-    """The suite over the gateway in memory."""
+    """The suite over the gateway in memory, which knows no ordinary user."""
+
+    is_admin = True
 
     def __init__(self) -> None:
         self.server = FakeServer()

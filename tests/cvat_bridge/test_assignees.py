@@ -11,7 +11,8 @@ from cvat_bridge.demo.project import prepare
 from cvat_bridge.demo.scenes import write_scenes
 from cvat_bridge.demo.truth import read_truth
 from cvat_bridge.errors import AuthenticationError, ConfigError
-from cvat_bridge.loop.assignment import check_assignees
+from cvat_bridge.ledger.records import RankedJob
+from cvat_bridge.loop.assignment import assign, check_assignees
 from cvat_bridge.sandbox import SandboxUser, running
 from cvat_bridge.settings import RoundSettings
 
@@ -32,14 +33,18 @@ def test_outside_an_organization_only_an_administrator_gives_work_to_others(
         ):
             job = admin.jobs(task_id=prepared.task_id)[0]
             me, boss = anna.identity().user.id, admin.identity().user.id
-            to_boss = RoundSettings(assignees=(boss,))
 
             check_assignees(admin, settings=RoundSettings(assignees=(me,)), organization=None)
             admin.update_job(job.id, assignee=me)
             check_assignees(anna, settings=RoundSettings(assignees=(me,)), organization=None)
-            check_assignees(anna, settings=to_boss, organization="team")
-            with pytest.raises(ConfigError, match="lets anna give jobs to nobody else"):
-                check_assignees(anna, settings=to_boss, organization=None)
+            for boss_or_name in (boss, str(boss), "admin"):
+                by = RoundSettings(assignees=(boss_or_name,))
+                with pytest.raises(ConfigError, match="anna is no administrator.*organization"):
+                    check_assignees(anna, settings=by, organization=None)
+            for mine in (str(me), "anna"):
+                by = RoundSettings(assignees=(mine,))
+                check_assignees(anna, settings=by, organization=None)
+                assert assign(admin, [RankedJob(1, job.id, 1, (0,), (None,), "")], settings=by)
             with pytest.raises(AuthenticationError):
                 anna.update_job(job.id, assignee=boss)
 
@@ -48,6 +53,11 @@ def test_a_name_that_cvat_does_not_show_is_told_with_those_it_shows(tmp_path: Pa
     with (
         running(tmp_path / "sandbox", users=[ANNA]) as sandbox,
         connect(sandbox.url, token=sandbox.admin_token, cache_dir=tmp_path / "a") as admin,
-        pytest.raises(ConfigError, match="no user 'bert'; it shows admin, anna"),
     ):
-        check_assignees(admin, settings=RoundSettings(assignees=("bert",)), organization=None)
+        for who, told in (
+            ("bert", "no user 'bert'; it shows admin, anna"),
+            (999, "no user with the id 999; it shows admin, anna"),
+            ("999", "no user with the id 999"),
+        ):
+            with pytest.raises(ConfigError, match=told):
+                check_assignees(admin, settings=RoundSettings(assignees=(who,)), organization=None)

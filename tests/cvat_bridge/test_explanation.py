@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from cvat_bridge.ledger.records import RankedJob, Round
-from cvat_bridge.loop.assignment import section
+from cvat_bridge.loop.guide.section import section
 from cvat_bridge.loop.trust.evidence import ObjectSize, curve_of, object_size
 from cvat_bridge.loop.trust.explanation import Situation, explain, explain_to_annotators
-from cvat_bridge.loop.trust.levels import Trust
+from cvat_bridge.loop.trust.levels import Trust, trust_of
+from cvat_bridge.settings import RoundSettings
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 from trainer.gate.gate_settings import GateSettings
 from trainer.gate.usefulness import Finding, Usefulness
@@ -147,9 +148,13 @@ def test_annotators_are_told_in_their_words_and_only_what_they_can_see():
 def test_the_guide_holds_it_above_the_jobs():
     job = RankedJob(1, 5, 2, (0, 1), (0.5, 0.4), "ranks 1-2: unsure")
 
-    told, silent = section([job], number=3, told="Please draw these."), section([job], number=3)
+    settings = RoundSettings()
 
-    assert told.index("## Jobs of round 3") < told.index("Please draw") < told.index("| rank |")
+    told = section([job], number=3, settings=settings, told="Please draw these.")
+    silent = section([job], number=3, settings=settings)
+
+    assert told.index("## Jobs of round 3") < told.index("Please draw") < told.index("| 1 |")
+    assert "unsure" not in told
     assert told.replace("Please draw these.\n\n", "") == silent
 
 
@@ -175,3 +180,20 @@ def test_the_curve_is_of_the_rounds_that_learnt_and_were_judged():
     ]
 
     assert curve_of(rounds) == ((10, 0.2), (30, 0.3))
+
+
+def test_a_model_that_a_person_promoted_is_not_called_proven():
+    """Whoever puts it there, only a holdout shows that it is good."""
+    settings = GateSettings()
+    by_hand = trust_of("m2", None, settings, by_class=True, gated=False)
+    shown_good = trust_of("m2", ("m2", found(0.6, 0.5)), settings, by_class=True, gated=False)
+    shown_weak = trust_of("m2", ("m2", found(0.05)), settings, by_class=True, gated=False)
+
+    assert [t.proven for t in (by_hand, shown_good, shown_weak)] == [False, True, False]
+    assert Trust.of_answer({"trust": by_hand.to_json()}) == by_hand
+    (told,) = explain(Situation(by_hand, settings))
+    assert "because a person promoted it: no holdout has shown" in told
+    (told,) = explain(Situation(shown_weak, settings, found=found(0.05)))
+    assert "AP50 0.05, 0.20 would be useful" in told
+    assert "look at each object closely" in explain_to_annotators(Situation(by_hand, settings))
+    assert explain(Situation(shown_good, settings)) == ()

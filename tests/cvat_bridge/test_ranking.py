@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from cvat_bridge.cvat.gateway import Job
+from cvat_bridge.cvat.gateway import Frame, Job, Media
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.ledger.records import SelectedFrame
-from cvat_bridge.loop.ranking import cut, rank_existing, task_name
+from cvat_bridge.loop.ranking import cut, file_name, rank_existing, task_name
 from cvat_bridge.project.facts import PoolFrame
 from cvat_bridge.project.markers import is_round_task, round_marker
 from cvat_bridge.settings import RoundSettings
@@ -32,11 +32,9 @@ def pool(*jobs):
     ]
 
 
-def ranked(by, budget=99):
+def ranked(by):
     jobs = [job(10, 0, 3), job(11, 4, 5), job(12, 6, 7)]
-    rows = rank_existing(
-        chosen(0, 4, 5), pool(*jobs), {one.id: one for one in jobs}, by=by, budget=budget
-    )
+    rows = rank_existing(chosen(0, 4, 5), pool(*jobs), {one.id: one for one in jobs}, by=by)
     return [(row.rank, row.job_id, row.frames) for row in rows]
 
 
@@ -52,8 +50,15 @@ def test_the_best_frame_decides_where_the_setting_says_so():
     assert ranked("max") == [(1, 10, (0,)), (2, 11, (4, 5))]
 
 
-def test_no_more_jobs_are_ranked_than_the_budget_has_frames():
-    assert ranked("mean", budget=2) == [(1, 11, (4, 5))]
+def test_the_ranked_jobs_hold_every_chosen_frame():
+    """However few frames a round takes: six over four jobs are four jobs."""
+    jobs = [job(10 + n, 10 * n, 10 * n + 9) for n in range(4)]
+    frames = chosen(0, 12, 20, 21, 22, 39)
+
+    rows = rank_existing(frames, pool(*jobs), {one.id: one for one in jobs}, by="mean")
+
+    assert sorted(frame for row in rows for frame in row.frames) == [0, 12, 20, 21, 22, 39]
+    assert [row.job_id for row in rows] == [12, 10, 11, 13]
 
 
 def test_however_long_the_reason_the_marker_stays_in_the_name():
@@ -78,3 +83,42 @@ def test_every_fault_of_the_settings_is_told_at_once():
         )
 
     assert len(told.value.faults) == 5
+
+
+@pytest.mark.parametrize(
+    ("own", "copied"),
+    [
+        ("frame_07.JPG", "0003_frame_07.JPG"),
+        ("dive 3/left/frame_07.jpg", "0003_dive 3__left__frame_07.jpg"),
+        ("Öl/泡🫧.png", "0003_Öl__泡🫧.png"),
+        ("0001_frame.png", "0003_0001_frame.png"),
+        ("scan.jfif", "0003_scan.jfif.png"),
+        ('5" R&D.png', "0003_5_ R&D.png"),
+        ("a&amp;b.png", "0003_a_amp;b.png"),
+        ("back\\slash\u00a0x.png", "0003_back_slash_x.png"),
+    ],
+)
+def test_a_copy_keeps_the_name_of_its_frame(own, copied):
+    assert file_name(frame(3), named(own)) == copied
+
+
+def test_two_frames_of_one_name_do_not_clash():
+    one, other = frame(1), frame(2, task=9)
+
+    assert file_name(one, named("a.png")) != file_name(other, named("a.png"))
+
+
+def test_a_name_that_is_too_long_for_a_disk_keeps_its_end():
+    name = file_name(frame(1), named("泡" * 100 + "/007.png"))
+
+    assert name.startswith("0001_泡") and name.endswith("泡__007.png")
+    assert len(name.encode()) <= 255
+
+
+def named(name, *, is_video=False):
+    frames = (Frame(0, name, 64, 48),)
+    return Media(1, frames, frozenset(), "local", None, is_video, 36)
+
+
+def frame(rank, task=1):
+    return SelectedFrame(rank, task, 0, 0.5, "strategy", "why")

@@ -16,8 +16,10 @@ from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Membership
-from cvat_bridge.loop.assignment import BEGIN, assign, write_guide
+from cvat_bridge.loop.assignment import assign, put_in_order
 from cvat_bridge.loop.choosing import choose_frames
+from cvat_bridge.loop.guide.of_round import Looked, job_notes
+from cvat_bridge.loop.guide.section import BEGIN, write_guide
 from cvat_bridge.loop.predict import predict
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
 from cvat_bridge.loop.proposals.corrections import Tally, collect_corrections, tally
@@ -25,14 +27,17 @@ from cvat_bridge.loop.proposals.preannotate import preannotate
 from cvat_bridge.project.facts import gather
 from cvat_bridge.project.markers import round_marker
 from cvat_bridge.settings import RoundSettings
+from cvat_bridge.thresholds.rule import Seconds
 from tests.fakes.detector import ToldDetector
 from tests.fakes.faulty import DyingGateway, KilledError
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
 from tests.fakes.server import FakeServer
+from trainer.calibration.worth import ShapeSeconds
 from trainer.data.images import decode
 
 MODEL = "m1"
+SECONDS = Seconds(ShapeSeconds(10, 1.5, 6, 1.5), ShapeSeconds(20, 2, 8, 2))
 PICTURES = {n: picture(n) for n in range(12)}
 # The less sure, the lower the number of the picture.
 TOLD = {
@@ -115,9 +120,32 @@ class Loop:
             **more,
         )
 
+    def notes(self, jobs):
+        return job_notes(
+            self.gateway,
+            self.ledger,
+            jobs,
+            self.gateway.labels(project_id=self.project.id),
+            number=self.number,
+            home=self.home,
+            looked=Looked(MODEL, {}, "boxes"),
+            seconds=SECONDS,
+            opened=2.0,
+            usual=None,
+        )
+
     def assign(self):
         jobs = ranked_jobs(self.gateway, self.ledger, number=self.number)
-        write_guide(self.gateway, self.project.id, jobs, number=self.number)
+        notes = self.notes(jobs)
+        write_guide(
+            self.gateway,
+            self.project.id,
+            jobs,
+            number=self.number,
+            settings=self.settings,
+            notes=notes,
+        )
+        put_in_order(self.gateway, jobs, settings=self.settings)
         return assign(self.gateway, jobs, settings=self.settings)
 
     def collect(self):
@@ -299,13 +327,14 @@ def test_chosen_frames_become_jobs_in_rank_order(loop):
 
     media = loop.gateway.media(made.task_id)
     jobs = loop.gateway.jobs(task_id=made.task_id)
-    assert [job.job_id for job in made.jobs] == sorted(job.id for job in jobs)
-    assert [job.frames for job in made.jobs] == [(0, 1), (2, 3)]
+    # CVAT's pages list the highest id first: what people see first is worth most.
+    assert [job.job_id for job in made.jobs] == sorted((job.id for job in jobs), reverse=True)
+    assert [job.frames for job in made.jobs] == [(2, 3), (0, 1)]
     assert [score for job in made.jobs for score in job.scores] == [r.score for r in chosen.frames]
     assert [frame.name for frame in media.frames] == [
-        f"{rank:04d}_task{loop.task.id}_frame{rank - 1:06d}.png" for rank in range(1, 5)
+        f"{rank:04d}_{rank - 1}.png" for rank in (3, 4, 1, 2)
     ]
-    assert loop.server.tasks[made.task_id].files == tuple(PICTURES[n] for n in range(4))
+    assert loop.server.tasks[made.task_id].files == tuple(PICTURES[n] for n in (2, 3, 0, 1))
     assert made.storage == "local"
     assert made.jobs[0].reason.startswith("ranks 1-2: ")
     assert loop.server.tasks[made.task_id].task.name.startswith("Round 1: ranks 1-4 by ")
@@ -317,7 +346,7 @@ def test_every_copy_is_traceable_and_its_source_leaves_the_pool(loop):
 
     rows = loop.ledger.provenance(1)
     assert [(r.task_id, r.frame, r.source_task, r.source_frame, r.rank) for r in rows] == [
-        (made.task_id, n, loop.task.id, n, n + 1) for n in range(4)
+        (made.task_id, place, loop.task.id, n, n + 1) for place, n in enumerate((2, 3, 0, 1))
     ]
     assert [frame.key for frame in loop.facts().pool] == [
         f"{loop.task.id}/{n}" for n in (4, 5, 6, 7)
@@ -348,9 +377,46 @@ def test_frames_in_one_storage_are_used_where_they_are(ledger, home, storage, cl
 
     assert made.storage == storage
     assert [f.name for f in loop.gateway.media(made.task_id).frames] == [
-        f"plate/{n}.png" for n in range(4)
+        f"plate/{n}.png" for n in (2, 3, 0, 1)
     ]
-    assert [row.source_frame for row in ledger.provenance(1)] == [0, 1, 2, 3]
+    assert [row.source_frame for row in ledger.provenance(1)] == [2, 3, 0, 1]
+
+
+def test_teams_that_work_by_rising_id_get_the_best_job_first(loop):
+    loop.settings = replace(SETTINGS, job_list="oldest_first")
+    loop.choose()
+
+    made = loop.prioritise()
+
+    jobs = loop.gateway.jobs(task_id=made.task_id)
+    assert [job.job_id for job in made.jobs] == [job.id for job in jobs]
+    assert [job.frames for job in made.jobs] == [(0, 1), (2, 3)]
+
+
+def test_a_storage_with_names_like_ours_is_traced_rightly(ledger, home):
+    server = FakeServer()
+    project = server.add_project("cells", ["cell"])
+    server.share = {"0002_a.png": PICTURES[0], "a.png": PICTURES[1]}
+    server.add_task(project.id, server.share, storage="share")
+    loop = Loop(FakeGateway(server), ledger, project, home)
+    loop.choose()
+
+    loop.prioritise()
+
+    assert [(r.frame, r.source_frame, r.rank) for r in ledger.provenance(1)] == [
+        (0, 0, 1),
+        (1, 1, 2),
+    ]
+
+
+def test_a_task_that_an_earlier_version_made_is_found_by_its_names(loop):
+    loop.choose()
+    marker = round_marker(loop.ledger.identity, 1)
+    old = {f"{n + 1:04d}_task{loop.task.id}_frame{n:06d}.png": PICTURES[n] for n in range(4)}
+    made = loop.server.add_task(loop.project.id, old, name=f"Round 1 {marker}", segment_size=2)
+
+    assert loop.prioritise().task_id == made.id
+    assert [row.source_frame for row in loop.ledger.provenance(1)] == [0, 1, 2, 3]
 
 
 def test_a_mixture_of_storages_is_downloaded_and_uploaded(ledger, home):
@@ -365,20 +431,20 @@ def test_a_mixture_of_storages_is_downloaded_and_uploaded(ledger, home):
     made = loop.prioritise()
 
     assert made.storage == "local"
-    assert server.tasks[made.task_id].files == tuple(PICTURES[n] for n in range(4))
+    assert server.tasks[made.task_id].files == tuple(PICTURES[n] for n in (2, 3, 0, 1))
 
 
 def test_frames_of_a_video_become_pictures(ledger, home):
     server = FakeServer()
     project = server.add_project("cells", ["cell"])
-    video = server.add_task(project.id, files(*range(6)), is_video=True)
+    server.add_task(project.id, files(*range(6)), is_video=True)
     loop = Loop(FakeGateway(server), ledger, project, home)
     loop.choose()
 
     made = loop.prioritise()
 
     names = [frame.name for frame in loop.gateway.media(made.task_id).frames]
-    assert names[0] == f"0001_task{video.id}_frame000000.png"
+    assert names == ["0003_2.png", "0004_3.png", "0001_0.png", "0002_1.png"]
     assert not loop.gateway.media(made.task_id).is_video
 
 
@@ -414,9 +480,12 @@ def test_existing_jobs_are_ranked_without_a_copy(ledger, home):
     FakeGateway(server).update_job(best.id, assignee=server.robot.id)  # it is nobody's pool now
 
     assert (made.task_id, made.storage, len(server.tasks)) == (None, "none", 1)
-    assert [(job.job_id, job.frames) for job in made.jobs] == [(best.id, (4, 5)), (middle.id, (2,))]
+    assert [(job.job_id, job.frames) for job in made.jobs] == [
+        (best.id, (4, 5)),
+        (middle.id, (2,)),
+        (low.id, (0,)),
+    ]
     assert loop.prioritise() == made
-    assert low.id not in {job.job_id for job in made.jobs}
 
 
 # -- pre-annotate, assign ------------------------------------------------------------------------
@@ -430,7 +499,7 @@ def test_predictions_are_written_with_source_and_score(loop):
 
     (first, second), *_ = [loop.server.annotations[job.job_id].shapes for job in made.jobs]
     assert done.proposed == {"cell": 4}
-    assert (first["frame"], first["type"], first["points"]) == (0, "rectangle", [4, 5, 24, 25])
+    assert (first["frame"], first["type"], first["points"]) == (2, "rectangle", [4, 5, 24, 25])
     assert (first["source"], first["score"]) == ("auto", pytest.approx(0.5))
     assert second["score"] == pytest.approx(0.5333)
     rows = loop.ledger.proposals(job_id=made.jobs[0].job_id)
@@ -547,6 +616,34 @@ def test_the_guide_keeps_what_people_wrote(loop):
     assert once.startswith("# How we label\nCells are round.\n\n" + BEGIN)
     assert f"/jobs/{loop.ledger.ranked_jobs(1)[0].job_id})" in once
     assert loop.server.guides[loop.project.id] == once
+
+
+def test_the_guide_says_what_to_look_at_and_how_long_it_takes(loop):
+    loop.run()
+
+    (row,) = [
+        line for line in loop.server.guides[loop.project.id].splitlines() if line.startswith("| 1 ")
+    ]
+    # Two frames opened, in each one object drawn at about 0.5 and one suspected at 0.1.
+    assert "| 2 | under 1 min | Check what is drawn" in row
+    assert "Frame 2: is “cell” right? Frame 3: is “cell” right?" in row
+
+
+def test_existing_jobs_can_be_sorted_by_worth_in_cvat(ledger, home):
+    server = FakeServer()
+    project = server.add_project("cells", ["cell"])
+    server.add_task(project.id, files(5, 7, 2, 9, 0, 1), segment_size=2)
+    settings = RoundSettings(budget=4, mode="rank_existing", selection=SETTINGS.selection)
+    loop = Loop(FakeGateway(server), ledger, project, home, settings)
+    loop.choose()
+    made = loop.prioritise()
+
+    loop.assign()
+
+    touched = {job.id: job.updated_date for job in server.jobs.values()}
+    ranked = [job.job_id for job in made.jobs]
+    assert sorted(ranked, key=lambda one: touched[one], reverse=True) == ranked
+    assert len({touched[one] for one in ranked}) == len(ranked)
 
 
 # -- corrections ---------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from cvat_bridge.cli.app import app
 from cvat_bridge.config import load_config
 from cvat_bridge.ledger.records import Decision
+from cvat_bridge.loop.status import UNPROVEN
 from cvat_bridge.models.serving import project_key, promote, rollback, serve_champion
 from tests.fakes.gateway import FakeGateway
 from trainer.bundles.bundle import write_bundle
@@ -75,7 +76,7 @@ def test_status_follows_a_promotion_and_a_rollback_by_hand(project):
     assert by_round == (project.bundles[0], "it wins")
     assert by_hand[0] == project.bundles[1]
     assert by_hand[1].startswith("promoted on ")
-    assert by_hand[1].endswith("by hand")
+    assert by_hand[1].endswith(f"by hand {UNPROVEN}")
     assert back == by_round
 
 

@@ -13,9 +13,11 @@ from fastapi.testclient import TestClient
 from cvat_bridge.cli.train import trainer_settings
 from cvat_bridge.config import TrainerSection
 from cvat_bridge.errors import ConfigError
+from cvat_bridge.project.facts import gather
+from cvat_bridge.pull.pull import pull
 from cvat_bridge.service.run_events import add_run_routes
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.training.by_hand import check_training, register, snapshot
+from cvat_bridge.training.by_hand import check_training, keep_test_part, register, snapshot
 from cvat_bridge.training.choice import Choice, Part
 from cvat_bridge.training.fitting import FitFailedError, fit_file, run_fit
 from tests.fakes.gateway import FakeGateway
@@ -121,6 +123,23 @@ def test_the_loop_knows_nothing_of_it_and_what_it_holds_out_is_not_learnt(
 
     assert len(shas) == 6
     assert names == {i.file_name for i in everything.dataset.split("holdout")}
+
+
+def test_what_was_named_to_test_on_is_never_learnt_from_later(server, ledger, project, home):
+    """Nineteen of twenty test frames became training frames of the next round once."""
+    first, second, third, _ = task_ids(server, project)
+    found = pulled(server, ledger, project, home, Choice(Part((first,)), Part((third,))))
+
+    assert keep_test_part(ledger, found) == 4
+    assert keep_test_part(ledger, found) == 0
+
+    gateway, settings = FakeGateway(server), RoundSettings(holdout_share=0.25)
+    facts = gather(gateway, ledger, project.id, settings)
+    later = pull(gateway, ledger, facts, home=home, settings=settings, now=lambda: "later")
+    assert tasks(later, "train") == {first, second}
+    assert third in tasks(later, "holdout")
+    with pytest.raises(ConfigError, match="judges models already"):
+        pulled(server, ledger, project, home, Choice(Part((third,)), Part((first,))))
 
 
 def test_all_that_is_wrong_with_a_choice_is_told_at_once(server, ledger, project, home):

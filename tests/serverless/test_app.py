@@ -588,3 +588,22 @@ def test_a_fault_is_forgotten_once_the_model_answers_again(tmp_path, store, engi
         return states
 
     assert asyncio.run(run()) == ["unhealthy", "serving"]
+
+
+def test_a_projects_own_interactor_is_preselected_where_there_is_one(tmp_path, store, engines):
+    """CVAT's editor takes the first of the list; of several nobody's goes first."""
+    made = bundle(tmp_path / "one")
+
+    async def first():
+        async with host(store, engines) as client:
+            return next(iter((await client.get("/api/functions")).json()))
+
+    publish(store, entry_of(made, id="a-detector"))
+    without = asyncio.run(first())
+    publish(store, entry_of(made, id="extreme-points-project-12"))
+    own = asyncio.run(first())
+    publish(store, entry_of(made, id="extreme-points-project-13"))
+    several = asyncio.run(first())
+
+    assert (without, several) == ("a-detector", "a-detector")
+    assert own == "extreme-points-project-12"

@@ -66,7 +66,7 @@ def preannotate(
     left alone. Untouched proposals of an earlier round are replaced. Calling it again adds nothing
     twice. Raises GatewayError, LedgerError, BundleError.
     """
-    done, images, tally = ledger.preannotated(), _images(ledger), MaskTally()
+    done, images, tally = ledger.preannotated(), images_of_frames(ledger), MaskTally()
     segmenter = segmenter or segmenter_of(home.functions, project_key(project_id))
     with PredictionStore(home.predictions, model) as store:
         names = store.labels
@@ -179,7 +179,7 @@ def outdated_shapes(
     ]
 
 
-def _images(ledger: Ledger) -> dict[str, FrameFacts]:
+def images_of_frames(ledger: Ledger) -> dict[str, FrameFacts]:
     """Give the image of every frame by key, of a copy that of its source."""
     known = ledger.frames()
     copies = {

@@ -17,6 +17,10 @@ FAIR_START = 20  # examples of a class
 NEXT_LABELS = 100
 _NAMED = 3  # classes that are named; more are counted
 _MULTIPLE = 32  # of the network's sides
+_LOOK_CLOSELY = (
+    "What is drawn in advance comes from a model that has not proved itself yet: look at each "
+    "object closely."
+)
 _STRONGER = ("yolo", "torchvision_detection")
 
 
@@ -51,7 +55,7 @@ def explain(now: Situation) -> tuple[str, ...]:
     withholds nothing.
     """
     if now.trust.level == "serves":
-        return _withheld(now.trust)
+        return (*_unproven(now), *_withheld(now.trust))
     causes = [_cause(now)]
     if now.trust.level == "informs":
         causes.append(
@@ -69,15 +73,28 @@ def explain_to_annotators(now: Situation, *, pre_annotation: bool = True) -> str
     if not pre_annotation:
         return ""
     if now.trust.level == "serves":
+        told = "" if now.trust.proven else _LOOK_CLOSELY
         names = _listed([repr(name) for name in now.trust.withheld])
-        if not names:
-            return ""
-        return f"The model does not know {names} well enough yet: please draw these yourself."
+        if names:
+            told += f" The model does not know {names} well enough yet: please draw these yourself."
+        return told.strip()
     told = "Nothing is drawn in advance yet: the model still learns from the jobs you finish."
     rare = _rare(now)
     if rare:
         told = f"{told} It has seen few examples of {_listed([repr(name) for name, _ in rare])}."
     return told
+
+
+def _unproven(now: Situation) -> tuple[str, ...]:
+    if now.trust.proven:
+        return ()
+    whole = now.found.whole if now.found else None
+    if whole is None or whole.ap50 is None:
+        known = "no holdout has shown yet that it is good"
+    else:
+        known = f"it has AP50 {whole.ap50:.2f}, {now.settings.useful_ap50:.2f} would be useful"
+    more = f"{now.random_share:.0%} of the next frames are drawn at random"
+    return (f"The model serves because a person promoted it: {known}. Until then, {more}.",)
 
 
 def _withheld(trust: Trust) -> tuple[str, ...]:

@@ -19,16 +19,18 @@ class Trust:
 
     level: "serves" pre-annotates and chooses frames; "informs" only chooses frames, with more at
     random; "none" does neither. model: version of the bundle that reads the pool, None at "none".
-    withheld: classes that are not pre-annotated → why, for people.
+    withheld: classes that are not pre-annotated → why, for people. proven: whether a holdout has
+    shown that what serves is good; False for one that a person promoted past the gate.
     """
 
     level: Level
     model: str | None
     withheld: Mapping[str, str] = field(default_factory=dict)
+    proven: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
+        """Return plain JSON values; proven stands there where it is False."""
+        return {k: v for k, v in asdict(self).items() if k != "proven" or not v}
 
     @classmethod
     def of_answer(cls, decided: Mapping[str, Any]) -> Trust:
@@ -45,16 +47,21 @@ def trust_of(
     settings: GateSettings,
     *,
     by_class: bool,
+    gated: bool = True,
 ) -> Trust:
     """Say how far the model is trusted.
 
     champion: version of the bundle that serves, or None. judged: the bundle that was last judged
-    and what was found, or None. by_class: whether weak classes are withheld.
+    and what was found, or None. by_class: whether weak classes are withheld. gated: whether a
+    round, and not a person, promoted the champion.
     """
     if champion is not None:
         known = judged[1] if judged is not None and judged[0] == champion else None
         held = withheld(known, settings) if known is not None and by_class else {}
-        return Trust("serves", champion, held)
+        useful = known is not None and (
+            known.whole.use(settings) == "useful" or bool(known.useful_classes(settings))
+        )
+        return Trust("serves", champion, held, proven=gated or useful)
     if judged is not None and informs(judged[1], settings):
         return Trust("informs", judged[0])
     return Trust("none", None)
@@ -98,6 +105,11 @@ def last_judged(
         if champion is None and row.challenger:
             return None  # the last challenger could not be judged; an older one does not count
     return None
+
+
+def was_gated(decisions: Sequence[Decision], version: str | None) -> bool:
+    """Say whether a round promoted this version, so that it passed the gate."""
+    return any(row.promoted and row.challenger == version for row in decisions)
 
 
 def _why(found: Finding, settings: GateSettings) -> str:

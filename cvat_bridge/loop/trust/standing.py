@@ -9,7 +9,7 @@ from cvat_bridge.config import Config
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.loop.trust.evidence import curve_of, examples, has_gpu, object_size
 from cvat_bridge.loop.trust.explanation import Situation
-from cvat_bridge.loop.trust.levels import Trust, last_judged, trust_of
+from cvat_bridge.loop.trust.levels import Trust, last_judged, trust_of, was_gated
 from trainer.bundles.bundle import read_bundle
 from trainer.data.dataset import load_dataset
 from trainer.registry.registry import Registry
@@ -22,8 +22,14 @@ def trust_now(
 
     A challenger that the registry no longer has informs nobody. Raises RegistryError, LedgerError.
     """
-    judged = last_judged(ledger.decisions(), champion)
-    trust = trust_of(champion, judged, config.promotion, by_class=config.pre_annotation.by_class)
+    decisions = ledger.decisions()
+    trust = trust_of(
+        champion,
+        last_judged(decisions, champion),
+        config.promotion,
+        by_class=config.pre_annotation.by_class,
+        gated=was_gated(decisions, champion),
+    )
     if trust.level == "informs" and trust.model not in {v.bundle for v in registry.versions(key)}:
         return Trust("none", None)
     return trust

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cvat_bridge.sandbox.frames import media, validation
+from cvat_bridge.sandbox.frames import honeypots, media, validation
+from cvat_bridge.sandbox.frames.honeypots import Allocation
 from cvat_bridge.sandbox.frames.requests import RequestError
 from cvat_bridge.sandbox.frames.sources import Source, from_client, from_server, ordered
 from cvat_bridge.sandbox.resources import jobs, records
@@ -63,6 +64,8 @@ def _check(task: Row, settings: dict[str, Any]) -> None:
     """Refuse settings that do not go together."""
     if settings.get("image_quality") is None:
         raise RequestError("The 'image_quality' parameter is required")
+    if honeypots.wanted(settings):
+        honeypots.check(settings)
     if not settings.get("job_file_mapping"):
         return
     names = (
@@ -108,12 +111,18 @@ def attach(call: Call, task_id: int, data_id: int, settings: dict[str, Any]) -> 
         raise RequestError("Only one video or several images are supported in a task")
     columns = _video(videos[0], settings) if videos else None
     rows: list[tuple[Any, ...]] = []
+    hidden: Allocation | None = None
+    if honeypots.wanted(settings):
+        if videos:
+            raise RequestError("validation mode 'gt_pool' can only be used with 'annotation' mode")
+        hidden = honeypots.allocate(images, task, settings)
     if columns is None:
-        rows, columns = _images(ordered(images, settings), data_id, settings)
+        sources = ordered(images, settings) if hidden is None else hidden.sources
+        rows, columns = _images(sources, data_id, settings)
     with call.db.transaction():
         call.db.many("INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?)", rows)
         call.db.update("data", data_id, chunks_updated_date=now(), **columns)
-        _finish(call, task, data_id, settings, video=bool(videos))
+        _finish(call, task, data_id, settings, hidden, video=bool(videos))
 
 
 def _video(source: Source, settings: dict[str, Any]) -> dict[str, Any]:
@@ -158,15 +167,29 @@ def _images(
     }
 
 
-def _finish(call: Call, task: Row, data_id: int, settings: dict[str, Any], *, video: bool) -> None:
+def _finish(
+    call: Call,
+    task: Row,
+    data_id: int,
+    settings: dict[str, Any],
+    hidden: Allocation | None,
+    *,
+    video: bool,
+) -> None:
     data = call.db.get("data", data_id) or {}
-    ranges, overlap = _segments(data["size"], task, settings, video=video)
+    if hidden is None:
+        ranges, overlap = _segments(data["size"], task, settings, video=video)
+    else:
+        ranges, overlap = hidden.ranges, 0
     replicas, mapped = task["consensus_replicas"], bool(settings.get("job_file_mapping"))
     for start, stop in ranges:
         parent = jobs.add(call, task["id"], "annotation", start, stop)
         for _ in range(replicas):
             jobs.add(call, task["id"], "consensus_replica", start, stop, parent_job_id=parent)
-    validation.attach(call, task, data, settings.get("validation_params"))
+    if hidden is None:
+        validation.attach(call, task, data, settings.get("validation_params"))
+    else:
+        validation.attach_pool(call, task, data, *hidden.truth)
     records.change(
         call,
         "task",

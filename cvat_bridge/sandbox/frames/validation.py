@@ -11,7 +11,7 @@ from cvat_bridge.sandbox.resources import jobs
 from cvat_bridge.sandbox.store.state import Row, now
 from cvat_bridge.sandbox.web import fields
 from cvat_bridge.sandbox.web.call import Answer, Call, Route
-from cvat_bridge.sandbox.web.errors import ApiError, invalid
+from cvat_bridge.sandbox.web.errors import invalid
 
 _METHODS = ("random_uniform", "random_per_job", "manual")
 _CHECKS: dict[str, fields.Check] = {
@@ -67,8 +67,6 @@ def attach(call: Call, task: Row, data: Row, given: dict[str, Any] | None) -> No
     """Make the ground-truth job that a task's validation_params ask for."""
     if not given:
         return
-    if given.get("mode") == "gt_pool":
-        raise ApiError(400, "Honeypot tasks (gt_pool) are not emulated by the sandbox")
     if given.get("frame_selection_method") == "manual":
         rows = call.db.all("SELECT number, name FROM frame WHERE data_id = ?", data["id"])
         numbers = {row["name"]: row["number"] for row in rows}
@@ -85,6 +83,46 @@ def _add(call: Call, task: Row, data: Row, numbers: list[int]) -> int:
     )
     call.db.update("data", data["id"], validation_mode="gt")
     return job_id
+
+
+def attach_pool(call: Call, task: Row, data: Row, first: int, last: int) -> None:
+    """Make the ground-truth job of a task with honeypots: the pool behind all other frames."""
+    jobs.add(call, task["id"], "ground_truth", first, last)
+    call.db.update("data", data["id"], validation_mode="gt_pool")
+
+
+def _layout(call: Call, task_id: int) -> Answer:
+    """Say which frames judge, and which of the others show one of them (honeypots)."""
+    task = permissions.task(call, task_id)
+    data = call.db.get("data", task["data_id"]) or {}
+    mode = data.get("validation_mode")
+    if not mode:
+        return Answer(200, {"mode": None})
+    (truth,) = call.db.all("SELECT * FROM job WHERE task_id = ? AND type = 'ground_truth'", task_id)
+    told = {
+        "mode": mode,
+        "frames_per_job_count": None,
+        "validation_frames": jobs.frames(truth),
+        "disabled_frames": [],
+    }
+    if mode == "gt_pool":
+        rows = call.db.all("SELECT number, name FROM frame WHERE data_id = ?", data["id"])
+        real = {row["name"]: row["number"] for row in rows if row["number"] >= truth["start_frame"]}
+        shown = {
+            row["number"]: real[row["name"]]
+            for row in rows
+            if row["name"] in real and row["number"] < truth["start_frame"]
+        }
+        first = call.db.all(
+            "SELECT * FROM job WHERE task_id = ? AND type = 'annotation' LIMIT 1", task_id
+        )
+        told |= {
+            "frames_per_job_count": sum(n in shown for job in first for n in jobs.frames(job)),
+            "honeypot_count": len(shown),
+            "honeypot_frames": sorted(shown),
+            "honeypot_real_frames": [shown[n] for n in sorted(shown)],
+        }
+    return Answer(200, told)
 
 
 def _create(call: Call) -> Answer:
@@ -110,4 +148,7 @@ def _create(call: Call) -> Answer:
     return Answer(201, jobs.view(call, *permissions.job(call, job_id)))
 
 
-ROUTES = (Route("POST", "/api/jobs", _create),)
+ROUTES = (
+    Route("POST", "/api/jobs", _create),
+    Route("GET", "/api/tasks/{task_id:int}/validation_layout", _layout),
+)

@@ -18,7 +18,7 @@ from cvat_bridge.sandbox.web.listing import Index, listed
 
 STATES = ("new", "in progress", "completed", "rejected")
 STAGES = ("annotation", "validation", "acceptance")
-TYPES = ("annotation", "ground_truth", "consensus_replica")
+TYPES = ("annotation", "ground_truth", "consensus_replica", "replica")
 _NAMES = (
     "task_name",
     "project_name",
@@ -89,6 +89,7 @@ def view(call: Call, row: Row, task: Row | None = None) -> dict[str, Any]:
     data = call.db.get("data", task["data_id"]) or {}
     issues = call.db.scalar("SELECT count(*) FROM issue WHERE job_id = ?", row["id"])
     replicas = call.db.scalar("SELECT count(*) FROM job WHERE parent_job_id = ?", row["id"])
+    asked = task["consensus_replicas"] if row["type"] == "annotation" else 0
     guide = call.db.scalar(
         "SELECT id FROM guide WHERE task_id = ? OR project_id = ? "
         "ORDER BY project_id IS NULL LIMIT 1",
@@ -121,15 +122,20 @@ def view(call: Call, row: Row, task: Row | None = None) -> dict[str, Any]:
         "updated_date": row["updated_date"],
         "issues": {"url": call.url(f"/api/issues?job_id={row['id']}"), "count": issues},
         "labels": {"url": call.url(f"/api/labels?job_id={row['id']}")},
-        "type": row["type"],
+        "type": _type(call, row),
         "organization": task["organization_id"],
         "target_storage": storage(task["target_storage"]),
         "source_storage": storage(task["source_storage"]),
         "assignee_updated_date": row["assignee_updated_date"],
         "parent_job_id": row["parent_job_id"],
         "replicas_count": replicas,
-        "consensus_replicas": task["consensus_replicas"] if row["type"] == "annotation" else 0,
+        **({} if call.state.names_replicas else {"consensus_replicas": asked}),
     }
+
+
+def _type(call: Call, row: Row) -> str:
+    replica = row["type"] == "consensus_replica" and call.state.names_replicas
+    return "replica" if replica else str(row["type"])
 
 
 def _list(call: Call) -> Answer:
@@ -146,6 +152,7 @@ def _list(call: Call) -> Answer:
             rows.append(
                 {
                     **job,
+                    "type": _type(call, job),
                     **extra,
                     "assignee": known.get(job["assignee_id"]),
                     "task_name": task["name"],

@@ -83,6 +83,7 @@ _CREATE = {
     "overlap": fields.nullable(fields.integer(0)),
     "segment_size": fields.integer(0),
     "consensus_replicas": _replicas,
+    "initial_replicas": _replicas,  # its name from 2.80 on
 }
 
 
@@ -142,7 +143,11 @@ def view(call: Call, row: Row) -> dict[str, Any]:
         "labels": {"url": call.url(f"/api/labels?task_id={row['id']}")},
         "assignee_updated_date": row["assignee_updated_date"],
         "validation_mode": data["validation_mode"] if data else None,
-        "consensus_enabled": bool(row["consensus_replicas"]),
+        **(
+            {"initial_replicas": row["consensus_replicas"] or 0}
+            if call.state.names_replicas
+            else {"consensus_enabled": bool(row["consensus_replicas"])}
+        ),
     }
 
 
@@ -204,7 +209,7 @@ def _create(call: Call) -> Answer:
         media_type="",
         subset=taken.get("subset", ""),
         organization_id=organization_id,
-        consensus_replicas=taken.get("consensus_replicas", 0),
+        consensus_replicas=taken.get("initial_replicas") or taken.get("consensus_replicas", 0),
         **storages(taken),
     )
     labels.save(call, taken.get("labels", ()), task_id=task_id)

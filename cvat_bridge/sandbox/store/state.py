@@ -107,13 +107,24 @@ class Db:
         self._connection.execute("COMMIT")
 
 
+VERSION = "2.73.0"  # of the server whose recordings the sandbox is held to
+
+
 class State:
     """The database and folders of one sandbox."""
 
-    def __init__(self, folder: Path, *, share: Path | None, function_host: str | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        share: Path | None,
+        function_host: str | None,
+        version: str = VERSION,
+    ) -> None:
         # Rows name files by their path, and a later start may be in another folder.
         self.folder, self.function_host = folder.resolve(), function_host
         self.share = None if share is None else share.resolve()
+        self.version = version
         self.folder.mkdir(parents=True, exist_ok=True)
         self._local = threading.local()
         self.db.script(SCHEMA)
@@ -123,6 +134,12 @@ class State:
                 "finished_date = ? WHERE status IN ('queued', 'started')",
                 now(),
             )
+
+    @property
+    def names_replicas(self) -> bool:
+        """Whether replicas are called so, and have nothing to do with consensus: from 2.80 on."""
+        major, minor, *_ = self.version.split(".")
+        return (int(major), int(minor)) >= (2, 80)
 
     @property
     def db(self) -> Db:

@@ -125,6 +125,7 @@ def test_for_a_project_the_menu_answers_masks_and_polygons(world: World) -> None
         "boxes become polygons (labels outline) and masks (labels round) by the shipped interactor;"
         " a box without an object in it is left out"
     )
+    assert made["shape_by_label"] == dict(LABELS)
     assert made["sample"]["objects"] == 3
     (row,) = [row for row in world.ask("GET", "functions") if row["id"] == "shapes"]
     assert {label["name"]: label["type"] for label in row["labels_v2"]} == dict(LABELS)
@@ -134,6 +135,7 @@ def test_for_a_project_the_menu_answers_masks_and_polygons(world: World) -> None
 def test_without_a_project_boxes_stay_rectangles_and_people_are_told(world: World) -> None:
     said = world.add("--name", "plain", as_json=False)
 
+    assert "people get rectangles for " in said
     assert "boxes are answered as rectangles" in said
     assert "--project" in said
     assert {shape["type"] for shape in world.shapes("plain")} == {"rectangle"}
