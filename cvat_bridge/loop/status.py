@@ -23,12 +23,14 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
 
     serving: see `cvat_bridge.models.serving.now_serving`.
 
-    {"project", "round", "state", "waits_for", "serves", "why", "pre_annotates", "trust",
-    "withheld", "corrected", "of_pool", "rounds": […]}. pre_annotates: from which score the last
-    round's objects went before people. trust: none, informs or serves. withheld: classes that the
-    serving model does not pre-annotate → why. The rounds are oldest first, each with its figures
-    and what people did to its pre-annotations. of_pool: what the random frames of the newest round
-    that has finished ones say of the whole pool, "" while there are none.
+    {"project", "round", "state", "waits_for", "serves", "why", "figures", "pre_annotates", "trust",
+    "withheld", "corrected", "of_pool", "rounds": […]}. figures: AP and AP50 of what serves, as it
+    was last judged, with the round of that; None where no round judged it. pre_annotates: from
+    which score the last round's objects went before people. trust: none, informs or serves.
+    withheld: classes that the serving model does not pre-annotate → why. The rounds are oldest
+    first, each with its figures and what people did to its pre-annotations. of_pool: what the
+    random frames of the newest round that has finished ones say of the whole pool, "" while there
+    are none.
     """
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
     last = rounds[-1] if rounds else None
@@ -40,6 +42,7 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
         "waits_for": last.waits_for if last else "",
         "serves": serving.version,
         "why": list(serving.why),
+        "figures": _judged(ledger, serving.version),
         "pre_annotates": list(_shown(rounds)),
         "trust": trust.level,
         "withheld": dict(trust.withheld),
@@ -63,6 +66,16 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
 def _of_pool(ledger: Ledger, rounds: Sequence[Round]) -> str:
     found = (fair_figure(ledger, row.number) for row in reversed(rounds))
     return next((str(fair) for fair in found if fair is not None), "")
+
+
+def _judged(ledger: Ledger, version: str | None) -> JsonObject | None:
+    """Give what the last round that judged a version found of it."""
+    for row in reversed(ledger.decisions()):
+        for side, judged in (("challenger", row.challenger), ("champion", row.champion)):
+            figures = row.figures.get(side)
+            if version is not None and judged == version and figures:
+                return {"round": row.round, **figures}
+    return None
 
 
 def _shown(rounds: Sequence[Round]) -> tuple[str, ...]:
