@@ -4,6 +4,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 DATA   ?=
+SEEDS  ?= 1
 OUT    ?= demo-out
 ONLY   ?=
 JOBS   ?= 2
@@ -25,7 +26,7 @@ $(STAMP): pyproject.toml deploy/constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## three rounds on made images, or on DATA=<folder in COCO form>
-	$(RUN) -m cvat_bridge.demo --out $(OUT) $(if $(DATA),--data $(DATA))
+	$(RUN) -m cvat_bridge.demo --out $(OUT) $(if $(DATA),--data $(DATA)) --seeds $(SEEDS)
 
 test: $(STAMP) ## everything that needs no other server
 	$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not live' tests

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
@@ -18,18 +18,22 @@ from cvat_bridge.cvat.reach import check_reachable
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.loop.outlook.people import waiting_people
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.rounds import NextStep, next_step, waiting_frames
 from cvat_bridge.loop.status import describe
 from cvat_bridge.loop.steps import steps_of
 from cvat_bridge.loop.workflow import Durable, Ended, Rounds
 from cvat_bridge.models.serving import follow_labels, now_serving
-from cvat_bridge.progress import Report, quiet
+from cvat_bridge.progress import Report, Told, quiet, unheard
+from cvat_bridge.project.facts import Facts
 from cvat_bridge.project.reading import ProjectReader
 from cvat_bridge.service.service import Outcome
 from cvat_bridge.settings import RoundSettings
 from trainer.embedding import embedder
+from trainer.errors import TrainerError
 from trainer.registry.registry import Registry
+from trainer.runs.left_open import close_left_open
 
 log = structlog.get_logger("service")
 
@@ -43,15 +47,39 @@ class View:
 
     def next(self) -> NextStep:
         """Say what the loop would do now, and why."""
+        return self._standing()[2]
+
+    def outlook(self) -> dict[str, Any]:
+        """Say what CVAT shows now: the pool, what is labelled, whom it waits for, the next step.
+
+        {"pool", "labelled", "held_out", "new", "waiting", "open", "next", "notes"}: counts of
+        frames; waiting: ranked frames by person, open: others that people have, both as rows
+        {"who", "jobs", "frames"}; next: {"kind", "number", "reason"}. Raises GatewayError.
+        """
+        facts, waiting, step = self._standing()
+        jobs = self.parts.gateway.jobs(project_id=self.config.project_id)
+        held = sum(len(job.frames) for job in facts.jobs if job.held_out)
+        return {
+            "pool": len(facts.pool),
+            "labelled": facts.labelled_frames,
+            "held_out": held,
+            "new": facts.new_frames,
+            "waiting": [asdict(row) for row in waiting_people(waiting, jobs)],
+            "open": [asdict(row) for row in waiting_people(facts.in_work - waiting, jobs)],
+            "next": asdict(step),
+            "notes": list(facts.notes),
+        }
+
+    def _standing(self) -> tuple[Facts, frozenset[str], NextStep]:
+        """Return the facts, the ranked frames that wait for people, and what is due."""
         parts = self.parts
         facts = parts.gather()
         past = parts.ledger.rounds(self.config.project_id)
         last = max(past, key=lambda row: row.number, default=None)
         selection = parts.ledger.selection(last.number) if last else ()
         waiting = waiting_frames(facts, parts.ledger.provenance(), selection)
-        return next_step(
-            facts, last, waiting=len(waiting), retrain_after=self.config.rounds.retrain_after
-        )
+        due = self.config.rounds.retrain_after
+        return facts, waiting, next_step(facts, last, waiting=len(waiting), retrain_after=due)
 
     def status(self) -> dict[str, Any]:
         """Say which round it is, what it waits for, which model serves, and why."""
@@ -102,17 +130,25 @@ def viewed(config: Config, secrets: Secrets, *, report: Report = quiet) -> Itera
 
 @contextmanager
 def assembled(
-    config: Config, secrets: Secrets, *, report: Report = quiet, by: str = "command"
+    config: Config,
+    secrets: Secrets,
+    *,
+    report: Report = quiet,
+    learning: Told = unheard,
+    by: str = "command",
 ) -> Iterator[Bridge]:
     """Join the parts and take them apart again; holds the home for this process.
 
-    by: see Home.held. Raises ConfigError, GatewayError, and HomeHeldError when another process
-    holds the home.
+    report hears how far a step is, learning the events of a fit. by: see Home.held. Raises
+    ConfigError, GatewayError, and HomeHeldError when another process holds the home.
     """
     home = Home.of(config)
     with home.held(by):
         durable = durable_of(config, [config])
-        with opened(config, secrets, durable, report=report) as bridge, durable:
+        with (
+            opened(config, secrets, durable, report=report, learning=learning) as bridge,
+            durable,
+        ):
             yield bridge
 
 
@@ -127,13 +163,19 @@ def durable_of(config: Config, known: Iterable[Config]) -> Durable:
 
 @contextmanager
 def opened(
-    config: Config, secrets: Secrets, durable: Durable, *, report: Report = quiet
+    config: Config,
+    secrets: Secrets,
+    durable: Durable,
+    *,
+    report: Report = quiet,
+    learning: Told = unheard,
 ) -> Iterator[Bridge]:
     """Join the parts of one project whose home, or service, is held already.
 
-    Raises ConfigError, GatewayError, LedgerError.
+    report, learning: see assembled. Raises ConfigError, GatewayError, LedgerError.
     """
-    with _joined(config, secrets, report) as parts:
+    with _joined(config, secrets, report, learning) as parts:
+        _close_killed_fits(parts.home)
         rounds = Rounds(
             steps_of(parts),
             parts.ledger,
@@ -144,8 +186,19 @@ def opened(
         yield Bridge(config, parts, rounds)
 
 
+def _close_killed_fits(home: Home) -> None:
+    """Close what killed fits left open in MLflow; that it cannot be asked stops nothing here."""
+    try:
+        for run in close_left_open(home.runs):
+            log.info("closed in MLflow: its process was killed", run=run)
+    except TrainerError as error:
+        log.warning("runs of killed fits stay open in MLflow", why=str(error))
+
+
 @contextmanager
-def _joined(config: Config, secrets: Secrets, report: Report) -> Iterator[Parts]:
+def _joined(
+    config: Config, secrets: Secrets, report: Report, learning: Told = unheard
+) -> Iterator[Parts]:
     home = Home.of(config)
     settings = round_settings(config)
     with connected(config, secrets) as gateway, Ledger(home.ledger) as ledger:
@@ -158,6 +211,7 @@ def _joined(config: Config, secrets: Secrets, report: Report) -> Iterator[Parts]
             home=home,
             registry=Registry(config.mlflow_url, home.library),
             report=report,
+            learning=learning,
             embedder=functools.cache(lambda: embedder(home.features)),
         )
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 # What it is at, how many are done, how many there are.
 Report = Callable[[str, int, int], None]
+# An event of a fit, with its figures: see trainer.events.
+Told = Callable[[Mapping[str, Any]], None]
 
 
 def quiet(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def unheard(event: Mapping[str, Any]) -> None:
     """Tell nobody."""

@@ -17,6 +17,7 @@ from cvat_bridge.config import Config, Secrets
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.loop.outlook.learning import fit_lines
 from cvat_bridge.loop.status import describe
 from cvat_bridge.models.serving import now_serving
 from cvat_bridge.progress import Report
@@ -56,7 +57,10 @@ def serve(path: Path, secrets: Secrets) -> None:
     ):
 
         def open_(config: Config, report: Report) -> AbstractContextManager[Bridge]:
-            return opened(config, secrets, durable, report=report)
+            def say(line: str) -> None:
+                log.info("learning", project=config.project_id, progress=line)
+
+            return opened(config, secrets, durable, report=report, learning=fit_lines(say))
 
         loops = ProjectLoops(
             followed(path, served),

@@ -29,6 +29,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
     ),
     "trainer": (
         *("moved_names", "moved", "errors", "out_of_memory", "storage_faults", "terminal"),
+        *("machine",),
         *("detections", "scores"),
         *("extensions", "__init__", "data", "interactor", "bundles", "detector", "events"),
         *("registry", "calibration", "engines", "evaluation", "gate", "backends", "embedding"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
 from trainer.detections import Detections
 from trainer.engines import load
+from trainer.machine import usable_cores
 
 PIXELS_HELD = 100_000_000  # of the batches at work, at three bytes each
 GIVE_UP_AFTER = 16  # frames that fail before any succeeds: it is the model, not the frames
@@ -158,6 +158,6 @@ def runner(
     segmenter: see Runner. Raises BundleError, ImportError for an engine whose library is not
     installed.
     """
-    streams = cores or len(os.sched_getaffinity(0))
+    streams = cores or usable_cores()
     weight = sum((bundle.path / name).stat().st_size for name in bundle.card.files)
     return Runner(Model(bundle, load(bundle, threads=1), weight), streams, batch, segmenter)

@@ -7,10 +7,8 @@ stdout, progress and logs to stderr.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -24,10 +22,11 @@ from cvat_bridge.cli.mistakes import mistakes
 from cvat_bridge.cli.models import models
 from cvat_bridge.cli.projects import projects
 from cvat_bridge.cli.serving import add_serving_commands
+from cvat_bridge.cli.showing.logs import log_to_stderr, warn_on_stderr
 from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
-from cvat_bridge.secrecy import hide_in_log, without_secrets
+from cvat_bridge.secrecy import without_secrets
 from trainer.terminal import PlainConsole
 
 app = typer.Typer(
@@ -48,6 +47,7 @@ DEFAULT_CONFIG = Path("cvat-bridge.yaml")
 def main() -> NoReturn:
     """Run the program; errors become one line and an exit code, here and nowhere else."""
     hide_in_threads()
+    warn_on_stderr()
     try:
         os.umask(0o077)  # what we write is for this user: annotations, secrets, models
         app(standalone_mode=True)
@@ -98,6 +98,12 @@ def init(
         str | None, typer.Option(help="Address under which CVAT can reach this bridge.")
     ] = None,
     organization: Annotated[str | None, typer.Option(help="Slug of the organization.")] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds a fit may take, for a first look; as long as it needs if unset."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -114,6 +120,7 @@ def init(
         project=project,
         public_url=public_url,
         organization=organization,
+        time_limit=time_limit,
         force=force,
         dry_run=dry_run,
     ):
@@ -145,32 +152,14 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 @app.command()
 def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Say which round it is, what it waits for, which model serves, and why."""
-    from cvat_bridge.loop.guide.words import job_lines
+    from cvat_bridge.cli.showing.status import found_now, print_status
     from cvat_bridge.projects import load_project
-    from cvat_bridge.running import status_of
 
-    found = status_of(load_project(config))
+    found = found_now(load_project(config))
     if as_json:
         out.print_json(json.dumps(found))
-        return
-    out.print(f"project {found['project']}, round {found['round']}: {found['state']}")
-    if found["waits_for"]:
-        out.print(f"waits for: {found['waits_for']}", markup=False)
-    why = " ".join(found["why"])
-    out.print(f"serves: {(found['serves'] or 'no model yet')[:12]}: {why}", markup=False)
-    for line in found["pre_annotates"]:
-        out.print(f"pre-annotates {line}", markup=False, highlight=False)
-    for name, reason in found["withheld"].items():
-        out.print(f"not pre-annotated: {name!r}: {reason}", markup=False)
-    if found["interactor"]:
-        out.print(f"interactor: {found['interactor']}", markup=False, highlight=False)
-    if found["jobs"]:
-        out.print("jobs for people, the most valuable first:")
-        for line in job_lines(found["jobs"]):
-            out.print(f"  {line}", markup=False, highlight=False)
-    _print_rounds(found["rounds"])
-    if found["of_pool"]:
-        out.print(found["of_pool"], markup=False, highlight=False)
+    else:
+        print_status(found)
 
 
 @app.command(name="round")
@@ -185,17 +174,17 @@ def round_(
     from cvat_bridge.loop.steps import check_people
     from cvat_bridge.projects import load_project
 
-    _log_to_stderr(json_lines=as_json)
+    log_to_stderr(json_lines=as_json)
     loaded, secrets = load_project(config), load_secrets()
-    with _progress(quiet=as_json) as report:
+    with _fit_progress(quiet=as_json) as shown:
         if dry_run:
-            with viewed(loaded, secrets, report=report) as view:
+            with viewed(loaded, secrets, report=shown.report) as view:
                 check_people(view.parts)
                 step = view.next()
             _answer(vars(step), as_json, f"round {step.number}: {step.kind}: {step.reason}")
             return
         try:
-            with assembled(loaded, secrets, report=report) as bridge:
+            with assembled(loaded, secrets, report=shown.report, learning=shown.learning) as bridge:
                 ended = bridge.run_round()
         except HomeHeldError as held:
             if held.by != "service":
@@ -226,7 +215,7 @@ def run(
     from cvat_bridge.config import load_secrets
     from cvat_bridge.running import serve
 
-    _log_to_stderr(json_lines=as_json)
+    log_to_stderr(json_lines=as_json)
     serve(config, load_secrets())
 
 
@@ -247,7 +236,7 @@ def select(
 
     if not dry_run:
         raise typer.BadParameter("select only looks; `cvat-bridge round` takes the frames")
-    _log_to_stderr(json_lines=as_json)
+    log_to_stderr(json_lines=as_json)
     loaded, secrets = load_project(config), load_secrets()
     with _progress(quiet=as_json) as report, viewed(loaded, secrets, report=report) as view:
         found = preview(view.parts, sheet=sheet)
@@ -306,57 +295,16 @@ def _answer(content: dict[str, Any], as_json: bool, text: str) -> None:
         out.print(text, markup=False)
 
 
-def _print_rounds(rounds: list[dict[str, Any]]) -> None:
-    if not rounds:
-        return
-    table = Table(
-        "round", "state", "labelled", "champion AP", "challenger AP", "", "chosen", "task"
-    )
-    for row in rounds:
-        figures = row["figures"]
-        champion, challenger = figures.get("champion") or {}, figures.get("challenger") or {}
-        table.add_row(
-            str(row["round"]),
-            row["state"],
-            str(figures.get("labelled_frames", "")),
-            _figure(champion.get("ap")),
-            _figure(challenger.get("ap")),
-            "promoted" if figures.get("promoted") else "",
-            str(figures.get("selected", "")),
-            str(figures.get("task_id") or ""),
-        )
-    out.print(table)
+def _fit_progress(*, quiet: bool) -> Any:
+    from cvat_bridge.cli.console import fit_bars, fit_log
 
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return fit_log() if quiet or not err.is_terminal else fit_bars(err)
 
 
 def _progress(*, quiet: bool) -> Any:
     from cvat_bridge.cli.console import bars, silence
 
     return silence() if quiet else bars(err)
-
-
-def _log_to_stderr(*, json_lines: bool) -> None:
-    import structlog
-
-    renderer: Callable[..., Any] = (
-        structlog.processors.JSONRenderer()
-        if json_lines
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            hide_in_log,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
 
 
 if __name__ == "__main__":

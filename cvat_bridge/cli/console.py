@@ -1,34 +1,79 @@
-"""Progress where a person looks: one bar a stage, on stderr."""
+"""Progress where a person looks: one bar a stage, on stderr; a fit with its loss and AP."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
+import structlog
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-from cvat_bridge.progress import Report, quiet
+from cvat_bridge.loop.outlook.learning import Learning, fit_lines
+from cvat_bridge.progress import Report, Told, quiet, unheard
+
+_BAR = 20  # characters, so that a fit's figures stand beside it on 80
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What tells a person how far things are: of a step, and of a fit."""
+
+    report: Report = quiet
+    learning: Told = unheard
 
 
 @contextmanager
 def bars(console: Console) -> Iterator[Report]:
     """Draw a bar for each stage that is told of."""
+    with fit_bars(console) as shown:
+        yield shown.report
+
+
+@contextmanager
+def fit_bars(console: Console) -> Iterator[Shown]:
+    """Draw a bar for each stage, and beside that of a fit its loss and AP."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=_BAR),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
+        fit = Learning()
+
+        def row(stage: str, total: int) -> TaskID:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total, figures="")
+            return tasks[stage]
 
         def told(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total)
-            progress.update(progress.task_ids[tasks[stage]], completed=done, total=total)
+            progress.update(row(stage, total), completed=done, total=total)
 
-        yield told
+        def learning(event: Mapping[str, Any]) -> None:
+            if fit.hear(event):
+                figures = Learning(loss=fit.loss, ap=fit.ap).figures
+                progress.update(row("fit", fit.total), figures=figures)
+
+        yield Shown(told, learning)
+
+
+@contextmanager
+def fit_log() -> Iterator[Shown]:
+    """Log a fit, a line every so often: for a file or a pipe, and for machines."""
+    log = structlog.get_logger("round")
+    yield Shown(learning=fit_lines(lambda line: log.info("learning", progress=line)))
 
 
 @contextmanager

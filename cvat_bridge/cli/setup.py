@@ -49,20 +49,23 @@ def set_up(
     organization: str | None,
     force: bool,
     dry_run: bool,
+    time_limit: float | None = None,
 ) -> Iterator[str]:
     """Look whether address, token and project are good, write the file, register the webhook.
 
     url: of CVAT, or of the project's page there. organization: its slug; None takes the
-    project's own. Gives a line for each thing done. Nothing is written before CVAT has shown the
-    project. Raises ConfigError when the file is there already, or no project is named, and
-    GatewayError when CVAT refuses; after a refusal of the webhook the file stays, and the same
-    call with force goes on from there.
+    project's own. time_limit: seconds a fit may take; None: as long as it needs. Gives a line for
+    each thing done. Nothing is written before CVAT has shown the project. Raises ConfigError when
+    the file is there already, or no project is named, and GatewayError when CVAT refuses; after a
+    refusal of the webhook the file stays, and the same call with force goes on from there.
     """
     if path.exists() and not force:
         raise ConfigError([f"{path} is there already; --force replaces it"])
     url, pasted = split_project_url(url)
     project = project or pasted
     faults = [*_fault("--url", url), *_fault("--public-url", public_url)]
+    if time_limit is not None and time_limit <= 0:
+        faults.append(f"--time-limit: {time_limit:g} must be greater than 0 seconds")
     if faults:
         raise ConfigError(faults)
     secrets = load_secrets()
@@ -80,7 +83,12 @@ def set_up(
             if organization is None and found.organization is not None:
                 organization = gateway.organization_slug(found.organization)
     text = render(
-        url=url, project=project, public_url=public_url, organization=organization, home=path.stem
+        url=url,
+        project=project,
+        public_url=public_url,
+        organization=organization,
+        time_limit=time_limit,
+        home=path.stem,
     )
     if dry_run:
         yield f"project {found.id} {found.name!r} is there"
@@ -138,7 +146,13 @@ def listening(public_url: str | None) -> tuple[str, int]:
 
 
 def render(
-    *, url: str, project: int, public_url: str | None, organization: str | None, home: str
+    *,
+    url: str,
+    project: int,
+    public_url: str | None,
+    organization: str | None,
+    home: str,
+    time_limit: float | None = None,
 ) -> str:
     """Give the commented file."""
     environment = Environment(
@@ -152,6 +166,7 @@ def render(
         project=project,
         public_url=public_url,
         organization=organization,
+        time_limit=time_limit,
         home=home,
         host=host,
         port=port,

@@ -72,6 +72,7 @@ def train(
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
     from cvat_bridge.ledger import Ledger
+    from cvat_bridge.models.serving import project_key
     from cvat_bridge.projects import load_project
     from cvat_bridge.training.by_hand import (
         check_training,
@@ -128,6 +129,7 @@ def train(
             told=None if learning is None else partial(_show, learning),
             split="auto",
             mlflow=loaded.mlflow_url or home.mlflow_url,
+            experiment=project_key(project_id),
         )
     kept = 0
     if choice.test and project_id == loaded.cvat.project:

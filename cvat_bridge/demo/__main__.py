@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,8 @@ from cvat_bridge.demo.annotator import Annotator
 from cvat_bridge.demo.arm import Plan, function_id, run_arm
 from cvat_bridge.demo.calls import Calls, Said
 from cvat_bridge.demo.champion import Champion, look_for_champion
-from cvat_bridge.demo.charts import figure_class, serving
+from cvat_bridge.demo.curves.bands import serving
+from cvat_bridge.demo.curves.charts import figure_class
 from cvat_bridge.demo.evidence import chosen_examples, chosen_frames, examples, frames_to_show
 from cvat_bridge.demo.project import prepare
 from cvat_bridge.demo.report import LOOP, Evidence, faults_of, write_report
@@ -58,6 +60,9 @@ def main(
     rounds: Annotated[int, typer.Option(help="Rounds an arm.", min=1)] = 3,
     budget: Annotated[int | None, typer.Option(help="Frames a round.", min=1)] = None,
     backend: Annotated[str, typer.Option(help="What learns.")] = "centernet",
+    seeds: Annotated[
+        int, typer.Option(help="Runs of each arm; from two on the curve has a band.", min=1)
+    ] = 1,
 ) -> None:
     """Show the loop at work and leave report.html, learning_curve.png and report.json.
 
@@ -65,7 +70,9 @@ def main(
     answer from it.
     """
     try:
-        faults = demonstrate(data, out.resolve(), rounds=rounds, budget=budget, backend=backend)
+        faults = demonstrate(
+            data, out.resolve(), rounds=rounds, budget=budget, backend=backend, seeds=seeds
+        )
     except (BridgeError, TrainerError, HostError, httpx.HTTPError) as error:
         faults = [f"{type(error).__name__}: {error}"]
     for fault in faults:
@@ -75,9 +82,18 @@ def main(
 
 
 def demonstrate(
-    data: Path | None, out: Path, *, rounds: int, budget: int | None, backend: str
+    data: Path | None,
+    out: Path,
+    *,
+    rounds: int,
+    budget: int | None,
+    backend: str,
+    seeds: int = 1,
 ) -> list[str]:
-    """Run both arms and write the report into out (absolute); return what must not be so."""
+    """Run both arms, once a seed, and write the report into out (absolute).
+
+    Returns what must not be so.
+    """
     began = time.monotonic()
     figure_class()  # missing, it is told of now and not after the last round
     _emptied(out)
@@ -98,18 +114,20 @@ def demonstrate(
         repeated.append(sentence)
         console.print(sentence, style="yellow", markup=False)
 
-    arms, evidence = _run(out, truth, plan, said)
+    runs, evidence = _run(out, truth, plan, said, seeds)
+    arms = {name: of[0] for name, of in runs.items()}
     about = {
         "data": str(data or "images made for the demo"),
         "pool": len(truth.pool),
         "holdout": len(truth.holdout),
         "rounds": rounds,
         "budget": plan.budget,
+        "seeds": seeds,
         "backend": backend,
         "seconds": round(time.monotonic() - began, 1),
         "repeated": repeated,
     }
-    page = write_report(out, arms, evidence, about=about)
+    page = write_report(out, arms, evidence, about=about, repeats=runs)
     for name, rows in arms.items():
         curve = ", ".join(
             f"{row['labelled_frames']} frames: AP {model['ap']:.3f}, AP50 {model['ap50']:.3f}"
@@ -139,10 +157,11 @@ def _emptied(out: Path) -> None:
 
 
 def _run(
-    out: Path, truth: Truth, plan: Plan, said: Said
-) -> tuple[dict[str, list[dict[str, Any]]], Evidence]:
+    out: Path, truth: Truth, plan: Plan, said: Said, seeds: int
+) -> tuple[dict[str, list[list[dict[str, Any]]]], Evidence]:
+    """Return the runs of each arm, and what the first run of each leaves to be shown."""
     store = out / "functions"
-    arms: dict[str, list[dict[str, Any]]] = {}
+    runs: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in ARMS}
     champions: dict[str, Champion] = {}
     shown: dict[str, Any] = {}
     bar = Progress(
@@ -152,48 +171,61 @@ def _run(
         TimeElapsedColumn(),
         console=console,
     )
-    users = [
-        SandboxUser(f"annotator-{name}", f"{PASSWORD}-{name}", is_admin=False) for name in ARMS
-    ]
+    wanted = [(name, number) for number in range(1, seeds + 1) for name in ARMS]
+    users = {
+        (name, number): SandboxUser(
+            f"annotator-{_called(name, number)}", f"{PASSWORD}-{name}", is_admin=False
+        )
+        for name, number in wanted
+    }
     with (
         host_running(
             store, log=out / "host.log", seconds=START_SECONDS, call_timeout=CALL_SECONDS
         ) as host_url,
         running(
-            out / "sandbox", users=users, function_host=host_url, seconds=START_SECONDS
+            out / "sandbox",
+            users=list(users.values()),
+            function_host=host_url,
+            seconds=START_SECONDS,
         ) as sandbox,
         bar,
     ):
         calls = Calls(sandbox.url, token=sandbox.admin_token, said=said)
-        for name, strategy in ARMS.items():
-            row = bar.add_task(name, total=plan.rounds, what="uploads the images")
-            prepared = prepare(sandbox.url, sandbox.admin_token, f"demo {name}", truth, said=said)
-            user = next(user for user in users if user.username.endswith(name))
+        for name, number in wanted:
+            called = _called(name, number)
+            row = bar.add_task(called, total=plan.rounds, what="uploads the images")
+            project = f"demo {called}"
+            prepared = prepare(sandbox.url, sandbox.admin_token, project, truth, said=said)
+            user = users[name, number]
             person = Annotator(sandbox.url, user.username, user.password, truth.objects, said=said)
 
             def told(number: int, what: str, row: Any = row) -> None:
                 bar.update(row, completed=number - 1, what=f"round {number}: {what}")
 
-            arms[name] = run_arm(
-                name,
-                strategy,
+            rows = run_arm(
+                called,
+                ARMS[name],
                 url=sandbox.url,
                 token=sandbox.admin_token,
                 prepared=prepared,
                 annotator=person,
                 store=store,
-                folder=out / name,
+                folder=out / called,
                 host_url=host_url,
-                plan=plan,
+                plan=replace(plan, seed=plan.seed + number - 1),
                 told=told,
                 said=said,
             )
-            bar.update(row, completed=plan.rounds, what="asks CVAT for the champion")
+            runs[name].append(rows)
+            bar.update(row, completed=plan.rounds, what="done")
+            if number > 1:
+                continue
+            bar.update(row, what="asks CVAT for the champion")
             frames = frames_to_show(prepared, truth)
             champions[name] = look_for_champion(
                 calls,
                 function_id(name),
-                version=arms[name][-1]["serves"],
+                version=rows[-1]["serves"],
                 task_id=prepared.task_id,
                 frames=frames,
                 labels=prepared.labels,
@@ -206,7 +238,12 @@ def _run(
                     "chosen_of": len(chosen),
                 }
             bar.update(row, what="done")
-    return arms, Evidence(champions, truth.labels, **shown)
+    return runs, Evidence(champions, truth.labels, **shown)
+
+
+def _called(name: str, number: int) -> str:
+    """Name a run of an arm; the first bears the arm's own name."""
+    return name if number == 1 else f"{name}-{number}"
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def run_arm(
         "home": str(folder / "home"),
         "cvat": {"url": url, "project": prepared.project_id, "timeout": CVAT_SECONDS},
         "active_learning": {"budget": plan.budget, "seed": plan.seed, **strategy},
-        "trainer": dict(plan.trainer),
+        "trainer": {"seed": plan.seed, **plan.trainer},
         "rounds": {
             "retrain_after": plan.budget,
             "job_size": plan.job_size,

@@ -13,7 +13,8 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from active_learning.measures.cost import CostModel
 from cvat_bridge.demo.champion import Champion
-from cvat_bridge.demo.charts import OUTCOMES, Arms, corrections, curve_of, learning_curve
+from cvat_bridge.demo.curves.bands import curve_of
+from cvat_bridge.demo.curves.charts import OUTCOMES, Arms, Runs, corrections, learning_curve
 from cvat_bridge.demo.effort import Effort, effort
 from cvat_bridge.demo.pictures import Example, colours_of
 from cvat_bridge.demo.sentences import against_chance, duration
@@ -36,14 +37,25 @@ class Evidence:
     chosen_of: int = 0
 
 
-def write_report(folder: Path, arms: Arms, evidence: Evidence, *, about: Mapping[str, Any]) -> Path:
+def write_report(
+    folder: Path,
+    arms: Arms,
+    evidence: Evidence,
+    *,
+    about: Mapping[str, Any],
+    repeats: Runs | None = None,
+) -> Path:
     """Write the files; return the path of the page.
+
+    arms: the run that all but the curve tells of. repeats: all runs of each arm, that one among
+    them, whose mean and spread the curve shows; that one alone if unset.
 
     about: what was run, for the head: data, pool, holdout, rounds, budget, backend, seconds, and
     repeated, the sentences about calls that had to be made again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     champions = evidence.champions
+    runs = repeats or {name: [rows] for name, rows in arms.items()}
     work = {name: effort(rows) for name, rows in arms.items()}
     content = {
         "champion_listed": _of_loop(champions, "listed"),
@@ -51,10 +63,11 @@ def write_report(folder: Path, arms: Arms, evidence: Evidence, *, about: Mapping
         "champions": {name: champion.to_json() for name, champion in champions.items()},
         "effort": {name: spent.to_json() for name, spent in work.items()},
         "arms": {name: list(rows) for name, rows in arms.items()},
+        "repeats": {name: [list(rows) for rows in of[1:]] for name, of in runs.items()},
         "about": dict(about),
     }
     (folder / "report.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    charts = {"learning_curve": learning_curve(arms), "corrections": corrections(arms)}
+    charts = {"learning_curve": learning_curve(runs), "corrections": corrections(arms)}
     for name, figure in charts.items():
         figure.savefig(folder / f"{name}.png", dpi=130)
     environment = Environment(
@@ -71,7 +84,8 @@ def write_report(folder: Path, arms: Arms, evidence: Evidence, *, about: Mapping
             effort=work,
             cost=CostModel(),
             outcomes=OUTCOMES,
-            headline=headline(arms, champions, work),
+            headline=headline(runs, champions, work),
+            runs=max(len(of) for of in runs.values()),
             pictures={name: (folder / f"{name}.png").read_bytes() for name in charts},
         ),
         encoding="utf-8",
@@ -80,13 +94,13 @@ def write_report(folder: Path, arms: Arms, evidence: Evidence, *, about: Mapping
 
 
 def headline(
-    arms: Arms, champions: Mapping[str, Champion], work: Mapping[str, Effort]
+    runs: Runs, champions: Mapping[str, Champion], work: Mapping[str, Effort]
 ) -> list[str]:
     """Give the few sentences that somebody reads who reads nothing else."""
     told = []
-    rows = arms.get(LOOP, ())
-    if curve_of(rows):
-        told.append(against_chance(curve_of(rows), curve_of(arms.get("random", ()))))
+    ours, theirs = runs.get(LOOP, ()), runs.get("random", ())
+    if curve_of(ours):
+        told.append(against_chance(curve_of(ours), curve_of(theirs), runs=len(ours)))
     else:
         told.append("No model was good enough to serve.")
     champion = champions.get(LOOP)

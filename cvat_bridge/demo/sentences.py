@@ -79,23 +79,31 @@ def frames_to_reach(points: Sequence[tuple[int, float]], goal: float) -> float |
     return None
 
 
-def against_chance(curve: Sequence[tuple[int, float]], by_lot: Sequence[tuple[int, float]]) -> str:
-    """Compare the last models of both arms in a sentence; "" where one of them has none."""
+def against_chance(
+    curve: Sequence[tuple[int, float]], by_lot: Sequence[tuple[int, float]], *, runs: int = 1
+) -> str:
+    """Compare the last models of both arms in a sentence; "" where one of them has none.
+
+    runs: of how many the curves are the mean.
+    """
     if not curve or not by_lot:
         return ""
     ours, theirs = curve[-1][1], by_lot[-1][1]
     frames = by_lot[-1][0]
+    where = "In this run" if runs == 1 else f"In the mean of {runs} runs"
+    if f"{ours:.2f}" == f"{theirs:.2f}":
+        return f"{where} the loop and choosing at random end equally high, at AP {ours:.2f}."
     if ours < theirs:
         return (
-            f"In this run choosing at random ended higher: AP {theirs:.2f} against {ours:.2f} of "
+            f"{where} choosing at random ended higher: AP {theirs:.2f} against {ours:.2f} of "
             "the loop."
         )
     needed = frames_to_reach(curve, theirs)
     if needed is None or needed >= frames:
-        return f"The loop ends at AP {ours:.2f}, choosing at random at {theirs:.2f}."
+        return f"{where} the loop ends at AP {ours:.2f}, choosing at random at {theirs:.2f}."
     return (
-        f"The loop ends at AP {ours:.2f}. It reaches what choosing at random reaches with {frames} "
-        f"frames (AP {theirs:.2f}) at about {needed:.0f} frames."
+        f"{where} the loop ends at AP {ours:.2f}. It reaches what choosing at random reaches with "
+        f"{frames} frames (AP {theirs:.2f}) at about {needed:.0f} frames."
     )
 
 

@@ -18,6 +18,7 @@ from cvat_bridge.sandbox import Sandbox
 
 NAME = "trial: made images"
 POOL, HOLDOUT = 150, 30  # frames
+LEARNING = 60  # seconds of the first fit: enough for a first look at made images
 FINISHED = 2  # jobs that are finished, so that the first round has something to learn
 
 
@@ -68,11 +69,12 @@ def next_steps(sandbox: Sandbox, trial: Trial, *, config: Path) -> list[str]:
         f"{sandbox.admin.password}), with project {trial.project_id}: {trial.images} images, "
         f"{trial.labelled} of them labelled."
     )
+    page = f"{sandbox.url}/projects/{trial.project_id}"
     return [
         there,
         "In another terminal:",
         f"  export CVAT_ACCESS_TOKEN={sandbox.admin_token}",
-        f"  cvat-bridge init --url {sandbox.url} --project {trial.project_id} --config {config}",
+        f"  cvat-bridge init --url {page} --config {config} --time-limit {LEARNING}",
         f"  cvat-bridge round --config {config}     # the first ranked job",
         f"  cvat-bridge up --config {config}        # or: the service and the function host",
         "It runs until Ctrl-C; the same folder brings everything back.",

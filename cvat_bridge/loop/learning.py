@@ -108,6 +108,8 @@ def _fit(
             base=base,
             report=parts.report,
             mlflow=parts.registry.tracking_uri,
+            experiment=parts.key,
+            told=parts.learning,
         )
 
     try:
@@ -148,6 +150,12 @@ def decide_step(parts: Parts, number: int, done: Results) -> DecideResult:
             report=parts.report,
         )
         promoted, reasons, figures = decision.promoted, decision.reasons, decision.figures
+        for version, measured in (
+            (decision.champion, figures["champion"]),
+            (decision.challenger, figures["challenger"]),
+        ):
+            if version and measured:
+                parts.registry.measured(parts.key, version, measured, step=number)
         if promoted:
             champion = parts.registry.promote(parts.key, fitted.version, reasons=reasons)
     if champion is not None:
@@ -200,5 +208,6 @@ def _learn_interactor(parts: Parts, number: int, dataset: str | None) -> dict[st
         seed=parts.config.trainer.seed,
         device=parts.config.trainer.device,
         report=parts.report,
+        told=parts.learning,
     )
     return learnt.to_json()

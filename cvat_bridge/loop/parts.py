@@ -12,7 +12,7 @@ from cvat_bridge.cvat.gateway import Gateway, Label
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.models.serving import project_key
-from cvat_bridge.progress import Report, quiet
+from cvat_bridge.progress import Report, Told, quiet, unheard
 from cvat_bridge.project.facts import Facts, gather
 from cvat_bridge.project.reading import ProjectReader
 from cvat_bridge.settings import RoundSettings
@@ -37,6 +37,7 @@ class Parts:
     registry: Registry
     reader: ProjectReader | None = None
     report: Report = quiet
+    learning: Told = unheard
     embedder: Callable[[], Embedder] = Descriptor
     now: Callable[[], str] = lambda: datetime.now(timezone.utc).isoformat(timespec="seconds")
 

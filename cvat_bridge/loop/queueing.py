@@ -57,9 +57,14 @@ def select_step(parts: Parts, number: int, done: Results) -> SelectResult:
     """6. The frames worth a person's time."""
     facts = parts.gather()
     waiting = waiting_frames(facts, parts.ledger.provenance(), ())
-    if len(waiting) >= parts.settings.budget and not parts.ledger.selection(number):
-        reason = f"{len(waiting)} ranked frames still wait for people; none are added"
-        return SelectResult(reason=reason)
+    if waiting and not parts.ledger.selection(number):
+        still = "frame still waits" if len(waiting) == 1 else "frames still wait"
+        reason = f"{len(waiting)} ranked {still} for people; none are added"
+        if len(waiting) >= parts.settings.budget:
+            return SelectResult(reason=reason)
+        if not done.fit.bundle:
+            # Nothing new is known of the pool, so a second task would be as blind as the first.
+            return SelectResult(reason=f"{done.fit.reason}; {reason}")
     try:
         chosen = choose_frames(
             parts.ledger,

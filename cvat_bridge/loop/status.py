@@ -25,11 +25,12 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
 
     serving: see `cvat_bridge.models.serving.now_serving`.
 
-    {"project", "round", "state", "waits_for", "serves", "why", "pre_annotates", "trust",
-    "withheld", "jobs", "interactor", "corrected", "of_pool", "rounds": […]}. pre_annotates: from
-    which score the last round's objects went before people. trust: none, informs, serves, or "by
-    hand" for a model that a person promoted and no holdout has shown to be good. withheld: classes
-    that the serving model does not pre-annotate → why. jobs: those of the newest round that made
+    {"project", "round", "state", "waits_for", "serves", "why", "figures", "pre_annotates",
+    "trust", "withheld", "jobs", "interactor", "corrected", "of_pool", "rounds": […]}. figures: AP
+    and AP50 of what serves, as it was last judged, with the round of that; None where no round
+    judged it. pre_annotates: from which score the last round's objects went before people. trust:
+    none, informs, serves, or "by hand" for a model that a person promoted and no holdout has shown
+    to be good. withheld: classes that the serving model does not pre-annotate → why. jobs: those of the newest round that made
     some, the most valuable first. interactor: what the newest round that learnt one says of it, or
     "". The rounds are oldest first, each with its figures and what people did to its
     pre-annotations. of_pool: what the random frames of the newest round that has finished ones say
@@ -45,6 +46,7 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
         "waits_for": last.waits_for if last else "",
         "serves": serving.version,
         "why": [*serving.why, *([] if trust.proven else [UNPROVEN])],
+        "figures": _judged(ledger, serving.version),
         "pre_annotates": list(_shown(rounds)),
         "trust": trust.level if trust.proven else "by hand",
         "withheld": dict(trust.withheld),
@@ -70,6 +72,16 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
 def _of_pool(ledger: Ledger, rounds: Sequence[Round]) -> str:
     found = (fair_figure(ledger, row.number) for row in reversed(rounds))
     return next((str(fair) for fair in found if fair is not None), "")
+
+
+def _judged(ledger: Ledger, version: str | None) -> JsonObject | None:
+    """Give what the last round that judged a version found of it."""
+    for row in reversed(ledger.decisions()):
+        for side, judged in (("challenger", row.challenger), ("champion", row.champion)):
+            figures = row.figures.get(side)
+            if version is not None and judged == version and figures:
+                return {"round": row.round, **figures}
+    return None
 
 
 def _shown(rounds: Sequence[Round]) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ from cvat_bridge.loop.queueing import (
 from cvat_bridge.loop.record import note_figures
 from cvat_bridge.loop.results import FactsResult, Result, Results
 from cvat_bridge.loop.workflow import Answer, Answers, Step
+from cvat_bridge.pull.label_changes import check_learnable
+from trainer.backends import backend
 
 
 def steps_of(parts: Parts) -> tuple[Step, ...]:
@@ -48,9 +50,14 @@ def check_people(parts: Parts) -> None:
 
 
 def facts_step(parts: Parts, _number: int, _: Results) -> FactsResult:
-    """1. What is the case, and what people did to the last pre-annotations."""
+    """1. What is the case, and what people did to the last pre-annotations.
+
+    Labels that cannot be learnt end the round here, before any image is brought or copied.
+    """
     check_people(parts)
     facts = parts.gather()
+    name = parts.config.trainer.backend
+    check_learnable(facts.labels, backend(name).tasks, name)
     corrected = collect_corrections(
         parts.gateway, parts.ledger, facts, home=parts.home, settings=parts.settings
     )

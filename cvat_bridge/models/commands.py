@@ -119,29 +119,34 @@ def add(
         say(f"  the project has no label that takes {few(made.missing)}: not shown")
     say(f"  {host['message']}")
     if not host["listed"]:
-        say(f"  start it: python -m serverless.host --store {here.store}")
+        say(f"  start it: cvat-functions --store {here.store}")
 
 
 def list_(config: ConfigPath = None, home: HomePath = None, as_json: AsJson = False) -> None:
     """List what CVAT offers, and what was brought and is not offered."""
     from cvat_bridge.models.trial import host_states
+    from trainer.cli.model_page import figures_told
 
     here = place(config, home)
     states = host_states(here.config.function_host.url)
     rows: list[dict[str, Any]] = []
     known, faults = here.shelf.known()
+    measured = here.shelf.measured() if known else {}
     for one in known:
+        card = one.bundle.card
         offered = "not offered" if one.entry is None else "offered"
         state = offered if states is None else states.get(one.id, "not in the host's list")
         rows.append(
             {
                 "id": one.id,
                 "name": one.name,
-                "task": one.bundle.card.task,
-                "engine": one.bundle.card.engine,
-                "labels": list(one.bundle.card.labels),
+                "task": card.task,
+                "engine": card.engine,
+                "labels": list(card.labels),
                 "number": one.version.number if one.version else None,
                 "version": one.bundle.version,
+                "figures": {**card.figures, **measured.get(one.bundle.version, {})},
+                "licence": card.licence,
                 "offered": one.entry is not None,
                 "state": state,
             }
@@ -150,12 +155,22 @@ def list_(config: ConfigPath = None, home: HomePath = None, as_json: AsJson = Fa
         rows += [{"id": name, "state": f"broken: {why}"} for name, why in faults.items()]
         out.print_json(json.dumps(rows))
         return
-    table = Table("id", "name", "answers", "version", "state", box=None)
+    table = Table(
+        *("id", "name", "answers", "version", "figures", "licence", "state"),
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
     for row in rows:
         number = "" if row["number"] is None else f"{row['number']} "
         answers = f"{row['task']} of {few(row['labels'])}" if row["labels"] else row["task"]
         table.add_row(
-            row["id"], row["name"], answers, f"{number}({row['version'][:8]})", row["state"]
+            row["id"],
+            row["name"],
+            answers,
+            f"{number}({row['version'][:8]})",
+            figures_told(row["figures"]) or "not measured",
+            row["licence"] or "not stated",
+            row["state"],
         )
     out.print(table)
     for name, why in faults.items():

@@ -64,7 +64,9 @@ class Shelf:
         self.check_free(entry.id)
         known = {version.number for version in self.registry.versions(entry.id)}
         before = self.registry.champion(entry.id)
-        version = self.registry.register(entry.id, bundle, tags={NAME: entry.name, **tags})
+        version = self.registry.register(
+            entry.id, bundle, metrics=bundle.card.figures, tags={NAME: entry.name, **tags}
+        )
         try:
             champion = self.registry.promote(entry.id, version.number, reasons=("brought",))
             made = replace(entry, bundle=champion.path, version=champion.bundle)
@@ -133,6 +135,14 @@ class Shelf:
             except BundleError as error:
                 faults[name] = str(error)
         return found, faults
+
+    def measured(self) -> dict[str, dict[str, float]]:
+        """Return bundle version → figures, of every version of every key in the registry."""
+        return {
+            version.bundle: dict(version.metrics)
+            for key in self._keys()
+            for version in self.registry.versions(key)
+        }
 
     def find(self, model: str, version: str | None = None) -> Known:
         """Return one model, or a version of it; "model@version" says both.

@@ -1,8 +1,9 @@
-"""Which labels can be learned, and what happened to them since the last pull. Pure."""
+"""Which labels can be learnt from, and what happened to them since the last pull. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.errors import LabelMismatchError
@@ -26,6 +27,22 @@ def learnable(labels: Sequence[Label]) -> tuple[Label, ...]:
             "Add a label of one of these types to the project in CVAT.",
         )
     return found
+
+
+def check_learnable(labels: Sequence[Label], tasks: AbstractSet[str], backend: str) -> None:
+    """Raise LabelMismatchError when what learns could make nothing of any label of the project.
+
+    tasks: of the backend, by which name it is told: "masks" alone means that it cannot learn from
+    rectangles.
+    """
+    found = learnable(labels)
+    if tasks == {"masks"} and all(label.type == "rectangle" for label in found):
+        raise LabelMismatchError(
+            [f"{label.name} ({label.type})" for label in found],
+            sorted(LEARNABLE_LABELS - {"rectangle"}),
+            f"The backend {backend} learns from outlines and masks: add such a label to the project"
+            " in CVAT, or set trainer.backend to one that learns from boxes.",
+        )
 
 
 def changes(before: Sequence[KnownLabel], now: Sequence[Label]) -> tuple[str, ...]:

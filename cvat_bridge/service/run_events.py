@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from cvat_bridge.service.guard import token_needed
 from trainer.events import follow
-from trainer.runs.run_folder import in_work
+from trainer.runs.small_files import in_work
 
 _NAME = re.compile(r"\w[\w.-]{0,99}")  # one folder's name, so that no path leads elsewhere
 MOST_STREAMS = 12

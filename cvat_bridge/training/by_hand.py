@@ -117,11 +117,10 @@ def register(
         read_bundle(bundle), {"project": project_id, "run": run, "strategy": "chosen by hand"}
     )
     key = project_key(project_id)
-    figures = {k: v for k, v in made.card.metrics.items() if isinstance(v, (int, float))}
     return registry.register(
         key_of(key) if made.card.task == "interactor" else key,
         made,
-        metrics=figures,
+        metrics=made.card.figures,
         params={"run": run},
         tags={"dataset": dataset, LABEL_IDS: json.dumps(dict(labels))},
     )

@@ -50,11 +50,13 @@ def run_fit(
     report: Report = quiet,
     split: str = "none",
     mlflow: str = "none",
+    experiment: str = "",
     told: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Fitted:
     """Fit in run_dir, going on with what a killed try left there.
 
     split: part to evaluate on, see `trainer fit`. mlflow: where live figures go, or "none".
+    experiment: in MLflow, one for all fits that are charted together; the name's if "".
     told: hears every event (see trainer.events) with its figures, besides report.
     Raises FitFailedError with the trainer's own words, or its last lines when it crashed.
     """
@@ -71,6 +73,7 @@ def run_fit(
             [
                 *(sys.executable, "-m", "trainer", "fit", "--json", "--config", str(config)),
                 *("--data", str(dataset), "--out", str(run_dir), "--name", name, "--split", split),
+                *(("--experiment", experiment) if experiment else ()),
             ],
             stdout=subprocess.PIPE,
             stderr=errors,

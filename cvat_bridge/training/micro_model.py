@@ -12,7 +12,7 @@ import numpy as np
 from cvat_bridge.config import TrainerSection
 from cvat_bridge.home import Home
 from cvat_bridge.masks.interactors import interactor_id
-from cvat_bridge.progress import Report, quiet
+from cvat_bridge.progress import Report, Told, quiet, unheard
 from cvat_bridge.training.fitting import FitFailedError, run_fit
 from serverless.store.folders import GENERAL_INTERACTOR, general_interactor, shipped
 from serverless.store.functions import Entry, publish, withdraw
@@ -72,6 +72,7 @@ def learn_interactor(
     confidence: float = 0.9,
     device: str = "cpu",
     report: Report = quiet,
+    told: Told = unheard,
 ) -> MicroModel:
     """Fine-tune on a pulled snapshot, judge on its holdout, publish what serves; safe to repeat.
 
@@ -95,7 +96,7 @@ def learn_interactor(
         # Always from the general weights: what a project taught is taught again, from all of it.
         try:
             fitted = _fitted(
-                dataset, data, general, number, key, home, time_limit, seed, device, report
+                dataset, data, general, number, key, home, time_limit, seed, device, report, told
             )
         except FitFailedError as failure:
             if failure.kind != "DatasetError":
@@ -110,6 +111,7 @@ def learn_interactor(
             theirs, ours = _measured(before, data), _measured(fitted, data)
             verdict = judge(theirs, ours, rng=np.random.default_rng(seed), confidence=confidence)
             figures = {"champion": theirs.mean, "challenger": ours.mean}
+            registry.measured(key, version.number, {"iou4": figures["challenger"]}, step=number)
             reasons, promoted = verdict.reasons, verdict.promoted
             if promoted:
                 champion = registry.promote(key, version.bundle, reasons=reasons)
@@ -161,6 +163,7 @@ def _fitted(
     seed: int,
     device: str,
     report: Report,
+    told: Told,
 ) -> Bundle:
     network = general.card.settings["extra"]
     settings = TrainerSection.of(
@@ -182,6 +185,7 @@ def _fitted(
         name=f"{key} round {number}",
         base=general.path,
         report=report,
+        told=told,
     )
     return read_bundle(fitted.bundle)
 

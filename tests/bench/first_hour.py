@@ -21,6 +21,7 @@ import yaml
 from tests.bench.figures import Figure, write
 from tests.fakes.wrong_settings import WRONG
 
+README = Path(__file__).parents[2] / "README.md"
 BRIDGE = (sys.executable, "-m", "cvat_bridge.cli")
 WAIT = 600.0  # seconds for anything of these, on a busy machine
 NOTHING_TO_DO = 3
@@ -50,25 +51,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _first_job(folder: Path) -> Iterator[Figure]:
-    """From `sandbox --demo` to a ranked job, and every-day commands beside the service."""
+    """From `sandbox --demo` to a ranked job, and every-day commands beside the service.
+
+    The commands are the README's, word for word, up to the first that leaves a ranked job; the
+    token is what the sandbox prints, as the README says.
+    """
+    begin, *others = _readme_commands()
     began = time.monotonic()
-    with _started(folder, "sandbox", "--demo", "--port", str(_free_port())) as sandbox:
+    with _started(folder, *begin) as sandbox:
         steps = _read_until(sandbox, "Ctrl-C")
         token = re.search(r"export CVAT_ACCESS_TOKEN=(\S+)", steps)[1]
-        init = re.search(r"cvat-bridge (init .*)", steps)[1].split()
-        url, config = init[init.index("--url") + 1], init[init.index("--config") + 1]
         environment = {"CVAT_ACCESS_TOKEN": token}
-        typed = (init, ["round", "--config", config])
-        codes = [_run(folder, words, environment).returncode for words in typed]
-        commands = [("sandbox --demo", 0), *zip(("init", "round"), codes, strict=True)]
+        commands = [(" ".join(begin), 0)]
+        jobs: list[str] = []
+        for words in others:
+            commands.append((" ".join(words), _run(folder, words, environment).returncode))
+            config = words[words.index("--config") + 1]
+            jobs = _ranked_jobs(_url_of(folder / config), token)
+            if jobs or commands[-1][1]:
+                break
         wrong = [name for name, code in commands if code]
-        jobs = _ranked_jobs(url, token)
         done = bool(jobs) and not wrong
-        note = f"{', '.join(name for name, _ in commands)}; {len(jobs)} ranked jobs"
+        note = f"{'; '.join(name for name, _ in commands)}: {len(jobs)} ranked jobs"
         yield Figure("commands_to_first_ranked_job", len(commands) if done else None, "", note=note)
         seconds = round(time.monotonic() - began, 1)
         yield Figure("seconds_to_first_ranked_job", seconds if done else None, "s", note=note)
         yield _beside(folder, config, environment)
+
+
+def _readme_commands() -> list[list[str]]:
+    """Return what follows `cvat-bridge` in each line of the README's first try."""
+    text = README.read_text(encoding="utf-8")
+    section = text.partition("## A first try")[2].partition("\n## ")[0]
+    return [
+        line.partition(" #")[0].split()[1:]
+        for line in section.splitlines()
+        if line.startswith("cvat-bridge ")
+    ]
+
+
+def _url_of(config: Path) -> str:
+    return str(yaml.safe_load(config.read_text(encoding="utf-8"))["cvat"]["url"])
 
 
 def _beside(folder: Path, config: str, environment: dict[str, str]) -> Figure:

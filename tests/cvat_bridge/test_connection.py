@@ -88,6 +88,19 @@ def test_what_may_be_repeated_is_repeated(tmp_path: Path, status: int, method: s
     assert clock.waits[0] < clock.waits[1]
 
 
+def test_people_are_told_that_cvat_does_not_answer_and_how_long_it_is_tried(tmp_path, caplog):
+    """The first half second passes in silence; then a line a wait, with the time left."""
+    clock = Clock()
+    replies = Replies(*[Answer(503, b"starting")] * 5, Answer(200, {"well": True}))
+    with scripted(replies) as server, a_line(server, tmp_path, clock=clock) as line:
+        line.get("/api/jobs/1", "job 1")
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+    assert told[0].startswith("CVAT does not answer (503: starting); trying again, 9")
+    assert told[0].endswith(" s left")
+    assert 2 <= len(told) < len(clock.waits) == 5
+
+
 def test_making_something_is_not_repeated_where_it_may_have_been_done(tmp_path: Path):
     clock = Clock()
     with (

@@ -46,6 +46,15 @@ def test_the_address_of_the_projects_page_is_enough(path, server):
     assert any("'cells' is there" in line for line in lines)
 
 
+def test_a_time_limit_for_a_first_look_stands_in_the_file(path, server):
+    init(path, server.url, project=1, time_limit=60)
+
+    assert load_config(path).trainer.time_limit == 60
+    assert "time_limit: 60 " in path.read_text()
+    with pytest.raises(ConfigError, match="--time-limit: 0 must be greater"):
+        init(path, server.url, project=1, time_limit=0, force=True)
+
+
 def test_without_a_project_those_that_the_token_sees_are_named(path, server):
     with pytest.raises(ConfigError, match="1 cells"):
         init(path, server.url)

@@ -16,6 +16,7 @@ from cvat_bridge.loop.status import describe
 from cvat_bridge.loop.steps import carry_out
 from cvat_bridge.loop.trust.levels import Trust
 from cvat_bridge.models.serving import now_serving
+from cvat_bridge.models.shelf import Shelf
 from tests.fakes.spots import Spots
 from trainer.registry.registry import Registry
 
@@ -71,6 +72,9 @@ def test_a_good_first_model_serves_at_once_and_pre_annotates(home, ledger, tmp_p
     assert answers["preannotate"]["proposed"] == {"red": 10}
     assert answers["select"]["phase"] == "uncertainty and diversity"
     assert status(spots)["trust"] == "serves"
+    measured = Shelf(spots.parts.registry, home, home.functions).measured()
+    assert measured[answers["fit"]["version"]] == decided["challenger"]
+    assert decided["challenger"].keys() == {"ap", "ap50"}
 
 
 def test_a_class_that_is_found_too_seldom_is_not_pre_annotated_and_people_are_told(

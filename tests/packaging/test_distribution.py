@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import cvat_bridge.cli.app as bridge
 import trainer.cli.app as trainer
 from cvat_bridge.cvat.rest.video import png_frames
-from cvat_bridge.demo.charts import figure_class
+from cvat_bridge.demo.curves.charts import figure_class
 from cvat_bridge.errors import ConfigError
 from tests.packaging.team import ROOT
 from trainer.backends.features.package import LICENCE, SHA256

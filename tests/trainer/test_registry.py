@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,18 @@ def test_another_process_sees_the_same_champion_and_nothing_is_left_where_it_ran
     assert list(asked.iterdir()) == []
 
 
+def test_a_store_whose_making_was_killed_is_told_as_damaged_and_no_half_of_one_is_left(tmp_path):
+    """What MLflow leaves when it is killed while it makes its tables; ours is made whole."""
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as half:
+        half.execute("create table experiments (experiment_id integer)")
+        half.execute("create table _alembic_tmp_experiments (experiment_id integer)")
+    with pytest.raises(RegistryError, match="is damaged"):
+        Registry(None, tmp_path).keys()
+
+    assert Registry(None, tmp_path / "new").keys() == []
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["mlflow.db"]
+
+
 def test_a_server_that_does_not_answer_is_not_an_empty_registry(tmp_path, unused_tcp_port):
     registry = Registry(f"http://127.0.0.1:{unused_tcp_port}", tmp_path)
     with pytest.raises(RegistryError, match="did not answer"):
@@ -205,3 +219,24 @@ def unused_tcp_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_what_is_measured_later_is_charted_over_the_rounds_and_no_run_stays_open(
+    registry, tmp_path
+):
+    for content in ("m1", "m2"):
+        registry.register("measured", make_bundle(tmp_path, content))
+    registry.measured("measured", 1, {"ap": 0.5, "ap50": 0.8}, step=1)
+    registry.measured("measured", 1, {"ap": 0.4, "ap50": None}, step=2)
+    registry.measured("measured", 2, {"ap": 0.6}, step=2)
+    client = MlflowClient(registry.tracking_uri, registry.tracking_uri)
+    runs = client.search_runs([client.get_experiment_by_name("measured").experiment_id])
+    first = client.get_model_version("measured", "1").run_id
+    points = client.get_metric_history(first, "ap")
+
+    assert dict(registry.show("measured", 1).metrics) == {"ap": 0.4, "ap50": 0.8}
+    assert dict(registry.show("measured", 2).metrics) == {"ap": 0.6}
+    assert sorted((point.step, point.value) for point in points) == [(1, 0.5), (2, 0.4)]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    with pytest.raises(RegistryError, match="no version answers"):
+        registry.measured("measured", 3, {"ap": 0.6}, step=2)

@@ -86,6 +86,11 @@ class Card:
         if faults:
             raise ConfigError(faults)
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """The numbers among the metrics, as the registry keeps them: AP, AP50, and so on."""
+        return {name: v for name, v in self.metrics.items() if isinstance(v, (int, float))}
+
     def min_score_of(self, class_name: str) -> float:
         """Return the score a class must reach to be shown."""
         return self.class_min_score.get(class_name, self.min_score)

@@ -136,6 +136,9 @@ def fit(
         bool, _asked("Learn again without the base, to tell what it was worth.", LOOKING)
     ] = False,
     mlflow: Mlflow = None,
+    experiment: Annotated[
+        str, _asked("Experiment in MLflow; fits that share one are charted together.", LOOKING)
+    ] = "",
     device: Annotated[
         str | None, _asked("cpu (if unset), cuda:0 or 0, or several: cuda:0,1 (yolo).", MACHINE)
     ] = None,
@@ -184,7 +187,15 @@ def fit(
         from trainer.runs.parent import end_with_parent
 
         end_with_parent(parent)
-    _learn(request, out, split, mlflow, as_lines=json_, against_scratch=against_scratch)
+    _learn(
+        request,
+        out,
+        split,
+        mlflow,
+        as_lines=json_,
+        against_scratch=against_scratch,
+        experiment=experiment,
+    )
 
 
 def resume(
@@ -208,7 +219,8 @@ def resume(
 
 def stop(out: Path) -> None:
     """End a running fit after the step at work; what it learnt becomes the model."""
-    from trainer.runs.run_folder import in_work, stop_fit
+    from trainer.runs.run_folder import stop_fit
+    from trainer.runs.small_files import in_work
 
     if not in_work(out) or not stop_fit(out):
         typer.echo(f"{out}: nothing to stop", err=True)
@@ -222,7 +234,7 @@ def watch(
     json_: Annotated[bool, typer.Option("--json", help="The event stream as it is.")] = False,
 ) -> None:
     """Follow a run, also one of another process: what there was, then what comes, to its end."""
-    from trainer.runs.run_folder import in_work
+    from trainer.runs.small_files import in_work
 
     if not out.is_dir():
         raise TrainingError("watch", f"{out}: there is no such run folder")
@@ -260,6 +272,7 @@ def _learn(
     *,
     as_lines: bool,
     against_scratch: bool = False,
+    experiment: str = "",
 ) -> None:
     lines = Lines() if as_lines else None
     try:
@@ -276,7 +289,7 @@ def _learn(
                 split=split,
                 against_scratch=against_scratch,
                 report=report,
-                tracker=tracker_of(mlflow, out, config, name),
+                tracker=tracker_of(mlflow, out, config, experiment or name),
             )
     except Exception as error:
         if lines is None:

@@ -61,9 +61,10 @@ def register(
 ) -> None:
     """Store a bundle in the registry; it does not serve yet."""
     found = read_bundle(bundle)
-    figures = {k: v for k, v in found.card.metrics.items() if isinstance(v, (int, float))}
     _tell(
-        Registry(mlflow, home).register(key, found, metrics=figures, params=found.card.settings),
+        Registry(mlflow, home).register(
+            key, found, metrics=found.card.figures, params=found.card.settings
+        ),
         json_,
     )
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from trainer.errors import TrainerError
+from trainer.machine import limit
 
 _CPU_SECONDS = 1200
 _FILE_BYTES = 4 << 30
@@ -21,10 +22,10 @@ _MEMORY_BYTES = 24 << 30  # of addresses: torch reserves many times what it fill
 def main() -> int:
     """Convert what the request names."""
     asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit(resource.RLIMIT_CPU, _CPU_SECONDS)
+    limit(resource.RLIMIT_FSIZE, _FILE_BYTES)
+    limit(resource.RLIMIT_AS, _MEMORY_BYTES)
+    limit(resource.RLIMIT_CORE, 0)
     labels = None if asked["labels"] is None else tuple(asked["labels"])
     named = {"architecture": asked["architecture"]} if asked["architecture"] else {}
     try:

@@ -23,6 +23,7 @@ from trainer.engines.runtime import open_session
 from trainer.errors import BundleError, ModelFileError, TrainerError
 from trainer.importing import cage
 from trainer.importing.look import look, samples, try_out, whole_numbers
+from trainer.machine import limit
 
 SECONDS = 180
 _CPU_SECONDS = 240
@@ -94,10 +95,10 @@ def _fault(asked: Sequence[str], scratch: Path, hidden: Sequence[Path], seconds:
 
 def main() -> int:
     """Do what the arguments ask, within the limits."""
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit(resource.RLIMIT_CPU, _CPU_SECONDS)
+    limit(resource.RLIMIT_AS, _MEMORY_BYTES)
+    limit(resource.RLIMIT_FSIZE, _FILE_BYTES)
+    limit(resource.RLIMIT_CORE, 0)
     task, path = sys.argv[1], Path(sys.argv[2])
     try:
         if task == "open":

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from trainer.errors import RegistryError
 
 _DAMAGED = ("DatabaseError", "not a database", "malformed", "no such table", "no such column")
+_HALF_MADE = "_alembic_tmp"  # a table of a store whose making was killed
 
 
 def quiet_mlflow() -> Any:
@@ -25,6 +27,30 @@ def quiet_mlflow() -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return mlflow
+
+
+def client_of(uri: str) -> Any:
+    """Return MLflow's client of a server or database.
+
+    A file of SQLite that is not there yet is made whole or not at all: MLflow makes it in dozens
+    of steps, and a process that is killed between two would leave what none can open.
+    """
+    client = quiet_mlflow().MlflowClient
+    scheme, _, place = uri.partition(":///")
+    if scheme == "sqlite" and place and not Path(place).exists():
+        _make_whole(client, Path(place))
+    return client(uri, uri)
+
+
+def _make_whole(client: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    half = f"sqlite:///{part}"
+    client(half, half).search_experiments(max_results=1)
+    with suppress(FileExistsError):  # another process was quicker
+        path.hardlink_to(part)
+    part.unlink()
 
 
 def pages(search: Callable[..., Any], condition: str | None) -> Iterator[Any]:
@@ -58,7 +84,7 @@ def missing(error: Exception) -> bool:
 def _said(uri: str, error: Exception) -> str:
     # SQLAlchemy adds the statement and a link; the reason is in its first line.
     reason = f"{error}".partition("\n")[0]
-    if any(word in f"{type(error).__name__} {error}" for word in _DAMAGED):
+    if any(word in f"{type(error).__name__} {error}" for word in (*_DAMAGED, _HALF_MADE)):
         return (
             f"the model registry {uri} is damaged: {reason}. Bring it back from a copy, or move it "
             "away and `trainer register` the bundles again: they are whole"

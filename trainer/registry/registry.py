@@ -20,7 +20,7 @@ from typing import Any
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.bundles.kept_bundles import keep_bundle
 from trainer.errors import ConfigError, RegistryError
-from trainer.registry.mlflow_access import pages, quiet_mlflow, translated
+from trainer.registry.mlflow_access import client_of, pages, translated
 from trainer.registry.version_rows import CHAMPION, VersionRows
 from trainer.registry.versions import Promotion, Version, served
 
@@ -67,6 +67,19 @@ class Registry:
             return self._rows.create(
                 key, folder, metrics=metrics or {}, params=params or {}, tags=tags or {}
             )
+
+    def measured(
+        self, key: str, version: int | str, figures: Mapping[str, float | None], *, step: int
+    ) -> None:
+        """Add what was measured of a version later, so that MLflow charts it over the steps.
+
+        step: the round, say; the newest is what the version shows. None is left out. Raises
+        RegistryError when no version answers to the name.
+        """
+        known = {name: figure for name, figure in figures.items() if figure is not None}
+        found = self.show(key, version)
+        with translated(key, self.tracking_uri):
+            self._rows.measured(found, known, step)
 
     def champion(self, key: str) -> Version | None:
         """Return the version that serves, or None when none was ever promoted."""
@@ -186,7 +199,7 @@ class Registry:
     @cached_property
     def _client(self) -> Any:
         self.artifact_root.mkdir(parents=True, exist_ok=True)
-        return quiet_mlflow().MlflowClient(self.tracking_uri, self.tracking_uri)
+        return client_of(self.tracking_uri)
 
     @property
     def _rows(self) -> VersionRows:

@@ -85,6 +85,8 @@ class VersionRows:
         run_id = client.create_run(
             self._experiment(key), run_name=folder.name[:12], tags=dict(tags)
         ).info.run_id
+        # A closed run still takes figures, and a process killed here leaves none open.
+        client.set_terminated(run_id)
         for name, value in params.items():
             client.log_param(run_id, name, str(value)[:_PARAM_LIMIT])
         for name, figure in metrics.items():
@@ -93,11 +95,16 @@ class VersionRows:
         if self._remote:
             client.log_artifacts(run_id, str(folder), "bundle")
             source = f"runs:/{run_id}/bundle"
-        client.set_terminated(run_id)
         created = client.create_model_version(
             key, source, run_id, tags={**tags, _BUNDLE_TAG: folder.name}
         )
         return self.version(created, None)
+
+    def measured(self, version: Version, figures: Mapping[str, float], step: int) -> None:
+        """Add figures to the run of a version, as the points of `step`."""
+        run_id = self._client.get_model_version(version.key, str(version.number)).run_id
+        for name, figure in figures.items():
+            self._client.log_metric(run_id, name, float(figure), step=step)
 
     def serve(self, key: str, change: Promotion) -> None:
         """Make the version of a change the champion, and write the change."""

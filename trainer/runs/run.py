@@ -32,11 +32,10 @@ from trainer.runs.run_folder import (
     alone,
     check_request,
     check_room,
-    read_json,
     record_failure,
     recorded,
-    write_json,
 )
+from trainer.runs.small_files import read_json, write_json
 from trainer.runs.tracking import Tracker
 from trainer.scores import Evaluation
 

@@ -16,17 +16,17 @@ import errno
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError, TrainingError
 from trainer.events import Events, error_json
 from trainer.out_of_memory import ALLOCATING, is_out_of_memory, out_of_memory
+from trainer.runs.small_files import read_json, write_json
 from trainer.runs.tracking import Tracker
 
 STOP = "stop"  # a file of this name in the backend's folder ends the fit after the step at work
@@ -104,19 +104,6 @@ def check_request(out: Path, data: Path, dataset: Dataset, config: FitConfig, na
     if earlier and not (out / "result.json").exists():
         shutil.rmtree(out / "fit", ignore_errors=True)
         write_json(out / "request.json", request)
-
-
-def in_work(out: Path) -> bool:
-    """Whether a process learns in the folder now."""
-    path = out / "lock"
-    if not path.exists():
-        return False
-    with path.open("r+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 @contextmanager
@@ -200,20 +187,3 @@ def check_room(out: Path, who: str) -> None:
             f"the disk of {out} has {free >> 20} MiB free, a fit needs {_LEAST >> 20} or more: "
             "free some space or choose another folder",
         )
-
-
-def read_json(path: Path) -> Any:
-    """Return a file's JSON, None where there is no file; ConfigError when it is not JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ConfigError([f"{path} is not JSON: {error}"]) from error
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    part.replace(path)

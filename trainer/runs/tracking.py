@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
@@ -13,8 +12,9 @@ from typing import Any
 
 from trainer.detector import FitConfig, Progress
 from trainer.errors import RegistryError
-from trainer.registry.mlflow_access import quiet_mlflow, translated
+from trainer.registry.mlflow_access import client_of, quiet_mlflow, translated
 from trainer.registry.registry import Registry
+from trainer.runs.left_open import NOTE, close_left_open, closed, opened, run_id_of
 
 _PERIOD = 2.0  # seconds between two batches of figures
 _LIMIT = 1000  # figures of one batch, by MLflow's rules
@@ -30,7 +30,8 @@ class Tracker:
 
     registry: where; name: of the experiment; run: the folder whose name the run bears. MLflow,
     which takes seconds to load, is woken by the first figure: a fit that fails before it has
-    learnt anything does not wait for it. trouble: why nothing could be sent, or "".
+    learnt anything does not wait for it. Runs beside it that a killed fit left open are closed
+    then. trouble: why nothing could be sent, or "".
     """
 
     def __init__(
@@ -39,7 +40,6 @@ class Tracker:
         self.trouble = ""
         self._told: queue.SimpleQueue[Progress | str] = queue.SimpleQueue()
         self._ending = threading.Event()
-        self._ids = run / "mlflow-run"  # so that a fit gone on with adds to its own figures
         self._registry, self._name, self._run, self._params = registry, name, run, dict(params)
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._woken = False
@@ -53,7 +53,7 @@ class Tracker:
 
     def end(self, status: str) -> None:
         """Send what is left and close the run. status: FINISHED, FAILED or KILLED."""
-        if not self._woken and not self._ids.exists():
+        if not self._woken and not (self._run / NOTE).exists():
             return  # MLflow knows nothing of this fit
         self._told.put(status)
         self._ending.set()
@@ -80,7 +80,7 @@ class Tracker:
     def _follow(self) -> None:
         mlflow = quiet_mlflow()
         self._registry.artifact_root.mkdir(parents=True, exist_ok=True)
-        client = mlflow.MlflowClient(self._registry.tracking_uri, self._registry.tracking_uri)
+        client = client_of(self._registry.tracking_uri)
         run_id = self._open(client)
         status = None
         while status is None:
@@ -88,13 +88,16 @@ class Tracker:
                 self._ending.wait(_PERIOD)
             status = self._send(client, mlflow.entities.Metric, run_id)
         client.set_terminated(run_id, status)
+        closed(self._run, status)
 
     def _open(self, client: Any) -> str:
         """Return the run of this fit: the one it had before it was stopped, or a new one."""
-        if self._ids.exists():
-            run_id = str(json.loads(self._ids.read_text())["run_id"])
-            client.update_run(run_id, status="RUNNING")
-            return run_id
+        close_left_open(self._run.parent)
+        known = run_id_of(self._run)
+        if known is not None:
+            opened(self._run, known, self._registry.tracking_uri)
+            client.update_run(known, status="RUNNING")
+            return known
         found = client.get_experiment_by_name(self._name)
         if found is None:
             # A server keeps its own artifacts; the embedded store drops mlruns/ where we stand.
@@ -104,9 +107,9 @@ class Tracker:
         else:
             experiment = str(found.experiment_id)
         run_id = str(client.create_run(experiment, run_name=self._run.name).info.run_id)
+        opened(self._run, run_id, self._registry.tracking_uri)
         for name, value in self._params.items():
             client.log_param(run_id, name, str(value)[:_PARAM])
-        self._ids.write_text(json.dumps({"run_id": run_id, "uri": self._registry.tracking_uri}))
         return run_id
 
     def _send(self, client: Any, metric: Any, run_id: str) -> str | None:
@@ -128,16 +131,17 @@ class Tracker:
 
 
 def tracker_of(
-    where: str | None, out: Path, config: FitConfig, name: str
+    where: str | None, out: Path, config: FitConfig, experiment: str
 ) -> Callable[[], Tracker] | None:
     """Return what begins to track a fit in `out`, or None.
 
     where: a server or database that MLflow understands, None for mlflow.db beside the run,
-    "none" for nowhere.
+    "none" for nowhere. experiment: runs that are to be charted together share one; the backend's
+    name if "".
     """
     if where == "none":
         return None
     out = out.resolve()
     registry = Registry(where, out.parent)
     params = {**config.to_json(), "run": str(out)}
-    return lambda: Tracker(registry, name=name or config.backend, run=out, params=params)
+    return lambda: Tracker(registry, name=experiment or config.backend, run=out, params=params)

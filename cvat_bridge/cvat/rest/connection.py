@@ -174,7 +174,7 @@ class Connection:
                     response.release_conn()
                 target.seek(0)
                 target.truncate()
-                if not deadline.pause(attempt):
+                if not deadline.pause(attempt, why=failure.told):
                     raise refusal("read", subject, failure, writes=False, read_only=self.read_only)
                 attempt += 1
 
@@ -228,9 +228,8 @@ class Connection:
                 wait_out
                 and again
                 and safe
-                and deadline.pause(attempt, at_least=failure.retry_after)
+                and deadline.pause(attempt, why=failure.told, at_least=failure.retry_after)
             ):
-                log.info("%s %s: %s; trying again", doing, subject, failure.detail)
                 attempt += 1
                 continue
             raise self._refusal(doing, subject, failure, writes=method not in SAFE)
@@ -267,7 +266,7 @@ class Connection:
                 if failure is None:
                     self._transport.use_session(response)
                     return
-                if failure.transient and deadline.pause(attempt):
+                if failure.transient and deadline.pause(attempt, why=failure.told):
                     attempt += 1
                     continue
                 if failure.status == 400:

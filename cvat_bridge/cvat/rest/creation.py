@@ -52,7 +52,7 @@ def create(
         except UnreachableError as error:
             # Whatever was done is found by the marker: no second task comes of this.
             last = attempt + 1 == ATTEMPTS
-            if last or not Deadline(net.patience).pause(attempt):
+            if last or not Deadline(net.patience).pause(attempt, why=error.detail):
                 raise
             log.warning("making task %r: %s; looking what is there", spec.name, error)
     raise AssertionError("unreachable: the last attempt returns or raises")

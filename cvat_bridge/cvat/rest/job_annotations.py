@@ -56,8 +56,8 @@ def create(
                 return _found(job_id, sent_shapes, sent_tags, held)
             try:
                 fresh = _append(net, job_id, *missing)
-            except UnreachableError:
-                if not deadline.pause(attempt):
+            except UnreachableError as error:
+                if not deadline.pause(attempt, why=error.detail):
                     raise
                 attempt += 1
                 continue

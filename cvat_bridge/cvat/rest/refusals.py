@@ -50,6 +50,14 @@ class Failure:
         return self.status is None or self.status in TRANSIENT
 
     @property
+    def told(self) -> str:
+        """What came, for people: the status and what the server said, or why nothing came."""
+        if self.status is None:
+            # urllib3 names its objects first; the reason stands last.
+            return self.detail.rpartition(": ")[2]
+        return f"{self.status}: {self.detail}"
+
+    @property
     def untouched(self) -> bool:
         """Whether the server surely did nothing."""
         return self.never_sent or self.status == 429

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from cvat_bridge.errors import UnreachableError
+
+_UNTOLD = 2.0  # seconds of a wait that nobody need be told of
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,19 @@ class Deadline:
         """Give the seconds left, at least 0."""
         return max(0.0, self._end - self.patience.clock())
 
-    def pause(self, attempt: int, *, at_least: float = 0.0) -> bool:
+    def pause(self, attempt: int, *, why: str, at_least: float = 0.0) -> bool:
         """Wait before another attempt (counted from 0), or say False where no time is left.
 
-        at_least: seconds that the server asked for (Retry-After).
+        why: what came instead of an answer; people are told it, with the time that is left, unless
+        the waiting has only begun. at_least: seconds that the server asked for (Retry-After).
         """
         grown = min(self.patience.longest, self.patience.first * 2.0**attempt)
         wait = max(at_least, grown * random.uniform(0.5, 1.0))
         if wait >= self.remaining():
             return False
+        if self.patience.total - self.remaining() + wait >= _UNTOLD:
+            left = self.remaining()
+            log.warning("CVAT does not answer (%s); trying again, %.0f s left", why, left)
         self.patience.sleep(wait)
         return True
 
@@ -84,7 +92,7 @@ def once(patience: Patience, look: Callable[[], Made | None], make: Callable[[],
                 return found
             try:
                 return make()
-            except UnreachableError:
-                if not deadline.pause(attempt):
+            except UnreachableError as error:
+                if not deadline.pause(attempt, why=error.detail):
                     raise
             attempt += 1

@@ -20,6 +20,7 @@ from serverless.host.models import identity, load
 from serverless.host.runners import Answered, Ask, Within
 from serverless.host.workers.lane import Bytes, Inner
 from serverless.store.functions import Entry
+from trainer.machine import limit
 
 Key = tuple[str, str, str]  # see models.identity
 
@@ -136,16 +137,16 @@ def _enclose(bars: Bars) -> None:
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     # What a model prints must not get between the lines that the host's own output promises.
     os.dup2(2, 1)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The host watches what is really used; this ends what grows quicker than it looks.
-    stacks = _STACK_BYTES * (2 * (os.cpu_count() or 1) + 16)
-    most = _data_bytes() + bars.memory_bytes + stacks
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    limit(resource.RLIMIT_CORE, 0)
+    if sys.platform == "linux":
+        # The host watches what is really used; this ends what grows quicker than it looks.
+        stacks = _STACK_BYTES * (2 * (os.cpu_count() or 1) + 16)
+        limit(resource.RLIMIT_DATA, _data_bytes() + bars.memory_bytes + stacks)
     if bars.threads is not None:
         cv2.setNumThreads(bars.threads)
 
 
 def _data_bytes() -> int:
-    """Return the size of this process's data segments now, in bytes."""
+    """Return the size of this process's data segments now, in bytes; on Linux alone."""
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - not a real file
         return int(file.read().split()[5]) * resource.getpagesize()

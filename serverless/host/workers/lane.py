@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.machine import memory_handle
+
 Bytes = NDArray[np.uint8]
 
 _HEAD_BYTES = 1 << 20
@@ -69,9 +71,8 @@ class Lane:
 
     def _grown(self, size: int) -> mmap.mmap:
         room = max(_LEAST_ROOM, 1 << (size - 1).bit_length())
-        handle = os.memfd_create("images", os.MFD_CLOEXEC)
+        handle = memory_handle(room)
         try:
-            os.ftruncate(handle, room)
             self.connection.send((_GROW, room))
             send_handle(self.connection, handle, self.pid)
             return mmap.mmap(handle, room)

@@ -14,7 +14,8 @@ import pytest
 
 from active_learning.measures.cost import CostModel
 from cvat_bridge.demo.champion import Champion
-from cvat_bridge.demo.charts import corrections, learning_curve
+from cvat_bridge.demo.curves.bands import points_of
+from cvat_bridge.demo.curves.charts import corrections, learning_curve
 from cvat_bridge.demo.effort import effort
 from cvat_bridge.demo.evidence import chosen_examples, chosen_frames, examples, frames_to_show
 from cvat_bridge.demo.pictures import WIDTH, colours_of, pane
@@ -124,10 +125,36 @@ def test_a_redrawn_object_costs_what_deleting_and_drawing_do():
 
 
 def test_the_panels_of_a_chart_have_one_scale():
-    for chart in (learning_curve(ARMS), corrections(ARMS)):
+    runs = {name: [rows] for name, rows in ARMS.items()}
+    for chart in (learning_curve(runs), corrections(ARMS)):
         first, second = (axis.get_ylim() for axis in chart.axes)
         assert first == second
     assert corrections(ARMS).axes[1].get_ylim()[1] >= 44  # the tallest bar is the other panel's
+
+
+def test_several_runs_are_their_mean_with_a_band_from_the_lowest_to_the_highest(tmp_path):
+    second = {
+        "loop": [row(1, None, None, promoted=False), row(2, None, 0.8)],
+        "random": [row(1, None, 0.4), row(2, 0.4, 0.1)],
+    }
+    runs = {name: [ARMS[name], second[name]] for name in ARMS}
+    loop = points_of(runs["loop"])
+    (axis, _), evidence = learning_curve(runs).axes, Evidence({"loop": GOOD, "random": NONE})
+    page = write_report(tmp_path, ARMS, evidence, about=ABOUT, repeats=runs)
+    written = json.loads((tmp_path / "report.json").read_text())
+
+    assert [(p.frames, p.mean, p.low, p.high) for p in loop] == [
+        (10, 0.3, 0.3, 0.3),
+        (20, pytest.approx(0.7), 0.6, 0.8),
+    ]
+    assert len(axis.collections) == 2  # a band an arm
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == [
+        "loop, mean of 2 runs",
+        "random, mean of 2 runs",
+    ]
+    assert "In the mean of 2 runs the loop ends at AP 0.70" in Words(page.read_text()).text
+    assert written["arms"] == ARMS
+    assert written["repeats"] == {name: [rows] for name, rows in second.items()}
 
 
 def test_boxes_are_drawn_in_their_colour_where_the_object_is():

@@ -90,6 +90,7 @@ def test_the_loop_is_told_against_chance_also_where_it_loses():
     assert "choosing at random ended higher: AP 0.40 against 0.30" in against_chance(
         [(10, 0.2), (30, 0.3)], by_lot
     )
+    assert "equally high, at AP 0.40" in against_chance([(10, 0.2), (30, 0.398)], by_lot)
     assert against_chance([], by_lot) == ""
 
 

@@ -5,39 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cvat_bridge.demo.curves.bands import Row, Run, points_of
 from cvat_bridge.errors import ConfigError
 
-Row = Mapping[str, Any]  # one round of one arm, in the form of report.json
-Arms = Mapping[str, Sequence[Row]]
+Arms = Mapping[str, Sequence[Row]]  # the rounds of an arm
+Runs = Mapping[str, Sequence[Run]]  # the runs of an arm, each with draws of its own
 
 ARM_COLOURS = {"loop": "#2563eb", "random": "#94a3b8"}
 OUTCOMES = ("kept", "nudged", "relabelled", "redrawn", "deleted", "added")
 OUTCOME_COLOURS = ("#15803d", "#65a30d", "#ca8a04", "#ea580c", "#b91c1c", "#475569")
 
 
-def serving(row: Row) -> Mapping[str, float] | None:
-    """Give the figures of the model that serves after a round."""
-    answer = row["challenger"] if row["decision"]["promoted"] else row["champion"]
-    return answer if answer is None else dict(answer)
+def learning_curve(runs: Runs) -> Any:
+    """Give a matplotlib figure: AP and AP50 of what serves over labelled frames, an arm a line.
 
-
-def curve_of(rows: Sequence[Row], metric: str = "ap") -> list[tuple[int, float]]:
-    """Give labelled frames and a figure of the serving model, for the rounds that have one."""
-    known = [(row["labelled_frames"], serving(row)) for row in rows]
-    return [(int(frames), float(model[metric])) for frames, model in known if model is not None]
-
-
-def learning_curve(arms: Arms) -> Any:
-    """Give a matplotlib figure: AP and AP50 of what serves over labelled frames, an arm a line."""
+    Of several runs the line is the mean and a band reaches from the lowest to the highest.
+    """
     figure, axes = _panels(2)
+    several = max((len(of) for of in runs.values()), default=1) > 1
     for axis, metric in zip(axes, ("ap", "ap50"), strict=True):
-        tallest = {x: max(ys) for x, ys in _heights(arms, metric).items()}
-        for name, rows in arms.items():
+        tallest = {x: max(ys) for x, ys in _heights(runs, metric).items()}
+        for name, of in runs.items():
             colour = ARM_COLOURS.get(name, "#0f172a")
-            promoted = [r["decision"]["promoted"] for r in rows if serving(r) is not None]
-            points = curve_of(rows, metric)
-            axis.plot(*_columns(points), "-", color=colour, label=name, linewidth=2)
-            for (x, y), filled in zip(points, promoted, strict=True):
+            points = points_of(of, metric)
+            frames = [point.frames for point in points]
+            label = f"{name}, mean of {len(of)} runs" if several else name
+            axis.plot(frames, [p.mean for p in points], "-", color=colour, label=label, linewidth=2)
+            if several:
+                low, high = [p.low for p in points], [p.high for p in points]
+                axis.fill_between(frames, low, high, color=colour, alpha=0.18, linewidth=0)
+            for point in points:
+                x, y, filled = point.frames, point.mean, point.promoted
                 axis.plot(x, y, "o", color=colour, fillstyle="full" if filled else "none")
                 above = y >= tallest[x]  # the higher arm's figure stands above, the other's below
                 axis.annotate(
@@ -87,17 +85,13 @@ def _panels(count: int) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _heights(arms: Arms, metric: str) -> dict[int, list[float]]:
+def _heights(runs: Runs, metric: str) -> dict[float, list[float]]:
     """Give the figures of all arms by labelled frames."""
-    heights: dict[int, list[float]] = {}
-    for rows in arms.values():
-        for x, y in curve_of(rows, metric):
-            heights.setdefault(x, []).append(y)
+    heights: dict[float, list[float]] = {}
+    for of in runs.values():
+        for point in points_of(of, metric):
+            heights.setdefault(point.frames, []).append(point.mean)
     return heights
-
-
-def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
-    return [x for x, _ in points], [y for _, y in points]
 
 
 def figure_class() -> Any:

@@ -1,0 +1,1 @@
+"""How the commands show things: the status page, and what is told on stderr."""

@@ -1,0 +1,1 @@
+"""Learning curves: the rounds of one run or of several, drawn."""

@@ -1,0 +1,78 @@
+"""Runs that a killed fit left RUNNING in MLflow, closed at the next start.
+
+A run's folder says what MLflow was told: mlflow-run holds {"run_id", "uri"} once it is begun, and
+"ended" once it is closed. So nothing is asked of MLflow where no fit was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import ConfigError
+from trainer.registry.mlflow_access import quiet_mlflow, translated
+from trainer.runs.small_files import in_work, read_json, write_json
+
+NOTE = "mlflow-run"
+
+
+def opened(run: Path, run_id: str, uri: str) -> None:
+    """Note in the folder of a run that MLflow holds it open."""
+    write_json(run / NOTE, {"run_id": run_id, "uri": uri})
+
+
+def closed(run: Path, status: str) -> None:
+    """Note that MLflow holds it open no longer. status: FINISHED, FAILED or KILLED."""
+    write_json(run / NOTE, {**_note(run), "ended": status})
+
+
+def run_id_of(run: Path) -> str | None:
+    """Return MLflow's id of a run, None where MLflow was never told of it."""
+    note = _note(run)
+    return str(note["run_id"]) if note else None
+
+
+def close_left_open(runs: Path) -> tuple[str, ...]:
+    """Close in MLflow every run of which no process works any more; returns their names.
+
+    runs: the folder of the runs' folders. A fit that ended is FINISHED, one with a recorded
+    failure FAILED, any other KILLED. Raises RegistryError when MLflow does not answer.
+    """
+    return tuple(run.name for run in _left(runs) if _close(run))
+
+
+def _left(runs: Path) -> Iterator[Path]:
+    for path in sorted(runs.glob(f"*/{NOTE}")):
+        note = _note(path.parent)
+        if note and "ended" not in note and not in_work(path.parent):
+            yield path.parent
+
+
+def _close(run: Path) -> bool:
+    """Return whether MLflow held it open."""
+    note = _note(run)
+    status = _status(run)
+    with translated(run.name, note["uri"]):
+        mlflow = quiet_mlflow()
+        client = mlflow.MlflowClient(note["uri"], note["uri"])
+        found = client.get_run(note["run_id"]).info.status
+        if found == "RUNNING":
+            client.set_terminated(note["run_id"], status)
+    closed(run, status if found == "RUNNING" else found)
+    return bool(found == "RUNNING")
+
+
+def _status(run: Path) -> str:
+    if (run / "result.json").exists():
+        return "FINISHED"
+    return "FAILED" if (run / "failure.json").exists() else "KILLED"
+
+
+def _note(run: Path) -> Mapping[str, Any]:
+    """Return what is noted; nothing where a kill left half a note."""
+    try:
+        note = read_json(run / NOTE)
+    except ConfigError:
+        return {}
+    return note if isinstance(note, dict) and {"run_id", "uri"} <= note.keys() else {}

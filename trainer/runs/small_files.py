@@ -1,0 +1,41 @@
+"""The small files of a run's folder: JSON written whole, and the lock of who works there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import ConfigError
+
+
+def in_work(out: Path) -> bool:
+    """Whether a process learns in the folder now."""
+    path = out / "lock"
+    if not path.exists():
+        return False
+    with path.open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def read_json(path: Path) -> Any:
+    """Return a file's JSON, None where there is no file; ConfigError when it is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ConfigError([f"{path} is not JSON: {error}"]) from error
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    part.replace(path)
