@@ -21,6 +21,13 @@ class Mask:
     left: int
     top: int
 
+    def on(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return it on a whole image of (height, width) = size, in which it must lie."""
+        canvas = np.zeros(size, np.bool_)
+        height, width = self.bitmap.shape
+        canvas[self.top : self.top + height, self.left : self.left + width] = self.bitmap
+        return canvas
+
 
 @dataclass(frozen=True)
 class Detections:

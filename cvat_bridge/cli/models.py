@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from trainer.registry.versions import Version
 
 
-OfVersion = Annotated[
-    str | None, typer.Argument(help="Number or hash; the one that serves if unset.")
-]
 models = typer.Typer(help="Bring your own models into CVAT.", no_args_is_help=True)
 models.command()(add)
 models.command(name="list")(list_)

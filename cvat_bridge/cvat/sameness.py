@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from cvat_bridge.cvat.gateway import RawShape, Written
@@ -34,26 +34,22 @@ def tag_key(tag: RawShape) -> Key:
 
 def missing_shapes(wanted: Sequence[RawShape], held: Iterable[RawShape]) -> list[RawShape]:
     """Give the wanted shapes that are not held; equal ones among the wanted count once."""
-    seen = {shape_key(shape) for shape in held}
-    missing = []
-    for shape in wanted:
-        key = shape_key(shape)
-        if key not in seen:
-            seen.add(key)
-            missing.append(shape)
-    return missing
+    return _missing(wanted, held, shape_key)
 
 
 def missing_tags(wanted: Sequence[RawShape], held: Iterable[RawShape]) -> list[RawShape]:
     """Give the wanted tags that are not held; equal ones among the wanted count once."""
-    seen = {tag_key(tag) for tag in held}
-    missing = []
-    for tag in wanted:
-        key = tag_key(tag)
-        if key not in seen:
-            seen.add(key)
-            missing.append(tag)
-    return missing
+    return _missing(wanted, held, tag_key)
+
+
+def _missing(
+    wanted: Sequence[RawShape], held: Iterable[RawShape], key: Callable[[RawShape], Key]
+) -> list[RawShape]:
+    seen = {key(one) for one in held}
+    first: dict[Key, RawShape] = {}
+    for one in wanted:
+        first.setdefault(key(one), one)
+    return [one for name, one in first.items() if name not in seen]
 
 
 def written(

@@ -115,16 +115,6 @@ class PredictionStore:
         return held or labels
 
 
-def prune(folder: Path, keep: Iterable[str]) -> tuple[Path, ...]:
-    """Delete the predictions of every model that is not to be kept; return what was deleted."""
-    names = {f"{_file_name(model)}.db" for model in keep}
-    gone = tuple(path for path in sorted(folder.glob("*.db")) if path.name not in names)
-    for path in gone:
-        for part in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-            part.unlink(missing_ok=True)
-    return gone
-
-
 def as_row(found: Detections) -> tuple[Any, ...]:
     """Write detections as plain bytes by column; masks as packed bits with their places."""
     places = bits = None

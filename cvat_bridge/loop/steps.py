@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 
+from cvat_bridge.ledger.rounds import note_figures
 from cvat_bridge.loop.assignment import check_assignees
 from cvat_bridge.loop.learning import decide_step, fit_step, pull_step
 from cvat_bridge.loop.parts import Parts
@@ -16,7 +17,6 @@ from cvat_bridge.loop.queueing import (
     prioritise_step,
     select_step,
 )
-from cvat_bridge.loop.record import note_figures
 from cvat_bridge.loop.results import FactsResult, Result, Results
 from cvat_bridge.loop.workflow import Answer, Answers, Step
 from cvat_bridge.pull.label_changes import check_learnable

@@ -18,7 +18,7 @@ from typing_extensions import Self
 
 from cvat_bridge.errors import BridgeError, NotReadyError, UnreachableError
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.loop.record import note_state
+from cvat_bridge.ledger.rounds import note_state
 
 Answer = dict[str, Any]  # JSON: what a step leaves for the later ones
 Answers = Mapping[str, Answer]

@@ -32,17 +32,6 @@ def finished_jobs(
     return tuple(sorted((job for job in jobs if counts(job)), key=lambda job: job.id))
 
 
-def unused_jobs(
-    jobs: Sequence[Job], *, used: Mapping[int, UsedJob], settings: RoundSettings
-) -> tuple[Job, ...]:
-    """Give the finished jobs that no snapshot holds as they are now: what a poll asks."""
-    return tuple(
-        job
-        for job in finished_jobs(jobs, used=used, settings=settings)
-        if job.id not in used or used[job.id].updated_date != job.updated_date
-    )
-
-
 def is_free(job: Job, look: JobLook | None) -> bool:
     """Say whether nobody has this job: new, unassigned, not under review, nothing drawn."""
     unopened = job.state == "new" and job.assignee is None and job.stage == "annotation"

@@ -10,9 +10,8 @@ import numpy as np
 
 from cvat_bridge.ledger.records import FrameFacts
 from cvat_bridge.shapes.convert import LabelledObject
-from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject, encode_mask
 from trainer.data.labels import LabelMap
-from trainer.detections import Mask
 
 
 def annotated_image(
@@ -54,7 +53,7 @@ def _object(one: LabelledObject, frame: FrameFacts, labels: LabelMap) -> Annotat
     assert one.box is not None  # noqa: S101 the caller keeps only placed objects
     segmentation: list[list[float]] | dict[str, Any] | None = None
     if one.mask is not None:
-        segmentation = run_lengths(one.mask, frame.height, frame.width)
+        segmentation = encode_mask(one.mask.on((frame.height, frame.width)))
     elif one.polygons:
         segmentation = [np.round(part, 2).ravel().tolist() for part in one.polygons]
     return AnnotatedObject(
@@ -63,14 +62,3 @@ def _object(one: LabelledObject, frame: FrameFacts, labels: LabelMap) -> Annotat
         segmentation=segmentation,
         extra={"cvat_id": one.cvat_id, "source": one.source},
     )
-
-
-def run_lengths(mask: Mask, height: int, width: int) -> dict[str, Any]:
-    """Write a mask as COCO's compressed run lengths over the whole image."""
-    from pycocotools import mask as coco
-
-    canvas = np.zeros((height, width), np.uint8, order="F")
-    rows, columns = mask.bitmap.shape
-    canvas[mask.top : mask.top + rows, mask.left : mask.left + columns] = mask.bitmap
-    packed = coco.encode(canvas)
-    return {"size": [height, width], "counts": packed["counts"].decode("ascii")}

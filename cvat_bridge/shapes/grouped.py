@@ -59,6 +59,5 @@ def _union(
     drawn = rle.fill(polygons, width, height) if polygons else None
     canvas = np.zeros((height, width), np.bool_)
     for one in (*masks, *([drawn] if drawn is not None else [])):
-        rows, columns = one.bitmap.shape
-        canvas[one.top : one.top + rows, one.left : one.left + columns] |= one.bitmap
+        canvas |= one.on((height, width))
     return clip_mask(Mask(canvas, 0, 0), (height, width))

@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 
 SECONDS = 6
-_MIDDLE = (80.0, 60.0)
 # Left, top, right, bottom of the drawn leaf, and when each is clicked, as a share of the loop.
 _CLICKS = ((24.0, 66.0, 0.08), (70.0, 18.0, 0.23), (136.0, 52.0, 0.38), (92.0, 102.0, 0.53))
 _SHOWN = 0.66  # when the outline comes

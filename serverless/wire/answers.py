@@ -124,10 +124,8 @@ def interactor_answer(
         if (mask := clip_mask(candidate.mask, size)) is not None
     ]
     if (cvat_version(user_agent) or _SHAPES_SINCE) < _SHAPES_SINCE:
-        frame = np.zeros(size, np.uint8)
-        if clipped:
-            _paste(frame, clipped[0].mask)
-        return {"mask": frame.tolist()}
+        frame = clipped[0].mask.on(size) if clipped else np.zeros(size, np.bool_)
+        return {"mask": frame.astype(np.uint8).tolist()}
     return {
         "shapes": [
             {
@@ -203,8 +201,3 @@ def _rounded(values: Sequence[float]) -> list[float]:
 def _inclusive(mask: Mask) -> list[int]:
     height, width = mask.bitmap.shape
     return [mask.left, mask.top, mask.left + width - 1, mask.top + height - 1]
-
-
-def _paste(frame: NDArray[np.uint8], mask: Mask) -> None:
-    height, width = mask.bitmap.shape
-    frame[mask.top : mask.top + height, mask.left : mask.left + width] = mask.bitmap

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cvat_bridge.errors import LedgerError
-from cvat_bridge.frames.predictions import PredictionStore, prune
+from cvat_bridge.frames.predictions import PredictionStore
 from trainer.detections import Detections, Mask
 
 
@@ -64,11 +64,3 @@ def test_one_version_cannot_have_two_label_maps(tmp_path):
 def test_any_text_can_name_a_model(tmp_path):
     with PredictionStore(tmp_path, "../team/yolo v8:ü", labels=["a"]) as store:
         assert store.path.parent == tmp_path
-
-
-def test_predictions_of_models_that_are_not_kept_are_deleted(tmp_path):
-    for model in ("old", "champion"):
-        PredictionStore(tmp_path, model, labels=["a"]).close()
-
-    assert [path.name for path in prune(tmp_path, ["champion"])] == ["old.db"]
-    assert [path.name for path in tmp_path.glob("*.db")] == ["champion.db"]

@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 
 from cvat_bridge.ledger.records import Round
-from cvat_bridge.loop.record import note_figures, note_state
+from cvat_bridge.ledger.rounds import note_figures, note_state
 from cvat_bridge.loop.results import (
     DecideResult,
     FitResult,

@@ -71,3 +71,11 @@ def decode_mask(
         else dict(segmentation)
     )
     return np.asarray(coco.decode(run_lengths), np.bool_)
+
+
+def encode_mask(bitmap: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return COCO's compressed run lengths of a bitmap over a whole image: size, counts."""
+    from pycocotools import mask as coco
+
+    packed = coco.encode(np.asfortranarray(bitmap, np.uint8))
+    return {"size": list(bitmap.shape), "counts": packed["counts"].decode("ascii")}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.annotations import AnnotatedImage, AnnotatedObject
+from trainer.data.annotations import AnnotatedImage, AnnotatedObject, encode_mask
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections, box_iou
 from trainer.scores import IOU_THRESHOLDS, FrameMatches
@@ -161,19 +161,10 @@ def _iou(
 
 
 def _answer_mask(answer: Detections, row: int, image: AnnotatedImage) -> Mapping[str, Any]:
-    from pycocotools import mask as coco
-
     if answer.masks is None:
         raise ValueError(f"{image.file_name}: the detector gives no masks; evaluate boxes")
-    full = np.zeros((image.height, image.width), np.uint8, order="F")
-    mask = answer.masks[row]
-    height, width = mask.bitmap.shape
-    full[mask.top : mask.top + height, mask.left : mask.left + width] = mask.bitmap
-    return dict(coco.encode(full))
+    return encode_mask(answer.masks[row].on((image.height, image.width)))
 
 
 def _truth_mask(image: AnnotatedImage, item: AnnotatedObject) -> Mapping[str, Any]:
-    from pycocotools import mask as coco
-
-    bitmap = item.bitmap(image.height, image.width)
-    return dict(coco.encode(np.asfortranarray(bitmap.astype(np.uint8))))
+    return encode_mask(item.bitmap(image.height, image.width))

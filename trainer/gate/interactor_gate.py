@@ -127,8 +127,4 @@ def _one(interactor: Interactor, data: bytes, mask: NDArray[np.bool_]) -> float:
     candidates, size = interactor.segment(
         data, positive=four_points(mask), negative=np.zeros((0, 2)), box=None
     )
-    frame = np.zeros(size, np.bool_)
-    best = max(candidates, key=lambda found: found.confidence).mask
-    height, width = best.bitmap.shape
-    frame[best.top : best.top + height, best.left : best.left + width] = best.bitmap
-    return iou(frame, mask)
+    return iou(max(candidates, key=lambda found: found.confidence).mask.on(size), mask)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.data.images import RGBImage
-from trainer.detections import Mask
+from trainer.detections import Mask, clip_mask
 from trainer.engines.letterbox import letterbox
 from trainer.errors import DatasetError
 
@@ -35,11 +35,8 @@ class Frame:
     def drawn(self) -> NDArray[np.bool_]:
         """Return the masks over the whole frame, (M, H, W)."""
         height, width = self.pixels.shape[:2]
-        found = np.zeros((len(self.masks), height, width), np.bool_)
-        for canvas, mask in zip(found, self.masks, strict=True):
-            rows, columns = mask.bitmap.shape
-            canvas[mask.top : mask.top + rows, mask.left : mask.left + columns] = mask.bitmap
-        return found
+        found = [mask.on((height, width)) for mask in self.masks]
+        return np.array(found, np.bool_).reshape(-1, height, width)
 
 
 def read_frames(
@@ -112,10 +109,4 @@ def _scaled(bitmap: NDArray[np.bool_], scale: float, size: tuple[int, int]) -> M
     """Return the bitmap at the network's size cut to where it is; None when it vanishes."""
     height, width = (max(1, round(side * scale)) for side in bitmap.shape)
     small = cv2.resize(bitmap.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA)
-    small = small[: size[0], : size[1]]
-    rows, columns = np.flatnonzero(small.any(axis=1)), np.flatnonzero(small.any(axis=0))
-    if not len(rows):
-        return None
-    top, left = int(rows[0]), int(columns[0])
-    cut = small[top : rows[-1] + 1, left : columns[-1] + 1]
-    return Mask(np.asarray(cut > 0, np.bool_), left, top)
+    return clip_mask(Mask(small > 0, 0, 0), size)
