@@ -28,8 +28,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         *("strategies", "prepared", "choose"),
     ),
     "trainer": (
-        *("moved_names", "moved", "errors", "out_of_memory", "storage_faults", "terminal"),
-        *("machine",),
+        *("moved_names", "moved", "errors", "machine", "terminal"),
         *("detections", "scores"),
         *("extensions", "__init__", "data", "interactor", "bundles", "detector", "events"),
         *("registry", "calibration", "engines", "evaluation", "gate", "backends", "embedding"),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.imports import PACKAGES, ROOT, modules
-from trainer.machine import limit, memory_handle, usable_cores
+from trainer.machine.portable import limit, memory_handle, usable_cores
 
 # Of os, resource, signal and ctypes' C library: not on macOS, or without effect there.
 LINUX_ALONE = frozenset(

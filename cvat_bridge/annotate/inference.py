@@ -19,7 +19,7 @@ from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
 from trainer.detections import Detections
 from trainer.engines import load
-from trainer.machine import usable_cores
+from trainer.machine.portable import usable_cores
 
 PIXELS_HELD = 100_000_000  # of the batches at work, at three bytes each
 GIVE_UP_AFTER = 16  # frames that fail before any succeeds: it is the model, not the frames

@@ -15,7 +15,7 @@ from cvat_bridge.secrecy import without_secrets
 from serverless.errors import FunctionError
 from trainer.errors import ConfigError as FitConfigError
 from trainer.errors import TrainerError
-from trainer.storage_faults import storage_fault
+from trainer.machine.storage_faults import storage_fault
 
 OURS = (BridgeError, TrainerError, ActiveLearningError, FunctionError)
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from trainer.errors import TrainerError
-from trainer.machine import limit
+from trainer.machine.portable import limit
 
 _CPU_SECONDS = 1200
 _FILE_BYTES = 4 << 30

@@ -23,7 +23,7 @@ from trainer.engines.runtime import open_session
 from trainer.errors import BundleError, ModelFileError, TrainerError
 from trainer.importing import cage
 from trainer.importing.look import look, samples, try_out, whole_numbers
-from trainer.machine import limit
+from trainer.machine.portable import limit
 
 SECONDS = 180
 _CPU_SECONDS = 240

@@ -25,7 +25,7 @@ from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError, TrainingError
 from trainer.events import Events, error_json
-from trainer.out_of_memory import ALLOCATING, is_out_of_memory, out_of_memory
+from trainer.machine.out_of_memory import ALLOCATING, is_out_of_memory, out_of_memory
 from trainer.runs.small_files import read_json, write_json
 from trainer.runs.tracking import Tracker
 

@@ -20,7 +20,7 @@ from serverless.host.models import identity, load
 from serverless.host.runners import Answered, Ask, Within
 from serverless.host.workers.lane import Bytes, Inner
 from serverless.store.functions import Entry
-from trainer.machine import limit
+from trainer.machine.portable import limit
 
 Key = tuple[str, str, str]  # see models.identity
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.machine import memory_handle
+from trainer.machine.portable import memory_handle
 
 Bytes = NDArray[np.uint8]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import TrainingError
-from trainer.out_of_memory import ALLOCATING, is_out_of_memory, out_of_memory
+from trainer.machine.out_of_memory import ALLOCATING, is_out_of_memory, out_of_memory
 
 _SHARE = 0.8  # of the free memory: the rest is for what lasts a moment, and for others
 _SCRATCH = 1.5  # what a step needs over what it keeps for its way back: gradients of activations
