@@ -48,3 +48,8 @@ class PlainConsole(Console):
     def print_json(self, json: str | None = None, **settings: Any) -> None:
         """Print JSON, in which control characters are escaped already."""
         super().print_json(None if json is None else without_credentials(json), **settings)
+
+
+# What commands print to: results, and all else that is said to a person.
+out = PlainConsole(soft_wrap=True)
+err = PlainConsole(stderr=True, soft_wrap=True)

@@ -25,16 +25,16 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
 
     serving: see `cvat_bridge.models.serving.now_serving`.
 
-    {"project", "round", "state", "waits_for", "serves", "why", "figures", "pre_annotates",
-    "trust", "withheld", "jobs", "interactor", "corrected", "of_pool", "rounds": […]}. figures: AP
-    and AP50 of what serves, as it was last judged, with the round of that; None where no round
-    judged it. pre_annotates: from which score the last round's objects went before people. trust:
-    none, informs, serves, or "by hand" for a model that a person promoted and no holdout has shown
-    to be good. withheld: classes that the serving model does not pre-annotate → why. jobs: those of
-    the newest round that made some, the most valuable first. interactor: what the newest round that
-    learnt one says of it, or "". The rounds are oldest first, each with its figures and what people did to its
-    pre-annotations. of_pool: what the random frames of the newest round that has finished ones say
-    of the whole pool, "" while there are none.
+    {"project", "round", "state", "waits_for", "serves", "why", "figures", "pre_annotates", "trust",
+    "withheld", "jobs", "interactor", "corrected", "of_pool", "rounds": […]}. figures: AP and AP50
+    of what serves, as it was last judged, with the round of that; None where no round judged it.
+    pre_annotates: from which score the last round's objects went before people. trust: none,
+    informs, serves, or "by hand" for a model that a person promoted and no holdout has shown to be
+    good. withheld: classes that the serving model does not pre-annotate → why. jobs: those of the
+    newest round that made some, the most valuable first. interactor: what the newest round that
+    learnt one says of it, or "". The rounds are oldest first, each with its figures and what people
+    did to its pre-annotations. of_pool: what the random frames of the newest round that has
+    finished ones say of the whole pool, "" while there are none.
     """
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
     last = rounds[-1] if rounds else None
