@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.text import Text
@@ -16,6 +18,7 @@ from rich.text import Text
 HIDDEN = "***"
 _CREDENTIALS = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
 _KEPT = "\n\t"
+_BAR = 20  # characters, so that figures stand beside it on 80
 
 
 def without_credentials(text: str) -> str:
@@ -48,3 +51,43 @@ class PlainConsole(Console):
     def print_json(self, json: str | None = None, **settings: Any) -> None:
         """Print JSON, in which control characters are escaped already."""
         super().print_json(None if json is None else without_credentials(json), **settings)
+
+
+# What commands print to: results, and all else that is said to a person.
+out = PlainConsole(soft_wrap=True)
+err = PlainConsole(stderr=True, soft_wrap=True)
+
+
+class Stages(Protocol):
+    """Moves the bar of a stage; what is not given stays as it is."""
+
+    def __call__(
+        self, stage: str, *, total: int, done: int | None = None, figures: str | None = None
+    ) -> None:
+        """Show how far the stage is, and a text beside its bar."""
+
+
+@contextmanager
+def bars(console: Console, *, transient: bool) -> Iterator[Stages]:
+    """Draw a bar for each stage that is told of. transient: whether they go when all is done."""
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=_BAR),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[figures]}"),
+    )
+    with progress.Progress(*columns, console=console, transient=transient) as drawn:
+        rows: dict[str, progress.TaskID] = {}
+
+        def show(
+            stage: str, *, total: int, done: int | None = None, figures: str | None = None
+        ) -> None:
+            if stage not in rows:
+                rows[stage] = drawn.add_task(stage, total=total, figures="")
+            beside = {} if figures is None else {"figures": figures}
+            drawn.update(rows[stage], completed=done, total=total, **beside)
+
+        yield show

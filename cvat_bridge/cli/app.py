@@ -27,14 +27,12 @@ from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
 from cvat_bridge.secrecy import without_secrets
-from trainer.terminal import PlainConsole
+from trainer.terminal import err, out
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
 
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")

@@ -9,19 +9,10 @@ from typing import Any
 
 import structlog
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from cvat_bridge.loop.outlook.learning import Learning, fit_lines
 from cvat_bridge.progress import Report, Told, quiet, unheard
-
-_BAR = 20  # characters, so that a fit's figures stand beside it on 80
+from trainer import terminal
 
 
 @dataclass(frozen=True)
@@ -42,29 +33,15 @@ def bars(console: Console) -> Iterator[Report]:
 @contextmanager
 def fit_bars(console: Console) -> Iterator[Shown]:
     """Draw a bar for each stage, and beside that of a fit its loss and AP."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=_BAR),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
+    with terminal.bars(console, transient=True) as show:
         fit = Learning()
 
-        def row(stage: str, total: int) -> TaskID:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total, figures="")
-            return tasks[stage]
-
         def told(stage: str, done: int, total: int) -> None:
-            progress.update(row(stage, total), completed=done, total=total)
+            show(stage, total=total, done=done)
 
         def learning(event: Mapping[str, Any]) -> None:
             if fit.hear(event):
-                figures = Learning(loss=fit.loss, ap=fit.ap).figures
-                progress.update(row("fit", fit.total), figures=figures)
+                show("fit", total=fit.total, figures=Learning(loss=fit.loss, ap=fit.ap).figures)
 
         yield Shown(told, learning)
 

@@ -11,10 +11,7 @@ import typer
 from rich.table import Table
 
 from cvat_bridge.errors import LedgerError, NothingToDoError
-from trainer.terminal import PlainConsole
-
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
+from trainer.terminal import err, out
 
 
 def mistakes(

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.terminal import PlainConsole
+from trainer.terminal import err, out
 
 if TYPE_CHECKING:
     from cvat_bridge.config import Config
 
 
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
 ]

@@ -14,7 +14,7 @@ import typer
 
 from cvat_bridge.errors import ConfigError
 from trainer.errors import ConfigError as FitConfigError
-from trainer.terminal import PlainConsole
+from trainer.terminal import err, out
 
 if TYPE_CHECKING:
     from cvat_bridge.config import Config, TrainerSection
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 LEARN = "What to learn from (all finished jobs of the project, if none is named)"
 TEST = "What to test on (a share, if none is named)"
 HOW = "How"
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
 
 
 def _asked(text: str, panel: str) -> Any:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
 
 from cvat_bridge.errors import ConfigError
+from trainer.terminal import out
 
 if TYPE_CHECKING:
     from cvat_bridge.config import Config
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 SANDBOX_PORT = 8099  # CVAT itself sits on 8080
 _SECONDS = 3.0  # to see whether a function host answers already
-out = Console(soft_wrap=True)
 
 
 def sandbox(

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 
+from trainer import terminal
 from trainer.detector import Progress
 from trainer.errors import TrainerError
 from trainer.events import as_json, error_json, step_json
@@ -62,24 +61,15 @@ class Lines:
 @contextmanager
 def bars() -> Iterator[Report]:
     """Draw a bar for each stage on standard error."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-    )
-    with Bars(*columns, console=PlainConsole(stderr=True)) as drawn:
-        tasks: dict[str, Any] = {}
+    console = PlainConsole(stderr=True)
+    with terminal.bars(console, transient=False) as show:
 
         def told(step: Progress) -> None:
             if step.note:
-                drawn.console.print(f"note: {step.note}", markup=False, highlight=False)
+                console.print(f"note: {step.note}", markup=False, highlight=False)
                 return
-            if step.stage not in tasks:
-                tasks[step.stage] = drawn.add_task(step.stage, total=step.total, figures="")
             figures = "  ".join(f"{k} {v:.4g}" for k, v in step.figures.items())
-            drawn.update(tasks[step.stage], completed=step.done, total=step.total, figures=figures)
+            show(step.stage, total=step.total, done=step.done, figures=figures)
 
         yield told
 
