@@ -32,9 +32,9 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
     none, informs, serves, or "by hand" for a model that a person promoted and no holdout has shown
     to be good. withheld: classes that the serving model does not pre-annotate → why. jobs: those of
     the newest round that made some, the most valuable first. interactor: what the newest round that
-    learnt one says of it, or "". The rounds are oldest first, each with its figures and what people did to its
-    pre-annotations. of_pool: what the random frames of the newest round that has finished ones say
-    of the whole pool, "" while there are none.
+    learnt one says of it, or "". The rounds are oldest first, each with its figures and what
+    people did to its pre-annotations. of_pool: what the random frames of the newest round that has
+    finished ones say of the whole pool, "" while there are none.
     """
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
     last = rounds[-1] if rounds else None
