@@ -195,7 +195,7 @@ def _host(config: Config) -> Check:
     """Ask the host what it lists; the store must be the one that it reads."""
     url = f"{config.function_host.url}/api/functions"
     store = config.function_host.store or Home.of(config).functions
-    start = f"`python -m serverless.host --store {store}`"
+    start = f"`cvat-functions --store {store}`"
     try:
         answer = httpx.get(url, timeout=HOST_SECONDS)
         answer.raise_for_status()

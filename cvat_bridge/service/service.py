@@ -180,7 +180,7 @@ def make_app(
 
     @app.get("/status", dependencies=[token_needed(token)])
     def status_page(project: int | None = None) -> Mapping[str, Any]:
-        """Give what `cvat-bridge status --json` gives, and what the loop does now.
+        """Give what `cvat-bridge status --json` reads in the records, and what the loop does now.
 
         Of the project that is asked for, of the only one, or `projects` with all of them by id.
         """

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import requests
+import httpx
 import yaml
 
 from tests.bench.figures import Figure, write
@@ -168,12 +168,12 @@ def _champion(demo: Path) -> list[Figure]:
 
 def _ranked_jobs(url: str, token: str) -> list[str]:
     headers = {"Authorization": f"Bearer {token}"}
-    answer = requests.get(f"{url}/api/tasks", headers=headers, timeout=60).json()["results"]
+    answer = httpx.get(f"{url}/api/tasks", headers=headers, timeout=60).json()["results"]
     ranked = [task["id"] for task in answer if not task["name"].startswith("trial")]
     jobs: list[str] = []
     for task in ranked:
         asked = {"task_id": task, "page_size": 100}
-        found = requests.get(f"{url}/api/jobs", headers=headers, params=asked, timeout=60)
+        found = httpx.get(f"{url}/api/jobs", headers=headers, params=asked, timeout=60)
         jobs += [str(job["id"]) for job in found.json()["results"]]
     return jobs
 

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
 from cvat_bridge.secrecy import hide_in_log, without_secrets
 from trainer.terminal import visible
 
@@ -22,6 +20,8 @@ def warn_on_stderr() -> None:
 
 def log_to_stderr(*, json_lines: bool) -> None:
     """Log rounds and warnings to stderr, for people or as JSON lines."""
+    import structlog
+
     renderer: Callable[..., Any] = (
         structlog.processors.JSONRenderer()
         if json_lines
@@ -56,4 +56,6 @@ class _Lines(logging.Handler):
 
 class _Structured(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
+        import structlog
+
         structlog.get_logger(record.name).warning(record.getMessage())
