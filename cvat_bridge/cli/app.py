@@ -145,7 +145,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 @app.command()
 def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Say which round it is, what it waits for, which model serves, and why."""
-    from cvat_bridge.loop.guide.words import job_lines
+    from cvat_bridge.loop.people.words import job_lines
     from cvat_bridge.projects import load_project
     from cvat_bridge.running import status_of
 
@@ -181,7 +181,7 @@ def round_(
     from cvat_bridge.assembly import assembled, viewed
     from cvat_bridge.config import load_secrets
     from cvat_bridge.home import Home
-    from cvat_bridge.loop.guide.words import interactor_of, work_of
+    from cvat_bridge.loop.people.words import interactor_of, work_of
     from cvat_bridge.loop.steps import check_people
     from cvat_bridge.projects import load_project
 

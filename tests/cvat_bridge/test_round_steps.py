@@ -16,10 +16,10 @@ from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Membership
-from cvat_bridge.loop.assignment import assign, put_in_order
 from cvat_bridge.loop.choosing import choose_frames
-from cvat_bridge.loop.guide.of_round import Looked, job_notes
-from cvat_bridge.loop.guide.section import BEGIN, write_guide
+from cvat_bridge.loop.people.assignment import assign, put_in_order
+from cvat_bridge.loop.people.of_round import Looked, job_notes
+from cvat_bridge.loop.people.section import BEGIN, write_guide
 from cvat_bridge.loop.predict import predict
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
 from cvat_bridge.loop.proposals.corrections import Tally, collect_corrections, tally
