@@ -337,7 +337,9 @@ def test_chosen_frames_become_jobs_in_rank_order(loop):
     assert loop.server.tasks[made.task_id].files == tuple(PICTURES[n] for n in (2, 3, 0, 1))
     assert made.storage == "local"
     assert made.jobs[0].reason.startswith("ranks 1-2: ")
-    assert loop.server.tasks[made.task_id].task.name.startswith("Round 1: ranks 1-4 by ")
+    assert loop.server.tasks[made.task_id].task.name.startswith(
+        "Round 1: 4 frames, begin with the top "
+    )
 
 
 def test_every_copy_is_traceable_and_its_source_leaves_the_pool(loop):
