@@ -25,7 +25,7 @@ MOVED = {
     "cvat_bridge.preview": "cvat_bridge.cli.preview",
     "cvat_bridge.prioritise": "cvat_bridge.loop.prioritise",
     "cvat_bridge.rest": "cvat_bridge.cvat.rest",
-    "cvat_bridge.round.assignment": "cvat_bridge.loop.assignment",
+    "cvat_bridge.round.assignment": "cvat_bridge.loop.people.assignment",
     "cvat_bridge.round.availability": "cvat_bridge.project.availability",
     "cvat_bridge.round.choosing": "cvat_bridge.loop.choosing",
     "cvat_bridge.round.comparing": "cvat_bridge.loop.proposals.comparing",

@@ -168,7 +168,7 @@ def round_(
     from cvat_bridge.assembly import assembled, viewed
     from cvat_bridge.config import load_secrets
     from cvat_bridge.home import Home
-    from cvat_bridge.loop.guide.words import interactor_of, work_of
+    from cvat_bridge.loop.people.words import interactor_of, work_of
     from cvat_bridge.loop.steps import check_people
     from cvat_bridge.projects import load_project
 

@@ -17,7 +17,7 @@ from cvat_bridge.cvat.gateway import Gateway, Label
 from cvat_bridge.cvat.reach import check_reachable
 from cvat_bridge.errors import AuthenticationError, BridgeError, ConfigError, GatewayError
 from cvat_bridge.home import Home
-from cvat_bridge.loop.assignment import check_assignees
+from cvat_bridge.loop.people.assignment import check_assignees
 from cvat_bridge.models.relabelling import gone
 from serverless.errors import StoreError
 from serverless.store.functions import entries

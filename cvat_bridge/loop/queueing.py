@@ -11,12 +11,12 @@ import numpy as np
 from active_learning.pool import ProjectState
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.ledger.records import RankedJob
-from cvat_bridge.loop.assignment import assign, put_in_order
 from cvat_bridge.loop.choosing import Chosen, choose_frames
-from cvat_bridge.loop.guide.looking import JobNote
-from cvat_bridge.loop.guide.of_round import Looked, job_notes, usual_seconds
-from cvat_bridge.loop.guide.section import write_guide
 from cvat_bridge.loop.parts import Parts
+from cvat_bridge.loop.people.assignment import assign, put_in_order
+from cvat_bridge.loop.people.looking import JobNote
+from cvat_bridge.loop.people.of_round import Looked, job_notes, usual_seconds
+from cvat_bridge.loop.people.section import write_guide
 from cvat_bridge.loop.predict import Predicted, predict
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
 from cvat_bridge.loop.proposals.preannotate import PreAnnotated, preannotate

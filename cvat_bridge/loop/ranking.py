@@ -12,8 +12,8 @@ from cvat_bridge.cvat.gateway import Job, Media
 from cvat_bridge.frames.originals import SUFFIXES
 from cvat_bridge.ledger.records import RankedJob, SelectedFrame
 from cvat_bridge.project.facts import PoolFrame
+from cvat_bridge.settings import JobList
 
-_LONGEST_NAME = 256  # characters that CVAT keeps
 _LAST = 1 << 31  # a rank behind all others
 _LONGEST_FILE = 250  # bytes; file systems take 255
 
@@ -74,15 +74,10 @@ def source_name(frame: SelectedFrame, media: Mapping[int, Media]) -> str:
     return media[frame.task_id].frames[frame.frame].name
 
 
-def task_name(
-    number: int, frames: Sequence[SelectedFrame], marker: str, choice: Mapping[str, object]
-) -> str:
-    """Name a round's task so that people see what it is: round, ranks, reason."""
-    why = str(choice.get("phase") or choice.get("strategy") or "ranked")
-    control = sum(frame.arm == "control" for frame in frames)
-    drawn = f", {control} of them at random" if control else ""
-    text = f"Round {number}: ranks 1-{len(frames)} by {why}{drawn}"
-    return f"{text[: _LONGEST_NAME - len(marker) - 1]} {marker}"
+def task_name(number: int, frames: int, marker: str, job_list: JobList) -> str:
+    """Name a round's task so that people see what it is, and with which job to begin."""
+    first = "the top job" if job_list == "newest_first" else "the lowest job number"
+    return f"Round {number}: {frames} frames, begin with {first} {marker}"
 
 
 def rank_new(jobs: Sequence[Job], chosen: Mapping[int, SelectedFrame]) -> tuple[RankedJob, ...]:

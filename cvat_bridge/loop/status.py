@@ -8,7 +8,7 @@ from typing import Any
 
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Round
-from cvat_bridge.loop.guide.words import newest_interactor, ranked_work
+from cvat_bridge.loop.people.words import newest_interactor, ranked_work
 from cvat_bridge.loop.proposals.corrections import tally
 from cvat_bridge.loop.proposals.fair import fair_figure
 from cvat_bridge.loop.trust.levels import Level, Trust, was_gated

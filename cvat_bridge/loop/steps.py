@@ -7,9 +7,9 @@ from dataclasses import asdict
 from functools import partial
 
 from cvat_bridge.ledger.rounds import note_figures
-from cvat_bridge.loop.assignment import check_assignees
 from cvat_bridge.loop.learning import decide_step, fit_step, pull_step
 from cvat_bridge.loop.parts import Parts
+from cvat_bridge.loop.people.assignment import check_assignees
 from cvat_bridge.loop.proposals.corrections import collect_corrections
 from cvat_bridge.loop.queueing import (
     preannotate_step,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cvat_bridge.cvat.gateway import LocalFile, NewTask
+from cvat_bridge.cvat.gateway import Frame, LocalFile, Media, NewTask
 from cvat_bridge.errors import GatewayError
+from cvat_bridge.ledger.records import SelectedFrame
+from cvat_bridge.loop.ranking import file_name
 from tests.contract.conftest import LABELS
 from tests.contract.stage import Stage, pictures, unique
 
@@ -60,6 +62,23 @@ def test_the_bytes_of_each_file_arrive_unchanged(stage: Stage, project_id: int):
     content = {file.name: file.content for file in spec.files}
     got = dict(stage.gateway.frames(task.id, range(5)))
     assert got == {number: content[name] for number, name in enumerate(order)}
+
+
+OWN = ("dive 3/Öl.png", "泡🫧.png", 'a "b" & c;d.png', "R&amp;D 100%25 + =.png", "q\\u00a0w.png")
+
+
+def test_a_copy_bears_the_name_that_was_given_whatever_its_letters(stage: Stage, project_id: int):
+    """What ranking names a copy, CVAT calls it: else no frame is found again by its name."""
+    frames = tuple(Frame(n, name, 64, 48) for n, name in enumerate(OWN))
+    media = Media(1, frames, frozenset(), "local", None, False, 36)
+    rows = [SelectedFrame(n + 1, 1, n, 0.5, "strategy", "why") for n in range(len(OWN))]
+    names = tuple(file_name(row, media) for row in rows)
+    content = pictures(len(names)).values()
+    files = tuple(LocalFile(name, data) for name, data in zip(names, content, strict=True))
+
+    task = stage.gateway.create_task(a_spec(project_id, jobs=(names,), files=files))
+
+    assert tuple(frame.name for frame in stage.gateway.media(task.id).frames) == names
 
 
 def test_asking_again_finds_the_task(stage: Stage):

@@ -12,7 +12,7 @@ from cvat_bridge.demo.scenes import write_scenes
 from cvat_bridge.demo.truth import read_truth
 from cvat_bridge.errors import AuthenticationError, ConfigError
 from cvat_bridge.ledger.records import RankedJob
-from cvat_bridge.loop.assignment import assign, check_assignees
+from cvat_bridge.loop.people.assignment import assign, check_assignees
 from cvat_bridge.sandbox import SandboxUser, running
 from cvat_bridge.settings import RoundSettings
 

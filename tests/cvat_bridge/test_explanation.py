@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cvat_bridge.ledger.records import RankedJob, Round
-from cvat_bridge.loop.guide.section import section
+from cvat_bridge.loop.people.section import section
 from cvat_bridge.loop.trust.evidence import ObjectSize, curve_of, object_size
 from cvat_bridge.loop.trust.explanation import Situation, explain, explain_to_annotators
 from cvat_bridge.loop.trust.levels import Trust, trust_of

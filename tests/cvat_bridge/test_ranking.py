@@ -61,14 +61,15 @@ def test_the_ranked_jobs_hold_every_chosen_frame():
     assert [row.job_id for row in rows] == [12, 10, 11, 13]
 
 
-def test_however_long_the_reason_the_marker_stays_in_the_name():
+def test_a_rounds_task_says_where_to_begin_and_is_known_by_its_name():
     marker = round_marker("0a1b2c3d", 12)
 
-    name = task_name(12, chosen(0), marker, {"phase": "x" * 400})
+    top = task_name(12, 50, marker, "newest_first")
+    low = task_name(12, 50, marker, "oldest_first")
 
-    assert len(name) == 256
-    assert name.endswith(marker)
-    assert is_round_task(name)
+    assert top == f"Round 12: 50 frames, begin with the top job {marker}"
+    assert low == f"Round 12: 50 frames, begin with the lowest job number {marker}"
+    assert is_round_task(top) and is_round_task(low)
     assert not is_round_task("Round 12 of something")
 
 

@@ -16,10 +16,10 @@ from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Membership
-from cvat_bridge.loop.assignment import assign, put_in_order
 from cvat_bridge.loop.choosing import choose_frames
-from cvat_bridge.loop.guide.of_round import Looked, job_notes
-from cvat_bridge.loop.guide.section import BEGIN, write_guide
+from cvat_bridge.loop.people.assignment import assign, put_in_order
+from cvat_bridge.loop.people.of_round import Looked, job_notes
+from cvat_bridge.loop.people.section import BEGIN, write_guide
 from cvat_bridge.loop.predict import predict
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
 from cvat_bridge.loop.proposals.corrections import Tally, collect_corrections, tally
@@ -337,7 +337,9 @@ def test_chosen_frames_become_jobs_in_rank_order(loop):
     assert loop.server.tasks[made.task_id].files == tuple(PICTURES[n] for n in (2, 3, 0, 1))
     assert made.storage == "local"
     assert made.jobs[0].reason.startswith("ranks 1-2: ")
-    assert loop.server.tasks[made.task_id].task.name.startswith("Round 1: ranks 1-4 by ")
+    assert loop.server.tasks[made.task_id].task.name.startswith(
+        "Round 1: 4 frames, begin with the top "
+    )
 
 
 def test_every_copy_is_traceable_and_its_source_leaves_the_pool(loop):

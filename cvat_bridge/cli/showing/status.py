@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cvat_bridge.config import Config, load_secrets
 from cvat_bridge.errors import BridgeError
-from cvat_bridge.loop.guide.words import job_lines
+from cvat_bridge.loop.people.words import job_lines
 from trainer.terminal import PlainConsole, visible, without_credentials
 
 JsonObject = dict[str, Any]

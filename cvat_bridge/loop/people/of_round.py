@@ -10,7 +10,7 @@ from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import RankedJob, frame_key
-from cvat_bridge.loop.guide.looking import FrameView, JobNote, note
+from cvat_bridge.loop.people.looking import FrameView, JobNote, note
 from cvat_bridge.loop.proposals.preannotate import images_of_frames
 from cvat_bridge.project.availability import job_frames
 from cvat_bridge.shapes.detected import match_labels

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cvat_bridge.ledger.records import Round
-from cvat_bridge.loop.guide.looking import in_minutes
+from cvat_bridge.loop.people.looking import in_minutes
 
 _NAMED = 5  # jobs that a sentence names
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from cvat_bridge.cvat.gateway import Gateway
 from cvat_bridge.ledger.records import RankedJob
-from cvat_bridge.loop.guide.looking import JobNote, in_minutes
+from cvat_bridge.loop.people.looking import JobNote, in_minutes
 from cvat_bridge.settings import RoundSettings
 
 BEGIN = "<!-- ranked jobs: begin (this part is written anew each round) -->"
