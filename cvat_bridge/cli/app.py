@@ -26,6 +26,7 @@ from cvat_bridge.cli.projects import projects
 from cvat_bridge.cli.serving import add_serving_commands
 from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
+from cvat_bridge.cli.upkeep.restore import restore
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
 from cvat_bridge.secrecy import hide_in_log, without_secrets
 from trainer.terminal import PlainConsole
@@ -290,6 +291,7 @@ app.command()(mistakes)
 app.add_typer(models, name="models")
 app.add_typer(projects, name="projects")
 app.command()(annotate)
+app.command()(restore)
 add_serving_commands(app)
 
 
