@@ -19,9 +19,7 @@ from cvat_bridge.project.markers import is_round_task
 
 _LONGEST_FILE = 250  # bytes; file systems take 255
 _RANKED = re.compile(r"(\d{4,})_(.+)", re.DOTALL)
-_EARLIER = re.compile(
-    r"task(\d+)_frame(\d{6,})\.\w+"
-)  # what earlier versions wrote behind the rank
+_EARLIER = re.compile(r"task(\d+)_frame(\d{6,})\.\w+")  # of earlier versions
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ _Names = Mapping[str, list[tuple[int, int]]]
 
 
 def _sources(media: Mapping[int, Media], task_ids: Collection[int]) -> tuple[_Places, _Names]:
-    """Give the frames of these tasks by file of a storage, and by the name that a copy would get."""
+    """Give the frames of these tasks by file of a storage, and by the name of a copy of each."""
     shared: dict[tuple[str, int | None, str], list[tuple[int, int]]] = defaultdict(list)
     named: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for task_id in sorted(set(task_ids).intersection(media)):
