@@ -28,6 +28,9 @@ from cvat_bridge.models.serving import follow_labels, now_serving
 from cvat_bridge.progress import Report, Told, quiet, unheard
 from cvat_bridge.project.facts import Facts
 from cvat_bridge.project.reading import ProjectReader
+from cvat_bridge.recovery.durable import check_readable
+from cvat_bridge.recovery.late_writes import LateWrites
+from cvat_bridge.recovery.starting import Start, started
 from cvat_bridge.service.service import Outcome
 from cvat_bridge.settings import RoundSettings
 from trainer.embedding import embedder
@@ -47,7 +50,7 @@ class View:
 
     def next(self) -> NextStep:
         """Say what the loop would do now, and why."""
-        return self._standing()[2]
+        return self.next_by(self.parts.gather())
 
     def outlook(self) -> dict[str, Any]:
         """Say what CVAT shows now: the pool, what is labelled, whom it waits for, the next step.
@@ -56,7 +59,8 @@ class View:
         frames; waiting: ranked frames by person, open: others that people have, both as rows
         {"who", "jobs", "frames"}; next: {"kind", "number", "reason"}. Raises GatewayError.
         """
-        facts, waiting, step = self._standing()
+        facts = self.parts.gather()
+        waiting, step = self._standing(facts)
         jobs = self.parts.gateway.jobs(project_id=self.config.project_id)
         held = sum(len(job.frames) for job in facts.jobs if job.held_out)
         return {
@@ -70,16 +74,19 @@ class View:
             "notes": list(facts.notes),
         }
 
-    def _standing(self) -> tuple[Facts, frozenset[str], NextStep]:
-        """Return the facts, the ranked frames that wait for people, and what is due."""
+    def next_by(self, facts: Facts) -> NextStep:
+        """Say what the loop would do by these facts, and why."""
+        return self._standing(facts)[1]
+
+    def _standing(self, facts: Facts) -> tuple[frozenset[str], NextStep]:
+        """Return the ranked frames that wait for people, and what is due."""
         parts = self.parts
-        facts = parts.gather()
         past = parts.ledger.rounds(self.config.project_id)
         last = max(past, key=lambda row: row.number, default=None)
         selection = parts.ledger.selection(last.number) if last else ()
         waiting = waiting_frames(facts, parts.ledger.provenance(), selection)
         due = self.config.rounds.retrain_after
-        return facts, waiting, next_step(facts, last, waiting=len(waiting), retrain_after=due)
+        return waiting, next_step(facts, last, waiting=len(waiting), retrain_after=due)
 
     def status(self) -> dict[str, Any]:
         """Say which round it is, what it waits for, which model serves, and why."""
@@ -93,9 +100,12 @@ class Bridge(View):
     """Everything joined. One a process, since rounds are durable process-wide."""
 
     rounds: Rounds
+    start: Start
+    late: LateWrites
 
     def look(self) -> Outcome:
         """Look at the facts and run a round when one is due: the service's tick."""
+        self.start.check()
         unfinished = self.rounds.unfinished()
         if unfinished is not None:
             self.rounds.run(unfinished)
@@ -103,7 +113,7 @@ class Bridge(View):
         parts = self.parts
         for told in follow_labels(parts.gateway, self.config, parts.home, parts.registry):
             log.info("labels changed in CVAT", what=told)
-        step = self.next()
+        step = self._next()
         # Taken only now, so that a look that could not read CVAT forgets nothing.
         if not self.parts.home.take_request() and step.kind == "wait":
             return Outcome(acted=False, reason=step.reason)
@@ -112,8 +122,15 @@ class Bridge(View):
 
     def run_round(self) -> Ended:
         """Run the next round now, whether or not it is due."""
+        self.start.check()
         unfinished = self.rounds.unfinished()
-        return self.rounds.run(self.next().number if unfinished is None else unfinished)
+        return self.rounds.run(self._next().number if unfinished is None else unfinished)
+
+    def _next(self) -> NextStep:
+        facts = self.parts.gather()
+        for told in self.late.mend(facts.tasks):
+            log.warning("carried out late by CVAT", what=told)
+        return self.next_by(facts)
 
 
 @contextmanager
@@ -140,7 +157,10 @@ def assembled(
     """Join the parts and take them apart again; holds the home for this process.
 
     report hears how far a step is, learning the events of a fit. by: see Home.held. Raises
-    ConfigError, GatewayError, and HomeHeldError when another process holds the home.
+    ConfigError, GatewayError, HomeHeldError when another process holds the home, HomeError when the
+    home cannot be used, RecordsError when the ledger does not know what other places know,
+    ProjectTakenError when another bridge works on the project. While CVAT does not answer, what has
+    to be asked of it is asked before the first step.
     """
     home = Home.of(config)
     with home.held(by):
@@ -153,8 +173,12 @@ def assembled(
 
 
 def durable_of(config: Config, known: Iterable[Config]) -> Durable:
-    """Return what keeps the rounds of these projects; see Durable for when it is to be launched."""
+    """Return what keeps the rounds of these projects; see Durable for when it is to be launched.
+
+    Raises RecordsError when the records of rounds cannot be read.
+    """
     database_url = config.database_url or Home.of(config).rounds_url
+    check_readable(database_url)
     return Durable(
         database_url,
         (None if one.library is None else one.project_id for one in known),
@@ -172,18 +196,29 @@ def opened(
 ) -> Iterator[Bridge]:
     """Join the parts of one project whose home, or service, is held already.
 
-    report, learning: see assembled. Raises ConfigError, GatewayError, LedgerError.
+    report, learning: see assembled. Raises what assembled raises, except for the home.
     """
-    with _joined(config, secrets, report, learning) as parts:
-        _close_killed_fits(parts.home)
+    with (
+        _joined(config, secrets, report, learning) as parts,
+        working(parts, durable) as bridge,
+    ):
+        yield bridge
+
+
+@contextmanager
+def working(parts: Parts, durable: Durable) -> Iterator[Bridge]:
+    """Let joined parts work, once it is sure that they may; see assembled."""
+    config = parts.config
+    _close_killed_fits(parts.home)
+    with started(parts) as start:
         rounds = Rounds(
-            steps_of(parts),
+            start.guarded(steps_of(parts)),
             parts.ledger,
             project_id=config.project_id,
             durable=durable,
             shared=config.library is not None,
         )
-        yield Bridge(config, parts, rounds)
+        yield Bridge(config, parts, rounds, start, LateWrites(parts.gateway, parts.ledger))
 
 
 def _close_killed_fits(home: Home) -> None:

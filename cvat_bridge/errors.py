@@ -12,7 +12,11 @@ BridgeError
 ├── NotReadyError          CVAT is still at work on it: worth trying later
 ├── LabelMismatchError     labels of the project and of the model differ (both sides named)
 ├── NothingToDoError       there is no work; not a failure (exit code 3)
+├── HomeHeldError          another process works in the home
+├── HomeError              a file of the home, or the folder itself, cannot be used
+├── ProjectTakenError      another bridge works on the project
 └── LedgerError            our own records cannot be read or contradict each other
+    └── RecordsError         the ledger is lost, damaged or older than what other places know
 """
 
 from __future__ import annotations
@@ -41,6 +45,14 @@ class HomeHeldError(BridgeError):
         self.home, self.by = home, by
         what = "the service (`cvat-bridge run`)" if by == "service" else "another cvat-bridge"
         super().__init__(f"{what} works in {home}; stop it, or wait until it is done")
+
+
+class HomeError(BridgeError):
+    """A file of the home, or the folder itself, cannot be used."""
+
+
+class ProjectTakenError(BridgeError):
+    """Another bridge works on the project."""
 
 
 class GatewayError(BridgeError):
@@ -101,6 +113,17 @@ class NothingToDoError(BridgeError):
 
 class LedgerError(BridgeError):
     """Our own records cannot be read or contradict each other."""
+
+
+class RecordsError(LedgerError):
+    """The ledger is lost, damaged or older than what other places know.
+
+    found: sentences, each with what disagrees and where. advice: the way back.
+    """
+
+    def __init__(self, found: Sequence[str], advice: str) -> None:
+        self.found, self.advice = tuple(found), advice
+        super().__init__(f"{'; '.join(self.found)}. {advice}")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import platform
 import secrets
 import threading
 from collections.abc import Iterator
@@ -11,8 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.storage_faults import storage_fault
+
 from cvat_bridge.config import Config
-from cvat_bridge.errors import HomeHeldError
+from cvat_bridge.errors import HomeError, HomeHeldError
+
+_SHORTEST = 8  # characters of a secret
 
 
 @dataclass(frozen=True)
@@ -110,9 +116,23 @@ class Home:
         """Learnt features as they run here, made once from their package."""
         return self.library / "features"
 
+    def identity(self) -> str:
+        """Give the hex digits that tell this home from any other, made once."""
+        found = self._secret("identity")
+        return hashlib.sha256(found.encode()).hexdigest()[:16]
+
+    @property
+    def place(self) -> str:
+        """Say where the home is, for people at another machine; at most 90 characters."""
+        machine, root = platform.node()[:30], str(self.library.resolve())
+        return f"on {machine}, home {root if len(root) <= 50 else '…' + root[-49:]}"
+
     def webhook_secret(self) -> str:
         """Give the secret shared with CVAT, made once and readable by this user alone."""
-        return self._secret("webhook.secret")
+        return self._secret(
+            "webhook.secret",
+            mend="delete it, and give CVAT the new one by `cvat-bridge init --force`",
+        )
 
     def service_token(self) -> str:
         """Give what a reader of the service's status sends, made once as the webhook's secret."""
@@ -128,7 +148,22 @@ class Home:
             if path.stat().st_mode & 0o777 != wanted:
                 path.chmod(wanted)
 
-    def _secret(self, name: str) -> str:
+    def _secret(self, name: str, *, mend: str = "") -> str:
+        """Read a secret, made once. A damaged one is made anew, or told where mend says how.
+
+        Raises HomeError.
+        """
+        try:
+            return self._read_secret(name)
+        except (ValueError, IsADirectoryError) as error:
+            path = self.library / name
+            if mend or path.is_dir():
+                how = mend or "move it away: it is made anew"
+                raise HomeError(f"{path} is damaged ({error}): {how}") from error
+            path.unlink()
+            return self._read_secret(name)
+
+    def _read_secret(self, name: str) -> str:
         path = self.library / name
         if not path.exists():
             self.library.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,19 +178,29 @@ class Home:
                 pass
             finally:
                 part.unlink()
-        return path.read_text(encoding="ascii").strip()
+        found = path.read_text(encoding="ascii").strip()
+        if len(found) < _SHORTEST or not found.isprintable():
+            raise ValueError(f"{len(found)} characters, at least {_SHORTEST} are expected")
+        return found
 
     @contextmanager
     def held(self, by: str = "command") -> Iterator[None]:
         """Hold the folder for one process; HomeHeldError when another one works in it.
 
+        Raises HomeError when it cannot be made, or written to.
+
         by: what holds it, "service" or "command". The lock goes with the process, so a killed one
         leaves none behind. Projects of one service are held together.
         """
-        self.close_to_others()
-        if self.shared is not None:
-            Home(self.shared).close_to_others()
-        with (self.library / "lock").open("a+", encoding="utf-8") as handle:
+        try:
+            self.close_to_others()
+            if self.shared is not None:
+                Home(self.shared).close_to_others()
+            lock = (self.library / "lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            told = storage_fault(error) or str(error)
+            raise HomeError(f"the bridge cannot work in its home {self.root}: {told}") from error
+        with lock as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -22,6 +22,7 @@ from cvat_bridge.loop.status import describe
 from cvat_bridge.models.serving import now_serving
 from cvat_bridge.progress import Report
 from cvat_bridge.projects import Served, load_served, projects_file
+from cvat_bridge.recovery.starting import compare_records
 from cvat_bridge.service.projects import ProjectLoops
 from cvat_bridge.service.run_events import add_run_routes
 from cvat_bridge.service.service import LoopFigures, make_app
@@ -38,7 +39,8 @@ _OPEN_TO_ALL = (
 def serve(path: Path, secrets: Secrets) -> None:
     """Work on every project of a configuration until the process is told to end.
 
-    Raises ConfigError, and HomeHeldError when another process works in the home.
+    Raises ConfigError, HomeHeldError when another process works in the home, and, where there is
+    one project, RecordsError when its records were lost.
     """
     served = load_served(path)
     shared = served.shared
@@ -51,6 +53,10 @@ def serve(path: Path, secrets: Secrets) -> None:
     secret = secrets.webhook_secret
     figures = LoopFigures(CollectorRegistry())
     log = structlog.get_logger("service")
+    for row in served.projects if len(served.projects) == 1 else ():
+        # Of several, only the project whose records were lost rests, and its status says why.
+        with home.held("service"), Ledger(Home.of(row.config).ledger) as ledger:
+            compare_records(row.config, ledger)
     with (
         home.held("service"),
         durable_of(shared, [row.config for row in served.projects]) as durable,

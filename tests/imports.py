@@ -63,7 +63,16 @@ ORDER: Mapping[str, tuple[str, ...]] = {
             "pull",
             "masks",
         ),
-        *("thresholds", "models", "annotate", "function", "training", "loop", "mistakes"),
+        *(
+            "thresholds",
+            "models",
+            "annotate",
+            "function",
+            "training",
+            "loop",
+            "recovery",
+            "mistakes",
+        ),
         *("assembly", "running", "demo", "cli"),
     ),
     "cvat_bridge.sandbox": (

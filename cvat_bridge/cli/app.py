@@ -25,6 +25,7 @@ from cvat_bridge.cli.serving import add_serving_commands
 from cvat_bridge.cli.showing.logs import log_to_stderr, warn_on_stderr
 from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
+from cvat_bridge.cli.upkeep.restore import restore
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
 from cvat_bridge.secrecy import without_secrets
 from trainer.terminal import err, out
@@ -277,6 +278,7 @@ app.command()(mistakes)
 app.add_typer(models, name="models")
 app.add_typer(projects, name="projects")
 app.command()(annotate)
+app.command()(restore)
 add_serving_commands(app)
 
 

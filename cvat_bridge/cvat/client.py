@@ -20,6 +20,7 @@ from cvat_bridge.cvat.gateway import (
     JobState,
     Label,
     LastChanges,
+    Lease,
     Media,
     NewTask,
     Project,
@@ -34,6 +35,7 @@ from cvat_bridge.cvat.rest import (
     chunks,
     creation,
     job_annotations,
+    leases,
     media,
     notes,
     raw,
@@ -251,6 +253,11 @@ class CvatClient:
             self._net,
             spec,
             find=lambda: self.find_task(spec.project_id, spec.marker),
+            strays=lambda made: [
+                task
+                for task in self.tasks(spec.project_id)
+                if spec.marker in task.name and not task.size and task.id != made
+            ],
             organization=project.organization,
             wait=wait,
         )
@@ -317,6 +324,18 @@ class CvatClient:
 
     def ping_webhook(self, webhook_id: int) -> int:
         return subscriptions.ping(self._net, webhook_id)
+
+    def leases(self, project_id: int) -> tuple[Lease, ...]:
+        return leases.read(self._net, project_id)
+
+    def take_lease(self, project_id: int, holder: str, told: str) -> Lease:
+        return leases.take(self._net, project_id, holder, told)
+
+    def renew_lease(self, lease: Lease) -> Lease:
+        return leases.renew(self._net, lease)
+
+    def drop_lease(self, lease: Lease) -> None:
+        leases.drop(self._net, lease)
 
     def functions(self) -> tuple[FunctionInfo, ...]:
         try:

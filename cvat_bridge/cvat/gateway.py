@@ -233,6 +233,20 @@ class Webhook:
 
 
 @dataclass(frozen=True)
+class Lease:
+    """A bridge's sign that it works on a project; kept in CVAT, out of people's way.
+
+    holder: the identity of its home. told: where it runs, for people. renewed: when it last gave
+    a sign of life, by CVAT's clock.
+    """
+
+    id: int
+    holder: str
+    told: str
+    renewed: str
+
+
+@dataclass(frozen=True)
 class FunctionInfo:
     """A function as CVAT's own list (GET /api/lambda/functions) shows it."""
 
@@ -393,6 +407,26 @@ class Gateway(Protocol):
 
     def ping_webhook(self, webhook_id: int) -> int:
         """Let CVAT deliver a ping and return the status it got (0 when it could not connect)."""
+        ...
+
+    def leases(self, project_id: int) -> tuple[Lease, ...]:
+        """Read the signs of the bridges that work on a project, by rising id."""
+        ...
+
+    def take_lease(self, project_id: int, holder: str, told: str) -> Lease:
+        """Leave a sign of our own; a repeated call leaves another one.
+
+        holder: hex digits. told: at most 100 characters. AuthenticationError where this account
+        may not.
+        """
+        ...
+
+    def renew_lease(self, lease: Lease) -> Lease:
+        """Give a sign of life; NotFoundError when somebody took the lease away."""
+        ...
+
+    def drop_lease(self, lease: Lease) -> None:
+        """Take a sign away; one that is gone already is no error."""
         ...
 
     def functions(self) -> tuple[FunctionInfo, ...]:

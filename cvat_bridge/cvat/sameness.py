@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from cvat_bridge.cvat.gateway import RawShape, Written
@@ -50,6 +50,25 @@ def _missing(
     for one in wanted:
         first.setdefault(key(one), one)
     return [one for name, one in first.items() if name not in seen]
+
+
+def doubled_shapes(
+    ours: Iterable[RawShape], held: Iterable[RawShape], *, keep: Collection[int] = ()
+) -> list[RawShape]:
+    """Give the shapes that are held besides the first of equal ones, where that is one of ours.
+
+    keep: ids that count as the first. Only automatic shapes, equal in their score too: what people
+    have touched has another source, and what they drew has no model's score.
+    """
+    wanted = {shape_key(shape) for shape in ours if shape.get("source") == "auto"}
+    first: set[tuple[Key, Any]] = set()
+    extra = []
+    for shape in sorted(held, key=lambda one: (one["id"] not in keep, int(one["id"]))):
+        key = (shape_key(shape), shape.get("score"))
+        if key[0] in wanted and key in first:
+            extra.append(shape)
+        first.add(key)
+    return extra
 
 
 def written(

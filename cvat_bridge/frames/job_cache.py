@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from cvat_bridge.cvat.gateway import Gateway, JobAnnotations
+from cvat_bridge.errors import HomeError
 from cvat_bridge.frames.originals import write_atomically
 
 
@@ -20,13 +21,15 @@ class JobCache:
         path = self.folder / f"{job_id}.json"
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        if values.get("updated_date") != updated_date:
-            return None
-        return JobAnnotations(
-            tuple(values["tags"]), tuple(values["shapes"]), tuple(values["tracks"])
-        )
+            if values["updated_date"] != updated_date:
+                return None
+            return JobAnnotations(
+                tuple(values["tags"]), tuple(values["shapes"]), tuple(values["tracks"])
+            )
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None  # not there, or damaged: read again
+        except IsADirectoryError as error:
+            raise HomeError(f"{path} is a folder, expected a file; move it away") from error
 
     def read(self, gateway: Gateway, job_id: int, updated_date: str) -> JobAnnotations:
         """Read the annotations, from here where the job has not changed, else from CVAT.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import queue
 import tempfile
@@ -15,12 +16,13 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from cvat_bridge.cvat.gateway import Gateway, Media
-from cvat_bridge.errors import AuthenticationError, GatewayError
+from cvat_bridge.errors import AuthenticationError, GatewayError, HomeError
 from cvat_bridge.ledger.records import FrameFacts, frame_key
 from trainer.data.fingerprints import difference_hash
 from trainer.data.images import RGBImage, decode
 from trainer.errors import ImageError
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 _DECODERS = min(4, os.cpu_count() or 1)  # decoding releases the interpreter's lock
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2"})
@@ -36,7 +38,12 @@ class Original:
 
 
 class ImageStore:
-    """Image files under a folder, named by their sha256. Writes are atomic."""
+    """Image files under a folder, named by their sha256. Writes are atomic.
+
+    Raises HomeError where a folder lies in a file's place. A file whose bytes are not what its name
+    says (a disk's fault, a half restored copy) counts as not there and is removed, so that it is
+    fetched again.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,6 +51,27 @@ class ImageStore:
     def path(self, facts: FrameFacts) -> Path:
         """Say where the file of a frame lies, or would lie."""
         return self.folder / facts.sha256[:2] / f"{facts.sha256}{facts.suffix}"
+
+    def read(self, facts: FrameFacts) -> bytes | None:
+        """Give the file of a frame; None where there is no whole one."""
+        if not facts.sha256:
+            return None
+        path = self.path(facts)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except IsADirectoryError as error:
+            raise HomeError(f"{path} is a folder, expected a file; move it away") from error
+        if hashlib.sha256(content).hexdigest() == facts.sha256:
+            return content
+        log.warning("%s is not the image that its name says: fetched again", path)
+        path.unlink()
+        return None
+
+    def holds(self, facts: FrameFacts) -> bool:
+        """Whether the file of a frame is there and whole."""
+        return self.read(facts) is not None
 
     def put(self, original: Original) -> Path:
         """Keep a file; one that is there already is left as it is."""

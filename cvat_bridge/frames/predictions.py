@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from cvat_bridge.errors import LedgerError
+from cvat_bridge.ledger.damage import damage_of, set_aside
 from trainer.detections import Detections, Mask
 
+log = logging.getLogger(__name__)
 _NUMBER = 4  # bytes of a number of an embedding
 _PIECE = 500  # hashes asked for in one query: below SQLite's limit of variables
 
@@ -32,6 +36,9 @@ class PredictionStore:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{_file_name(model)}.db"
         self._lock = threading.RLock()
+        if damage := damage_of(self.path, deep=False):
+            log.warning("the predictions %s are damaged (%s): made again", self.path, damage)
+            set_aside(self.path, "damaged")
         try:
             self._db = sqlite3.connect(
                 self.path, timeout=30, isolation_level=None, check_same_thread=False
@@ -65,7 +72,7 @@ class PredictionStore:
     def put(self, rows: Mapping[str, Detections]) -> None:
         """Keep what was found in images, by sha256."""
         values = [(sha256, *as_row(found)) for sha256, found in rows.items()]
-        with self._lock:
+        with self._told(), self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._db.executemany(
@@ -78,13 +85,13 @@ class PredictionStore:
 
     def known(self) -> frozenset[str]:
         """Give the sha256 of every image that was predicted."""
-        with self._lock:
+        with self._told(), self._lock:
             rows = self._db.execute("SELECT sha256 FROM predictions").fetchall()
         return frozenset(sha256 for (sha256,) in rows)
 
     def embedding_widths(self) -> frozenset[int | None]:
         """Give how many numbers the embeddings have; None for images that have none."""
-        with self._lock:
+        with self._told(), self._lock:
             rows = self._db.execute("SELECT DISTINCT length(embedding) FROM predictions").fetchall()
         return frozenset(None if size is None else size // _NUMBER for (size,) in rows)
 
@@ -94,13 +101,23 @@ class PredictionStore:
         for start in range(0, len(wanted), _PIECE):
             piece = wanted[start : start + _PIECE]
             marks = ",".join("?" * len(piece))
-            with self._lock:
+            with self._told(), self._lock:
                 rows = self._db.execute(
                     f"SELECT * FROM predictions WHERE sha256 IN ({marks})",  # noqa: S608 only marks
                     piece,
                 ).fetchall()
             found.update({row[0]: from_row(row[1:], classes=len(self.labels)) for row in rows})
         return found
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LedgerError(
+                f"the predictions {self.path} cannot be used: {error}. Delete that file: the model "
+                "makes them again"
+            ) from error
 
     def _set_labels(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         rows = self._db.execute("SELECT name FROM labels ORDER BY place").fetchall()

@@ -81,6 +81,11 @@ class Ledger:
         ((identity,),) = self._file.rows("SELECT id FROM identity")
         return str(identity)
 
+    def take_identity(self, identity: str) -> None:
+        """Go on as the ledger of this identity, whose rounds' tasks are in CVAT."""
+        with self._file.write() as db:
+            db.execute("UPDATE identity SET id = ?", (identity,))
+
     # -- frames, jobs, labels ------------------------------------------------------------------
 
     def add_frames(self, rows: Iterable[FrameFacts]) -> None:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cvat_bridge.errors import LedgerError
+from cvat_bridge.errors import LedgerError, RecordsError
+from cvat_bridge.ledger.damage import damage_of
 
 # The n-th entry makes version n of the file.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -78,12 +79,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
+_DAMAGED = (
+    "Put the newest copy of it back, or stop the bridge and run `cvat-bridge restore`: it sets the "
+    "file aside and finds again what CVAT and the home know"
+)
+
+
 class LedgerFile:
     """A SQLite file in WAL mode with the tables above. Threads share it, one writes at a time."""
 
     def __init__(self, path: Path | str, *, patience: float) -> None:
         self.path = Path(path)
         self._lock = threading.RLock()
+        if damage := damage_of(self.path):
+            raise RecordsError([f"the ledger {self.path} cannot be read: {damage}"], _DAMAGED)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
@@ -96,7 +105,11 @@ class LedgerFile:
                 f"the ledger {self.path} cannot be opened: {error}. Is it a file of ours, and may "
                 "this user write there?"
             ) from error
-        self._migrate()
+        try:
+            self._migrate()
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""

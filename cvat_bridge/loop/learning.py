@@ -17,6 +17,7 @@ from cvat_bridge.loop.results import DecideResult, FitResult, PullResult, Result
 from cvat_bridge.loop.trust.beginning import REFUSED, Beginning, beginning, without
 from cvat_bridge.loop.trust.explanation import explain, explain_to_annotators
 from cvat_bridge.loop.trust.standing import situation, trust_now
+from cvat_bridge.models.mending import whole_champion
 from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.models.serving import serve_champion
 from cvat_bridge.pull.pull import pull
@@ -32,7 +33,7 @@ log = structlog.get_logger("round")
 NOT_ENOUGH = frozenset({"DatasetError"})
 
 
-def pull_step(parts: Parts, _number: int, _: Results) -> PullResult:
+def pull_step(parts: Parts, number: int, _: Results) -> PullResult:
     """2. Finished jobs become a snapshot."""
     try:
         pulled = pull(
@@ -42,6 +43,7 @@ def pull_step(parts: Parts, _number: int, _: Results) -> PullResult:
             home=parts.home,
             settings=parts.settings,
             now=parts.now,
+            number=number,
             report=parts.report,
         )
     except NothingToDoError as nothing:
@@ -130,7 +132,9 @@ def _jobs(dataset: Path) -> list[dict[str, Any]]:
 
 def decide_step(parts: Parts, number: int, done: Results) -> DecideResult:
     """4. Champion and challenger on the same frames; the better one serves."""
-    champion = parts.registry.champion(parts.key)
+    champion, told = whole_champion(parts.registry, parts.key)
+    if told:
+        log.warning("champion", round=number, why=told)
     fitted, pulled = done.fit, done.pull
     promoted = False
     reasons: tuple[str, ...] = (fitted.reason,)

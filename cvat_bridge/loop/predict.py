@@ -114,7 +114,11 @@ def _pass(
         absent = sorted((set(new) & set(pool)) - set(at_hand), key=split_key)
         total, count = len(at_hand) + len(absent), 0
         report("predict", 0, total)
-        source = _load(images, [known[k] for k in at_hand], _fetch(gateway, facts, absent))
+        source = _load(
+            images,
+            [known[k] for k in at_hand],
+            lambda gone: _fetch(gateway, facts, [*absent, *gone]),
+        )
         for batch in _batches(ahead(source, depth=2 * settings.batch_size), settings.batch_size):
             ledger.add_frames([original.facts for original in batch])
             good = {o.facts.sha256: o.pixels for o in batch if o.pixels is not None}
@@ -144,15 +148,22 @@ def _fetch(gateway: Gateway, facts: Facts, keys: Iterable[str]) -> Iterator[Orig
 
 
 def _load(
-    images: ImageStore, rows: Sequence[FrameFacts], then: Iterator[Original]
+    images: ImageStore,
+    rows: Sequence[FrameFacts],
+    fetch: Callable[[Sequence[str]], Iterator[Original]],
 ) -> Iterator[Original]:
+    """Read the images at hand, then fetch: what is absent, and those that are not whole here."""
+    gone: list[str] = []
     for row in rows:
-        content = images.path(row).read_bytes()
+        content = images.read(row)
+        if content is None:
+            gone.append(row.key)
+            continue
         try:
             yield Original(row, content, decode(content))
         except ImageError as error:
             yield Original(replace(row, problem=str(error)), content, None)
-    yield from then
+    yield from fetch(gone)
 
 
 def _batches(items: Iterator[Original], size: int) -> Iterator[list[Original]]:

@@ -159,8 +159,9 @@ def _download(
     for task_id in sorted({row.task_id for row in frames}):
         ranks = {row.frame: row for row in frames if row.task_id == task_id}
         for number, row in list(ranks.items()):
-            if row.key in known and images.path(known[row.key]).is_file():
-                content[row.rank] = images.path(known[row.key]).read_bytes()
+            held = images.read(known[row.key]) if row.key in known else None
+            if held is not None:
+                content[row.rank] = held
                 del ranks[number]
         for number, original in read_originals(gateway, facts.media[task_id], list(ranks)):
             if original.content:

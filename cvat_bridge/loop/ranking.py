@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -11,11 +10,11 @@ from typing import Literal
 from cvat_bridge.cvat.gateway import Job, Media
 from cvat_bridge.frames.originals import SUFFIXES
 from cvat_bridge.ledger.records import RankedJob, SelectedFrame
+from cvat_bridge.project.copies import copy_name
 from cvat_bridge.project.facts import PoolFrame
 from cvat_bridge.settings import JobList
 
 _LAST = 1 << 31  # a rank behind all others
-_LONGEST_FILE = 250  # bytes; file systems take 255
 
 
 def cut(frames: Sequence[SelectedFrame], size: int) -> tuple[tuple[SelectedFrame, ...], ...]:
@@ -24,25 +23,9 @@ def cut(frames: Sequence[SelectedFrame], size: int) -> tuple[tuple[SelectedFrame
 
 
 def file_name(frame: SelectedFrame, media: Media) -> str:
-    """Name the copy of a frame by rank and its own name: "0001_dive3__frame_07.JPG".
-
-    Folders become "__", since CVAT takes uploaded files without folders. The rank keeps two frames
-    of one name apart. A suffix that CVAT does not read as an image is followed by ".png", and
-    characters that do not survive an upload become "_". A name that is too long loses its front.
-    """
+    """Name the copy of a frame; see copies.copy_name."""
     own = source_name(frame, {frame.task_id: media})
-    path = PurePosixPath(own)
-    if media.is_video or path.suffix.lower() not in SUFFIXES:
-        own += "" if path.suffix == ".png" else ".png"
-    prefix = f"{frame.rank:04d}_"
-    kept = _survives(own.strip("/").replace("/", "__")).encode()[len(prefix) - _LONGEST_FILE :]
-    return prefix + kept.decode(errors="ignore")
-
-
-def _survives(name: str) -> str:
-    """Replace what CVAT changes in the name of an uploaded file."""
-    plain = "".join(one if one.isprintable() and one not in '"\\' else "_" for one in name)
-    return plain if html.unescape(plain) == plain else plain.replace("&", "_")
+    return copy_name(frame.rank, own, is_video=media.is_video)
 
 
 def earlier_name(frame: SelectedFrame, media: Media) -> str:

@@ -57,7 +57,7 @@ def next_step(facts: Facts, last: Round | None, *, waiting: int, retrain_after: 
         return NextStep("round", number, "the first round")
     if not waiting and new:
         return NextStep("round", number, f"no ranked frame waits, {new} frames are new")
-    if not waiting and facts.pool and last is not None and last.figures.get("selected", 0) > 0:
+    if not waiting and facts.pool and last is not None and _gave_work(last):
         return NextStep("round", number, "no ranked frame waits for anybody")
     if waiting:
         return NextStep(
@@ -71,3 +71,8 @@ def next_step(facts: Facts, last: Round | None, *, waiting: int, retrain_after: 
     return NextStep(
         "wait", number, "the pool is empty and no finished job is new: add a task to the project"
     )
+
+
+def _gave_work(last: Round) -> bool:
+    """Whether a round chose frames; one that was restored after a loss may have."""
+    return last.figures.get("selected", 0) > 0 or "restored" in last.figures

@@ -68,7 +68,7 @@ class Durable:
         self._launched = False
         DBOS(config=_durable_config(database_url))
         for project in projects:
-            self._register(_name(project))
+            self._register(rounds_name(project))
 
     def __enter__(self) -> Self:
         self.launch()
@@ -130,7 +130,7 @@ class Rounds:
     ) -> None:
         self._steps, self._ledger, self._project_id = tuple(steps), ledger, project_id
         self._patience, self._interval = patience, interval
-        self._name = _name(project_id if shared else None)
+        self._name = rounds_name(project_id if shared else None)
         self._workflow = durable.attach(self._name, self)
 
     def run(self, number: int) -> Ended:
@@ -207,7 +207,7 @@ class Rounds:
         note_state(self._ledger, number, self._project_id, state, waits_for=waits_for)
 
 
-def _name(project_id: int | None) -> str:
+def rounds_name(project_id: int | None) -> str:
     """Return the name of a project's rounds; None for the only one of a home, as ever."""
     return "round" if project_id is None else f"round-of-project-{project_id}"
 

@@ -13,6 +13,7 @@ from cvat_bridge.cvat.gateway import Gateway, Job, Label, Media, Project, Task
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Provenance, UsedJob, frame_key
 from cvat_bridge.project.availability import finished_jobs, is_free, job_frames
+from cvat_bridge.project.copies import copies_in
 from cvat_bridge.project.markers import is_round_task
 from cvat_bridge.project.reading import ProjectReader, Reading
 from cvat_bridge.settings import STAGES, RoundSettings
@@ -143,9 +144,12 @@ def derive(
         and not is_free(job, reading.looks.get(job.id))
         for frame in job_frames(job)
     } - given
-    copies = {row.task_id for row in provenance}
-    copies |= {task.id for task in reading.tasks if is_round_task(task.name)}
+    tied = {row.task_id for row in provenance}
+    copies = tied | {task.id for task in reading.tasks if is_round_task(task.name)}
     sources = {(r.source_task, r.source_frame) for r in provenance if r.task_id in known}
+    # Also those that only CVAT knows of: of a lost ledger, or of another bridge.
+    unknown = copies_in(reading.tasks, media, wanted=copies - tied)
+    sources |= {(copy.source_task, copy.source_frame) for copy in unknown}
     taken = given | in_work | reserved | sources
     pool = tuple(
         _pool_frame(job, frame, media[job.task_id])

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-_MARKER = re.compile(r"\[loop [0-9a-f]{8} r\d+\]")
+_MARKER = re.compile(r"\[loop ([0-9a-f]{8}) r(\d+)\]")
+
+
+@dataclass(frozen=True)
+class RoundMark:
+    """Whose round made a task. loop: the identity of its ledger; number: of the round."""
+
+    loop: str
+    number: int
 
 
 def round_marker(ledger_id: str, number: int) -> str:
@@ -12,6 +21,12 @@ def round_marker(ledger_id: str, number: int) -> str:
     return f"[loop {ledger_id} r{number}]"
 
 
+def mark_of(name: str) -> RoundMark | None:
+    """Read the mark in a task's name; None where no round made it."""
+    found = _MARKER.search(name)
+    return RoundMark(found[1], int(found[2])) if found else None
+
+
 def is_round_task(name: str) -> bool:
     """Say whether a task of this name was made by a round (of this ledger or another)."""
-    return _MARKER.search(name) is not None
+    return mark_of(name) is not None

@@ -50,7 +50,7 @@ def fetch_images(
     for job in jobs:
         for frame in job.frames:
             row = known.get(frame_key(job.task_id, frame))
-            settled = row is not None and row.sha256 and (row.problem or images.path(row).exists())
+            settled = row is not None and row.sha256 and (row.problem or images.holds(row))
             if not settled:
                 absent.setdefault(job.task_id, []).append(frame)
     total, done = sum(len(numbers) for numbers in absent.values()), 0

@@ -60,14 +60,16 @@ def pull(
     home: Home,
     settings: RoundSettings,
     now: Callable[[], str],
+    number: int | None = None,
     report: Report = quiet,
 ) -> Pulled:
     """Bring the finished jobs home as a snapshot and record them as used.
 
-    now: gives the time in ISO 8601. Broken images and objects that cannot be learned are named in
-    `skipped`. Raises NothingToDoError without a finished job, LabelMismatchError when the project
-    has no label that can be learned, DatasetError when no image at all can be read, GatewayError,
-    LedgerError.
+    now: gives the time in ISO 8601. number: of the round that pulls, None for a training by hand;
+    stands in the manifest, by which a lost ledger is seen. Broken images and objects that cannot
+    be learned are named in `skipped`. Raises NothingToDoError without a finished job,
+    LabelMismatchError when the project has no label that can be learned, DatasetError when no
+    image at all can be read, GatewayError, LedgerError.
     """
     jobs = [job for job in facts.jobs if job.frames]
     if not jobs:
@@ -129,7 +131,7 @@ def pull(
             row.file_name: store.path(chosen[sha256].image)
             for row, sha256 in zip(images, sides, strict=True)
         },
-        manifest=_manifest(facts, jobs, skipped),
+        manifest=_manifest(facts, jobs, skipped, number),
     )
     notes = changes(ledger.labels(), facts.labels)
     ledger.set_labels(KnownLabel(one.id, one.name, one.type) for one in facts.labels)
@@ -149,9 +151,12 @@ def _row(frame: LabelledFrame, labels: LabelMap, split: str, group: str) -> Anno
     )
 
 
-def _manifest(facts: Facts, jobs: list[LabelledJob], skipped: list[Skipped]) -> dict[str, object]:
+def _manifest(
+    facts: Facts, jobs: list[LabelledJob], skipped: list[Skipped], number: int | None
+) -> dict[str, object]:
     return {
         "project": facts.project.id,
+        "round": number,
         "holdout_rule": facts.holdout_rule,
         "label_ids": {label.name: label.id for label in facts.labels},
         "jobs": [

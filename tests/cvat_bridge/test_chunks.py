@@ -209,7 +209,7 @@ def truncated(answer: Answer) -> Answer:
 
 
 def no_archive(answer: Answer) -> Answer:
-    return Answer(answer.status, b"<html>", answer.headers)
+    return Answer(answer.status, b"no archive", answer.headers)
 
 
 def too_few(answer: Answer) -> Answer:

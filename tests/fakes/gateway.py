@@ -22,6 +22,7 @@ from cvat_bridge.cvat.gateway import (
     JobState,
     Label,
     LastChanges,
+    Lease,
     Media,
     NewTask,
     Project,
@@ -369,6 +370,35 @@ class FakeGateway:
         if webhook_id not in self.server.webhooks:
             raise NotFoundError("ping", f"webhook {webhook_id}", 404, "Not found.")
         return self.server.webhook_status
+
+    def leases(self, project_id: int) -> tuple[Lease, ...]:
+        self._enter("leases")
+        self._project(project_id)
+        rows = sorted(self.server.leases.items())
+        return tuple(lease for _, (project, lease) in rows if project == project_id)
+
+    def take_lease(self, project_id: int, holder: str, told: str) -> Lease:
+        self._enter("take_lease", writes=True)
+        self._project(project_id)
+        lease = Lease(self.server.next_id(), holder, told, self.server.now())
+        self.server.leases[lease.id] = (project_id, lease)
+        self._leave("take_lease")
+        return lease
+
+    def renew_lease(self, lease: Lease) -> Lease:
+        self._enter("renew_lease", writes=True)
+        if lease.id not in self.server.leases:
+            raise NotFoundError("renew", f"lease {lease.id}", 404, "Not found.")
+        project, held = self.server.leases[lease.id]
+        renewed = replace(held, renewed=self.server.now())
+        self.server.leases[lease.id] = (project, renewed)
+        self._leave("renew_lease")
+        return renewed
+
+    def drop_lease(self, lease: Lease) -> None:
+        self._enter("drop_lease", writes=True)
+        self.server.leases.pop(lease.id, None)
+        self._leave("drop_lease")
 
     def functions(self) -> tuple[FunctionInfo, ...]:
         self._enter("functions")

@@ -28,6 +28,7 @@ from cvat_bridge.cvat.gateway import (
     JobAnnotations,
     JobType,
     Label,
+    Lease,
     Project,
     RawShape,
     Storage,
@@ -93,6 +94,7 @@ class FakeServer:
         self.guides: dict[int, str] = {}  # by project
         self.issues: dict[int, dict[str, Any]] = {}
         self.webhooks: dict[int, tuple[int, Webhook, str]] = {}  # project, webhook, secret
+        self.leases: dict[int, tuple[int, Lease]] = {}  # by id: project and lease
         self.webhook_status = 200  # what the target of every webhook answers to a ping
         self.functions: list[FunctionInfo] = []
         self.share: dict[str, bytes] = {}

@@ -29,6 +29,8 @@ def write_snapshot(
 ) -> Dataset:
     """Write the dataset as parent/<fingerprint>; an equal one already there is returned.
 
+    One whose files are gone or damaged since is mended.
+
     images: frames with their objects. sources: file_name → image file, which is linked (copied
     where the file system cannot link). manifest: the caller's keys; added to them are the
     fingerprint, labels, sha256 of the annotations, and a row an image with file_name, sha256,
@@ -43,7 +45,9 @@ def write_snapshot(
         )
         destination = parent / dataset.fingerprint
         temporary.chmod(0o755)
-        if not destination.exists():
+        if destination.exists():
+            _mend(destination, temporary, [image.file_name for image in dataset.images])
+        else:
             temporary.rename(destination)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -91,6 +95,33 @@ def write_dataset(
         encoding="utf-8",
     )
     return dataset
+
+
+def _mend(old: Path, new: Path, images: Sequence[str]) -> None:
+    """Replace the files of a dataset that are gone or damaged by those of an equal new one."""
+    if old.is_symlink() or not old.is_dir():
+        raise DatasetError(old, "", "is no folder; move it away, and the dataset is written anew")
+    broken = [] if _described(old) else [ANNOTATIONS, MANIFEST]
+    for name in (f"images/{image}" for image in images):
+        held = old / name
+        same = held.is_file() and (
+            held.samefile(new / name) or file_sha256(held) == file_sha256(new / name)
+        )
+        broken += [] if same else [name]
+    for name in broken:
+        if (old / name).is_dir():
+            raise DatasetError(old / name, "", "is a folder, expected a file; move it away")
+        (old / name).parent.mkdir(parents=True, exist_ok=True)
+        (new / name).replace(old / name)
+
+
+def _described(folder: Path) -> bool:
+    """Whether the annotations are those that the manifest tells of."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        return bool(manifest["annotations_sha256"] == file_sha256(folder / ANNOTATIONS))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def link(source: Path, target: Path) -> None:

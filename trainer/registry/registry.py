@@ -10,6 +10,7 @@ that another machine can fetch it.
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -19,7 +20,7 @@ from typing import Any
 
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.bundles.kept_bundles import keep_bundle
-from trainer.errors import ConfigError, RegistryError
+from trainer.errors import BundleError, ConfigError, RegistryError
 from trainer.registry.mlflow_access import client_of, pages, translated
 from trainer.registry.version_rows import CHAMPION, VersionRows
 from trainer.registry.versions import Promotion, Version, served
@@ -154,6 +155,20 @@ class Registry:
                 self._client.delete_model_version(key, str(number))
             if not self.versions(key):
                 self._client.delete_registered_model(key)
+
+    def whole(self, version: Version) -> Version:
+        """Return a version whose bundle is here and undamaged, brought from the server if need be.
+
+        Raises BundleError where it is gone or damaged and no server has it, RegistryError.
+        """
+        try:
+            read_bundle(version.path, version=version.bundle)
+        except BundleError:
+            if not self._remote:
+                raise
+            shutil.rmtree(version.path, ignore_errors=True)
+            read_bundle(self._here(version).path, version=version.bundle)
+        return version
 
     def history(self, key: str) -> list[Promotion]:
         """Return every change of champion, oldest first."""

@@ -35,6 +35,7 @@ from cvat_bridge.errors import (
 
 SERVER_FAULT_ATTEMPTS = 3  # a plain 500 mostly stays one, so it is not waited out
 SAFE = frozenset({"GET", "HEAD"})
+NO_BODY = frozenset({204, 205})
 log = logging.getLogger(__name__)
 
 
@@ -130,28 +131,30 @@ class Connection:
         repeatable: bool = True,
         wait_out: bool = True,
     ) -> Any:
-        """Send JSON and read the JSON answer (None where it is empty).
+        """Send JSON and read the JSON answer (None for a deletion and other answers without one).
 
         repeatable: sending it twice does the same as once. wait_out: try again while it may help.
-        Raises a GatewayError that names what we were doing and to what.
+        An answer that is no whole JSON (cut off, a page of something in between) is a passing
+        fault. Raises a GatewayError that names what we were doing and to what.
         """
         with bounded(self.patience) as deadline:
-            response = self._answered(
-                deadline, method, path, doing, subject, query, body, repeatable, wait_out
-            )
-        if not response.data:
-            return None
-        try:
-            return json.loads(response.data)
-        except ValueError:
-            kind = response.headers.get("Content-Type", "nothing it names")
-            raise GatewayError(
-                doing,
-                subject,
-                response.status,
-                f"expected JSON from {path}, found {kind}",
-                "Is this the address of a CVAT server?",
-            ) from None
+            attempt = 0
+            while True:
+                response = self._answered(
+                    deadline, method, path, doing, subject, query, body, repeatable, wait_out
+                )
+                if not response.data and (method == "DELETE" or response.status in NO_BODY):
+                    return None
+                try:
+                    return json.loads(response.data)
+                except ValueError:
+                    fault = _no_json(path, response)
+                attempt += 1
+                more = repeatable and wait_out and attempt < SERVER_FAULT_ATTEMPTS
+                if not (more and deadline.pause(attempt - 1)):
+                    advice = "Is this the address of a CVAT server?"
+                    raise UnreachableError(doing, subject, response.status, fault, advice)
+                log.info("%s %s: %s; trying again", doing, subject, fault)
 
     def download(
         self, path: str, subject: str, target: IO[bytes], *, query: Mapping[str, Any]
@@ -165,6 +168,8 @@ class Connection:
                 )
                 try:
                     for block in response.stream(1 << 20):
+                        if target.tell() == 0 and block.lstrip()[:1] == b"<":
+                            raise urllib3.exceptions.HTTPError("a page came, no file")  # noqa: TRY301
                         target.write(block)
                 except urllib3.exceptions.HTTPError as error:
                     failure = Failure(None, f"the answer broke off: {error}")
@@ -273,6 +278,11 @@ class Connection:
                     advice = "The user name or password is wrong"
                     raise AuthenticationError("sign in as", who, 400, failure.detail, advice)
                 raise refusal("sign in as", who, failure, writes=False, read_only=None)
+
+
+def _no_json(path: str, response: Any) -> str:
+    kind = response.headers.get("Content-Type", "nothing it names")
+    return f"expected JSON from {path}, found {kind} of {len(response.data)} bytes, cut off or none"
 
 
 def _bytes(body: Any) -> bytes:

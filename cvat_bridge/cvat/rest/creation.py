@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,13 +34,16 @@ def create(
     spec: NewTask,
     *,
     find: Callable[[], Task | None],
+    strays: Callable[[int], Sequence[Task]],
     organization: int | None,
     wait: Patience,
 ) -> Task:
     """Make the task and wait for its jobs, or find it.
 
-    find: looks for a task of the spec's marker. organization: of the project. wait: how long CVAT
-    may work on the data. Raises NotReadyError when it takes longer, GatewayError when it refuses.
+    find: looks for a task of the spec's marker. strays: looks for empty ones of that marker besides
+    the one of this id: requests that were given up and that CVAT carried out late. organization: of
+    the project. wait: how long CVAT may work on the data. Raises NotReadyError when it takes
+    longer, GatewayError when it refuses.
     """
     for attempt in range(ATTEMPTS):
         found = _found(net, find())
@@ -48,7 +51,11 @@ def create(
             if isinstance(found, Task):
                 return found
             task_id = _made(net, spec, organization) if found is None else found
-            return _ready(net, task_id, wait)
+            made = _ready(net, task_id, wait)
+            for stray in strays(task_id) if attempt else ():
+                log.warning("task %d was made late and is empty: deleted", stray.id)
+                delete(net, stray.id)
+            return made  # noqa: TRY300 the strays may fail as well
         except UnreachableError as error:
             # Whatever was done is found by the marker: no second task comes of this.
             last = attempt + 1 == ATTEMPTS
@@ -133,7 +140,12 @@ def _attach(net: Connection, task_id: int, spec: NewTask) -> None:
                 use_cache=True,
                 **fields,
             )
-            json.loads(answer.data)
+            try:
+                json.loads(answer.data)
+            except ValueError as error:  # a page of something in between, or half an answer
+                raise UnreachableError(
+                    "upload the files of", subject, answer.status, f"no JSON came back: {error}"
+                ) from error
 
 
 def _request(net: Connection, task_id: int) -> Mapping[str, Any] | None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cvat_bridge.cvat.gateway import JobAnnotations, RawShape, Written
 from cvat_bridge.cvat.rest.connection import Connection
 from cvat_bridge.cvat.rest.retries import bounded
-from cvat_bridge.cvat.sameness import missing_shapes, missing_tags, written
+from cvat_bridge.cvat.sameness import doubled_shapes, missing_shapes, missing_tags, written
 from cvat_bridge.errors import GatewayError, UnreachableError
 
 PIECE_OBJECTS = 1000  # about half a second of CVAT's time
+log = logging.getLogger(__name__)
 PIECE_NUMBERS = 400_000  # masks are long: a few MB of JSON at most
 
 
@@ -37,7 +40,8 @@ def create(
     """Append what the job does not hold yet.
 
     After a failure that leaves open whether CVAT wrote, the job is read again and only what is
-    still missing is sent. scores: whether this server keeps them. known: what it holds.
+    still missing is sent; what CVAT wrote twice in the end, since it carried out late what was
+    given up, is deleted. scores: whether this server keeps them. known: what it holds.
     """
     if not shapes and not tags:
         return Written()
@@ -53,6 +57,7 @@ def create(
                 missing_tags(sent_tags, held.tags),
             )
             if not any(missing):
+                held = _single(net, job_id, sent_shapes, held) if attempt else held
                 return _found(job_id, sent_shapes, sent_tags, held)
             try:
                 fresh = _append(net, job_id, *missing)
@@ -62,7 +67,20 @@ def create(
                 attempt += 1
                 continue
             whole = JobAnnotations(held.tags + fresh.tags, held.shapes + fresh.shapes)
+            whole = _single(net, job_id, sent_shapes, read(net, job_id)) if attempt else whole
             return _found(job_id, sent_shapes, sent_tags, whole)
+
+
+def _single(
+    net: Connection, job_id: int, ours: Sequence[RawShape], held: JobAnnotations
+) -> JobAnnotations:
+    """Delete what was written twice; return what is left."""
+    extra = doubled_shapes(ours, held.shapes)
+    if extra:
+        log.warning("job %d: %d objects were written twice: deleted", job_id, len(extra))
+        delete(net, job_id, extra)
+    gone = {one["id"] for one in extra}
+    return replace(held, shapes=tuple(one for one in held.shapes if one["id"] not in gone))
 
 
 def delete(net: Connection, job_id: int, objects: Sequence[RawShape]) -> None:

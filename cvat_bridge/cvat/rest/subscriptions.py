@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cvat_bridge.cvat.gateway import Webhook
-from cvat_bridge.cvat.rest import raw
+from cvat_bridge.cvat.rest import leases, raw
 from cvat_bridge.cvat.rest.connection import Connection
 from cvat_bridge.cvat.rest.retries import once
 
@@ -14,11 +14,9 @@ EVENTS = ("create:job", "delete:job", "update:job")
 
 
 def read(net: Connection, project_id: int) -> tuple[Webhook, ...]:
-    """Read the webhooks of a project."""
-    rows = net.pages(
-        "/api/webhooks", f"webhooks of project {project_id}", query={"project_id": project_id}
-    )
-    return tuple(raw.webhook(row) for row in rows if row.get("project_id") == project_id)
+    """Read the webhooks of a project, without those that are leases."""
+    rows = leases.webhooks_of(net, project_id)
+    return tuple(raw.webhook(row) for row in rows if leases.holder_of(row) is None)
 
 
 def ensure(net: Connection, project_id: int, target_url: str, secret: str) -> Webhook:
