@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from active_learning.errors import ActiveLearningError
 from active_learning.strategies import strategy
@@ -26,6 +27,7 @@ from cvat_bridge.loop.workflow import Durable, Ended, Rounds
 from cvat_bridge.models.serving import follow_labels, now_serving
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.project.reading import ProjectReader
+from cvat_bridge.service.figures import Backlog, LoopFigures, ProjectFigures
 from cvat_bridge.service.service import Outcome
 from cvat_bridge.settings import RoundSettings
 from trainer.embedding import embedder
@@ -36,10 +38,14 @@ log = structlog.get_logger("service")
 
 @dataclass(frozen=True)
 class View:
-    """What looks and writes nothing to CVAT; works beside a running service."""
+    """What looks and writes nothing to CVAT; works beside a running service.
+
+    seen: told what each look at the project found.
+    """
 
     config: Config
     parts: Parts
+    seen: Callable[[Backlog], None] = lambda _found: None
 
     def next(self) -> NextStep:
         """Say what the loop would do now, and why."""
@@ -49,6 +55,14 @@ class View:
         last = max(past, key=lambda row: row.number, default=None)
         selection = parts.ledger.selection(last.number) if last else ()
         waiting = waiting_frames(facts, parts.ledger.provenance(), selection)
+        self.seen(
+            Backlog(
+                pool=len(facts.pool),
+                labelled=facts.labelled_frames,
+                new=facts.new_frames,
+                waiting=len(waiting),
+            )
+        )
         return next_step(
             facts, last, waiting=len(waiting), retrain_after=self.config.rounds.retrain_after
         )
@@ -60,7 +74,7 @@ class View:
         return describe(parts.ledger, self.config.project_id, serving)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bridge(View):
     """Everything joined. One a process, since rounds are durable process-wide."""
 
@@ -127,12 +141,18 @@ def durable_of(config: Config, known: Iterable[Config]) -> Durable:
 
 @contextmanager
 def opened(
-    config: Config, secrets: Secrets, durable: Durable, *, report: Report = quiet
+    config: Config,
+    secrets: Secrets,
+    durable: Durable,
+    *,
+    report: Report = quiet,
+    figures: ProjectFigures | None = None,
 ) -> Iterator[Bridge]:
     """Join the parts of one project whose home, or service, is held already.
 
-    Raises ConfigError, GatewayError, LedgerError.
+    figures: told of steps and of what looks find. Raises ConfigError, GatewayError, LedgerError.
     """
+    told = figures or LoopFigures(CollectorRegistry()).of(config.project_id)
     with _joined(config, secrets, report) as parts:
         rounds = Rounds(
             steps_of(parts),
@@ -140,8 +160,9 @@ def opened(
             project_id=config.project_id,
             durable=durable,
             shared=config.library is not None,
+            stepped=told.step,
         )
-        yield Bridge(config, parts, rounds)
+        yield Bridge(config, parts, told.backlog, rounds=rounds)
 
 
 @contextmanager

@@ -23,14 +23,14 @@ import typer
 
 from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.progress import Report
-from trainer.terminal import PlainConsole
+from cvat_bridge.secrecy import SecretConsole
 
 if TYPE_CHECKING:
     from cvat_bridge.annotate.outcome import Outcome
 
 
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
+out = SecretConsole(soft_wrap=True)
+err = SecretConsole(stderr=True, soft_wrap=True)
 FRAMES_LEFT_OUT = 4
 _BETWEEN_LINES = 2.0  # seconds
 

@@ -27,15 +27,19 @@ from cvat_bridge.cli.serving import add_serving_commands
 from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
-from cvat_bridge.secrecy import hide_in_log, without_secrets
-from trainer.terminal import PlainConsole
+from cvat_bridge.secrecy import (
+    SecretConsole,
+    hide_in_log,
+    remember_environment,
+    without_secrets,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
+out = SecretConsole(soft_wrap=True)
+err = SecretConsole(stderr=True, soft_wrap=True)
 
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
@@ -47,6 +51,7 @@ DEFAULT_CONFIG = Path("cvat-bridge.yaml")
 
 def main() -> NoReturn:
     """Run the program; errors become one line and an exit code, here and nowhere else."""
+    remember_environment(os.environ)
     hide_in_threads()
     try:
         os.umask(0o077)  # what we write is for this user: annotations, secrets, models

@@ -11,10 +11,10 @@ import typer
 from rich.table import Table
 
 from cvat_bridge.errors import LedgerError, NothingToDoError
-from trainer.terminal import PlainConsole
+from cvat_bridge.secrecy import SecretConsole
 
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
+out = SecretConsole(soft_wrap=True)
+err = SecretConsole(stderr=True, soft_wrap=True)
 
 
 def mistakes(

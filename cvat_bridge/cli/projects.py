@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cvat_bridge.errors import ConfigError
-from trainer.terminal import PlainConsole
+from cvat_bridge.secrecy import SecretConsole
 
 if TYPE_CHECKING:
     from cvat_bridge.projects import ServedProject, State
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 projects = typer.Typer(
     no_args_is_help=True, help="Which projects of a CVAT the service works on; no restart needed."
 )
-out = PlainConsole(soft_wrap=True)
+out = SecretConsole(soft_wrap=True)
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
 ]

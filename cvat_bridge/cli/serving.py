@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.terminal import PlainConsole
+from cvat_bridge.secrecy import SecretConsole
 
 if TYPE_CHECKING:
     from cvat_bridge.config import Config
 
 
-out = PlainConsole(soft_wrap=True)
+out = SecretConsole(soft_wrap=True)
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
 ]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cvat_bridge.errors import ConfigError
+from cvat_bridge.secrecy import SecretConsole
 from trainer.errors import ConfigError as FitConfigError
-from trainer.terminal import PlainConsole
 
 if TYPE_CHECKING:
     from cvat_bridge.config import Config, TrainerSection
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 LEARN = "What to learn from (all finished jobs of the project, if none is named)"
 TEST = "What to test on (a share, if none is named)"
 HOW = "How"
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
+out = SecretConsole(soft_wrap=True)
+err = SecretConsole(stderr=True, soft_wrap=True)
 
 
 def _asked(text: str, panel: str) -> Any:

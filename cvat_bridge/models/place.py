@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.terminal import PlainConsole
+from cvat_bridge.secrecy import SecretConsole
 
 if TYPE_CHECKING:
     from cvat_bridge.config import Config
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from cvat_bridge.cvat.gateway import Gateway
     from cvat_bridge.models.shelf import Shelf
 
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
+out = SecretConsole(soft_wrap=True)
+err = SecretConsole(stderr=True, soft_wrap=True)
 ConfigPath = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The YAML file of `init`; cvat-bridge.yaml if it is there"),

@@ -69,7 +69,7 @@ class Directory:
             theirs, faults = await self.upstream.functions(headers)
         except UpstreamError as error:
             # Our own models stay in CVAT when the Nuclio behind us is down; status tells it.
-            return Shown(ours, held_back | {self.upstream.url: [error.reason]})
+            return Shown(ours, held_back | {self.upstream.shown: [error.reason]})
         twice = {name: ["a function here has this name"] for name in theirs if name in ours}
         return Shown(theirs | ours, held_back | faults | twice)
 
@@ -104,7 +104,7 @@ class Directory:
             "models": self.pool.count,
             "held_bytes": self.pool.held_bytes,
             "memory_bytes": self.pool.memory_bytes,
-            "upstream": self.upstream.url if self.upstream else None,
+            "upstream": self.upstream.shown if self.upstream else None,
         }
 
     def _fares(self, entry: Entry, held_back: Mapping[str, list[str]]) -> dict[str, Any]:

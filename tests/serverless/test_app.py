@@ -588,3 +588,20 @@ def test_a_fault_is_forgotten_once_the_model_answers_again(tmp_path, store, engi
         return states
 
     assert asyncio.run(run()) == ["unhealthy", "serving"]
+
+
+def test_a_password_of_the_nuclio_behind_is_told_to_nobody(tmp_path, capsys):
+    """Its address may hold one; it is in no answer and no line of the log."""
+
+    async def run():
+        behind = "http://me:s3cret-word@127.0.0.1:9"
+        async with host(tmp_path, Engines(), upstream=behind) as client:
+            told = [await client.get(path) for path in ("/api/functions", "/status")]
+            return [*told, await call(client, "theirs")]
+
+    listed, status, failed = asyncio.run(run())
+    texts = [reply.text for reply in (listed, status, failed)]
+
+    assert status.json()["upstream"] == "http://***@127.0.0.1:9"
+    assert failed.status_code == 502
+    assert "s3cret-word" not in "".join(texts) + "".join(capsys.readouterr())
