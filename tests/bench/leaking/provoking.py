@@ -30,10 +30,13 @@ def provoke_all(only: str = "") -> Iterator[tuple[str, Seen]]:
 def figure() -> Figure:
     """Return secret_leaks: how many of the failures brought a secret to light."""
     found = dict(provoke_all())
+    # What ends by a defect of its own proves nothing about the failure that was meant.
+    broken = [name for name, seen in found.items() if "Traceback" in seen.said]
     leaks = {name: seen.places for name, seen in found.items() if seen.places}
     told = "; ".join(f"{name}: {', '.join(places)}" for name, places in leaks.items())
     failed = sum(seen.code != 0 for seen in found.values())
     note = f"{len(found)} failures provoked, {failed} of them ended a command or a service"
+    note += f"; with a trace: {', '.join(broken)}" if broken else ""
     return Figure("secret_leaks", len(leaks), "failures", note=f"{note}. {told}".strip())
 
 
