@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from active_learning.errors import ActiveLearningError
 from active_learning.strategies import strategy
@@ -31,6 +32,7 @@ from cvat_bridge.project.reading import ProjectReader
 from cvat_bridge.recovery.durable import check_readable
 from cvat_bridge.recovery.late_writes import LateWrites
 from cvat_bridge.recovery.starting import Start, started
+from cvat_bridge.service.figures import Backlog, LoopFigures, ProjectFigures
 from cvat_bridge.service.service import Outcome
 from cvat_bridge.settings import RoundSettings
 from trainer.embedding import embedder
@@ -43,10 +45,14 @@ log = structlog.get_logger("service")
 
 @dataclass(frozen=True)
 class View:
-    """What looks and writes nothing to CVAT; works beside a running service."""
+    """What looks and writes nothing to CVAT; works beside a running service.
+
+    seen: told what each look at the project found.
+    """
 
     config: Config
     parts: Parts
+    seen: Callable[[Backlog], None] = lambda _found: None
 
     def next(self) -> NextStep:
         """Say what the loop would do now, and why."""
@@ -85,6 +91,14 @@ class View:
         last = max(past, key=lambda row: row.number, default=None)
         selection = parts.ledger.selection(last.number) if last else ()
         waiting = waiting_frames(facts, parts.ledger.provenance(), selection)
+        self.seen(
+            Backlog(
+                pool=len(facts.pool),
+                labelled=facts.labelled_frames,
+                new=facts.new_frames,
+                waiting=len(waiting),
+            )
+        )
         due = self.config.rounds.retrain_after
         return waiting, next_step(facts, last, waiting=len(waiting), retrain_after=due)
 
@@ -95,7 +109,7 @@ class View:
         return describe(parts.ledger, self.config.project_id, serving)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bridge(View):
     """Everything joined. One a process, since rounds are durable process-wide."""
 
@@ -193,22 +207,27 @@ def opened(
     *,
     report: Report = quiet,
     learning: Told = unheard,
+    figures: ProjectFigures | None = None,
 ) -> Iterator[Bridge]:
     """Join the parts of one project whose home, or service, is held already.
 
-    report, learning: see assembled. Raises what assembled raises, except for the home.
+    report, learning: see assembled. figures: told of steps and of what looks find. Raises what
+    assembled raises, except for the home.
     """
     with (
         _joined(config, secrets, report, learning) as parts,
-        working(parts, durable) as bridge,
+        working(parts, durable, figures=figures) as bridge,
     ):
         yield bridge
 
 
 @contextmanager
-def working(parts: Parts, durable: Durable) -> Iterator[Bridge]:
+def working(
+    parts: Parts, durable: Durable, *, figures: ProjectFigures | None = None
+) -> Iterator[Bridge]:
     """Let joined parts work, once it is sure that they may; see assembled."""
     config = parts.config
+    told = figures or LoopFigures(CollectorRegistry()).of(config.project_id)
     _close_killed_fits(parts.home)
     with started(parts) as start:
         rounds = Rounds(
@@ -217,8 +236,10 @@ def working(parts: Parts, durable: Durable) -> Iterator[Bridge]:
             project_id=config.project_id,
             durable=durable,
             shared=config.library is not None,
+            stepped=told.step,
         )
-        yield Bridge(config, parts, rounds, start, LateWrites(parts.gateway, parts.ledger))
+        late = LateWrites(parts.gateway, parts.ledger)
+        yield Bridge(config, parts, told.backlog, rounds=rounds, start=start, late=late)
 
 
 def _close_killed_fits(home: Home) -> None:

@@ -33,7 +33,7 @@ from pydantic_core import CoreSchema
 
 from active_learning.settings import SelectionSettings
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.secrecy import clean_password, clean_token, remember
+from cvat_bridge.secrecy import clean_password, clean_token, remember, remember_address
 from cvat_bridge.suggestions import did_you_mean
 from trainer.backends.fit_checks import device_name, range_faults
 from trainer.calibration.worth import OUTLINE_SECONDS, OutlineSeconds
@@ -392,6 +392,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError([f"{path}: not YAML: {error}"]) from error
+    if isinstance(raw, dict):
+        for key in ("mlflow_url", "database_url"):
+            remember_address(raw[key] if isinstance(raw.get(key), str) else None)
     if raw is None:
         raw = {}
     if not isinstance(raw, dict):

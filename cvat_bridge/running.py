@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import structlog
-import uvicorn
 from prometheus_client import CollectorRegistry
 
 from cvat_bridge.assembly import Bridge, durable_of, opened
@@ -18,14 +17,16 @@ from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.loop.outlook.learning import fit_lines
-from cvat_bridge.loop.status import describe
+from cvat_bridge.loop.status import describe, standing
 from cvat_bridge.models.serving import now_serving
 from cvat_bridge.progress import Report
 from cvat_bridge.projects import Served, load_served, projects_file
 from cvat_bridge.recovery.starting import compare_records
+from cvat_bridge.service.figures import LoopFigures, Standing
 from cvat_bridge.service.projects import ProjectLoops
 from cvat_bridge.service.run_events import add_run_routes
-from cvat_bridge.service.service import LoopFigures, make_app
+from cvat_bridge.service.service import make_app
+from serverless.host.connections import Bounds, server
 from serverless.host.server import open_to_all
 from trainer.registry.registry import Registry
 
@@ -66,13 +67,17 @@ def serve(path: Path, secrets: Secrets) -> None:
             def say(line: str) -> None:
                 log.info("learning", project=config.project_id, progress=line)
 
-            return opened(config, secrets, durable, report=report, learning=fit_lines(say))
+            told = figures.of(config.project_id)
+            return opened(
+                config, secrets, durable, report=report, learning=fit_lines(say), figures=told
+            )
 
         loops = ProjectLoops(
             followed(path, served),
             open_,
             asked=lambda config: Home.of(config).round_is_asked_for(),
             status=status_of,
+            standing=standing_of,
             poll_seconds=service.poll_seconds,
             figures=figures,
         )
@@ -90,7 +95,8 @@ def serve(path: Path, secrets: Secrets) -> None:
         loops.settle()
         threading.Thread(target=loops.run, name="projects", daemon=True).start()
         log.info("serving", host=service.host, port=service.port, projects=sorted(configs()))
-        uvicorn.run(web, host=service.host, port=service.port, log_level="warning")
+        with suppress(KeyboardInterrupt):
+            server(web, Bounds(), host=service.host, port=service.port).run()
         loops.stop()
 
 
@@ -100,6 +106,12 @@ def status_of(config: Config) -> dict[str, Any]:
     with Ledger(home.ledger) as ledger:
         serving = now_serving(config, home, ledger, Registry(config.mlflow_url, home.library))
         return describe(ledger, config.project_id, serving)
+
+
+def standing_of(config: Config) -> Standing:
+    """Say what the service's figures tell of a project's records."""
+    with Ledger(Home.of(config).ledger) as ledger:
+        return standing(ledger, config.project_id)
 
 
 def followed(path: Path, served: Served) -> Callable[[], Mapping[int, Config]]:

@@ -24,7 +24,7 @@ import typer
 from cvat_bridge.annotate.words import not_written
 from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.progress import Report
-from trainer.terminal import err, out
+from cvat_bridge.secrecy import err, out
 
 if TYPE_CHECKING:
     from cvat_bridge.annotate.outcome import Outcome

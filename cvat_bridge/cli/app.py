@@ -27,8 +27,7 @@ from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
 from cvat_bridge.cli.upkeep.restore import restore
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
-from cvat_bridge.secrecy import without_secrets
-from trainer.terminal import err, out
+from cvat_bridge.secrecy import err, out, remember_environment, without_secrets
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,6 +44,7 @@ DEFAULT_CONFIG = Path("cvat-bridge.yaml")
 
 def main() -> NoReturn:
     """Run the program; errors become one line and an exit code, here and nowhere else."""
+    remember_environment(os.environ)
     hide_in_threads()
     warn_on_stderr()
     try:

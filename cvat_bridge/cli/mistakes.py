@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from cvat_bridge.errors import LedgerError, NothingToDoError
-from trainer.terminal import err, out
+from cvat_bridge.secrecy import err, out
 
 
 def mistakes(

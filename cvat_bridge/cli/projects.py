@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cvat_bridge.errors import ConfigError
-from trainer.terminal import out
+from cvat_bridge.secrecy import out
 
 if TYPE_CHECKING:
     from cvat_bridge.projects import ServedProject, State

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.terminal import err, out
+from cvat_bridge.secrecy import err, out
 
 if TYPE_CHECKING:
     from cvat_bridge.config import Config

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cvat_bridge.errors import ConfigError
+from cvat_bridge.secrecy import err, out
 from trainer.errors import ConfigError as FitConfigError
-from trainer.terminal import err, out
 
 if TYPE_CHECKING:
     from cvat_bridge.config import Config, TrainerSection

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import typer
 
 from cvat_bridge.errors import ConfigError
-from trainer.terminal import out
+from cvat_bridge.secrecy import out
 
 if TYPE_CHECKING:
     from cvat_bridge.config import Config

@@ -13,6 +13,7 @@ from cvat_bridge.loop.proposals.corrections import tally
 from cvat_bridge.loop.proposals.fair import fair_figure
 from cvat_bridge.loop.trust.levels import Level, Trust, was_gated
 from cvat_bridge.models.serving import Serving
+from cvat_bridge.service.figures import Standing
 from cvat_bridge.thresholds.of_round import SHOWN_FROM
 from cvat_bridge.thresholds.rule import sentences
 
@@ -82,6 +83,27 @@ def _judged(ledger: Ledger, version: str | None) -> JsonObject | None:
             if version is not None and judged == version and figures:
                 return {"round": row.round, **figures}
     return None
+
+
+def standing(ledger: Ledger, project_id: int) -> Standing:
+    """Read what the service's figures tell of the records."""
+    rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
+    last = rounds[-1] if rounds else None
+    judged = next((row.figures for row in reversed(rounds) if row.figures.get("challenger")), {})
+    ap = {
+        name: float(judged[name]["ap"])
+        for name in ("champion", "challenger")
+        if judged.get(name) is not None
+    }
+    corrected = asdict(tally(ledger).total)
+    return Standing(
+        round=last.number if last else 0,
+        done=sum(row.state == "done" for row in rounds),
+        under_way=last is not None and last.state != "done",
+        ap=ap,
+        serving=ap.get("challenger" if judged.get("promoted") else "champion"),
+        proposals={name: count for name, count in corrected.items() if name != "proposed"},
+    )
 
 
 def _shown(rounds: Sequence[Round]) -> tuple[str, ...]:

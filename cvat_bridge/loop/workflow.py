@@ -19,9 +19,11 @@ from typing_extensions import Self
 from cvat_bridge.errors import BridgeError, NotReadyError, UnreachableError
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.rounds import note_state
+from cvat_bridge.secrecy import without_secrets
 
 Answer = dict[str, Any]  # JSON: what a step leaves for the later ones
 Answers = Mapping[str, Answer]
+Stepped = Callable[[str, float, bool], None]
 APPLICATION = "cvat-bridge"
 
 log = structlog.get_logger("round")
@@ -114,7 +116,8 @@ class Rounds:
     """Runs the rounds of one project durably.
 
     durable: what keeps them. shared: whether rounds of other projects are kept there too.
-    A step may end with any error; it is recorded with its class and its message.
+    A step may end with any error; it is recorded with its class and its message. stepped: told of
+    each attempt at a step: its name, its seconds, whether it failed.
     """
 
     def __init__(
@@ -127,9 +130,10 @@ class Rounds:
         shared: bool = False,
         patience: int = 5,
         interval: float = 2.0,
+        stepped: Stepped = lambda _name, _seconds, _failed: None,
     ) -> None:
         self._steps, self._ledger, self._project_id = tuple(steps), ledger, project_id
-        self._patience, self._interval = patience, interval
+        self._patience, self._interval, self._stepped = patience, interval, stepped
         self._name = rounds_name(project_id if shared else None)
         self._workflow = durable.attach(self._name, self)
 
@@ -192,14 +196,18 @@ class Rounds:
             answer = step.run(number, answers)
         except Exception as error:
             log.exception("step failed", round=number, step=step.name)
-            self._note(number, step.name, waits_for=f"{step.name}: {error}")
+            self._stepped(step.name, time.monotonic() - began, True)
+            # A server's answer stands in it, and some print in theirs what they were sent.
+            told = without_secrets(str(error))
+            self._note(number, step.name, waits_for=f"{step.name}: {told}")
             raise StepFailedError(
                 step.name,
                 type(error).__name__,
-                str(error),
+                told,
                 isinstance(error, (UnreachableError, NotReadyError)),
             ) from None
         seconds = round(time.monotonic() - began, 3)
+        self._stepped(step.name, seconds, False)
         log.info("step done", round=number, step=step.name, seconds=seconds)
         return {**answer, "seconds": seconds}
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.terminal import err as err  # noqa: PLC0414 for the commands
-from trainer.terminal import out as out  # noqa: PLC0414
+from cvat_bridge.secrecy import err as err  # noqa: PLC0414 for the commands
+from cvat_bridge.secrecy import out as out  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from cvat_bridge.config import Config

@@ -10,7 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 
 from cvat_bridge.progress import Report
-from cvat_bridge.service.service import Loop, LoopFigures, Outcome
+from cvat_bridge.service.figures import LoopFigures, Standing
+from cvat_bridge.service.service import Loop, Outcome
 
 log = structlog.get_logger("service")
 _EVERY_SECONDS = 1.0
@@ -32,7 +33,7 @@ class ProjectLoops(Generic[C]):
     wanted: the configuration of each project to work on, by id; asked every second. One that
     cannot be read is logged, and what runs goes on. open_: makes what looks at a project; where
     that fails it is tried again like a look that failed. asked: whether somebody wants a round of
-    a project now. status: of a project, from its records.
+    a project now. status: of a project, from its records; standing: what the figures tell of them.
     """
 
     def __init__(
@@ -42,11 +43,12 @@ class ProjectLoops(Generic[C]):
         *,
         asked: Callable[[C], bool],
         status: Callable[[C], Mapping[str, Any]] = lambda _: {},
+        standing: Callable[[C], Standing] = lambda _: Standing(),
         poll_seconds: float,
         figures: LoopFigures,
     ) -> None:
         self._wanted, self._open, self._asked, self._status = wanted, open_, asked, status
-        self._poll_seconds, self._figures = poll_seconds, figures
+        self._poll_seconds, self._figures, self._standing = poll_seconds, figures, standing
         self._running: dict[int, tuple[C, Loop, threading.Thread]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -113,6 +115,7 @@ class ProjectLoops(Generic[C]):
             self._poll_seconds,
             lambda: self._asked(config),
             lambda: self._status(config),
+            lambda: self._standing(config),
             figures=self._figures,
             project=number,
         )

@@ -12,10 +12,13 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
 
+from cvat_bridge.errors import BridgeError
+from cvat_bridge.secrecy import without_secrets
+from cvat_bridge.service.figures import LoopFigures, Standing
 from cvat_bridge.service.guard import body_within, token_needed
 from cvat_bridge.service.webhooks import SIGNATURE_HEADER, WEBHOOK_PATH, judge
 
@@ -36,31 +39,21 @@ class Outcome:
     reason: str
 
 
-class LoopFigures:
-    """What Prometheus reads of the loops of a process, by project."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.registry = registry
-        self.looks = Counter("bridge_looks", "Looks at the facts", ["project"], registry=registry)
-        self.failures = Gauge(
-            "bridge_failures", "Failed looks in a row", ["project"], registry=registry
-        )
-
-
 @dataclass
 class Loop:
     """Looks at the facts when woken or when the poll is due, and acts on them.
 
     tick: one look; it may raise, which is recorded and tried again after a growing pause.
-    asked: whether somebody wants a look now; asked every second. status: of the project's records.
-    figures: where looks are counted,
-    under the id of the project.
+    asked: whether somebody wants a look now; asked every second. status: of the project's records,
+    standing: what the figures tell of them. figures: where looks are counted, under the id of the
+    project.
     """
 
     tick: Tick
     poll_seconds: float
     asked: Callable[[], bool] = lambda: False
     status: Callable[[], Mapping[str, Any]] = dict
+    standing: Callable[[], Standing] = Standing
     reason: str = "starting"
     failures: int = 0
     last_look: float = 0.0
@@ -70,9 +63,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self._wake, self._stop = threading.Event(), threading.Event()
-        figures = self.figures or LoopFigures(CollectorRegistry())
-        self._looks = figures.looks.labels(str(self.project))
-        self._failed = figures.failures.labels(str(self.project))
+        self._told = (self.figures or LoopFigures(CollectorRegistry())).of(self.project)
 
     def wake(self) -> None:
         """Look soon."""
@@ -87,12 +78,11 @@ class Loop:
         """Look and act until stopped. The edge: no error of a look ends the service."""
         while not self._stop.is_set():
             self._wake.clear()
-            self._looks.inc()
             try:
                 outcome = self.tick()
             except Exception as error:
                 self.failures += 1
-                self.reason = f"{type(error).__name__}: {error}"
+                self.reason = without_secrets(f"{type(error).__name__}: {error}")
                 log.exception("look failed", failures=self.failures)
             else:
                 self.failures, self.reason = 0, outcome.reason
@@ -101,7 +91,7 @@ class Loop:
                 else:
                     log.info("waiting", reason=outcome.reason)
             self.last_look = time.time()
-            self._failed.set(self.failures)
+            self._told.looked(self.last_look, self.failures)
             self._rest(self._pause())
 
     def _rest(self, seconds: float) -> None:
@@ -114,6 +104,13 @@ class Loop:
     def tell(self, stage: str, done: int, total: int) -> None:
         """Take note of how far the step under way is."""
         self.progress = f"{stage} {done}/{total}"
+
+    def measure(self) -> None:
+        """Bring the figures of the records up to date; where they cannot be read, they stay."""
+        try:
+            self._told.standing(self.standing())
+        except BridgeError as error:
+            log.warning("the figures cannot be read", project=self.project, fault=str(error))
 
     def _pause(self) -> float:
         if self.failures:
@@ -176,6 +173,8 @@ def make_app(
     @app.get("/metrics")
     def metrics() -> Response:
         """Give the bridge's figures in Prometheus' text form."""
+        for loop in loops().values():
+            loop.measure()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/status", dependencies=[token_needed(token)])

@@ -93,7 +93,7 @@ def _default(parameter: Any) -> str:
 
 
 def _function_host() -> str:
-    from serverless.host.server import parser
+    from serverless.host.options import parser
 
     made = parser()
     rows = [

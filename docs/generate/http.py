@@ -11,8 +11,9 @@ from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
+from cvat_bridge.service.figures import LoopFigures
 from cvat_bridge.service.run_events import add_run_routes
-from cvat_bridge.service.service import LoopFigures, make_app
+from cvat_bridge.service.service import make_app
 from docs.generate.tables import code, table
 from serverless.host.app import HostSettings, create_app
 

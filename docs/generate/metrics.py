@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from cvat_bridge.service.service import LoopFigures, make_app
+from cvat_bridge.service.figures import LoopFigures
+from cvat_bridge.service.service import make_app
 from docs.generate.tables import code, table
 from serverless.host.figures import Figures
 

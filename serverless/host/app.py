@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -55,7 +55,8 @@ class HostSettings:
 
     port: shown in CVAT's list. upstream: URL of a Nuclio dashboard behind this one, or None.
     isolation: "model" gives each model a process of its own, "shared" one for all of them, "none"
-    loads them in the host's own process, which a model can then take with it.
+    loads them in the host's own process, which a model can then take with it. groups: with
+    "model", name → functions, * for any letters, that share a process; the first that fits counts.
     memory_bytes: of all models together, as the system counts it; with "none", of their files.
     model_memory_bytes: of one process of models, which is ended when it takes more; None for as
     much as all may take. call_seconds: limit of one call; the process of a model that takes longer
@@ -69,6 +70,7 @@ class HostSettings:
     port: int = 8070
     upstream: str | None = None
     isolation: str = "model"
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     memory_bytes: int = 4 << 30
     model_memory_bytes: int | None = None
     call_seconds: float = 60.0
@@ -201,6 +203,9 @@ def create_app(
         if fleet and fleet.fault:
             _log.error("unhealthy", fault=fleet.fault)
             fault = fault or "no process can be started for a model"
+        if fleet and fleet.unwatched:
+            _log.error("unhealthy", fault=fleet.unwatched)
+            fault = fault or "the limits of the models' processes cannot be looked after"
         if fault:
             return JSONResponse({"status": "failing", "fault": fault}, 503)
         return JSONResponse({"status": "ok"})
@@ -263,7 +268,8 @@ def _fleet(settings: HostSettings, figures: Figures) -> Fleet:
         load_seconds=settings.load_seconds,
         threads=settings.model_threads,
     )
-    return Fleet(limits, shared=settings.isolation == "shared", failed=failed)
+    groups = {"all": ("*",)} if settings.isolation == "shared" else settings.groups
+    return Fleet(limits, groups=groups, failed=failed)
 
 
 def _seconds(headers: Mapping[str, str], limit: float) -> float:

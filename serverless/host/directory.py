@@ -70,7 +70,7 @@ class Directory:
             theirs, faults = await self.upstream.functions(headers)
         except UpstreamError as error:
             # Our own models stay in CVAT when the Nuclio behind us is down; status tells it.
-            down = {self.upstream.url: [error.reason]}
+            down = {self.upstream.shown: [error.reason]}
             return Shown(_preselected_first(ours), held_back | down)
         twice = {name: ["a function here has this name"] for name in theirs if name in ours}
         return Shown(_preselected_first(theirs | ours), held_back | faults | twice)
@@ -106,7 +106,7 @@ class Directory:
             "models": self.pool.count,
             "held_bytes": self.pool.held_bytes,
             "memory_bytes": self.pool.memory_bytes,
-            "upstream": self.upstream.url if self.upstream else None,
+            "upstream": self.upstream.shown if self.upstream else None,
         }
 
     def _fares(self, entry: Entry, held_back: Mapping[str, list[str]]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ Nobody signs in to call it, so it listens on loopback, or on the one address CVA
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
 import json
 import logging
@@ -25,10 +24,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
-import uvicorn
 
 from serverless.errors import HostError
-from serverless.host.app import ISOLATIONS, HostSettings, create_app
+from serverless.host.app import HostSettings, create_app
+from serverless.host.connections import Bounds, server
+from serverless.host.options import parser
 from serverless.store.folders import shipped
 
 _DEFAULTS = HostSettings()
@@ -37,7 +37,7 @@ _log = structlog.get_logger("host")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop. Returns the exit code: 1 when it could not start, 2 wrong use."""
-    options = parser().parse_args(arguments)
+    options = parser(__doc__).parse_args(arguments)
     if open_to_all(options.host) and not options.listen_anyway:
         print(
             f"refusing to listen on {options.host}: nobody signs in to call a function, so every"
@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         port=port,
         upstream=options.upstream,
         isolation=options.isolation,
+        groups=dict(options.group),
         memory_bytes=options.memory_bytes,
         model_memory_bytes=options.model_memory_bytes,
         call_seconds=options.call_timeout,
@@ -77,19 +78,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         ),
     )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(store, settings),
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=5,
-        )
+    bounds = Bounds(
+        connections=options.max_connections,
+        per_caller=max(1, options.max_connections // 2),
+        head_seconds=options.head_timeout,
     )
+    web = server(create_app(store, settings), bounds, timeout_graceful_shutdown=5)
     # The server raises the signal again when it has ended. A model that hangs holds its thread
     # for ever, and a plain exit would wait for it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    server.run(sockets=[listener])
+    web.run(sockets=[listener])
     return 0
 
 
@@ -153,54 +152,6 @@ def _url(process: subprocess.Popen[str], seconds: float, log: Path | None) -> st
         if event.get("event") == "listening":
             return str(event["url"])
     raise HostError(f"the function host did not listen within {seconds:g} s{where}")
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    made = argparse.ArgumentParser(
-        prog="cvat-functions",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("--store", type=Path, required=True, help="folder of published functions")
-    made.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    made.add_argument("--port", type=int, default=_DEFAULTS.port, help="0 takes a free one")
-    made.add_argument("--upstream", help="URL of a Nuclio dashboard to merge with")
-    made.add_argument(
-        "--isolation",
-        choices=ISOLATIONS,
-        default=_DEFAULTS.isolation,
-        help="a process for each model, one shared by all, or none: then a model can end the host",
-    )
-    made.add_argument(
-        "--memory-bytes",
-        type=int,
-        default=_DEFAULTS.memory_bytes,
-        help="memory of all models; those used longest ago are let go",
-    )
-    made.add_argument(
-        "--model-memory-bytes",
-        type=int,
-        help="memory of one model's process, which is ended beyond it; as much as all unless given",
-    )
-    made.add_argument(
-        "--call-timeout", type=float, default=_DEFAULTS.call_seconds, help="seconds a call may take"
-    )
-    made.add_argument(
-        "--load-timeout",
-        type=float,
-        default=_DEFAULTS.load_seconds,
-        help="seconds that loading a model may take",
-    )
-    made.add_argument("--model-threads", type=int, help="threads of one run of a model")
-    made.add_argument(
-        "--max-batch", type=int, default=_DEFAULTS.max_batch, help="images of one run of a model"
-    )
-    made.add_argument("--no-builtin", action="store_true", help="offer the store's functions only")
-    made.add_argument(
-        "--listen-anyway", action="store_true", help="listen on every address of the machine"
-    )
-    return made
 
 
 def open_to_all(host: str) -> bool:

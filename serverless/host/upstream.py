@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import httpx
 
 from serverless.errors import UpstreamError
 from serverless.store.describe import faults_in
+from trainer.terminal import HIDDEN, without_credentials
 
 _LIST_SECONDS = 10.0
 _HOP = frozenset({"host", "content-length", "connection", "accept-encoding", "transfer-encoding"})
@@ -21,6 +23,11 @@ class Upstream:
 
     url: str
     client: httpx.AsyncClient
+
+    @property
+    def shown(self) -> str:
+        """The address without user and password, for everything that people read."""
+        return without_credentials(self.url)
 
     async def functions(
         self, headers: Mapping[str, str]
@@ -36,9 +43,9 @@ class Upstream:
             reply.raise_for_status()
             content = reply.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise UpstreamError(self.url, f"its list cannot be read: {error!r}") from error
+            raise self._error(f"its list cannot be read: {error!r}") from error
         if not isinstance(content, dict):
-            raise UpstreamError(self.url, f"its list is no object: {type(content).__name__}")
+            raise self._error(f"its list is no object: {type(content).__name__}")
         faults = {name: faults_in(name, function) for name, function in content.items()}
         good = {name: function for name, function in content.items() if not faults[name]}
         return good, {name: found for name, found in faults.items() if found}
@@ -56,12 +63,25 @@ class Upstream:
                 timeout=seconds,
             )
         except httpx.HTTPError as error:
-            raise UpstreamError(self.url, f"the call failed: {error!r}") from error
+            raise self._error(f"the call failed: {error!r}") from error
         return Reply(
             reply.status_code,
-            reply.content,
+            self._without_password(reply.content) if reply.is_error else reply.content,
             reply.headers.get("content-type", "application/json"),
         )
+
+    def _without_password(self, body: bytes) -> bytes:
+        """Return an error of its without what we signed in with: some print what they were sent."""
+        known = httpx.URL(self.url)
+        if not known.password:
+            return body
+        signed = base64.b64encode(f"{known.username}:{known.password}".encode())
+        for secret in (signed, known.password.encode()):
+            body = body.replace(secret, HIDDEN.encode())
+        return body
+
+    def _error(self, reason: str) -> UpstreamError:
+        return UpstreamError(self.shown, without_credentials(reason))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Faults that people met: the scripts beside the project, and exports of every family taken in."""
+"""Faults that people met: scripts beside the project, exports of every family, secrets, Nuclio.
+
+NUCLIO_WRAPPER=<Nuclio's _nuclio_wrapper.py> python -m tests.bench --only cases
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.bench.figures import Figure, write
+from tests.bench.leaking.provoking import figure as secret_leaks
+from tests.serverless.wrapped import missing
 from tests.trainer.importing.exports import BOX, EXPORTS, SIDE, Export
 from trainer.engines import load
 from trainer.errors import TrainerError
@@ -21,6 +26,13 @@ from trainer.importing import Request, import_model
 
 ROOT = Path(__file__).parents[2]
 CASES = ROOT.parent / "shared" / "cases"
+TESTS = "tests/serverless/test_nuclio_wrapper.py"
+FUNCTIONS = {
+    name: f"test_a_function_answers_as_its_model_does[{name}]"
+    for name in sorted(
+        f"{path.parent.name}-{path.stem}" for path in ROOT.glob("serverless/*/function*.yaml")
+    )
+} | {"exported": "test_an_exported_folder_answers_by_itself"}
 _SECONDS = 600
 
 
@@ -36,6 +48,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     if not scripts:
         print(f"no scripts at {CASES}: skipped")
     figures += [case(script) for script in scripts]
+    if not given.case:
+        figures += [*wrapped(), secret_leaks()]
     write("cases", figures)
 
 
@@ -57,6 +71,23 @@ def case(script: Path) -> Figure:
     lines = done.stdout.strip().splitlines()
     note = lines[-1] if done.returncode and lines else ""
     return Figure(f"case/{script.parent.name}", done.returncode, "exit code", note=note)
+
+
+def wrapped() -> list[Figure]:
+    """Run each function folder under Nuclio's wrapper; 0 where it answers as its model does."""
+    if why := missing():
+        print(f"wrapper: {why}: skipped")
+        return []
+    made = []
+    for name, test in FUNCTIONS.items():
+        command = [sys.executable, "-m", "pytest", "-q", f"{TESTS}::{test}"]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+        lines = done.stdout.strip().splitlines()
+        note = lines[-1] if done.returncode and lines else ""
+        made.append(Figure(f"wrapper/{name}", done.returncode, "exit code", note=note))
+    return made
 
 
 def supported(export: Export) -> Figure:

@@ -16,8 +16,9 @@ from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.projects import change, chosen, load_project, load_served
 from cvat_bridge.running import followed
+from cvat_bridge.service.figures import LoopFigures
 from cvat_bridge.service.projects import ProjectLoops
-from cvat_bridge.service.service import LoopFigures, Outcome
+from cvat_bridge.service.service import Outcome
 from tests.patience import patience
 
 SEVERAL = """

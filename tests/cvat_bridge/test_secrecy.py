@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.secrecy import hide_in_log, without_secrets
+from cvat_bridge.secrecy import hide_in_log, remember_environment, without_secrets
 from tests.fakes.scripted import Answer, Asked, scripted
 
 TOKEN = "pat-0123456789-not-for-logs"
@@ -124,3 +125,28 @@ def test_no_command_shows_a_secret(tmp_path: Path, command: list[str]) -> None:
 
     assert TOKEN not in run.stdout + run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_password_in_an_address_is_hidden_as_a_header_and_decoded_too(tmp_path: Path) -> None:
+    """A server that is asked with it may print in its error what it was sent."""
+    path = tmp_path / "cvat-bridge.yaml"
+    path.write_text("mlflow_url: 'http://me:p%2Fw-2045@mlflow.example.org'", encoding="utf-8")
+    load_config(path)
+    header = base64.b64encode(b"me:p/w-2045").decode()
+
+    assert without_secrets(f"Basic {header}, p/w-2045, p%2Fw-2045") == "Basic ***, ***, ***"
+
+
+def test_a_password_that_is_a_mere_word_does_not_spoil_other_texts(tmp_path: Path) -> None:
+    path = tmp_path / "cvat-bridge.yaml"
+    path.write_text("database_url: 'postgresql://postgres:postgres@db/x'", encoding="utf-8")
+    load_config(path)
+
+    assert without_secrets("postgresql://postgres:postgres@db/x") == "postgresql://***@db/x"
+
+
+def test_secrets_of_the_environment_are_hidden_from_commands_that_do_not_use_them() -> None:
+    proxy = "http://me:of-the-proxy-77@proxy:3128"
+    remember_environment({"MLFLOW_TRACKING_TOKEN": " mlflow-token-77\n", "https_proxy": proxy})
+
+    assert without_secrets("mlflow-token-77 of-the-proxy-77") == "*** ***"

@@ -12,7 +12,10 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
+from cvat_bridge.config import load_secrets
+from cvat_bridge.errors import LedgerError
 from cvat_bridge.home import Home
+from cvat_bridge.service.figures import Backlog, LoopFigures, Standing
 from cvat_bridge.service.service import MAX_BODY, Loop, Outcome, make_app
 from cvat_bridge.service.webhooks import SIGNATURE_HEADER, signature
 from tests.patience import patience
@@ -218,3 +221,62 @@ def test_one_failing_project_of_several_leaves_the_service_healthy() -> None:
 
     assert client(failing, well).get("/healthz").json() == {"ok": True, "failures": 4}
     assert client(failing).get("/healthz").json() == {"ok": False, "failures": 4}
+
+
+def test_the_figures_tell_of_rounds_steps_queue_and_average_precision() -> None:
+    registry = CollectorRegistry()
+    figures = LoopFigures(registry)
+    standings = [
+        Standing(4, 3, True, {"champion": 0.5, "challenger": 0.25}, 0.5, {"kept": 9}),
+        Standing(),
+    ]
+    told = figures.of(7)
+    told.step("fit", 12.0, False)
+    told.step("fit", 1.0, True)
+    told.backlog(Backlog(pool=40, labelled=20, new=5, waiting=7))
+    loop = Loop(Looks(), 3600, standing=lambda: standings.pop(0), figures=figures, project=7)
+    web = TestClient(make_app(lambda: {7: loop}, registry=registry, secret=SECRET, token=TOKEN))
+
+    lines = set(web.get("/metrics").text.splitlines())
+    later = web.get("/metrics").text
+
+    assert {
+        'bridge_round{project="7"} 4.0',
+        'bridge_rounds_done{project="7"} 3.0',
+        'bridge_round_under_way{project="7"} 1.0',
+        'bridge_pool_frames{project="7"} 40.0',
+        'bridge_labelled_frames{project="7"} 20.0',
+        'bridge_new_frames{project="7"} 5.0',
+        'bridge_queue_frames{project="7"} 7.0',
+        'bridge_step_seconds_sum{project="7",step="fit"} 12.0',
+        'bridge_step_failures_total{project="7",step="fit"} 1.0',
+        'bridge_average_precision{model="serving",project="7"} 0.5',
+        'bridge_average_precision{model="challenger",project="7"} 0.25',
+        'bridge_proposals{outcome="kept",project="7"} 9.0',
+    } <= lines
+    assert "bridge_average_precision{" not in later
+
+
+def test_figures_that_cannot_be_read_leave_those_of_the_others() -> None:
+    def broken() -> Standing:
+        raise LedgerError("the file is damaged")
+
+    registry = CollectorRegistry()
+    figures = LoopFigures(registry)
+    loops = {
+        7: Loop(Looks(), 3600, standing=broken, figures=figures, project=7),
+        8: Loop(Looks(), 3600, standing=lambda: Standing(2), figures=figures, project=8),
+    }
+    web = TestClient(make_app(lambda: loops, registry=registry, secret=SECRET, token=TOKEN))
+
+    assert 'bridge_round{project="8"} 2.0' in web.get("/metrics").text
+
+
+def test_a_secret_in_a_servers_answer_is_not_told_as_the_reason() -> None:
+    load_secrets({"CVAT_ACCESS_TOKEN": "pat-of-this-test-0123"})
+    loop = Loop(Looks(RuntimeError("refused: Bearer pat-of-this-test-0123")), 3600)
+    started(loop)
+
+    assert until(lambda: loop.failures == 1)
+    assert loop.reason == "RuntimeError: refused: Bearer ***"
+    loop.stop()

@@ -71,8 +71,20 @@ def hosted(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 def bad_models(url: str, seconds: float) -> list[Line]:
     """Call the bad models without pause while a good one is called; two lines."""
-    alone = _good_times(url, lambda: False, seconds / 3)[0]
-    lines = Line("calls that crash, hang or eat memory"), Line("good calls beside them")
+    alone = good_times(url, lambda: False, seconds / 3)[0]
+    lines, times = provoked(url, seconds)
+    before, beside = float(np.percentile(alone, 95)), float(np.percentile(times, 95))
+    lines[1].figures = {
+        "p95_alone_ms": 1000 * before,
+        "p95_with_bad_ms": 1000 * beside,
+        "good_p95_with_bad": beside / before,
+    }
+    return lines
+
+
+def provoked(url: str, seconds: float) -> tuple[list[Line], list[float]]:
+    """Return the lines of the bad and of the good calls, and how long each good one took."""
+    lines = [Line("calls that crash, hang or eat memory"), Line("good calls beside them")]
     until = time.monotonic() + patience(seconds)
 
     def provoke(kind: str) -> None:
@@ -84,21 +96,14 @@ def bad_models(url: str, seconds: float) -> list[Line]:
 
     with ThreadPoolExecutor(len(KINDS)) as callers:
         bad_ones = [callers.submit(provoke, kind) for kind in KINDS]
-        times, statuses = _good_times(url, lambda: all(b.done() for b in bad_ones), 10 * seconds)
+        times, statuses = good_times(url, lambda: all(b.done() for b in bad_ones), 10 * seconds)
     for status in statuses:
         lines[1].count(status == 200, f"status {status}")
-    before, beside = float(np.percentile(alone, 95)), float(np.percentile(times, 95))
-    lines[1].figures = {
-        "p95_alone_ms": 1000 * before,
-        "p95_with_bad_ms": 1000 * beside,
-        "good_p95_with_bad": beside / before,
-    }
-    return list(lines)
+    return lines, times
 
 
-def _good_times(
-    url: str, done: Callable[[], bool], seconds: float
-) -> tuple[list[float], list[int]]:
+def good_times(url: str, done: Callable[[], bool], seconds: float) -> tuple[list[float], list[int]]:
+    """Call the good model one after the other; returns the seconds and the statuses."""
     times: list[float] = []
     statuses: list[int] = []
     until = time.monotonic() + patience(seconds)

@@ -21,7 +21,7 @@ from cvat_bridge.cli.app import app as bridge
 from cvat_bridge.cli.setup import render
 from cvat_bridge.config import Config, TrainerSection, config_help, load_config
 from docs.generate import commands, configuration, errors, http, metrics
-from serverless.host.server import parser
+from serverless.host.options import parser
 from tests.packaging.team import ROOT
 from trainer.cli.app import app as trainer
 

@@ -607,3 +607,20 @@ def test_a_projects_own_interactor_is_preselected_where_there_is_one(tmp_path, s
 
     assert (without, several) == ("a-detector", "a-detector")
     assert own == "extreme-points-project-12"
+
+
+def test_a_password_of_the_nuclio_behind_is_told_to_nobody(tmp_path, capsys):
+    """Its address may hold one; it is in no answer and no line of the log."""
+
+    async def run():
+        behind = "http://me:s3cret-word@127.0.0.1:9"
+        async with host(tmp_path, Engines(), upstream=behind) as client:
+            told = [await client.get(path) for path in ("/api/functions", "/status")]
+            return [*told, await call(client, "theirs")]
+
+    listed, status, failed = asyncio.run(run())
+    texts = [reply.text for reply in (listed, status, failed)]
+
+    assert status.json()["upstream"] == "http://***@127.0.0.1:9"
+    assert failed.status_code == 502
+    assert "s3cret-word" not in "".join(texts) + "".join(capsys.readouterr())

@@ -15,7 +15,6 @@ from typing import Self
 import numpy as np
 import pytest
 import requests
-import torch
 import yaml
 from PIL import Image
 
@@ -25,9 +24,7 @@ from serverless.host.server import running
 from serverless.store.describe import faults_in
 from serverless.store.functions import Entry, FunctionLabel, publish
 from tests.serverless.bright_spots import bright_spots, picture
-from tests.trainer.random_networks import detector, segmenter
-from trainer.backends.semantic.export import export_network as export_segmenter
-from trainer.backends.torchvision_detection.export import export_network as export_detector
+from tests.serverless.function_bundles import random_bundle
 from trainer.bundles.bundle import Bundle
 from trainer.engines import load
 from trainer.errors import BundleError
@@ -163,21 +160,6 @@ def test_rectangles_carry_no_interactor(tmp_path: Path) -> None:
     write_function(entry_of(bright_spots(tmp_path / "bundle")), tmp_path / "function")
 
     assert {path.parent.name for path in (tmp_path / "function").rglob("card.json")} == {"model"}
-
-
-def random_bundle(engine: str, folder: Path) -> Bundle:
-    """Make a small bundle of torch's own networks, of two classes."""
-    card = {"name": engine, "labels": ("cat", "dog")}
-    size = (64, 96)
-    if engine == "semantic":
-        noise = torch.rand(2, 3, *size) * 255
-        segments = segmenter("lraspp_mobilenet_v3_small", 2, noise)
-        return export_segmenter(segments, size, folder, files={}, card=card)
-    family = "maskrcnn" if engine == "mask_rcnn" else "retinanet"
-    noise = torch.rand(2, 3, *size)
-    name = f"{family}_mobilenet_v3_small_fpn"
-    network = detector(name, card["labels"], size, brief=True, images=noise)
-    return export_detector(network, size, folder, files={}, card=card)
 
 
 @pytest.mark.parametrize("engine", ["torchvision_detection", "mask_rcnn", "semantic"])

@@ -9,10 +9,7 @@ from typing import Annotated
 
 import typer
 
-from trainer.terminal import PlainConsole
-
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
+from cvat_bridge.secrecy import err, out
 
 
 def restore(

@@ -19,6 +19,7 @@ from serverless.errors import FunctionError, ModelError, UnreadableImageError
 from serverless.host.models import identity, load
 from serverless.host.runners import Answered, Ask, Within
 from serverless.host.workers.lane import Bytes, Inner
+from serverless.host.workers.processes import forbid
 from serverless.store.functions import Entry
 from trainer.machine.portable import limit
 
@@ -26,14 +27,20 @@ Key = tuple[str, str, str]  # see models.identity
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _STACK_BYTES = 8 << 20
+_BEHIND = 15  # a thirtieth of the processor time of one that goes first, where both want it
 
 
 @dataclass(frozen=True)
 class Bars:
-    """What a worker's process may take. memory_bytes: of its own. threads: of one call, or None."""
+    """What a worker's process may take.
+
+    memory_bytes: of its own. threads: of one call, or None. behind: whether others go first when
+    all want the processor.
+    """
 
     memory_bytes: int
     threads: int | None = None
+    behind: bool = False
 
 
 def serve(lanes: Sequence[Connection], bars: Bars) -> NoReturn:
@@ -133,6 +140,8 @@ def _fault(error: FunctionError) -> dict[str, Any]:
 def _enclose(bars: Bars) -> None:
     """Put the process under its limits, and make it end with the host."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host ends its workers itself
+    if bars.behind:
+        os.nice(_BEHIND)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     # What a model prints must not get between the lines that the host's own output promises.
@@ -142,6 +151,8 @@ def _enclose(bars: Bars) -> None:
         # The host watches what is really used; this ends what grows quicker than it looks.
         stacks = _STACK_BYTES * (2 * (os.cpu_count() or 1) + 16)
         limit(resource.RLIMIT_DATA, _data_bytes() + bars.memory_bytes + stacks)
+    if why := forbid():
+        print(f"a model's process may start others here: {why}", file=sys.stderr, flush=True)
     if bars.threads is not None:
         cv2.setNumThreads(bars.threads)
 

@@ -6,7 +6,8 @@ import multiprocessing
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from multiprocessing import forkserver
 
 from serverless.errors import FunctionError
@@ -17,13 +18,13 @@ from serverless.host.workers.worker import Life, Limits, Worker
 from serverless.store.functions import Entry
 
 _LOOK_SECONDS = 0.05
-_IDLE_SECONDS = 10.0
 _HUNGRY_BYTES = 256 << 20  # kept above what the model needs at rest: worth another start
 
 
 class Fleet:
-    """Workers of a host. shared: one worker for all models, instead of one each.
+    """Workers of a host, one for each model but those of groups.
 
+    groups: name → functions that share a worker, * for any letters; the first that fits counts.
     failed: told of every process that ended before its answer, with the function and why.
     """
 
@@ -31,7 +32,7 @@ class Fleet:
         self,
         limits: Limits,
         *,
-        shared: bool = False,
+        groups: Mapping[str, Sequence[str]] | None = None,
         failed: Callable[[str, str], None] = lambda _function, _why: None,
     ) -> None:
         self.limits, self._failed_one = limits, failed
@@ -39,8 +40,9 @@ class Fleet:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["serverless.host.workers.preload"])
         self.fault = ""  # why no process could be started the last time, "" where one could
+        self.unwatched = ""  # why the limits could not be looked after the last time
         self._workers: weakref.WeakSet[Worker] = weakref.WeakSet()
-        self._shared = self._worker("all") if shared else None
+        self._groups = [(ids, self._worker(name)) for name, ids in (groups or {}).items()]
         self._stop = threading.Event()
         threading.Thread(
             target=_watch,
@@ -51,7 +53,7 @@ class Fleet:
 
     def load(self, entry: Entry) -> Apart:
         """Load a model in a worker; ModelError where it cannot be loaded."""
-        worker = self._shared or self._worker(entry.id)
+        worker = self._group_of(entry.id) or self._worker(entry.id)
         try:
             worker.load(entry)
         except FunctionError:
@@ -71,6 +73,12 @@ class Fleet:
             if (life := worker.life) is not None:
                 self._look_at(worker, life)
 
+    def _group_of(self, function_id: str) -> Worker | None:
+        for patterns, worker in self._groups:
+            if any(fnmatchcase(function_id, pattern) for pattern in patterns):
+                return worker
+        return None
+
     def _worker(self, function_id: str) -> Worker:
         worker = Worker(
             self._context,
@@ -85,7 +93,7 @@ class Fleet:
         self.fault = fault
 
     def _leave(self, worker: Worker, key: tuple[str, ...]) -> None:
-        if worker is not self._shared:
+        if all(worker is not shared for _, shared in self._groups):
             worker.end()
         else:
             # Called wherever the last holder let go: a thread of its own may wait for a lane.
@@ -108,7 +116,7 @@ class Fleet:
         if life.resting_bytes and abs(grown - life.grown_bytes) > life.grown_bytes // 16:
             life.grown_bytes = grown
             life.memory_bytes = own_bytes(pid)
-        idle = not life.deadlines and now - life.quiet_since > _IDLE_SECONDS
+        idle = not life.deadlines and now - life.quiet_since > self.limits.idle_seconds
         if idle and life.memory_bytes > life.resting_bytes + _HUNGRY_BYTES:
             worker.rest()
 
@@ -120,5 +128,11 @@ def _watch(of: weakref.ref[Fleet], stop: threading.Event) -> None:
         fleet = of()
         if fleet is None:
             return
-        fleet.look()
+        try:
+            fleet.look()
+        # The edge of this thread: if it ended, no limit would hold any more.
+        except Exception as error:  # noqa: BLE001
+            fleet.unwatched = f"{type(error).__name__}: {error}"
+        else:
+            fleet.unwatched = ""
         del fleet

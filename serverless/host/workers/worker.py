@@ -50,12 +50,14 @@ class Limits:
 
     memory_bytes: of its own memory. call_seconds: of one run of a model. load_seconds: of
     starting a process and loading one model. threads: of one call; None for one a core.
+    idle_seconds: without a call, until a process that kept much memory of a call is ended.
     """
 
     memory_bytes: int
     call_seconds: float
     load_seconds: float = 120.0
     threads: int | None = None
+    idle_seconds: float = 10.0
 
 
 @dataclass(eq=False)
@@ -144,11 +146,14 @@ class Worker:
     @property
     def trouble(self) -> str:
         """Why it counts as unhealthy, "" where it does not."""
-        since = time.monotonic() - _RECENT_SECONDS
-        recent = [why for at, why in list(self._failures) if at > since]
+        recent = self._recent()
         if len(recent) < _REPEATED:
             return ""
         return f"failed {len(recent)} times within ten minutes, the last time since {recent[-1]}"
+
+    def _recent(self) -> list[str]:
+        since = time.monotonic() - _RECENT_SECONDS
+        return [why for at, why in list(self._failures) if at > since]
 
     def load(self, entry: Entry) -> None:
         """Start the process where there is none, and load a model in it; ModelError as told."""
@@ -179,6 +184,8 @@ class Worker:
         if life is not None and key in life.ready:
             life.ready.discard(key)
             self._ask(life, ("drop", key), (), self.limits.call_seconds)
+            if not life.ready:
+                self.rest()
 
     def end(self) -> None:
         """End the process for good."""
@@ -225,7 +232,9 @@ class Worker:
 
     def _start(self) -> Life:
         pairs = [self._context.Pipe() for _ in range(LANES)]
-        bars = child.Bars(self.limits.memory_bytes, self.limits.threads)
+        # What fails again and again costs processor time that the good ones want.
+        behind = len(self._recent()) >= _REPEATED
+        bars = child.Bars(self.limits.memory_bytes, self.limits.threads, behind)
         process = self._context.Process(
             target=child.serve, args=([inner for _, inner in pairs], bars), daemon=True
         )
