@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.storage_faults import storage_fault
-
 from cvat_bridge.config import Config
 from cvat_bridge.errors import HomeError, HomeHeldError
+from trainer.machine.storage_faults import storage_fault
 
 _SHORTEST = 8  # characters of a secret
 
