@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +20,10 @@ from cvat_bridge.loop.results import (
     SelectResult,
 )
 from cvat_bridge.loop.trust.levels import Trust
+from cvat_bridge.loop.workflow import Answers, Step
+from tests.cvat_bridge.test_workflow import rounds
 
+RECORDINGS = Path(__file__).resolve().parents[1] / "recordings"
 # As version 0.1 left them: with the seconds of each step, and no level of trust yet.
 OLD = {
     "facts": {"pool": 9, "labelled_frames": 4, "new_frames": 4, "seconds": 0.1},
@@ -91,3 +96,31 @@ def test_state_and_figures_of_a_round_are_written_beside_each_other(ledger) -> N
         1, 7, "fit", "fit: no memory", row.started, "", figures={"train": 8, "began": "base"}
     )
     assert row.started
+
+
+def test_a_database_of_rounds_that_version_0_1_left_goes_on_where_it_was(tmp_path) -> None:
+    """Its round 1 failed in step 5; the four before it are not run again."""
+    packed = (RECORDINGS / "rounds-0.1.db.gz").read_bytes()
+    (tmp_path / "rounds.db").write_bytes(gzip.decompress(packed))
+    seen: list[Results] = []
+
+    def again(_: int, answers: Answers) -> dict[str, int]:
+        raise AssertionError(f"done already: {answers.keys()}")
+
+    def predict(_: int, answers: Answers) -> dict[str, int]:
+        seen.append(Results.of(answers))
+        return {"predicted": 9}
+
+    names = ("facts", "pull", "fit", "decide")
+    steps = [*(Step(name, again) for name in names), Step("predict", predict)]
+    with rounds(tmp_path, steps) as runner:
+        unfinished = runner.unfinished()
+        ended = runner.run(1)
+
+    (done,) = seen
+    assert unfinished == 1
+    assert ended.answers["predict"]["predicted"] == 9
+    assert done.pull == PullResult("/snapshots/abc", "abc", train=20, holdout=4, fetched=24)
+    assert (done.fit.version, done.decide.serves) == ("xyz", "xyz")
+    assert done.decide.trust == Trust("serves", "xyz", {"dust": "AP50 is 0.00"})
+    assert done.decide.class_ap == {"cell": 0.5, "dust": None}
