@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from trainer.bundles.bundle import Card
 from trainer.data.dataset import Dataset
 from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
@@ -28,7 +29,7 @@ def write_samples(
     split: str,
     answers: Sequence[Detections] | None = None,
     most: int = 6,
-    min_score: float = 0.3,
+    min_score: float = Card.min_score,
 ) -> Path:
     """Write a PNG of up to `most` frames of a part: truth thin and white, predictions in colour.
 
