@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from tests.faults.bridge import homes, late_writes
 from tests.faults.campaign import bad_models, bodies, deliveries, hosted, kills
 
 RESULT = Path(__file__).parents[1] / "bench" / "results" / "faults.json"
@@ -26,6 +27,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--bodies", type=int, default=2000)
     parser.add_argument("--deliveries", type=int, default=10_000)
+    parser.add_argument("--homes", type=int, default=99, help="damages to files of the home")
+    parser.add_argument("--late", type=int, default=40, help="requests carried out late")
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, hosted(Path(folder)) as served:
@@ -33,6 +36,11 @@ def main() -> int:
         lines = [kills(url, host, given.kills), bodies(url, given.bodies)]
         lines += bad_models(url, given.seconds)
     lines.append(deliveries(given.deliveries))
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        lines += [
+            homes(Path(folder) / "homes", given.homes),
+            late_writes(Path(folder) / "late", given.late),
+        ]
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     content = {"machine": machine, "lines": [asdict(line) for line in lines]}
     RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
