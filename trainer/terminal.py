@@ -87,7 +87,8 @@ def bars(console: Console, *, transient: bool) -> Iterator[Stages]:
         ) -> None:
             if stage not in rows:
                 rows[stage] = drawn.add_task(stage, total=total, figures="")
-            beside = {} if figures is None else {"figures": figures}
-            drawn.update(rows[stage], completed=done, total=total, **beside)
+            drawn.update(rows[stage], completed=done, total=total)
+            if figures is not None:
+                drawn.update(rows[stage], figures=figures)
 
         yield show

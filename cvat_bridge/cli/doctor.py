@@ -25,7 +25,7 @@ from serverless.store.functions import entries
 State = Literal["good", "warning", "bad", "unknown"]
 LEARNABLE = frozenset({"any", "rectangle", "polygon", "mask", "ellipse"})
 LEAST_DISK = 2 << 30
-HOST_SECONDS = (2.0, 30.0)  # to connect, to answer
+HOST_SECONDS = httpx.Timeout(30.0, connect=2.0)
 BACKEND_NEEDS = {
     "yolo": ("torch", "ultralytics"),
     "centernet": ("torch",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 from typing_extensions import Self
 
@@ -189,8 +189,11 @@ class Results:
     @classmethod
     def of(cls, answers: Mapping[str, Json]) -> Results:
         """Read the answers that DBOS kept, by the name of the step."""
-        kinds = {f.name: type(f.default) for f in fields(cls) if f.name in answers}
-        return cls(**{name: kind.of(answers[name]) for name, kind in kinds.items()})
+        kinds: dict[str, type[Result]] = {
+            f.name: type(cast("Result", f.default)) for f in fields(cls) if f.name in answers
+        }
+        known: dict[str, Any] = {name: kind.of(answers[name]) for name, kind in kinds.items()}
+        return cls(**known)
 
 
 def _own(kind: type[Result], values: Json) -> dict[str, Any]:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from cvat_bridge.ledger import Ledger
 from trainer.bundles.bundle import read_bundle
 from trainer.errors import BundleError
 from trainer.registry.versions import Version
-
-Metric = Literal["ap", "ap50"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Comparison:
     warnings: tuple[str, ...]
 
 
-def compared(ledger: Ledger, now: Version, before: Version | None, *, metric: Metric) -> Comparison:
+def compared(ledger: Ledger, now: Version, before: Version | None, *, metric: str) -> Comparison:
     """Hold the figures of a version against those of the one that served before it.
 
     metric: by which the gate decides. Figures of the same holdout go first; where there are none,

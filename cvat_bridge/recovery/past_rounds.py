@@ -66,7 +66,7 @@ def restored_provenance(
     chosen: what the round is known to have chosen, by source. The others count as picked by the
     strategy: frames drawn at random would be let into the holdout, which must not be guessed.
     """
-    rows = {}
+    rows: dict[tuple[int, int], Provenance] = {}
     for copy in copies:
         row = chosen.get((copy.source_task, copy.source_frame))
         rows.setdefault(

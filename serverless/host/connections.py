@@ -109,7 +109,8 @@ class _Bounded(H11Protocol):
         super().data_received(data)
         waits = self.conn.their_state is IDLE and not self.transport.is_closing()
         if not waits:
-            self._head = _cancelled(self._head)
+            _cancel(self._head)
+            self._head = None
         elif self._head is None:
             self._head = self.loop.call_later(self.limits.head_seconds, self._late)
 
@@ -121,11 +122,14 @@ class _Bounded(H11Protocol):
     def resume_writing(self) -> None:
         """Go on: the reader reads."""
         super().resume_writing()
-        self._reader = _cancelled(self._reader)
+        _cancel(self._reader)
+        self._reader = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._head, self._reader = _cancelled(self._head), _cancelled(self._reader)
+        _cancel(self._head)
+        _cancel(self._reader)
+        self._head = self._reader = None
         super().connection_lost(exc)
 
     def _await_reader(self) -> None:
@@ -155,6 +159,6 @@ class _Bounded(H11Protocol):
         self.transport.close()
 
 
-def _cancelled(timer: asyncio.TimerHandle | None) -> None:
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()

@@ -151,7 +151,7 @@ class Connection:
                     fault = _no_json(path, response)
                 attempt += 1
                 more = repeatable and wait_out and attempt < SERVER_FAULT_ATTEMPTS
-                if not (more and deadline.pause(attempt - 1)):
+                if not (more and deadline.pause(attempt - 1, why=fault)):
                     advice = "Is this the address of a CVAT server?"
                     raise UnreachableError(doing, subject, response.status, fault, advice)
                 log.info("%s %s: %s; trying again", doing, subject, fault)
