@@ -63,8 +63,8 @@ ORDER: Mapping[str, tuple[str, ...]] = {
             "pull",
             "masks",
         ),
-        *("thresholds", "models", "annotate", "function", "training", "loop", "mistakes"),
-        *("assembly", "running", "demo", "cli"),
+        *("thresholds", "judged", "models", "annotate", "function", "training", "loop"),
+        *("mistakes", "blindspots", "assembly", "running", "demo", "cli"),
     ),
     "cvat_bridge.sandbox": (
         *("store", "web", "about", "accounts", "notifications", "resources", "frames"),
