@@ -32,15 +32,13 @@ class Counted:
         return self.right / self.of if self.of else None
 
 
-def counted(right: NDArray[np.bool_], cluster: NDArray[np.int64]) -> Counted:
-    """Count objects and what they are worth. right, cluster: (N,) of each object."""
-    total, found = len(right), int(right.sum())
+def counted(each: NDArray[np.float64], hits: NDArray[np.float64]) -> Counted:
+    """Count objects and what they are worth. each, hits: (C,) objects and right ones by cluster."""
+    there = each > 0
+    each, hits = each[there], hits[there]
+    total, found, clusters = int(each.sum()), int(hits.sum()), len(each)
     if not total:
         return Counted(0, 0, 0, 0.0)
-    each = np.bincount(cluster)
-    hits = np.bincount(cluster, weights=right)[each > 0]
-    each = each[each > 0].astype(float)
-    clusters = len(each)
     share = found / total
     binomial = share * (1 - share) / total
     if clusters < _FEWEST or binomial <= 0:
