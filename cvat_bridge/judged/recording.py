@@ -88,7 +88,7 @@ def record(
     kept = list(frames)
     if not kept:
         return None
-    judged, crops = judge(kept, classes=classes, names=names, looks=looks)
+    judged, crops = judge(kept, model=model, classes=classes, names=names, looks=looks)
     row = Judgement(
         model=model,
         source=source,
@@ -108,6 +108,7 @@ def record(
 def judge(
     frames: Sequence[JudgedFrame],
     *,
+    model: str,
     classes: Sequence[str],
     names: Sequence[str],
     looks: LookStore,
@@ -116,7 +117,7 @@ def judge(
     place = {name: n for n, name in enumerate(classes)}
     of_model = np.array([place.get(name, -1) for name in names] or [-1], np.int64)
     matched = [_match(frame, place, of_model) for frame in frames]
-    seen, pictures = _seen(frames, matched, looks)
+    seen, pictures = _seen(frames, matched, model, looks)
     subsets = tuple(sorted({frame.where.subset for frame in frames}))
     columns = frame_columns([f.where for f in frames], seen, subsets)
     vectors = unpacked(np.stack([seen[f.where.image].vector for f in frames]))
@@ -221,25 +222,32 @@ def _unmatched(one: Matched) -> NDArray[np.int64]:
 
 
 def _seen(
-    frames: Sequence[JudgedFrame], matched: Sequence[Matched], looks: LookStore
+    frames: Sequence[JudgedFrame], matched: Sequence[Matched], model: str, looks: LookStore
 ) -> tuple[dict[str, Pictured], list[tuple[Boxes, Boxes]]]:
     """Give how frames look and the pictures of their objects and wrong answers."""
     images = [frame.where.image for frame in frames]
-    known, held = looks.looks(images), looks.boxes(TRUTH, images)
+    known, wrong_of = looks.looks(images), f"{model} wrong"
+    held = {name: looks.boxes(name, images) for name in (TRUTH, wrong_of)}
     pictures = []
     for frame, one in zip(frames, matched, strict=True):
-        image, marked = frame.where.image, frame.boxes[:OBJECTS].astype(np.float32).reshape(-1, 4)
-        wrong = one.boxes[_unmatched(one)]
-        truth = held.get(image)
-        fits = truth is not None and np.array_equal(truth.boxes, marked)
-        pixels = None if fits and image in known and not len(wrong) else frame.pixels()
-        if not fits or image not in known:
-            assert pixels is not None  # noqa: S101 read above
-            truth = looks.pictures(pixels, marked)
-            looks.see(TRUTH, {image: pixels}, {image: truth})
-        assert truth is not None  # noqa: S101 held or made
-        empty = Boxes(np.zeros((0, 4), np.float32), np.zeros((0, looks.embedder.width), np.int8))
-        pictures.append((truth, empty if pixels is None else looks.pictures(pixels, wrong)))
+        image = frame.where.image
+        wanted = {
+            TRUTH: frame.boxes[:OBJECTS].astype(np.float32).reshape(-1, 4),
+            wrong_of: one.boxes[_unmatched(one)].astype(np.float32),
+        }
+        old = {
+            name: there
+            for name, boxes in wanted.items()
+            if (there := held[name].get(image)) is not None and np.array_equal(there.boxes, boxes)
+        }
+        pixels = None if len(old) == len(wanted) and image in known else frame.pixels()
+        if pixels is not None:
+            for name in set(wanted) - set(old):
+                old[name] = looks.pictures(pixels, wanted[name])
+                looks.see(name, {image: pixels}, {image: old[name]})
+            if image not in known:
+                looks.see(TRUTH, {image: pixels}, {})
+        pictures.append((old[TRUTH], old[wrong_of]))
     return looks.looks(images), pictures
 
 

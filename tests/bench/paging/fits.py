@@ -23,8 +23,8 @@ from trainer.data.annotations import AnnotatedImage
 from trainer.detections import Detections
 
 LEAST_SCORE = 0.02
-SIZE = (192, 256)
-STEPS = Steps(passes=15, least=150, most=300)
+SIZE = (160, 208)
+STEPS = Steps(passes=5, least=80, most=110)
 
 
 def learning_part(data: Set, plant: Plant | None) -> tuple[AnnotatedImage, ...]:
