@@ -11,7 +11,7 @@ from typing_extensions import Self
 from cvat_bridge.blindspots.conditions import Codes, Conditions
 from cvat_bridge.blindspots.slicing import Where
 from cvat_bridge.judged.clusters import nearest
-from cvat_bridge.judged.table import AnswerColumns, Judged, SeenPool, unpacked
+from cvat_bridge.judged.table import AnswerColumns, FrameColumns, Judged, SeenPool, unpacked
 
 SEEN_FROM = 0.5  # of the threshold: what a model nearly shows is there often enough
 
@@ -38,18 +38,35 @@ class PoolCodes:
         place = {name: n for n, name in enumerate(known.classes)}
         of_model = np.array([place.get(name, -1) for name in pool.classes] or [-1], np.int32)
         answers = replace(pool.answers, class_id=of_model[pool.answers.class_id])
+        return cls._over(known, table, answers, pool.subsets)
+
+    @classmethod
+    def of_judged(cls, judged: Judged, known: Conditions) -> Self:
+        """Read a record's own frames and answers as if they were a pool."""
+        return cls._over(known, judged.frames, judged.answers, judged.subsets)
+
+    @classmethod
+    def _over(
+        cls,
+        known: Conditions,
+        table: FrameColumns,
+        answers: AnswerColumns,
+        subsets: tuple[str, ...],
+    ) -> Self:
         none = np.full(len(table), -1, np.int32)
-        return cls(
-            known,
-            answers,
-            known.codes(table, answers, pool.subsets),
-            np.stack(
-                [
-                    known.frame_code(one, table, pool.subsets) if one.of_frame else none
-                    for one in known.attributes
-                ]
-            ),
-        )
+        of_frames = [
+            known.frame_code(one, table, subsets) if one.of_frame else none
+            for one in known.attributes
+        ]
+        return cls(known, answers, known.codes(table, answers, subsets), np.stack(of_frames))
+
+    def frames_alone(self, where: Where) -> NDArray[np.float32]:
+        """Give 1 for each frame that fits the conditions of frames among these, else 0."""
+        fits = np.ones(self.of_frames.shape[1], np.bool_)
+        for attribute, code in where:
+            if self.known.attributes[attribute].of_frame:
+                fits &= self.of_frames[attribute] == code
+        return fits.astype(np.float32)
 
     def boxes(self, where: Where, least: float) -> NDArray[np.bool_]:
         """Tell which answers from this score on fit the conditions of a slice."""
@@ -60,10 +77,7 @@ class PoolCodes:
 
     def frames(self, where: Where, least: float) -> NDArray[np.bool_]:
         """Tell which frames look like a slice: by themselves, and by one box that is seen there."""
-        fits = np.ones(self.of_frames.shape[1], np.bool_)
-        for attribute, code in where:
-            if self.known.attributes[attribute].of_frame:
-                fits &= self.of_frames[attribute] == code
+        fits = self.frames_alone(where) > 0
         if not all(self.known.attributes[attribute].of_frame for attribute, _ in where):
             holds = np.zeros(len(fits), np.bool_)
             holds[self.answers.frame[self.boxes(where, least)]] = True

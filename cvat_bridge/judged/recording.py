@@ -120,8 +120,8 @@ def judge(
     seen, pictures = _seen(frames, matched, model, looks)
     subsets = tuple(sorted({frame.where.subset for frame in frames}))
     columns = frame_columns([f.where for f in frames], seen, subsets)
-    vectors = unpacked(np.stack([seen[f.where.image].vector for f in frames]))
-    centres, cluster = clusters_of(vectors)
+    vectors = np.stack([seen[f.where.image].vector for f in frames])
+    centres, cluster = clusters_of(unpacked(vectors))
     columns = replace(columns, cluster=cluster)
     objects, answers = _tables(frames, matched, place)
     return (
@@ -131,6 +131,7 @@ def judge(
             embedder=looks.embedder.name,
             cuts=cuts_of(columns, objects),
             centres=centres,
+            vectors=vectors,
             frames=columns,
             objects=objects,
             answers=answers,

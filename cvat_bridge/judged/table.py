@@ -92,7 +92,8 @@ class Judged:
     """The matches of a model on a source.
 
     classes, subsets: names. cuts: quarter points of what is measured, by column (see cuts_of).
-    centres: (K, D) of the visual clusters, by the embedder of that name.
+    centres: (K, D) of the visual clusters, vectors: (F, D) int8 of the frames, both by the embedder
+    of that name.
     """
 
     classes: tuple[str, ...]
@@ -100,6 +101,7 @@ class Judged:
     embedder: str
     cuts: Mapping[str, tuple[float, float]]
     centres: Floats
+    vectors: NDArray[np.int8]
     frames: FrameColumns
     objects: ObjectColumns
     answers: AnswerColumns

@@ -67,7 +67,9 @@ def plants(
         Plant("small objects", box(lambda row: row[0] <= small), frozenset({("size", "small")})),
         Plant("large objects", box(lambda row: row[0] >= large), frozenset({("size", "large")})),
         Plant("border objects", box(lambda row: row[2] <= 0.01), frozenset({("place", "border")})),
-        Plant("crowded objects", box(lambda row: row[3] >= 3), frozenset({("crowding", "crowded")})),
+        Plant(
+            "crowded objects", box(lambda row: row[3] >= 3), frozenset({("crowding", "crowded")})
+        ),
         Plant(
             f"{classes[often]} wider than tall",
             lambda i, o: o.class_id == often and measures[id(o)][1] > 0.4,
@@ -90,9 +92,7 @@ def plants(
 
 
 def _class_plant(number: int, name: str) -> Plant:
-    return Plant(
-        f"class {name}", lambda i, o: o.class_id == number, frozenset({("class", name)})
-    )
+    return Plant(f"class {name}", lambda i, o: o.class_id == number, frozenset({("class", name)}))
 
 
 def _measured(image: AnnotatedImage) -> np.ndarray:

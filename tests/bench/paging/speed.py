@@ -139,6 +139,7 @@ def _judged(rng: np.random.Generator, objects: int) -> Judged:
         embedder="descriptor",
         cuts=cuts_of(frames, marked),
         centres=rng.normal(size=(8, Descriptor().width)).astype(np.float32),
+        vectors=rng.integers(-127, 127, (len(frames), Descriptor().width)).astype(np.int8),
         frames=frames,
         objects=marked,
         answers=answers,
