@@ -80,14 +80,14 @@ def plants(
         if len(classes) > 1 and number != often:
             found.append(_class_plant(number, name))
     if len(set(tasks.values())) > 1:
-        for task in sorted(set(tasks.values()))[:1]:
-            found.append(
-                Plant(
-                    f"scenes of task {task}",
-                    lambda i, o, task=task: tasks[i.file_name] == task,
-                    frozenset({("task", str(task))}),
-                )
+        task = min(tasks.values())
+        found.append(
+            Plant(
+                f"scenes of task {task}",
+                lambda i, o: tasks[i.file_name] == task,
+                frozenset({("task", str(task))}),
             )
+        )
     return [plant for plant in found if _enough(images, plant)]
 
 
