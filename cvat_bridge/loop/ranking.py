@@ -16,8 +16,6 @@ from cvat_bridge.settings import JobList
 
 _LAST = 1 << 31  # a rank behind all others
 _LONGEST_FILE = 250  # bytes; file systems take 255
-
-
 _LONGEST_NAME = 256  # characters that CVAT keeps
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cvat_bridge.blindspots.queries import blind_spots, failures
+from cvat_bridge.blindspots.similar import find_similar
 from cvat_bridge.home import Home
 from cvat_bridge.judged.recording import cuts_of
 from cvat_bridge.judged.table import (
@@ -21,6 +23,7 @@ from cvat_bridge.judged.table import (
 )
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Judgement, PoolRecord
+from cvat_bridge.settings import RoundSettings
 from trainer.embedding import Descriptor
 
 EACH, POOL_EACH = 10, 6  # objects a judged frame, answers a pool frame
@@ -31,17 +34,16 @@ def drawn_home(folder: Path, objects: int, pool: int, versions: int) -> tuple[Ho
     """Write records of so many objects, pool frames and model versions."""
     home = Home(folder)
     ledger = Ledger(home.ledger)
+    rng = np.random.default_rng(0)
+    judged = _judged(rng, objects)
+    # All versions share one table: only one of them is read for a page.
+    file = write_table(home.judged, judged)
+    pictures = write_table(home.judged, _crops(rng, min(objects, 60_000)))
     for version in range(versions):
-        rng = np.random.default_rng(version)
-        judged = _judged(rng, objects)
         ledger.save_judgement(
             Judgement(
                 *(f"m{version}", "holdout", version, len(judged.frames), objects),
-                len(judged.answers),
-                0.3,
-                write_table(home.judged, judged),
-                "",
-                f"2026-01-{version + 1:02}",
+                *(len(judged.answers), 0.3, file, pictures, f"2026-01-{version + 1:02}"),
             )
         )
     seen, crops = _pool(np.random.default_rng(99), pool)
@@ -59,19 +61,30 @@ def drawn_home(folder: Path, objects: int, pool: int, versions: int) -> tuple[Ho
 
 
 def page_ms(home: Home, ledger: Ledger, model: str, *, repeats: int = 20) -> dict[str, list[float]]:
-    """Time the page at changing thresholds, and its failures, in milliseconds of one thread."""
+    """Time the page at changing thresholds, and its failures, in milliseconds of the processor."""
     spent: dict[str, list[float]] = {"blind_spots": [], "failures": []}
     for turn in range(repeats + 1):
         threshold = 0.15 + 0.7 * turn / repeats
-        began = time.perf_counter()
+        began = time.process_time()
         page = blind_spots(home, ledger, model=model, source="holdout", threshold=threshold)
-        middle = time.perf_counter()
+        middle = time.process_time()
         where = page.slices[0].key if page.slices else ""
         failures(home, ledger, model=model, source="holdout", where=where, threshold=threshold)
         if turn:  # the first one reads the files
             spent["blind_spots"].append(1000 * (middle - began))
-            spent["failures"].append(1000 * (time.perf_counter() - middle))
+            spent["failures"].append(1000 * (time.process_time() - middle))
     return spent
+
+
+def similar_ms(home: Home, ledger: Ledger, model: str, *, repeats: int = 5) -> list[float]:
+    """Time the ranking of the pool, in milliseconds of the processor."""
+    spent = []
+    for turn in range(repeats + 1):
+        began = time.process_time()
+        where = ("brightness=dark", "class=class+1", "class=class+1&size=small")[turn % 3]
+        find_similar(home, ledger, RoundSettings(), model=model, source="holdout", where=where)
+        spent.append(1000 * (time.process_time() - began))
+    return spent[1:]
 
 
 def _frames(rng: np.random.Generator, count: int) -> FrameColumns:
@@ -168,4 +181,10 @@ def _pool(rng: np.random.Generator, count: int) -> tuple[SeenPool, Crops]:
         vectors=rng.integers(-127, 127, (count, width)).astype(np.int8),
         answers=answers,
     )
-    return seen, Crops(np.zeros(0, np.int32), np.zeros((0, width), np.int8), 0)
+    return seen, replace(_crops(rng, total), objects=0)
+
+
+def _crops(rng: np.random.Generator, count: int) -> Crops:
+    rows = np.arange(count, dtype=np.int32)
+    vectors = rng.integers(-127, 127, (count, Descriptor().width), dtype=np.int8)
+    return Crops(rows, vectors, count)
