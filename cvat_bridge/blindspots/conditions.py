@@ -75,7 +75,7 @@ class Conditions:
         if one.name == "class":
             return np.asarray(boxes.class_id, np.int32)
         if one.name == "size":
-            return _quarters(boxes.size, self.cuts["size"])
+            return _quarters(boxes.size, self.cuts.get("size", (-1.0, np.inf)))
         if one.name == "shape":
             return ((boxes.aspect >= -_LONG).astype(np.int32) + (boxes.aspect > _LONG)).astype(
                 np.int32

@@ -13,6 +13,7 @@ from cvat_bridge.judged.table import Judged
 
 Bools = NDArray[np.bool_]
 FOUND = 0
+MOST_CLASSES = 40  # that a matrix on a screen can hold
 KIND_OF: dict[int, Kind] = {1: "missed", 2: "wrong class", 3: "loose box", 4: "ghost"}
 _MISSED, _WRONG, _LOOSE, _GHOST = 1, 2, 3, 4
 
@@ -50,8 +51,11 @@ def at_threshold(judged: Judged, threshold: float) -> AtThreshold:
     return AtThreshold(shown, kinds, of_answer, explains)
 
 
-def confusion(judged: Judged, at: AtThreshold) -> Confusion:
-    """Count which class is answered as which; a loose box counts as nothing found there."""
+def confusion(judged: Judged, at: AtThreshold, *, most: int = MOST_CLASSES) -> Confusion:
+    """Count which class is answered as which; a loose box counts as nothing found there.
+
+    most: classes shown; of more than that those with most failures, in the record's order.
+    """
     objects, answers, many = judged.objects, judged.answers, len(judged.classes)
     told = np.full(len(objects), many)
     named = (at.of_object == FOUND) | (at.of_object == _WRONG)
@@ -59,9 +63,21 @@ def confusion(judged: Judged, at: AtThreshold) -> Confusion:
     alone = (at.of_answer == _GHOST) | (at.of_answer == _LOOSE)
     rows = np.concatenate([objects.class_id, np.full(int(alone.sum()), many)])
     columns = np.concatenate([told, answers.class_id[alone]])
-    counts = np.bincount(rows * (many + 1) + columns, minlength=(many + 1) ** 2)
-    table = counts.reshape(many + 1, many + 1).tolist()
-    return Confusion((*judged.classes, ""), tuple(tuple(row) for row in table))
+    wrong = rows != columns
+    failed = np.bincount(rows[wrong], minlength=many + 1) + np.bincount(
+        columns[wrong], minlength=many + 1
+    )
+    shown = np.sort(np.argsort(-failed[:many], kind="stable")[:most])
+    place = np.full(many + 1, -1)
+    place[shown], place[many] = np.arange(len(shown)), len(shown)
+    kept = (place[rows] >= 0) & (place[columns] >= 0)
+    wide = len(shown) + 1
+    counts = np.bincount(place[rows[kept]] * wide + place[columns[kept]], minlength=wide**2)
+    return Confusion(
+        (*(judged.classes[n] for n in shown), ""),
+        tuple(tuple(row) for row in counts.reshape(wide, wide).tolist()),
+        many - len(shown),
+    )
 
 
 def kinds_in(at: AtThreshold, objects: Bools, answers: Bools) -> dict[Kind, int]:

@@ -77,6 +77,7 @@ def find_similar(
     objects, seconds = _effort(pool, cut, settings.selection.cost)
     parts = [coded(home.judged, row.file)[0].attributes[a].conditions[c] for a, c in wish.where]
     words = words_of(parts) if not chosen else f"{len(chosen)} chosen failures"
+    drawn = set(places.tolist())
     notes = []
     if not len(crops[1].rows):
         notes.append(
@@ -94,7 +95,7 @@ def find_similar(
         words=words,
         threshold=cut,
         frames=tuple(
-            _frame(pool, n, int(place), chance, objects, n - 1 in set(places.tolist()), words)
+            _frame(pool, n, int(place), chance, objects, n - 1 in drawn, words)
             for n, place in enumerate(rows.tolist(), 1)
         ),
         looked_at=int(free.sum()),

@@ -118,11 +118,13 @@ class Confusion:
     """names: the classes and at the end "" for nothing.
 
     counts[i][j]: objects of class i (row) answered as j (column); the last row holds answers
-    where nothing is, the last column objects that got no answer.
+    where nothing is, the last column objects that got no answer. left_out: classes that are not
+    shown since they are too many; those with most failures are.
     """
 
     names: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
+    left_out: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.judged.looks import CANDIDATES, LookStore
 from cvat_bridge.judged.recording import LEAST_SCORE, Where, frame_columns, measured
-from cvat_bridge.judged.table import AnswerColumns, Crops, SeenPool, write_table
+from cvat_bridge.judged.table import AnswerColumns, Crops, SeenPool, prune, write_table
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import PoolRecord
 from trainer.detections import Detections
@@ -54,6 +54,10 @@ def record_pool(
         recorded=now,
     )
     ledger.save_pool(row)
+    judged = ledger.judgements()
+    prune(
+        home.judged, [name for one in (*judged, *ledger.pools()) for name in (one.file, one.crops)]
+    )
     return row
 
 

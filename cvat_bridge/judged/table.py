@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -161,6 +162,17 @@ def write_table(folder: Path, table: Judged | SeenPool | Crops) -> str:
     if not (folder / name).exists():
         write_atomically(folder / name, content)
     return name
+
+
+def prune(folder: Path, keep: Iterable[str], *, after: float = 86_400.0) -> None:
+    """Delete tables that are not to be kept, once they are so many seconds old.
+
+    Who has read of a table a moment ago can still open it.
+    """
+    kept = set(keep)
+    for path in folder.glob("*.npz"):
+        if path.name not in kept and time.time() - path.stat().st_mtime > after:
+            path.unlink(missing_ok=True)
 
 
 def read_judged(folder: Path, name: str) -> Judged:

@@ -250,13 +250,26 @@ class Ledger:
         """Give what is recorded of every model and source, the newest first."""
         return self._judgements.rows(order="recorded DESC, model, source")
 
-    def save_pool(self, row: PoolRecord) -> None:
-        """Record what a model saw in the pool, in the place of what it saw before."""
+    def save_pool(self, row: PoolRecord, *, most: int = 3) -> None:
+        """Record what a model saw in the pool, in the place of what it saw before.
+
+        most: models whose newest look is kept; those who read the pool longest ago are forgotten.
+        """
         self._pools.put([row])
+        with self._file.write() as db:
+            db.execute(
+                "DELETE FROM pools WHERE model <> ? AND model NOT IN "
+                "(SELECT model FROM pools ORDER BY recorded DESC LIMIT ?)",
+                (row.model, most),
+            )
+
+    def pools(self) -> tuple[PoolRecord, ...]:
+        """Give what each model saw in the pool when it read it last."""
+        return self._pools.rows(order="model")
 
     def pool(self, model: str) -> PoolRecord | None:
         """Give what a model saw in the pool; None when it has not read it."""
-        return next((row for row in self._pools.rows(order="model") if row.model == model), None)
+        return next((row for row in self.pools() if row.model == model), None)
 
     def open_request(self, row: Request) -> Request:
         """Record a wish for a task, or give the one of the same key that stands already.

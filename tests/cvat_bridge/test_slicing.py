@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from cvat_bridge.blindspots.bounds import bounds, counted
 from cvat_bridge.blindspots.conditions import conditions_of, key_of, read_key
 from cvat_bridge.blindspots.failing import at_threshold, confusion
 from cvat_bridge.blindspots.likeness import weigh
+from cvat_bridge.blindspots.queries import blind_spots
 from cvat_bridge.blindspots.slicing import Boxes, Cells, find
+from cvat_bridge.home import Home
 from cvat_bridge.judged.attributes import box_attributes, look_at
 from cvat_bridge.judged.looks import LookStore
 from cvat_bridge.judged.matching import match_boxes
-from cvat_bridge.judged.recording import JudgedFrame, Where, judge
+from cvat_bridge.judged.recording import JudgedFrame, Where, judge, record
 from cvat_bridge.judged.table import read_judged, write_table
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Judgement, Request
@@ -218,3 +221,37 @@ def test_an_old_ledger_is_taken_over_and_wishes_are_numbered_once(tmp_path):
 
         assert (first.number, again, other.number, other.round) == (1, first, 2, -2)
         assert ledger.judgements() == (row,)
+
+
+@pytest.mark.parametrize("answers", [[], [("dog", 0.9, HERE)]])
+def test_frames_without_any_object_give_a_page(answers, looks, tmp_path):
+    home = Home(tmp_path / "home")
+    with Ledger(home.ledger) as ledger:
+        record(
+            home,
+            ledger,
+            [frame(n, [], answers) for n in range(3)],
+            model="m",
+            source="holdout",
+            number=1,
+            classes=CLASSES,
+            names=CLASSES,
+            looks=looks,
+            threshold=None,
+            now="2026",
+        )
+        page = blind_spots(home, ledger, model="m", source="holdout")
+
+    assert page.recall.value is None
+    assert page.slices == ()
+    assert page.kinds["ghost"] == 3 * len(answers)
+
+
+def test_of_a_thousand_classes_the_matrix_shows_those_that_fail(looks):
+    classes = tuple(f"c{n}" for n in range(1000))
+    one = replace(frame(0, [], []), boxes=np.array([HERE, FAR], float), labels=("c7", "c990"))
+    judged, _ = judge([one], model="m", classes=classes, names=classes, looks=looks)
+    table = confusion(judged, at_threshold(judged, 0.5), most=2)
+
+    assert table.names == ("c7", "c990", "") and table.left_out == 998
+    assert table.counts[0][2] == table.counts[1][2] == 1
