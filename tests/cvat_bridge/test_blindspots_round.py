@@ -15,22 +15,12 @@ from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Round
-from cvat_bridge.loop.learning import decide_step, pull_step
-from cvat_bridge.loop.queueing import (
-    preannotate_step,
-    predict_step,
-    prioritise_step,
-    select_step,
-)
+from cvat_bridge.loop.results import Results
+from cvat_bridge.loop.steps import carry_out
 from cvat_bridge.project.markers import is_round_task
 from tests.fakes.spots import Spots
 
-STEPS = {
-    "predict": predict_step,
-    "select": select_step,
-    "prioritise": prioritise_step,
-    "preannotate": preannotate_step,
-}
+STEPS = ("pull", "fit", "decide", "predict", "select", "prioritise", "preannotate")
 # The model finds every red spot; people drew the green ones where no spot is.
 RIGHT = {"red": lambda _: True, "green": lambda _: False}
 
@@ -44,13 +34,13 @@ def world(tmp_path_factory):
         spots = Spots(home, ledger, RIGHT, pool=30)
         parts = spots.parts
         ledger.save_round(Round(1, spots.project.id, "started"))
-        answers = {"pull": pull_step(parts, 1, {}), "fit": spots.learnt(folder)}
-        answers["decide"] = decide_step(parts, 1, answers)
-        for name, run in STEPS.items():
-            answers[name] = run(parts, 1, answers)
+        answers = {"fit": spots.learnt(folder)}
+        for name in STEPS:
+            if name != "fit":
+                answers[name] = carry_out(parts, name, 1, Results.of(answers)).to_json()
         for job in ledger.ranked_jobs(1):
             spots.server.finish(job.job_id)
-        pull_step(parts, 2, {})
+        carry_out(parts, "pull", 2, Results())
         yield SimpleNamespace(
             spots=spots, parts=parts, model=answers["fit"]["version"], home=home, ledger=ledger
         )

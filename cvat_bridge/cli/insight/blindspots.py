@@ -10,18 +10,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cvat_bridge.config import Config, load_config
 from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.home import Home
 from cvat_bridge.judged.judgements import SOURCES, Source
 from cvat_bridge.ledger import Ledger
-from trainer.terminal import PlainConsole
+from trainer.terminal import err, out
 
 if TYPE_CHECKING:
     from cvat_bridge.blindspots.types import BlindSpots, Failures, Share
-
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
+    from cvat_bridge.config import Config
 
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
@@ -62,9 +59,10 @@ def blindspots(
     """
     from cvat_bridge.blindspots.queries import blind_spots
     from cvat_bridge.blindspots.types import to_json
+    from cvat_bridge.projects import load_project
 
-    loaded = load_config(config)
-    home = Home(loaded.home)
+    loaded = load_project(config)
+    home = Home.of(loaded)
     with Ledger(home.ledger) as ledger:
         version, kind = asked_for(loaded, home, ledger, model, source)
         if where is not None:

@@ -11,7 +11,6 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cvat_bridge.cli.console import bars, silence
 from cvat_bridge.cli.insight.blindspots import (
     ConfigPath,
     ModelVersion,
@@ -19,17 +18,14 @@ from cvat_bridge.cli.insight.blindspots import (
     Threshold,
     asked_for,
 )
-from cvat_bridge.config import Config, load_config, load_secrets
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from trainer.terminal import PlainConsole
+from trainer.terminal import err, out
 
 if TYPE_CHECKING:
     from cvat_bridge.blindspots.types import Similar
-
-out = PlainConsole(soft_wrap=True)
-err = PlainConsole(stderr=True, soft_wrap=True)
+    from cvat_bridge.config import Config
 
 
 def similar(
@@ -66,8 +62,11 @@ def similar(
     from cvat_bridge.assembly import viewed
     from cvat_bridge.blindspots.tasks import create_task, plan_task
     from cvat_bridge.blindspots.types import TaskRequest, to_json
+    from cvat_bridge.cli.console import bars, silence
+    from cvat_bridge.config import load_secrets
+    from cvat_bridge.projects import load_project
 
-    loaded = load_config(config)
+    loaded = load_project(config)
     found = _found(loaded, where, model, source, threshold, count)
     if create is None:
         out.print_json(json.dumps(to_json(found))) if as_json else _show(found)
@@ -114,7 +113,7 @@ def _found(
     from cvat_bridge.assembly import round_settings
     from cvat_bridge.blindspots.similar import find_similar
 
-    home = Home(config.home)
+    home = Home.of(config)
     with Ledger(home.ledger) as ledger:
         version, kind = asked_for(config, home, ledger, model, source)
         try:

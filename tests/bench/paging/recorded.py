@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-
 from cvat_bridge.frames.likeness import difference_hash
+
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.judged.looks import LookStore, Witness
