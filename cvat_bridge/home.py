@@ -111,6 +111,11 @@ class Home:
         return self.root / "predictions"
 
     @property
+    def judged(self) -> Path:
+        """What models got right and wrong, and how frames look: tables by content."""
+        return self.root / "judged"
+
+    @property
     def features(self) -> Path:
         """Learnt features as they run here, made once from their package."""
         return self.library / "features"

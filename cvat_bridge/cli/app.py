@@ -18,6 +18,8 @@ from rich.table import Table
 
 from cvat_bridge.cli.annotate import annotate
 from cvat_bridge.cli.edge import hide_in_threads, leave
+from cvat_bridge.cli.insight.blindspots import blindspots
+from cvat_bridge.cli.insight.similar import similar
 from cvat_bridge.cli.mistakes import mistakes
 from cvat_bridge.cli.models import models
 from cvat_bridge.cli.projects import projects
@@ -275,6 +277,8 @@ app.command()(sandbox)
 add_up(app, run)
 app.command()(train)
 app.command()(mistakes)
+app.command()(blindspots)
+app.command()(similar)
 app.add_typer(models, name="models")
 app.add_typer(projects, name="projects")
 app.command()(annotate)

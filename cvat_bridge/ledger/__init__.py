@@ -21,12 +21,15 @@ from cvat_bridge.ledger.records import (
     Decision,
     FrameFacts,
     JobLook,
+    Judgement,
     KnownLabel,
     Membership,
+    PoolRecord,
     PreAnnotatedJob,
     Proposal,
     Provenance,
     RankedJob,
+    Request,
     Round,
     SelectedFrame,
     UsedJob,
@@ -64,6 +67,9 @@ class Ledger:
             file, "decisions", Decision, lists=["reasons"], objects=["figures"], flags=["promoted"]
         )
         self._holdout = Table(file, "holdout", Membership)
+        self._judgements = Table(file, "judgements", Judgement)
+        self._pools = Table(file, "pools", PoolRecord)
+        self._requests = Table(file, "requests", Request, objects=["request", "outcome"])
 
     def __enter__(self) -> Self:
         return self
@@ -238,3 +244,64 @@ class Ledger:
     def memberships(self) -> dict[str, Membership]:
         """Give the side of every image ever pulled, by sha256."""
         return {row.sha256: row for row in self._holdout.rows(order="sha256")}
+
+    # -- what models got right and wrong, and the tasks that people asked for ---------------------
+
+    def save_judgement(self, row: Judgement) -> None:
+        """Record the matches of a model on a source, in the place of earlier ones."""
+        self._judgements.put([row])
+
+    def judgements(self) -> tuple[Judgement, ...]:
+        """Give what is recorded of every model and source, the newest first."""
+        return self._judgements.rows(order="recorded DESC, model, source")
+
+    def save_pool(self, row: PoolRecord, *, most: int = 3) -> None:
+        """Record what a model saw in the pool, in the place of what it saw before.
+
+        most: models whose newest look is kept; those who read the pool longest ago are forgotten.
+        """
+        self._pools.put([row])
+        with self._file.write() as db:
+            db.execute(
+                "DELETE FROM pools WHERE model <> ? AND model NOT IN "
+                "(SELECT model FROM pools ORDER BY recorded DESC LIMIT ?)",
+                (row.model, most),
+            )
+
+    def pools(self) -> tuple[PoolRecord, ...]:
+        """Give what each model saw in the pool when it read it last."""
+        return self._pools.rows(order="model")
+
+    def pool(self, model: str) -> PoolRecord | None:
+        """Give what a model saw in the pool; None when it has not read it."""
+        return next((row for row in self.pools() if row.model == model), None)
+
+    def open_request(self, row: Request) -> Request:
+        """Record a wish for a task, or give the one of the same key that stands already.
+
+        row.number is not read: it gets the next one.
+        """
+        with self._file.write() as db:
+            (last,) = db.execute("SELECT COALESCE(MAX(number), 0) FROM requests").fetchone()
+            db.execute(
+                "INSERT OR IGNORE INTO requests VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    *(row.key, last + 1, row.who, row.name, row.source, row.model, row.asked),
+                    *(json.dumps(row.request), row.task_id, row.done, json.dumps(row.outcome)),
+                ),
+            )
+        found = self.request(row.key)
+        assert found is not None  # noqa: S101 written above
+        return found
+
+    def save_request(self, row: Request) -> None:
+        """Record what became of a wish."""
+        self._requests.put([row])
+
+    def request(self, key: str) -> Request | None:
+        """Give the wish of a key; None when there is none."""
+        return next((row for row in self.requests() if row.key == key), None)
+
+    def requests(self) -> tuple[Request, ...]:
+        """Give every task that people asked for, oldest first."""
+        return self._requests.rows(order="number")

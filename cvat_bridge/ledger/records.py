@@ -218,3 +218,63 @@ class Membership:
     group: str
     rule: str
     since: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The matches of a model on one source of frames with known labels; see cvat_bridge/judged.
+
+    file, crops: names of the tables in the home's folder `judged`; crops is "" where there are
+    none. threshold: the score from which the model's answers count unless another is asked for.
+    round: 0 outside of rounds.
+    """
+
+    model: str
+    source: str
+    round: int
+    frames: int
+    objects: int
+    answers: int
+    threshold: float
+    file: str
+    crops: str
+    recorded: str
+
+
+@dataclass(frozen=True)
+class PoolRecord:
+    """What a model saw in the pool, as the last round left it; file, crops: see Judgement."""
+
+    model: str
+    round: int
+    frames: int
+    file: str
+    crops: str
+    recorded: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """A task that a person asked for. key: made with the form, so that pressing twice is once.
+
+    number: 1, 2, …; its frames, jobs and proposals stand under round -number. who: name in CVAT.
+    source: where the wish came from, for people. request: the whole wish. task_id: None until the
+    task is there. done: when all was written, "" before; outcome: what came of it.
+    """
+
+    key: str
+    number: int
+    who: str
+    name: str
+    source: str
+    model: str
+    asked: str
+    request: Mapping[str, Any]
+    task_id: int | None = None
+    done: str = ""
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def round(self) -> int:
+        """The number under which selections, jobs, provenance and proposals are kept."""
+        return -self.number

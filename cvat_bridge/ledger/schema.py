@@ -76,6 +76,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             reach TEXT NOT NULL, objects INTEGER NOT NULL, pending TEXT NOT NULL,
             PRIMARY KEY (job_id, frame, model))""",
     ),
+    (
+        """CREATE TABLE judgements (
+            model TEXT NOT NULL, source TEXT NOT NULL, round INTEGER NOT NULL,
+            frames INTEGER NOT NULL, objects INTEGER NOT NULL, answers INTEGER NOT NULL,
+            threshold REAL NOT NULL, file TEXT NOT NULL, crops TEXT NOT NULL,
+            recorded TEXT NOT NULL, PRIMARY KEY (model, source))""",
+        """CREATE TABLE pools (
+            model TEXT PRIMARY KEY, round INTEGER NOT NULL, frames INTEGER NOT NULL,
+            file TEXT NOT NULL, crops TEXT NOT NULL, recorded TEXT NOT NULL)""",
+        """CREATE TABLE requests (
+            key TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, who TEXT NOT NULL,
+            name TEXT NOT NULL, source TEXT NOT NULL, model TEXT NOT NULL, asked TEXT NOT NULL,
+            request TEXT NOT NULL, task_id INTEGER, done TEXT NOT NULL, outcome TEXT NOT NULL)""",
+    ),
 )
 
 

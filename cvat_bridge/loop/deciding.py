@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,19 @@ from cvat_bridge.ledger.records import Decision
 from cvat_bridge.loop.honest import honest_part
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.pull.learned_objects import file_name_of
-from trainer.bundles.bundle import read_bundle
+from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.data.dataset import Dataset, load_dataset
 from trainer.data.leakage import find_leaks
+from trainer.detections import Detections
 from trainer.detector import Progress
 from trainer.engines import load
-from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.evaluate import answer, evaluate_answers
 from trainer.gate.promote import GateSettings, decide, groups_of
 from trainer.gate.usefulness import Usefulness, usefulness
 from trainer.registry.registry import Version
 from trainer.scores import Evaluation
+
+Witness = Callable[[Bundle, Dataset, Sequence[Detections]], None]
 
 
 def settle(
@@ -36,8 +40,11 @@ def settle(
     seed: int,
     now: Callable[[], str],
     report: Report = quiet,
+    witness: Witness | None = None,
 ) -> Decision:
     """Decide whether the challenger of round `number` may serve.
+
+    witness: gets every model with its answers on the holdout frames, to record them.
 
     A decision that is recorded already stands: a step that was killed after it does not evaluate
     a promoted challenger against itself. Raises TrainerError when a model cannot be evaluated.
@@ -56,7 +63,7 @@ def settle(
             return _unjudged(ledger, number, champion, challenger, notes, now)
     leakage = find_leaks(data, known=known)
     task = _task(data, challenger.path, *([champion.path] if champion else []))
-    ours = _evaluate(challenger.path, data, task, report)
+    ours = _evaluate(challenger.path, data, task, report, witness)
     verdict: Mapping[str, Any] = {"leakage": leakage.to_json()}
     groups = groups_of(data, "holdout")
     if champion is not None and champion.bundle == challenger.bundle:
@@ -64,7 +71,7 @@ def settle(
         promoted = False
         reasons: tuple[str, ...] = ("the same data and settings gave the model that serves",)
     else:
-        theirs = _evaluate(champion.path, data, task, report) if champion else None
+        theirs = _evaluate(champion.path, data, task, report, witness) if champion else None
         judged = decide(
             theirs,
             ours,
@@ -145,11 +152,21 @@ def _task(dataset: Dataset, *paths: Path) -> str:
     return "masks" if drawn and tasks == {"masks"} else "boxes"
 
 
-def _evaluate(bundle: Path, dataset: Dataset, task: str, report: Report) -> Evaluation:
+def _evaluate(
+    path: Path, dataset: Dataset, task: str, report: Report, witness: Witness | None
+) -> Evaluation:
     def told(progress: Progress) -> None:
         report(progress.stage, progress.done, progress.total)
 
-    return evaluate(load(read_bundle(bundle)), dataset, split="holdout", task=task, report=told)
+    bundle, began = read_bundle(path), time.monotonic()
+    detector = load(bundle)
+    answers = answer(detector, dataset, split="holdout", report=told)
+    seconds, names = time.monotonic() - began, tuple(detector.labels)
+    if witness is not None:
+        witness(bundle, dataset, answers)
+    return evaluate_answers(
+        answers, dataset, split="holdout", task=task, names=names, seconds=seconds
+    )
 
 
 def _figures(evaluation: Evaluation | None) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from cvat_bridge.loop.results import DecideResult, FitResult, PullResult, Result
 from cvat_bridge.loop.trust.beginning import REFUSED, Beginning, beginning, without
 from cvat_bridge.loop.trust.explanation import explain, explain_to_annotators
 from cvat_bridge.loop.trust.standing import situation, trust_now
+from cvat_bridge.loop.witnessing import recorder, seeing
 from cvat_bridge.models.mending import whole_champion
 from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.models.serving import serve_champion
@@ -48,6 +49,8 @@ def pull_step(parts: Parts, number: int, _: Results) -> PullResult:
         )
     except NothingToDoError as nothing:
         return PullResult(reason=str(nothing))
+    with seeing(parts) as looks:
+        recorder(parts, number, looks).finished(pulled.dataset)
     return PullResult(
         dataset=str(pulled.dataset.path),
         fingerprint=pulled.dataset.fingerprint,
@@ -142,17 +145,19 @@ def decide_step(parts: Parts, number: int, done: Results) -> DecideResult:
     if fitted.bundle and not pulled.holdout:
         reasons = ("no labelled holdout frame: the challenger cannot be judged",)
     elif fitted.bundle and pulled.dataset:
-        decision = settle(
-            parts.ledger,
-            number=number,
-            champion=champion,
-            challenger=parts.registry.show(parts.key, fitted.version),
-            dataset=Path(pulled.dataset),
-            gate=parts.config.promotion,
-            seed=parts.config.trainer.seed,
-            now=parts.now,
-            report=parts.report,
-        )
+        with seeing(parts) as looks:
+            decision = settle(
+                parts.ledger,
+                number=number,
+                champion=champion,
+                challenger=parts.registry.show(parts.key, fitted.version),
+                dataset=Path(pulled.dataset),
+                gate=parts.config.promotion,
+                seed=parts.config.trainer.seed,
+                now=parts.now,
+                report=parts.report,
+                witness=recorder(parts, number, looks).holdout,
+            )
         promoted, reasons, figures = decision.promoted, decision.reasons, decision.figures
         for version, measured in (
             (decision.champion, figures["champion"]),

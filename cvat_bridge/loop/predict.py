@@ -27,6 +27,7 @@ from trainer.detector import Detector
 from trainer.embedding import Descriptor, Embedder
 from trainer.errors import ImageError
 
+Witness = Callable[[dict[str, RGBImage], dict[str, Detections]], None]
 _Answer = Callable[[dict[str, RGBImage]], dict[str, Detections]]  # images by sha256 → what is kept
 
 
@@ -61,6 +62,7 @@ def predict(
     embedder: Callable[[], Embedder] | None = None,
     labelled: bool = True,
     report: Report = quiet,
+    witness: Witness | None = None,
 ) -> Predicted:
     """Predict every frame of facts.pool that was not predicted by this model yet.
 
@@ -68,6 +70,7 @@ def predict(
     embedder (the Descriptor where none is given). An embedder is asked, too, where the detector
     gives no embeddings of its own. labelled: also read the labelled images at hand, so that
     diversity can count them. Where the strategy reads disagreement, the pool is read mirrored, too.
+    witness: gets the images of each batch and what the detector said, while they are at hand.
     Batches are kept as they are done; a killed pass goes on where it was. Raises GatewayError,
     LedgerError and what the detector raises; a broken frame is skipped and named.
     """
@@ -77,7 +80,9 @@ def predict(
         done = look(answer=partial(_embed, by), labels=(), model=by.name, labelled=labelled)
         return replace(done, model=None, why=by.why)
     names = tuple(detector.labels)
-    done = look(answer=_asks(detector, settings), labels=names, model=model, labelled=labelled)
+    asks = _asks(detector, settings)
+    told = asks if witness is None else partial(_witnessed, asks, witness)
+    done = look(answer=told, labels=names, model=model, labelled=labelled)
     if reads_disagreement(settings.selection.strategy):
         twin = _asks(Mirrored(detector), settings)
         look(answer=twin, labels=names, model=mirrored(model), labelled=False)
@@ -180,6 +185,14 @@ def _asks(detector: Detector, settings: RoundSettings) -> _Answer:
         }
 
     return answer
+
+
+def _witnessed(
+    asks: _Answer, witness: Witness, images: dict[str, RGBImage]
+) -> dict[str, Detections]:
+    found = asks(images)
+    witness(images, found)
+    return found
 
 
 def _embed(embedder: Embedder, images: dict[str, RGBImage]) -> dict[str, Detections]:

@@ -134,7 +134,13 @@ def _spec(
     if settings.job_list == "newest_first":
         jobs.reverse()  # CVAT gives ids in this order and lists the highest id first
     return NewTask(
-        name=task_name(number, len(frames), marker, settings.job_list),
+        name=task_name(
+            number,
+            len(frames),
+            marker,
+            settings.job_list,
+            asked=str(ledger.choice(number).get("name", "")),
+        ),
         marker=marker,
         project_id=facts.project.id,
         jobs=tuple(jobs),

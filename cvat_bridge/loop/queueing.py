@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from active_learning.pool import ProjectState
 from cvat_bridge.errors import NothingToDoError
+from cvat_bridge.judged.looks import Witness
 from cvat_bridge.ledger.records import RankedJob
 from cvat_bridge.loop.choosing import Chosen, choose_frames
 from cvat_bridge.loop.parts import Parts
@@ -31,19 +33,24 @@ from cvat_bridge.loop.results import (
 )
 from cvat_bridge.loop.rounds import waiting_frames
 from cvat_bridge.loop.trust.standing import trust_now
+from cvat_bridge.loop.witnessing import record_the_pool, seeing
 from cvat_bridge.masks.making import segmenter_of
 from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.project.facts import Facts
 from cvat_bridge.thresholds.of_round import round_thresholds, seconds_of
+from cvat_bridge.thresholds.rule import ShownFrom
 from trainer.bundles.bundle import read_bundle
 from trainer.data.dataset import load_dataset
 from trainer.detector import Detector
 from trainer.engines import load
 
 
-def predict_step(parts: Parts, _: int, done: Results) -> PredictResult:
+def predict_step(parts: Parts, number: int, done: Results) -> PredictResult:
     """5. The model that is trusted to reads the pool; without one, an embedding is all there is."""
-    predicted = _predicted(parts, parts.gather(), done)
+    facts = parts.gather()
+    predicted = _predicted(parts, facts, done)
+    with seeing(parts) as looks:
+        record_the_pool(parts, number, facts, predicted, looks)
     return PredictResult(
         model=predicted.model or predicted.embeddings,
         predicted=len(predicted.frames),
@@ -120,35 +127,11 @@ def preannotate_step(parts: Parts, number: int, done: Results) -> PreannotateRes
     filled, shown_from, looked = PreAnnotated({}, {}), None, None
     model = done.decide.serves
     if model and parts.config.pre_annotation.enabled:
-        version = parts.registry.show(parts.key, model)
-        label_ids = json.loads(version.tags.get(LABEL_IDS, "{}"))
         withheld = done.decide.trust.withheld
-        bundle = read_bundle(version.path)
-        looked = Looked(model, label_ids, bundle.card.task)
-        shown = round_thresholds(
-            parts.ledger,
-            bundle,
-            parts.labels(),
-            label_ids,
-            withheld=withheld,
-            config=parts.config,
-            settings=parts.settings,
+        filled, shown, looked = fill_jobs(
+            parts, jobs, number=number, model=model, withheld=withheld
         )
         shown_from = shown.to_json()
-        filled = preannotate(
-            parts.gateway,
-            parts.ledger,
-            parts.config.project_id,
-            jobs,
-            number=number,
-            model=model,
-            home=parts.home,
-            settings=replace(parts.settings, min_scores=shown.scores),
-            label_ids=label_ids,
-            withheld=withheld,
-            segmenter=segmenter_of(parts.functions, parts.key),
-            report=parts.report,
-        )
     notes = _job_notes(parts, number, jobs, looked, done.pull.dataset)
     if parts.settings.write_guide:
         write_guide(
@@ -172,6 +155,47 @@ def preannotate_step(parts: Parts, number: int, done: Results) -> PreannotateRes
         assigned={str(job): name for job, name in given.items()},
         shown_from=shown_from,
     )
+
+
+def fill_jobs(
+    parts: Parts,
+    jobs: Sequence[RankedJob],
+    *,
+    number: int,
+    model: str,
+    withheld: Mapping[str, str],
+) -> tuple[PreAnnotated, ShownFrom, Looked]:
+    """Put a model's objects into jobs, from the scores where that saves time; also give those.
+
+    number: of the round, or of a wish (negative). withheld: classes not shown to people, and why.
+    """
+    version = parts.registry.show(parts.key, model)
+    label_ids = json.loads(version.tags.get(LABEL_IDS, "{}"))
+    bundle = read_bundle(version.path)
+    shown = round_thresholds(
+        parts.ledger,
+        bundle,
+        parts.labels(),
+        label_ids,
+        withheld=withheld,
+        config=parts.config,
+        settings=parts.settings,
+    )
+    filled = preannotate(
+        parts.gateway,
+        parts.ledger,
+        parts.config.project_id,
+        jobs,
+        number=number,
+        model=model,
+        home=parts.home,
+        settings=replace(parts.settings, min_scores=shown.scores),
+        label_ids=label_ids,
+        withheld=withheld,
+        segmenter=segmenter_of(parts.functions, parts.key),
+        report=parts.report,
+    )
+    return filled, shown, Looked(model, label_ids, bundle.card.task)
 
 
 def _job_notes(
@@ -223,17 +247,19 @@ def look(parts: Parts) -> Chosen:
 
 def _predicted(parts: Parts, facts: Facts, done: Results) -> Predicted:
     model = done.decide.trust.model
-    return predict(
-        parts.gateway,
-        parts.ledger,
-        facts,
-        home=parts.home,
-        settings=parts.settings,
-        detector=_detector(parts, model) if model else None,
-        model=model,
-        embedder=parts.embedder,
-        report=parts.report,
-    )
+    with seeing(parts) as looks:
+        return predict(
+            parts.gateway,
+            parts.ledger,
+            facts,
+            home=parts.home,
+            settings=parts.settings,
+            detector=_detector(parts, model) if model else None,
+            model=model,
+            embedder=parts.embedder,
+            report=parts.report,
+            witness=Witness(looks, model) if model else None,
+        )
 
 
 def _detector(parts: Parts, version: str) -> Detector:

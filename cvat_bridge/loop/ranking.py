@@ -15,6 +15,7 @@ from cvat_bridge.project.facts import PoolFrame
 from cvat_bridge.settings import JobList
 
 _LAST = 1 << 31  # a rank behind all others
+_LONGEST_NAME = 256  # characters that CVAT keeps
 
 
 def cut(frames: Sequence[SelectedFrame], size: int) -> tuple[tuple[SelectedFrame, ...], ...]:
@@ -57,8 +58,13 @@ def source_name(frame: SelectedFrame, media: Mapping[int, Media]) -> str:
     return media[frame.task_id].frames[frame.frame].name
 
 
-def task_name(number: int, frames: int, marker: str, job_list: JobList) -> str:
-    """Name a round's task so that people see what it is, and with which job to begin."""
+def task_name(number: int, frames: int, marker: str, job_list: JobList, asked: str = "") -> str:
+    """Name a round's task so that people see what it is, and with which job to begin.
+
+    asked: the name that a person gave, who asked for this task.
+    """
+    if asked:
+        return f"{asked[: _LONGEST_NAME - len(marker) - 1]} {marker}"
     first = "the top job" if job_list == "newest_first" else "the lowest job number"
     return f"Round {number}: {frames} frames, begin with {first} {marker}"
 

@@ -119,7 +119,8 @@ def pull(
     freeze_sides(ledger, facts, chosen, groups, settings, now())
     sides, leaking = sides_of(ledger, chosen, groups)
     images = [
-        _row(chosen[sha256], labels, split, groups[sha256]) for sha256, split in sides.items()
+        _row(chosen[sha256], labels, split, groups[sha256], facts)
+        for sha256, split in sides.items()
     ]
     skipped += doubled + leaking
     store = ImageStore(home.images)
@@ -144,8 +145,12 @@ def pull(
     return Pulled(dataset, trains, len(held), fetched, read, tuple(skipped), notes, held)
 
 
-def _row(frame: LabelledFrame, labels: LabelMap, split: str, group: str) -> AnnotatedImage:
+def _row(
+    frame: LabelledFrame, labels: LabelMap, split: str, group: str, facts: Facts
+) -> AnnotatedImage:
     job = {"job": frame.job.job_id, "job_updated_date": frame.job.updated_date}
+    if subset := facts.tasks[frame.job.task_id].subset:
+        job["subset"] = subset
     return annotated_image(
         frame.image, frame.objects, labels=labels, split=split, group=group, job=job
     )

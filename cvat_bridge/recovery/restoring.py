@@ -130,7 +130,8 @@ def _rounds(
     pulled = {row.round for row in pulled_snapshots(home, project_id) if row.round is not None}
     held = {row.number for row in ledger.rounds()}
     added = []
-    for number in sorted({*recorded, *own, *run_rounds(home), *pulled}):
+    # A task that a person asked for has a negative number and is no round.
+    for number in sorted(n for n in {*recorded, *own, *run_rounds(home), *pulled} if n > 0):
         row = recorded.get(number)
         if number not in held or (row is not None and behind(ledger, row)):
             ledger.save_round(restored_round(number, project_id, row, own.get(number), now=now))

@@ -1,0 +1,1 @@
+"""What models got right and wrong on frames with known labels, recorded when a round judges."""

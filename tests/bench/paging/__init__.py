@@ -1,0 +1,1 @@
+"""Planted blind spots, and what the page makes of them."""
