@@ -177,13 +177,13 @@ def assembled(
     to be asked of it is asked before the first step.
     """
     home = Home.of(config)
-    with home.held(by):
-        durable = durable_of(config, [config])
-        with (
-            opened(config, secrets, durable, report=report, learning=learning) as bridge,
-            durable,
-        ):
-            yield bridge
+    with (
+        home.held(by),
+        durable_of(config, [config]) as durable,
+        opened(config, secrets, durable, report=report, learning=learning) as bridge,
+    ):
+        durable.launch()
+        yield bridge
 
 
 def durable_of(config: Config, known: Iterable[Config]) -> Durable:

@@ -62,6 +62,7 @@ def serve(path: Path, secrets: Secrets) -> None:
         home.held("service"),
         durable_of(shared, [row.config for row in served.projects]) as durable,
     ):
+        durable.launch()
 
         def open_(config: Config, report: Report) -> AbstractContextManager[Bridge]:
             def say(line: str) -> None:

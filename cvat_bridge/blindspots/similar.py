@@ -161,7 +161,7 @@ def _effort(
     counted = score >= SEEN_FROM * threshold
     objects = np.bincount(answers.frame[counted], weights=score[counted], minlength=many)
     seconds = np.bincount(answers.frame[counted], weights=each[counted], minlength=many)
-    return objects, seconds + cost.frame
+    return objects.astype(np.float64), (seconds + cost.frame).astype(np.float64)
 
 
 def _frame(

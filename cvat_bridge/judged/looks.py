@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,8 +127,9 @@ class LookStore:
 
     def _rows(
         self, table: str, columns: str, images: Iterable[str], more: str = "", *values: str
-    ) -> list[tuple[object, ...]]:
-        wanted, found = list(dict.fromkeys(images)), []
+    ) -> list[tuple[Any, ...]]:
+        wanted = list(dict.fromkeys(images))
+        found: list[tuple[Any, ...]] = []
         for start in range(0, len(wanted), _PIECE):
             piece = wanted[start : start + _PIECE]
             marks = ",".join("?" * len(piece))

@@ -68,11 +68,14 @@ def match_boxes(
     value = np.where(taken >= 0, overlap[rows, taken], 0.0) if len(truth) else np.zeros(len(boxes))
     kept = (right >= 0) | ~_inside(boxes, crowd)
     place = np.cumsum(kept) - 1
+    taken_by = [
+        np.where(one >= 0, place[one], -1) if len(place) else one
+        for one in _only((found, other, loose), kept)
+    ]
     return Matched(
-        *(
-            np.where(one >= 0, place[one], -1) if len(place) else one
-            for one in _only((found, other, loose), kept)
-        ),
+        taken_by[0],
+        taken_by[1],
+        taken_by[2],
         boxes[kept],
         class_ids[kept],
         scores[kept],

@@ -54,10 +54,9 @@ def record_pool(
         recorded=now,
     )
     ledger.save_pool(row)
-    judged = ledger.judgements()
-    prune(
-        home.judged, [name for one in (*judged, *ledger.pools()) for name in (one.file, one.crops)]
-    )
+    kept = [name for one in ledger.judgements() for name in (one.file, one.crops)]
+    kept += [name for one in ledger.pools() for name in (one.file, one.crops)]
+    prune(home.judged, kept)
     return row
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,9 +176,7 @@ def frame_columns(
     )
 
 
-def measured(
-    boxes: Sequence[NDArray[np.floating]], rows: Sequence[Where]
-) -> dict[str, NDArray[np.float32]]:
+def measured(boxes: Sequence[NDArray[np.floating]], rows: Sequence[Where]) -> dict[str, Any]:
     """Measure the boxes of each frame and give them as columns over all frames."""
     each = [
         box_attributes(np.asarray(b, float), w.width, w.height)
@@ -278,7 +277,9 @@ def _tables(
         class_id=np.array([place[n] for f in frames for n in f.labels], np.int32),
         box=joined(boxes, np.float32, 4),
         **measured(boxes, rows),
-        **{name: moved(name, answer_start) for name in ("found", "other", "loose")},
+        found=moved("found", answer_start),
+        other=moved("other", answer_start),
+        loose=moved("loose", answer_start),
     )
     answers = AnswerColumns(
         frame=np.repeat(np.arange(len(frames)), np.diff(answer_start)).astype(np.int32),
@@ -287,7 +288,9 @@ def _tables(
         **measured([one.boxes for one in matched], rows),
         score=joined((one.scores for one in matched), np.float32),
         iou=joined((one.iou for one in matched), np.float32),
-        **{name: moved(name, object_start) for name in ("right", "wrong", "near")},
+        right=moved("right", object_start),
+        wrong=moved("wrong", object_start),
+        near=moved("near", object_start),
     )
     return marked, answers
 

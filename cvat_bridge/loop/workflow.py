@@ -59,9 +59,9 @@ class Ended:
 class Durable:
     """DBOS, which keeps its state process-wide: one for the rounds of all projects of a process.
 
-    projects: those whose rounds may have been interrupted; they are known before the launch, so
-    that it goes on with them. Rounds of a project that is not attached (yet) end with an error and
-    are taken up when it is.
+    It works from its launch on. projects: those whose rounds may have been interrupted; they are
+    known before the launch, so that it goes on with them. Rounds of a project that is not attached
+    (yet) end with an error and are taken up when it is.
     """
 
     def __init__(self, database_url: str, projects: Iterable[int | None] = ()) -> None:
@@ -73,7 +73,6 @@ class Durable:
             self._register(rounds_name(project))
 
     def __enter__(self) -> Self:
-        self.launch()
         return self
 
     def __exit__(self, *_: object) -> None:

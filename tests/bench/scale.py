@@ -181,6 +181,7 @@ def projects_overhead(count: int) -> Figure:
         ]
         home = Home.of(configs[0])
         with home.held(), durable_of(configs[0], configs) as durable, ExitStack() as stack:
+            durable.launch()
             bridges = [stack.enter_context(opened(config, _SECRETS, durable)) for config in configs]
             _seconds(bridges)
             alone = min(_seconds(bridges[:1]) for _ in range(5))

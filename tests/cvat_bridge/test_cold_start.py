@@ -81,8 +81,10 @@ def test_labels_that_cannot_be_learnt_end_the_round_before_an_image_is_brought_o
     )
     durable = Durable(f"sqlite:///{home.root / 'rounds.db'}")
     rounds = Rounds(steps_of(parts), ledger, project_id=project.id, durable=durable)
-    with durable, pytest.raises(StepFailedError, match=says):
-        rounds.run(1)
+    with durable:
+        durable.launch()
+        with pytest.raises(StepFailedError, match=says):
+            rounds.run(1)
 
     assert list(server.tasks) == [task.id]
     assert not home.images.exists()

@@ -30,6 +30,7 @@ def rounds(folder: Path, steps: list[Step], **settings: float) -> Iterator[Round
         durable = Durable(f"sqlite:///{folder / 'rounds.db'}")
         runner = Rounds(steps, ledger, project_id=1, durable=durable, **settings)
         with durable:
+            durable.launch()
             yield runner
 
 
@@ -162,6 +163,7 @@ def test_rounds_of_two_projects_go_on_beside_each_other(tmp_path: Path) -> None:
 
     ended: dict[int, int] = {}
     with Durable(f"sqlite:///{tmp_path / 'rounds.db'}") as durable, ExitStack() as stack:
+        durable.launch()
 
         def go(project: int, number: int) -> None:
             ledger = stack.enter_context(Ledger(tmp_path / f"{project}.db"))

@@ -57,8 +57,11 @@ class Site:
                 home=self.home,
                 registry=self.registry,  # type: ignore[arg-type]  # in memory
             )
-            durable = durable_of(self.config, [self.config])
-            with working(parts, durable) as bridge, durable:
+            with (
+                durable_of(self.config, [self.config]) as durable,
+                working(parts, durable) as bridge,
+            ):
+                durable.launch()
                 yield bridge
 
     def round(self) -> int:
