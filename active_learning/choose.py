@@ -6,7 +6,7 @@ import numpy as np
 
 from active_learning.control import control_rows, control_size, early_share, interleave
 from active_learning.pool import FloatArray, IntArray, Pool, ProjectState, Selection
-from active_learning.prepared import Prepared, prepared
+from active_learning.prepared import PreparedStrategy, prepare
 from active_learning.reasons import CONTROL
 from active_learning.selectors.ordering import content_rank
 from active_learning.settings import SelectionSettings
@@ -43,13 +43,13 @@ def choose(
     """
     check_budget(pool, budget)
     phase, name, notes = _phase(pool, state, settings)
-    chosen = prepared(strategy(name), pool, state, settings)
+    chosen = prepare(strategy(name), pool, state, settings)
     streams = np.random.default_rng(seed).spawn(2)
     size = min(len(pool), budget)
     rank = content_rank(pool)
     share = settings.control_share
     if settings.strategy == "auto":
-        share = early_share(share, labelled=state.labelled, warm_up=settings.warm_up)
+        share = early_share(share, labelled=state.labelled, warmup=settings.control_warmup_frames)
     weak = state.weak and phase == WEAK
     if weak and settings.control_share > 0 and share < settings.weak_share:
         share = settings.weak_share
@@ -59,7 +59,7 @@ def choose(
     elif share > settings.control_share:
         notes["control_share"] = (
             f"{share:.2f} at random, more than later: {state.labelled} labelled frames, fewer "
-            f"than {settings.warm_up}"
+            f"than {settings.control_warmup_frames}"
         )
     control = control_rows(rank, control_size(size, share), streams[0])
     rows, scores, texts = _strategy_part(
@@ -158,7 +158,7 @@ def _advice(
 
 
 def _strategy_part(
-    chosen: Prepared,
+    chosen: PreparedStrategy,
     pool: Pool,
     budget: int,
     rng: np.random.Generator,

@@ -19,7 +19,7 @@ def control_size(budget: int, share: float) -> int:
     return min(budget, max(int(budget >= _LEAST_BUDGET), round(share * budget)))
 
 
-def early_share(share: float, *, labelled: int, warm_up: int) -> float:
+def early_share(share: float, *, labelled: int, warmup: int) -> float:
     """Return the control share of a project with so few labels: from 1/2 at none down to `share`.
 
     The first models doubt what they have hardly seen, and choosing by that alone began behind
@@ -27,9 +27,9 @@ def early_share(share: float, *, labelled: int, warm_up: int) -> float:
     more of them only make the estimates surer. A share of 0 means no control arm at all, early or
     late.
     """
-    if share == 0 or labelled >= warm_up:
+    if share == 0 or labelled >= warmup:
         return share
-    return max(share, 0.5 * (1 - labelled / warm_up))
+    return max(share, 0.5 * (1 - labelled / warmup))
 
 
 def control_rows(rank: IntArray, size: int, rng: np.random.Generator) -> IntArray:

@@ -7,7 +7,7 @@ from scipy.cluster.hierarchy import DisjointSet
 
 from active_learning.errors import InvalidPoolError
 from active_learning.pool import FloatArray, IntArray
-from active_learning.selectors.distances import Space, squared_distances
+from active_learning.selectors.distances import EmbeddingSpace, squared_distances
 
 _BLOCK, _SAMPLE = 1024, 4096
 
@@ -32,7 +32,7 @@ def duplicate_groups(embeddings: FloatArray, *, near_duplicate: float = 0.05) ->
     copies = np.asarray(copies).reshape(-1)
     if not len(rows):
         return np.zeros(0, np.int64)
-    space = Space.of(np.asarray(embeddings))
+    space = EmbeddingSpace.of(np.asarray(embeddings))
     vectors = space.place(rows)
     sample = vectors[:: max(1, len(vectors) // _SAMPLE)]
     widest = np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)[2][:1].T

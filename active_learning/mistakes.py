@@ -20,7 +20,7 @@ OVERLOOKED, SWAPPED, BADLY_PLACED = "overlooked", "swapped", "badly placed"
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledFrame:
+class FrameToCheck:
     """What people said of a frame, and what a model says that has not learnt from it.
 
     boxes: (L, 4) x1 y1 x2 y2 in pixels, class_ids: (L,), as labelled. predicted_boxes: (P, 4),
@@ -54,7 +54,7 @@ class Mistake:
 
 
 def likely_mistakes(
-    frames: Sequence[LabelledFrame],
+    frames: Sequence[FrameToCheck],
     *,
     classes: int,
     below: float = 0.5,
@@ -92,7 +92,7 @@ def likely_mistakes(
 
 
 def _scores(
-    frames: Sequence[LabelledFrame], classes: int, sure_from: float
+    frames: Sequence[FrameToCheck], classes: int, sure_from: float
 ) -> dict[str, list[FloatArray]]:
     try:
         from cleanlab.object_detection import rank
@@ -114,11 +114,11 @@ def _scores(
     }
 
 
-def _labels(frame: LabelledFrame) -> dict[str, Any]:
+def _labels(frame: FrameToCheck) -> dict[str, Any]:
     return {"bboxes": np.asarray(frame.boxes, float), "labels": np.asarray(frame.class_ids)}
 
 
-def _predictions(frame: LabelledFrame, classes: int) -> Any:
+def _predictions(frame: FrameToCheck, classes: int) -> Any:
     rows = np.column_stack([frame.predicted_boxes, frame.predicted_scores]).astype(float)
     answer = np.empty(classes, object)
     for column in range(classes):
@@ -126,7 +126,7 @@ def _predictions(frame: LabelledFrame, classes: int) -> Any:
     return answer
 
 
-def _mistake(frame: LabelledFrame, kind: str, row: int, score: float) -> Mistake:
+def _mistake(frame: FrameToCheck, kind: str, row: int, score: float) -> Mistake:
     if kind == OVERLOOKED:
         # cleanlab lists predictions class by class.
         order = np.argsort(frame.predicted_ids, kind="stable")
@@ -138,7 +138,7 @@ def _mistake(frame: LabelledFrame, kind: str, row: int, score: float) -> Mistake
     return Mistake(frame.id, kind, label, (left, top, right, bottom), int(class_id), score)
 
 
-def _check(frame: LabelledFrame, classes: int) -> None:
+def _check(frame: FrameToCheck, classes: int) -> None:
     for name, boxes, ids in (
         ("boxes", frame.boxes, frame.class_ids),
         ("predicted_boxes", frame.predicted_boxes, frame.predicted_ids),

@@ -11,7 +11,7 @@ from active_learning.pool import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class Context:
+class SelectionContext:
     """What a strategy may know beside the pool. Everything is optional.
 
     class_need: (C,) factor of each class. known: (L, D) embeddings of labelled frames.

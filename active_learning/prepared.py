@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from active_learning.errors import InvalidPoolError
 from active_learning.measures.class_need import class_need, presence
 from active_learning.measures.cost import expected_seconds
-from active_learning.picks import Context, Picks
+from active_learning.picks import Picks, SelectionContext
 from active_learning.pool import IntArray, Pool, ProjectState, Selection, Strategy
 from active_learning.query_strategy import QueryStrategy, limits_of
-from active_learning.selectors.distances import Space
-from active_learning.selectors.limits import Limits
+from active_learning.selectors.distances import EmbeddingSpace
+from active_learning.selectors.limits import SelectionLimits
 from active_learning.selectors.rankings import take_in_order
 from active_learning.settings import SelectionSettings
 
 
-class Prepared(Protocol):
+class PreparedStrategy(Protocol):
     """A strategy that is ready to choose beside the control arm."""
 
     def pick(
@@ -42,17 +42,17 @@ class Prepared(Protocol):
         ...
 
 
-def prepared(
+def prepare(
     chosen: Strategy, pool: Pool, state: ProjectState, settings: SelectionSettings
-) -> Prepared:
+) -> PreparedStrategy:
     """Give the strategy what the project knows, and its limits.
 
     Raises InvalidPoolError when class_quotas names a class that the project does not have.
     """
     # Ours without a measure does not look at objects; a team's own may.
-    looks = not isinstance(chosen, QueryStrategy) or chosen.measure is not None
-    weighed = looks and pool.objects is not None
-    context = Context(
+    uses_objects = not isinstance(chosen, QueryStrategy) or chosen.measure is not None
+    weighed = uses_objects and pool.objects is not None
+    context = SelectionContext(
         class_need=class_need(state, strength=settings.class_need) if weighed else None,
         known=state.labelled_embeddings if pool.embeddings is not None else None,
         seconds=(
@@ -64,7 +64,7 @@ def prepared(
         class_names=state.class_names,
     )
     if not isinstance(chosen, QueryStrategy):
-        return OwnStrategy(
+        return ThirdPartyStrategy(
             chosen,
             context=context,
             cap_per_group=settings.cap_per_group,
@@ -76,9 +76,9 @@ def prepared(
         cap_per_group=settings.cap_per_group,
         near_duplicate=settings.near_duplicate if chosen.selector != "random" else None,
         candidates=settings.candidates if chosen.candidates is not None else None,
-        believed=settings.believed if chosen.believed else 0.0,
+        min_confidence=settings.min_confidence if chosen.min_confidence else 0.0,
         k=settings.k,
-        empty_place=settings.empty_place,
+        empty_frame_quantile=settings.empty_frame_quantile,
     )
 
 
@@ -94,13 +94,13 @@ def _quotas(
             f"are {', '.join(state.class_names) or 'none'}"
         )
     return tuple(
-        (name, presence(pool.objects, state.class_names.index(name)) >= 0.3, wanted)
-        for name, wanted in settings.class_quotas.items()
+        (name, presence(pool.objects, state.class_names.index(name)) >= 0.3, count)
+        for name, count in settings.class_quotas.items()
     )
 
 
 @dataclass(frozen=True, eq=False)
-class OwnStrategy:
+class ThirdPartyStrategy:
     """The team's ranking, taken from the top down as far as the limits admit.
 
     The control arm, caps, near-duplicates and quotas are seen to here. Class need, seconds and
@@ -110,7 +110,7 @@ class OwnStrategy:
     """
 
     call: Strategy
-    context: Context = field(default_factory=Context)
+    context: SelectionContext = field(default_factory=SelectionContext)
     cap_per_group: int | None = None
     near_duplicate: float | None = None
 
@@ -133,8 +133,10 @@ class OwnStrategy:
         if budget < 1:
             return Picks(np.zeros(0, np.int64), np.full(len(pool), np.nan), ranked=True)
         embedded = pool.embeddings is not None and pool.embeddings.shape[1] > 0
-        wanted = self.near_duplicate is not None and embedded
-        space = Space.of(pool.embeddings) if wanted and pool.embeddings is not None else None
+        compares = self.near_duplicate is not None and embedded
+        space = (
+            EmbeddingSpace.of(pool.embeddings) if compares and pool.embeddings is not None else None
+        )
         asked = min(len(pool), budget + (0 if barred is None else len(barred)))
         if self.context.quotas:
             asked = len(pool)  # a rare class may stand at the end of the ranking
@@ -157,9 +159,9 @@ class OwnStrategy:
         """Return the strategy's own reason for each taken frame, and what else spoke for it."""
         del pool
         firm = len(picks.rows) - picks.duplicates
-        twin = "a near-duplicate, taken because nothing else is left"
+        duplicate = "a near-duplicate, taken because nothing else is left"
         return tuple(
-            picks.whys[int(row)] + (f"; {twin}" if place >= firm else "")
+            picks.whys[int(row)] + (f"; {duplicate}" if place >= firm else "")
             for place, row in enumerate(picks.rows)
         )
 
@@ -183,8 +185,8 @@ class OwnStrategy:
 def _walk(
     ranking: IntArray,
     answer: Selection,
-    limits: Limits,
-    context: Context,
+    limits: SelectionLimits,
+    context: SelectionContext,
     budget: int,
     *,
     last: bool,
@@ -201,8 +203,8 @@ def _walk(
         return [int(r) for r in take_in_order(keys, order, limits, budget=budget, rows=rows)]
 
     taken: list[int] = []
-    for name, shown, wanted in context.quotas:
-        fresh = take(min(wanted, budget - len(taken)), ranking[shown[ranking]])
+    for name, shown, count in context.quotas:
+        fresh = take(min(count, budget - len(taken)), ranking[shown[ranking]])
         for row in fresh:
             whys[row] += f"; seems to show {name}, which has a quota"
         taken += fresh

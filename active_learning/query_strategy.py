@@ -8,21 +8,21 @@ import numpy as np
 
 from active_learning.errors import EmptyPoolError, InvalidPoolError
 from active_learning.measures.aggregate import frame_values
-from active_learning.measures.believed import believed
 from active_learning.measures.class_need import object_weights
+from active_learning.measures.confident import confident_objects
 from active_learning.measures.uncertainty import MEASURES
-from active_learning.picks import Context, Picks
+from active_learning.picks import Picks, SelectionContext
 from active_learning.pool import FloatArray, IntArray, Pool, Selection
 from active_learning.reasons import reasons
 from active_learning.selectors.cold_start import probcover, typiclust
-from active_learning.selectors.distances import Float32Array, Space, squared_distances
+from active_learning.selectors.distances import EmbeddingSpace, Float32Array, squared_distances
 from active_learning.selectors.k_center import k_center
 from active_learning.selectors.k_means_pp import k_means_pp
-from active_learning.selectors.limits import Limits
+from active_learning.selectors.limits import SelectionLimits
 from active_learning.selectors.ordering import content_rank, top_rows
 from active_learning.selectors.rankings import (
-    Choice,
     Selector,
+    SelectorInput,
     random,
     take_in_order,
     top_k,
@@ -52,7 +52,7 @@ class QueryStrategy:
     """One strategy, as a value that can be called and changed with dataclasses.replace.
 
     measure: a name of MEASURES; "scores" reads Pool.scores; None makes all frames equal.
-    aggregation, k, empty_place: see `aggregate.frame_values`.
+    aggregation, k, empty_frame_quantile: see `aggregate.frame_values`.
     candidates: a diverse selector sees only the best candidates * budget frames (at least 20),
         or all of them when None.
     believed: candidate objects below this probability are left out, see `believed.believed`.
@@ -64,12 +64,12 @@ class QueryStrategy:
     measure: str | None = None
     aggregation: str = "topk_mean"
     k: int = 3
-    empty_place: float = 0.0
+    empty_frame_quantile: float = 0.0
     candidates: float | None = None
-    believed: float = 0.0
+    min_confidence: float = 0.0
     cap_per_group: int | None = None
     near_duplicate: float | None = None
-    context: Context = field(default_factory=Context)
+    context: SelectionContext = field(default_factory=SelectionContext)
 
     def __call__(self, pool: Pool, *, budget: int, rng: np.random.Generator) -> Selection:
         """Choose as `pool.Strategy` promises."""
@@ -125,7 +125,7 @@ class QueryStrategy:
             cap=self.cap_per_group,
             radius=self.near_duplicate,
         )
-        choice = Choice(values=values, rank=rank, rng=rng, space=space, known=placed)
+        choice = SelectorInput(values=values, rank=rank, rng=rng, space=space, known=placed)
         taken = self._quotas(choice, limits, budget)
         taken += self._select(choice, limits, budget - len(taken), taken)
         # A selector that sees a part of the pool (cold start) may leave frames that are no twins.
@@ -153,26 +153,29 @@ class QueryStrategy:
                 f"{self.name} reads candidate objects and the pool has none: predict the pool "
                 "first, or choose a cold-start strategy such as typiclust"
             )
-        objects, need = believed(pool.objects, least=self.believed), self.context.class_need
+        objects, need = (
+            confident_objects(pool.objects, least=self.min_confidence),
+            self.context.class_need,
+        )
         return frame_values(
             MEASURES[self.measure](objects),
             objects.offsets,
             aggregation=self.aggregation,
             k=self.k,
-            empty_place=self.empty_place,
+            empty_frame_quantile=self.empty_frame_quantile,
             weights=None if need is None else object_weights(objects, need),
         )
 
-    def _space(self, pool: Pool) -> Space | None:
-        wanted = self.selector in DIVERSE or self.near_duplicate is not None
-        if pool.embeddings is None or not pool.embeddings.shape[1] or not wanted:
+    def _space(self, pool: Pool) -> EmbeddingSpace | None:
+        compares = self.selector in DIVERSE or self.near_duplicate is not None
+        if pool.embeddings is None or not pool.embeddings.shape[1] or not compares:
             return None
-        return Space.of(pool.embeddings)
+        return EmbeddingSpace.of(pool.embeddings)
 
-    def _quotas(self, choice: Choice, limits: Limits, budget: int) -> list[int]:
+    def _quotas(self, choice: SelectorInput, limits: SelectionLimits, budget: int) -> list[int]:
         taken: list[int] = []
-        for name, rows, wanted in self.context.quotas:
-            most = min(wanted, budget - len(taken))
+        for name, rows, count in self.context.quotas:
+            most = min(count, budget - len(taken))
             seen = np.flatnonzero(rows)
             fresh = take_in_order(
                 choice.values, choice.rank, limits, budget=most, rows=seen
@@ -181,7 +184,9 @@ class QueryStrategy:
             taken += fresh
         return taken
 
-    def _select(self, choice: Choice, limits: Limits, budget: int, taken: list[int]) -> list[int]:
+    def _select(
+        self, choice: SelectorInput, limits: SelectionLimits, budget: int, taken: list[int]
+    ) -> list[int]:
         if budget < 1:
             return []
         select = SELECTORS[self.selector]
@@ -204,12 +209,12 @@ class QueryStrategy:
         return fresh
 
     def _select_among(
-        self, rows: IntArray, choice: Choice, limits: Limits, budget: int
+        self, rows: IntArray, choice: SelectorInput, limits: SelectionLimits, budget: int
     ) -> list[int]:
         """Let the selector see these rows only, numbered anew, and number its answer back."""
         if choice.space is None:
             return []
-        narrowed = Choice(
+        narrowed = SelectorInput(
             values=choice.values[rows],
             rank=np.argsort(np.argsort(choice.rank[rows])),
             rng=choice.rng,
@@ -226,16 +231,16 @@ class QueryStrategy:
 
 def limits_of(
     pool: Pool,
-    space: Space | None,
-    context: Context,
+    space: EmbeddingSpace | None,
+    context: SelectionContext,
     *,
     barred: IntArray | None,
     cap: int | None,
     radius: float | None,
-) -> tuple[Limits, Float32Array | None]:
+) -> tuple[SelectionLimits, Float32Array | None]:
     """Return the limits of a choice that begins, and the labelled frames placed in the space.
 
-    barred: rows that the batch has already; they count as labelled. cap, radius: see Limits.
+    barred: rows that the batch has already; they count as labelled. cap, radius: see SelectionLimits.
     """
     known = context.known
     placed = space.place(known) if space is not None and known is not None else None
@@ -243,13 +248,15 @@ def limits_of(
     if barred is not None and len(barred):
         open_rows[barred] = False
         placed = _joined(placed, space, barred)
-    limits = Limits(
+    limits = SelectionLimits(
         open_rows, groups=pool.groups, cap=cap, space=space, radius=radius, known=placed
     )
     return limits, placed
 
 
-def _joined(known: Float32Array | None, space: Space | None, rows: IntArray) -> Float32Array | None:
+def _joined(
+    known: Float32Array | None, space: EmbeddingSpace | None, rows: IntArray
+) -> Float32Array | None:
     """Return what is known with these rows of the pool added to it."""
     if space is None:
         return known

@@ -6,7 +6,7 @@ import numpy as np
 
 from active_learning.measures.class_need import presence
 from active_learning.measures.uncertainty import entropy
-from active_learning.picks import Context, Picks
+from active_learning.picks import Picks, SelectionContext
 from active_learning.pool import FloatArray, IntArray, Objects, Pool
 
 CONTROL = "drawn at random for the control arm"
@@ -15,7 +15,9 @@ _SEEN = 0.3  # a class is named when its best object reaches this probability
 _FAR = 0.5  # nearer than this share of the typical distance is not worth calling different
 
 
-def reasons(pool: Pool, picks: Picks, *, context: Context, informed: bool) -> tuple[str, ...]:
+def reasons(
+    pool: Pool, picks: Picks, *, context: SelectionContext, informed: bool
+) -> tuple[str, ...]:
     """Return one reason for each taken row, in the order taken.
 
     informed: whether the values come from a measure, so that comparing them means something.
@@ -69,7 +71,7 @@ def _doubt(objects: Objects, row: int, names: tuple[str, ...]) -> str:
 
 
 def _name_needed(
-    parts: list[list[str]], objects: Objects, rows: IntArray, context: Context
+    parts: list[list[str]], objects: Objects, rows: IntArray, context: SelectionContext
 ) -> None:
     need = context.class_need
     if need is None or not need.size:

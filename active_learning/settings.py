@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from active_learning.errors import InvalidPoolError
-from active_learning.measures.believed import BELIEVED
+from active_learning.measures.confident import MIN_CONFIDENCE
 from active_learning.measures.cost import CostModel
 
 
@@ -24,7 +24,7 @@ class SelectionSettings:
     control_share: part of the batch drawn at random, at least one frame from a budget of 5.
     weak_share: the same while the model is too weak to serve (ProjectState.weak) and "auto" goes by
         it all the same (control_share 0 stays 0).
-    warm_up: while "auto" has fewer labelled frames than this, control_share rises, to a half with
+    control_warmup_frames: while "auto" has fewer labelled frames than this, control_share rises, to a half with
         none: a weak model's doubts mislead (0: never; control_share 0 stays 0).
     cap_per_group: most frames of one video or scene in the strategy's part, or None. It is
         never lifted, so a pool of few groups may give less than the budget.
@@ -34,8 +34,8 @@ class SelectionSettings:
         chosen while others are left; 0 bars exact copies alone, None bars nothing.
     candidates: uncertainty_k_means_pp sees candidates * budget of the most informative frames; so
         do disagreement_diversity and others that narrow the pool first.
-    believed: the default strategy counts candidates from this probability, and no fainter ones.
-    k, empty_place: see aggregate.frame_values.
+    min_confidence: the default strategy counts candidates from this probability, and no fainter ones.
+    k, empty_frame_quantile: see aggregate.frame_values.
     gain_per_second: choose by gain per second of a person, `cost` giving the seconds.
     stop_gain: AP that the next batch must promise, below which the advice is to stop.
     """
@@ -45,15 +45,15 @@ class SelectionSettings:
     min_labelled: int = 0
     control_share: float = 0.10
     weak_share: float = 0.40
-    warm_up: int = 30
+    control_warmup_frames: int = 30
     cap_per_group: int | None = None
     class_need: float = 1.0
     class_quotas: Mapping[str, int] = field(default_factory=dict)
     near_duplicate: float | None = 0.05
     candidates: float | None = 2.0
-    believed: float = BELIEVED
+    min_confidence: float = MIN_CONFIDENCE
     k: int = 3
-    empty_place: float = 0.0
+    empty_frame_quantile: float = 0.0
     gain_per_second: bool = False
     cost: CostModel = field(default_factory=CostModel)
     stop_gain: float = 0.002
@@ -65,16 +65,18 @@ class SelectionSettings:
             faults.append(f"control_share must lie in 0..1, found {self.control_share}")
         if not 0 <= self.weak_share <= 1:
             faults.append(f"weak_share must lie in 0..1, found {self.weak_share}")
-        if self.warm_up < 0:
-            faults.append(f"warm_up must be 0 or more, found {self.warm_up}")
+        if self.control_warmup_frames < 0:
+            faults.append(
+                f"control_warmup_frames must be 0 or more, found {self.control_warmup_frames}"
+            )
         if self.cap_per_group is not None and self.cap_per_group < 1:
             faults.append(f"cap_per_group must be 1 or more, found {self.cap_per_group}")
         if self.near_duplicate is not None and not 0 <= self.near_duplicate < np.inf:
             faults.append(f"near_duplicate must be 0 or more, found {self.near_duplicate}")
         if self.candidates is not None and not 1 <= self.candidates < np.inf:
             faults.append(f"candidates must be 1 or more, found {self.candidates}")
-        if not 0 <= self.believed <= 1:
-            faults.append(f"believed must lie in 0..1, found {self.believed}")
+        if not 0 <= self.min_confidence <= 1:
+            faults.append(f"min_confidence must lie in 0..1, found {self.min_confidence}")
         if not 0 <= self.class_need < np.inf:
             faults.append(f"class_need must be 0 or more, found {self.class_need}")
         if self.min_labelled < 0:
@@ -83,12 +85,14 @@ class SelectionSettings:
             faults.append(f"stop_gain must be 0 or more, found {self.stop_gain}")
         if self.k < 1:
             faults.append(f"k must be 1 or more, found {self.k}")
-        if not 0 <= self.empty_place <= 1:
-            faults.append(f"empty_place must lie in 0..1, found {self.empty_place}")
+        if not 0 <= self.empty_frame_quantile <= 1:
+            faults.append(
+                f"empty_frame_quantile must lie in 0..1, found {self.empty_frame_quantile}"
+            )
         faults += [
-            f"class_quotas[{name!r}] must be 0 or more, found {wanted}"
-            for name, wanted in self.class_quotas.items()
-            if wanted < 0
+            f"class_quotas[{name!r}] must be 0 or more, found {count}"
+            for name, count in self.class_quotas.items()
+            if count < 0
         ]
         if faults:
             raise InvalidPoolError("\n".join(faults))

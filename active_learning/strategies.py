@@ -11,7 +11,7 @@ from typing import cast
 
 from active_learning.errors import ExtensionError, UnknownStrategyError
 from active_learning.measures.aggregate import AGGREGATIONS
-from active_learning.measures.believed import BELIEVED
+from active_learning.measures.confident import MIN_CONFIDENCE
 from active_learning.pool import Strategy
 from active_learning.query_strategy import DIVERSE, QueryStrategy, check_budget
 
@@ -42,15 +42,23 @@ def _table() -> dict[str, Strategy]:
         QueryStrategy("uncertainty_k_center", "k_center", "entropy"),
         QueryStrategy("badge", "k_means_pp", "entropy"),
         QueryStrategy(
-            "uncertainty_diversity", "stratified", "entropy", "capped_sum", believed=BELIEVED
+            "uncertainty_diversity",
+            "stratified",
+            "entropy",
+            "capped_sum",
+            min_confidence=MIN_CONFIDENCE,
         ),
         QueryStrategy(
-            "uncertainty_diversity_sum", "stratified", "entropy", "sum", believed=BELIEVED
+            "uncertainty_diversity_sum",
+            "stratified",
+            "entropy",
+            "sum",
+            min_confidence=MIN_CONFIDENCE,
         ),
         QueryStrategy(
             *("uncertainty_k_means_pp", "k_means_pp", "entropy", "sum"),
             candidates=2.0,
-            believed=BELIEVED,
+            min_confidence=MIN_CONFIDENCE,
         ),
         QueryStrategy("disagreement", "top_k", "disagreement"),
         QueryStrategy("disagreement_diversity", "k_means_pp", "disagreement", candidates=2.0),

@@ -38,7 +38,7 @@ Handler = Callable[["Context", "Event"], "Response"]
 
 
 @dataclass
-class Worker:
+class FunctionWorker:
     """What one worker answers with; `current` follows the store where there is one."""
 
     entry: Entry
@@ -84,7 +84,7 @@ def make_handler(
         )
 
     def handler(context: Context, event: Event) -> Response:
-        worker: Worker = context.user_data.worker
+        worker: FunctionWorker = context.user_data.worker
         try:
             entry, model, fault = worker.current()
             if fault:
@@ -126,15 +126,15 @@ def _response(
 
 def _worker(
     function_yaml: Path, environment: Mapping[str, str], load: Callable[[Entry], Model]
-) -> Worker:
+) -> FunctionWorker:
     if store := environment.get("STORE"):
         catalogue = Catalogue(Path(store))
         entry = catalogue.entry(environment.get("FUNCTION_ID", ""))
-        return Worker(entry, load(entry), catalogue, load)
+        return FunctionWorker(entry, load(entry), catalogue, load)
     if not environment.get("BUNDLE"):
         raise ModelError("set BUNDLE, or STORE and FUNCTION_ID, in spec.env of function.yaml")
     entry = entry_of(function_yaml, Path(environment["BUNDLE"]))
-    return Worker(entry, load(entry), None, load)
+    return FunctionWorker(entry, load(entry), None, load)
 
 
 def _header(headers: Mapping[Any, Any] | None, wanted: str) -> str | None:

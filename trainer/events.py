@@ -20,16 +20,16 @@ from trainer.detector import Progress
 
 EVENTS = "events.jsonl"
 _PERIOD = 0.2  # seconds between two progress lines of a stage
-_LOOK = 0.3  # seconds between two looks at a file that is followed
+_POLL = 0.3  # seconds between two looks at a file that is followed
 _ENDS = ("done", "error")
 
 
-class Events:
+class EventLog:
     """Writes the events of a run. run: its folder, which must be there."""
 
     def __init__(self, run: Path) -> None:
         self._path = run / EVENTS
-        self._told: dict[str, float] = {}
+        self._written: dict[str, float] = {}
         if _cut_off(self._path):
             self._append("\n")
 
@@ -44,10 +44,10 @@ class Events:
             self.write("note", {"text": step.note})
             return
         now = time.monotonic()
-        soon = now - self._told.get(step.stage, -math.inf) < _PERIOD
+        soon = now - self._written.get(step.stage, -math.inf) < _PERIOD
         if soon and step.done < step.total and step.picture is None:
             return
-        self._told[step.stage] = now
+        self._written[step.stage] = now
         self.write("progress", step_json(step))
 
     def error(self, error: BaseException) -> None:
@@ -94,7 +94,7 @@ def follow(
         if not alive():
             return
         yield None
-        time.sleep(_LOOK)
+        time.sleep(_POLL)
 
 
 def read_events(run: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """From the objects of a frame to the frame: one value a frame, and a defined place for none.
 
 Frames without a candidate object carry no evidence of their own. They stand at a quantile of the
-frames that do have objects (`empty_place`): 0 puts them level with the least informative frame,
+frames that do have objects (`empty_frame_quantile`): 0 puts them level with the least informative frame,
 0.5 in the middle, 1 level with the most informative one.
 """
 
@@ -80,12 +80,12 @@ def frame_values(
     *,
     aggregation: str,
     k: int = 3,
-    empty_place: float = 0.0,
+    empty_frame_quantile: float = 0.0,
     weights: FloatArray | None = None,
 ) -> FloatArray:
     """Return (N,) one value a frame from (M,) object values.
 
-    k: how many objects "topk_mean" averages. empty_place: quantile, 0..1, at which frames without
+    k: how many objects "topk_mean" averages. empty_frame_quantile: quantile, 0..1, at which frames without
     objects stand. weights: (M,) factor of each object, for example its class need, or None.
     Raises InvalidPoolError on an unknown aggregation, a value that is not finite or a setting
     out of range. When no frame has an object, every frame gets 0.
@@ -96,8 +96,10 @@ def frame_values(
         )
     if k < 1:
         raise InvalidPoolError(f"k of topk_mean must be 1 or more, found {k}")
-    if not 0 <= empty_place <= 1:
-        raise InvalidPoolError(f"empty_place must lie in 0..1, found {empty_place}")
+    if not 0 <= empty_frame_quantile <= 1:
+        raise InvalidPoolError(
+            f"empty_frame_quantile must lie in 0..1, found {empty_frame_quantile}"
+        )
     if weights is not None:
         values = values * weights
     if not np.isfinite(values).all():
@@ -115,5 +117,5 @@ def frame_values(
     else:
         result[seen] = AGGREGATIONS[aggregation](values, starts)
     if not seen.all():
-        result[~seen] = np.quantile(result[seen], empty_place)
+        result[~seen] = np.quantile(result[seen], empty_frame_quantile)
     return result

@@ -16,8 +16,8 @@ from active_learning.selectors.clusters import (
     representatives,
 )
 from active_learning.selectors.distances import Float32Array, squared_distances
-from active_learning.selectors.limits import Limits
-from active_learning.selectors.rankings import Choice
+from active_learning.selectors.limits import SelectionLimits
+from active_learning.selectors.rankings import SelectorInput
 
 _MOST_COVERED = 8_192  # beyond this a random part of the pool stands for all of it
 _MOST_CLUSTERS, _SMALL_CLUSTER, _NEIGHBOURS = 500, 5, 20
@@ -25,7 +25,7 @@ _REFERENCES = 2048
 _PURITY, _PSEUDO_CLASSES = 0.95, 10
 
 
-def typiclust(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+def typiclust(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
     """Take the most typical frame of each large cluster that holds no label yet.
 
     TypiClust: Hacohen, Dekel and Weinshall, "Active learning on a budget", ICML 2022 (arXiv
@@ -64,7 +64,7 @@ def typiclust(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     return np.asarray(taken, np.int64)
 
 
-def probcover(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+def probcover(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
     """Take the frame whose ball covers most frames that no ball covers yet, repeatedly.
 
     ProbCover: Yehuda, Dekel, Hacohen and Weinshall, "Active learning through a covering lens",

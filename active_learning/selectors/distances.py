@@ -17,7 +17,7 @@ _ROUNDING = np.float32(4e-6)
 _BLOCK_ENTRIES = 1 << 20
 
 
-class Space:
+class EmbeddingSpace:
     """The embeddings of a pool, moved to mean zero and scaled so that 1 is the typical distance.
 
     Typical is the root of the mean squared distance between two frames of the pool, so that a
@@ -35,7 +35,7 @@ class Space:
         self._direct = array.dtype == np.float32 and float(centre @ centre) * scale**2 < 4
 
     @classmethod
-    def of(cls, embeddings: FloatArray) -> Space:
+    def of(cls, embeddings: FloatArray) -> EmbeddingSpace:
         """Measure the pool's (N, D) embeddings, in two readings.
 
         Raises InvalidPoolError when float32 cannot hold their squares.
@@ -62,9 +62,9 @@ class Space:
         norms *= np.float32(space._scale**2)
         return cls(embeddings, centre=space._centre, scale=space._scale, norms=norms)
 
-    def subset(self, index: IntArray) -> Space:
+    def subset(self, index: IntArray) -> EmbeddingSpace:
         """Return the rows named as a space of their own, with the same centre and scale."""
-        return Space(
+        return EmbeddingSpace(
             self._array[index], centre=self._centre, scale=self._scale, norms=self.norms[index]
         )
 

@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from active_learning.pool import FloatArray, IntArray
-from active_learning.selectors.distances import Space, squared_distances_to
-from active_learning.selectors.limits import Limits
+from active_learning.selectors.distances import EmbeddingSpace, squared_distances_to
+from active_learning.selectors.limits import SelectionLimits
 from active_learning.selectors.ordering import top_rows
-from active_learning.selectors.rankings import Choice, take_in_order
+from active_learning.selectors.rankings import SelectorInput, take_in_order
 
 _LEAST_CANDIDATES = 1024
 _SHARE = 32
 
 
-def k_center(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+def k_center(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
     """Take the frame with the largest value * distance to what is labelled or taken, repeatedly.
 
     Gonzalez 1985; as a core-set for labelling: Sener and Savarese, "Active learning for
@@ -60,7 +60,7 @@ def k_center(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     return np.asarray(taken, np.int64)
 
 
-def _first(choice: Choice, space: Space, limits: Limits) -> int | None:
+def _first(choice: SelectorInput, space: EmbeddingSpace, limits: SelectionLimits) -> int | None:
     left = np.flatnonzero(limits.open)
     left = left[limits.admissible(left)]
     if not len(left):
@@ -70,9 +70,9 @@ def _first(choice: Choice, space: Space, limits: Limits) -> int | None:
 
 
 def _race(
-    choice: Choice,
-    space: Space,
-    limits: Limits,
+    choice: SelectorInput,
+    space: EmbeddingSpace,
+    limits: SelectionLimits,
     left: IntArray,
     keys: FloatArray,
     refused: NDArray[np.bool_],

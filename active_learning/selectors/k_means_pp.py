@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from active_learning.pool import FloatArray, IntArray
-from active_learning.selectors.distances import Float32Array, Space, squared_distances
-from active_learning.selectors.limits import Limits
-from active_learning.selectors.rankings import Choice
+from active_learning.selectors.distances import EmbeddingSpace, Float32Array, squared_distances
+from active_learning.selectors.limits import SelectionLimits
+from active_learning.selectors.rankings import SelectorInput
 
 _DRAWS = 256
 
 
-def k_means_pp(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+def k_means_pp(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
     """Draw frames with chances proportional to value * squared distance to what is taken.
 
     Arthur and Vassilvitskii, "k-means++", 2007. For labelling: BADGE (Ash et al., ICLR 2020,
@@ -57,8 +57,8 @@ def k_means_pp(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
 
 
 def _draw_first(
-    choice: Choice,
-    limits: Limits,
+    choice: SelectorInput,
+    limits: SelectionLimits,
     weights: FloatArray,
     order: IntArray,
     refused: NDArray[np.bool_],
@@ -75,9 +75,9 @@ def _draw_first(
 
 
 def _draw(
-    choice: Choice,
-    space: Space,
-    limits: Limits,
+    choice: SelectorInput,
+    space: EmbeddingSpace,
+    limits: SelectionLimits,
     chances: FloatArray,
     nearest: Float32Array,
     order: IntArray,
@@ -122,8 +122,8 @@ def _place(sums: FloatArray, draws: float | FloatArray) -> IntArray:
 
 
 def _take_rest(
-    choice: Choice,
-    limits: Limits,
+    choice: SelectorInput,
+    limits: SelectionLimits,
     taken: list[int],
     nearest: Float32Array,
     refused: NDArray[np.bool_],

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from active_learning.errors import InvalidPoolError
 from active_learning.pool import IntArray, StrArray
-from active_learning.selectors.distances import Float32Array, Space, squared_distances
+from active_learning.selectors.distances import EmbeddingSpace, Float32Array, squared_distances
 
 
-class Limits:
+class SelectionLimits:
     """The state of one choice: which frames are still open, and who keeps the others out.
 
     open: (N,) bool, frames that may still be taken. A group is full after `cap` frames. A frame
-    nearer than `radius` (in typical distances, see Space) to one taken or to one of `known` is a
+    nearer than `radius` (in typical distances, see EmbeddingSpace) to one taken or to one of `known` is a
     near-duplicate. radius None admits near-duplicates.
     """
 
@@ -24,7 +24,7 @@ class Limits:
         *,
         groups: StrArray | None = None,
         cap: int | None = None,
-        space: Space | None = None,
+        space: EmbeddingSpace | None = None,
         radius: float | None = None,
         known: Float32Array | None = None,
     ) -> None:
@@ -109,9 +109,9 @@ class Limits:
         """From here on admit near-duplicates: there is nothing else left."""
         self.radius = None
 
-    def narrowed(self, rows: IntArray, space: Space | None) -> Limits:
+    def narrowed(self, rows: IntArray, space: EmbeddingSpace | None) -> SelectionLimits:
         """Return a copy of this state for the rows named, numbered as they stand in `rows`."""
-        part = Limits(self.open[rows], cap=self.cap, space=space, radius=self.radius)
+        part = SelectionLimits(self.open[rows], cap=self.cap, space=space, radius=self.radius)
         if self._groups is not None:
             part._groups, part._counts = self._groups[rows], self._counts.copy()
         part._anchors, part._anchor_count = self._anchors.copy(), self._anchor_count

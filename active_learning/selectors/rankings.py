@@ -13,15 +13,15 @@ import numpy as np
 
 from active_learning.errors import InvalidPoolError
 from active_learning.pool import FloatArray, IntArray
-from active_learning.selectors.distances import Float32Array, Space
-from active_learning.selectors.limits import Limits
+from active_learning.selectors.distances import EmbeddingSpace, Float32Array
+from active_learning.selectors.limits import SelectionLimits
 from active_learning.selectors.ordering import top_rows
 
 _WALK = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class SelectorInput:
     """What a selector chooses by.
 
     values: (N,) how much each frame is worth by itself. rank: (N,) order that settles ties.
@@ -31,7 +31,7 @@ class Choice:
     values: FloatArray
     rank: IntArray
     rng: np.random.Generator
-    space: Space | None = None
+    space: EmbeddingSpace | None = None
     known: Float32Array | None = None
 
     def weights(self) -> FloatArray:
@@ -52,7 +52,7 @@ class Choice:
         """Return (N,) uniform numbers in 0..1 that belong to the frames, whatever their order."""
         return self.rng.random(len(self.values))[self.rank]
 
-    def needed_space(self, selector: str) -> Space:
+    def needed_space(self, selector: str) -> EmbeddingSpace:
         """Return the space, or raise InvalidPoolError naming the selector that reads it."""
         if self.space is None:
             raise InvalidPoolError(
@@ -65,22 +65,22 @@ class Choice:
 class Selector(Protocol):
     """Takes frames one after another, within the limits."""
 
-    def __call__(self, choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+    def __call__(self, choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
         """Return the rows taken, in the order taken: min(budget, what the limits admit)."""
         ...
 
 
-def top_k(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+def top_k(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
     """Take the highest values, ties by rank."""
     return take_in_order(choice.values, choice.rank, limits, budget=budget)
 
 
-def random(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+def random(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
     """Take any frames, each as likely as the next."""
     return take_in_order(choice.draws(), choice.rank, limits, budget=budget)
 
 
-def weighted_random(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+def weighted_random(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
     """Draw without replacement with chances proportional to the values.
 
     Exponential race: Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006.
@@ -98,7 +98,7 @@ def weighted_random(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
 def take_in_order(
     keys: FloatArray,
     rank: IntArray,
-    limits: Limits,
+    limits: SelectionLimits,
     *,
     budget: int,
     rows: IntArray | None = None,
@@ -118,7 +118,7 @@ def take_in_order(
     return np.asarray(taken, np.int64)
 
 
-def _take(rows: IntArray, limits: Limits, taken: list[int], budget: int) -> None:
+def _take(rows: IntArray, limits: SelectionLimits, taken: list[int], budget: int) -> None:
     """Take from rows, in order. Refusals are found a block at a time, so that they cost little."""
     while len(rows) and len(taken) < budget:
         block, rows = rows[:_WALK], rows[_WALK:]

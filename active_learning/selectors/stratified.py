@@ -14,14 +14,14 @@ from active_learning.selectors.clusters import (
     known_vectors,
     representatives,
 )
-from active_learning.selectors.distances import Float32Array, Space, squared_distances
-from active_learning.selectors.limits import Limits
-from active_learning.selectors.rankings import Choice, take_in_order
+from active_learning.selectors.distances import EmbeddingSpace, Float32Array, squared_distances
+from active_learning.selectors.limits import SelectionLimits
+from active_learning.selectors.rankings import SelectorInput, take_in_order
 
 _MOST_STRATA = 64  # more divide what belongs together, and gain nothing (Cochran, 5A.8)
 
 
-def stratified(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+def stratified(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
     """Take the most valuable frames of each stratum, as many as its share of the pool asks for.
 
     Strata are k-means clusters of the embeddings, about the square root of the labels there will
@@ -49,7 +49,7 @@ def stratified(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     return np.asarray(taken, np.int64)
 
 
-def stratified_random(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
+def stratified_random(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
     """Take frames of each stratum at random, as many as its share of the pool asks for.
 
     Stratified random sampling with proportional allocation (Cochran, 1977, ch. 5): what is
@@ -62,7 +62,7 @@ def stratified_random(choice: Choice, limits: Limits, *, budget: int) -> IntArra
 
 
 def _strata(
-    choice: Choice, space: Space, limits: Limits, budget: int
+    choice: SelectorInput, space: EmbeddingSpace, limits: SelectionLimits, budget: int
 ) -> tuple[dict[int, IntArray], FloatArray]:
     """Return the open rows of each stratum, and how many labels each lacks of its share."""
     rows = representatives(choice, limits, MOST_CLUSTERED)

@@ -159,13 +159,13 @@ def _engines(bundle: Bundle, folder: Path, *, every: bool) -> list[str]:
 
 
 def _yaml(entry: Entry, bundle: Bundle, mounts: Sequence[Path]) -> str:
-    told = describe(entry, labels_of(entry, bundle.card), port=8080)
+    described = describe(entry, labels_of(entry, bundle.card), port=8080)
     hashes = ", ".join(f"{name} {sha256}" for name, sha256 in bundle.card.files.items())
     content: dict[str, Any] = {
         "metadata": {
             "name": entry.id,
             "namespace": "cvat",
-            "annotations": told["metadata"]["annotations"],
+            "annotations": described["metadata"]["annotations"],
         },
         "spec": {
             "description": entry.description,

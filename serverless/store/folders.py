@@ -69,9 +69,9 @@ def shipped(root: Path = Path(__file__).parents[1]) -> tuple[Entry, ...]:
     """
     folders = sorted(path.parent for path in root.glob(f"*/{WEIGHTS}/card.json"))
     found = [
-        entry_of(told, folder)
+        entry_of(description, folder)
         for folder in folders
-        for told in sorted(folder.parent.glob("function*.yaml"))
+        for description in sorted(folder.parent.glob("function*.yaml"))
     ]
     return tuple(sorted(found, key=lambda entry: entry.id))
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from serverless.polygon.polygons import Polygon, polygons_from_mask, rasterize
 from serverless.wire.requests import InteractorRequest
 from trainer.detections import Mask, clip_mask
-from trainer.engines.interactor.click_laws import obey
-from trainer.engines.interactor.clicks import Prompt, understand
+from trainer.engines.interactor.click_constraints import enforce_clicks
+from trainer.engines.interactor.clicks import Prompt, parse_clicks
 from trainer.engines.interactor.extreme_points import check_clicks
 from trainer.interactor import Candidate
 
@@ -25,12 +25,12 @@ _APART = 1.5  # pixels, how far the mask and its polygon may lie apart, at the i
 _LEAST_APART = 0.75  # pixels of the smaller picture: less than that its own steps are traced
 
 
-def outlined(found: Candidate, request: InteractorRequest, size: tuple[int, int]) -> Mask:
+def redrawn_mask(found: Candidate, request: InteractorRequest, size: tuple[int, int]) -> Mask:
     """Return the mask of the polygons of an answer's mask; size: (height, width) of the image."""
     inside = clip_mask(found.mask, size)
     if inside is None:
         return found.mask
-    prompt = found.prompt or understand(
+    prompt = found.prompt or parse_clicks(
         *check_clicks(request.positive, request.negative, request.box, size)
     )
     polygons = _polygons(inside, size)
@@ -42,7 +42,7 @@ def outlined(found: Candidate, request: InteractorRequest, size: tuple[int, int]
     )
     box = None if prompt.box is None else prompt.box - np.tile(shift, 2)
     moved = Prompt(prompt.extremes - shift, prompt.inside - shift, prompt.outside - shift, box)
-    return Mask(obey(drawn, moved, parts=False), left, top)
+    return Mask(enforce_clicks(drawn, moved, parts=False), left, top)
 
 
 def _polygons(mask: Mask, size: tuple[int, int]) -> tuple[Polygon, ...]:

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serverless.errors import BadRequestError, UnreadableImageError
+from serverless.wire.base64_cache import Base64Cache, decode_base64
 from serverless.wire.bounds import MAX_COORDINATE, check_points, check_values
-from serverless.wire.unpacked import Unpacked, unpacked
 from trainer.data.images import RGBImage, decode
 from trainer.errors import ImageError
 
 Points = NDArray[np.float64]  # (N, 2), x y
-_UNPACKED = Unpacked()
+_UNPACKED = Base64Cache()
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def parse(body: bytes | str | dict[str, Any] | None) -> dict[str, Any]:
 
 def detector_request(body: dict[str, Any]) -> DetectorRequest:
     """Read a detector's request; BadRequestError says what is wrong with it."""
-    return DetectorRequest(_image(body, unpacked), _threshold(body))
+    return DetectorRequest(_image(body, decode_base64), _threshold(body))
 
 
 def interactor_request(body: dict[str, Any]) -> InteractorRequest:

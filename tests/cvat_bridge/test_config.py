@@ -89,15 +89,15 @@ SELECTION = {
     "min_labelled": 3,
     "control_share": 0.2,
     "weak_share": 0.3,
-    "warm_up": 9,
+    "control_warmup_frames": 9,
     "cap_per_group": 2,
     "class_need": 0.5,
     "class_quotas": {"cell": 2},
     "near_duplicate": 0.2,
     "candidates": 2.5,
-    "believed": 0.2,
+    "min_confidence": 0.2,
     "k": 5,
-    "empty_place": 0.5,
+    "empty_frame_quantile": 0.5,
     "gain_per_second": True,
     "cost": {"frame": 9.0, "verify": 2.0, "fix": 7.0, "add": 12.0, "delete": 3.0},
     "stop_gain": 0.01,
@@ -148,7 +148,13 @@ def test_a_name_that_no_strategy_has_lists_the_names_there_are(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("candidates", 0.5), ("k", 0), ("empty_place", 2), ("warm_up", -1), ("cost", {"fix": -1})],
+    [
+        ("candidates", 0.5),
+        ("k", 0),
+        ("empty_frame_quantile", 2),
+        ("control_warmup_frames", -1),
+        ("cost", {"fix": -1}),
+    ],
 )
 def test_a_setting_out_of_range_is_named(tmp_path: Path, name: str, value: object) -> None:
     path = write(tmp_path, json.dumps({"active_learning": {name: value}}))

@@ -20,13 +20,13 @@ from tests.trainer.agreement import Agreement, Seen, saw
 from tests.trainer.random_networks import count, spread
 from tests.trainer.shapes import LABELS, picture, shapes_dataset
 from trainer.backends import backend
-from trainer.backends.learning.starting.carry import Rows, carry
+from trainer.backends.learning.starting.carry import HeadRows, carry_weights
 from trainer.backends.learning.starting.weights import read_weights, save_weights
-from trainer.backends.libreyolo.begun_weights import published_base
 from trainer.backends.libreyolo.families import ARCHITECTURES, FAMILIES, family_of
+from trainer.backends.libreyolo.initial_weights import published_base
 from trainer.backends.libreyolo.networks import build, heads_of_names
 from trainer.backends.libreyolo.published import PUBLISHED
-from trainer.backends.libreyolo.serving import prepared
+from trainer.backends.libreyolo.serving import preprocess
 from trainer.data.dataset import Dataset
 from trainer.data.labels import LabelMap
 from trainer.detector import FitConfig
@@ -66,7 +66,7 @@ def louder(checkpoint: Path, to: Path) -> Path:
     network: Any = build(meta["architecture"], len(meta["labels"]), image_size=(side, side))
     network.load_state_dict(weights)
     shown = np.stack([drawn(seed, side) for seed in SEEDS])
-    images = prepared(family, torch.from_numpy(shown).permute(0, 3, 1, 2).float())
+    images = preprocess(family, torch.from_numpy(shown).permute(0, 3, 1, 2).float())
     count(network, images)
     if family in ("yolox", "yolo9"):
         head = network.head
@@ -249,12 +249,12 @@ def test_cocos_own_ids_find_their_classes(tmp_path, monkeypatch):
 
 
 def test_rows_behind_the_classes_stay_behind_them():
-    made, notes = carry(
+    made, notes = carry_weights(
         {"head": torch.zeros(4)},
         {"head": torch.tensor([1.0, 2.0, 9.0])},
         labels=LabelMap(("b", "c", "a")),
         known=LabelMap(("a", "b")),
-        heads={"head": Rows(after=1)},
+        heads={"head": HeadRows(after=1)},
     )
 
     assert made["head"].tolist() == [2, 0, 1, 9]

@@ -132,7 +132,7 @@ def test_frames_of_one_video_count_as_one_draw():
 @pytest.mark.parametrize(("floor", "promoted"), [(0.1, True), (0.9, False)])
 def test_the_first_model_must_reach_a_floor(floor: float, promoted: bool):
     first, _ = pair(0.0)
-    settings = dataclasses.replace(QUICK, min_first=floor)
+    settings = dataclasses.replace(QUICK, min_first_metric=floor)
     decision = decide(None, first, settings, rng=rng())
 
     assert decision.promoted is promoted

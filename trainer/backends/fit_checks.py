@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data.dataset import ANNOTATIONS
-from trainer.data.dataset_checks import JUDGES
+from trainer.data.dataset_checks import EVALUATION_SPLITS
 from trainer.detector import PRECISIONS, SCHEDULES, FitConfig
 
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+(,\d+)*)?")
@@ -26,14 +26,14 @@ def device_name(value: Any) -> str:
     return f"cuda:{text}" if re.fullmatch(r"\d+(,\d+)*", text) else text
 
 
-def well_formed(device: str) -> bool:
+def is_device(device: str) -> bool:
     """Whether a device is written as one: cpu, mps, cuda, cuda:0 or cuda:0,1."""
     return _DEVICE.fullmatch(device) is not None
 
 
-def place_faults(out: Path, split: str) -> list[str]:
+def output_faults(out: Path, split: str) -> list[str]:
     """Return a sentence for each fault of where a fit writes and of what shall judge it."""
-    splits = ("auto", "none", *JUDGES)
+    splits = ("auto", "none", *EVALUATION_SPLITS)
     checks = [
         (
             all(path.is_dir() for path in (out, *out.parents) if path.exists()),
@@ -113,7 +113,7 @@ def range_faults(config: FitConfig) -> list[str]:
             f"precision must be of {', '.join(PRECISIONS)}: {config.precision!r}",
         ),
         (
-            well_formed(config.device),
+            is_device(config.device),
             f"device must be cpu, cuda:0 or several as cuda:0,1: {config.device!r}",
         ),
     ]

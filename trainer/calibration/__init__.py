@@ -7,8 +7,8 @@ answer is worth a person's look; `after_fit` does it all at the end of a fit.
 """
 
 from trainer.calibration.measure import BINS as BINS
-from trainer.calibration.measure import FEWEST as FEWEST
 from trainer.calibration.measure import LEAST_SCORE as LEAST_SCORE
-from trainer.calibration.measure import Bin as Bin
+from trainer.calibration.measure import MIN_DETECTIONS as MIN_DETECTIONS
 from trainer.calibration.measure import Calibration as Calibration
+from trainer.calibration.measure import CalibrationBin as CalibrationBin
 from trainer.calibration.measure import calibration as calibration

@@ -16,11 +16,11 @@ from trainer.scores import Evaluation
 
 BINS = 10
 LEAST_SCORE = 0.1  # thousands of answers near 0 would drown what people are shown
-FEWEST = 50  # answers below which the error is mostly chance
+MIN_DETECTIONS = 50  # answers below which the error is mostly chance
 
 
 @dataclass(frozen=True)
-class Bin:
+class CalibrationBin:
     """Answers whose score lies in low..high. score: their mean score; right: share of hits."""
 
     low: float
@@ -34,7 +34,7 @@ class Bin:
 class Calibration:
     """How far scores are from the truth.
 
-    error: mean distance of score and precision, 0..1, weighed by answers; None below FEWEST
+    error: mean distance of score and precision, 0..1, weighed by answers; None below MIN_DETECTIONS
     answers. excess: mean score less the share that is right; above 0 the model is too sure of
     itself; None as error.
     """
@@ -42,7 +42,7 @@ class Calibration:
     error: float | None
     excess: float | None
     answers: int
-    bins: tuple[Bin, ...]
+    bins: tuple[CalibrationBin, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -52,7 +52,9 @@ class Calibration:
     def note(self) -> str:
         """The finding as a clause."""
         if self.error is None or self.excess is None:
-            return f"unknown: {self.answers} answers above {LEAST_SCORE}, {FEWEST} are asked"
+            return (
+                f"unknown: {self.answers} answers above {LEAST_SCORE}, {MIN_DETECTIONS} are asked"
+            )
         way = "too sure" if self.excess > 0 else "too modest"
         return f"{self.error:.3f}, {way} ({self.answers} answers above {LEAST_SCORE})"
 
@@ -66,7 +68,7 @@ def calibration(evaluation: Evaluation) -> Calibration:
     scores, hits = scores[kept], hits[kept]
     places = np.minimum((scores * BINS).astype(int), BINS - 1)
     bins = tuple(
-        Bin(
+        CalibrationBin(
             n / BINS,
             (n + 1) / BINS,
             int(inside.sum()),
@@ -76,7 +78,7 @@ def calibration(evaluation: Evaluation) -> Calibration:
         for n in range(BINS)
         if (inside := places == n).any()
     )
-    if len(scores) < FEWEST:
+    if len(scores) < MIN_DETECTIONS:
         return Calibration(None, None, len(scores), bins)
     error = sum(b.answers * abs(b.score - b.right) for b in bins) / len(scores)
     return Calibration(float(error), float(scores.mean() - hits.mean()), len(scores), bins)

@@ -24,8 +24,8 @@ from trainer.errors import ConfigError
 # Scores are measured from here on (LEAST_SCORE of trainer.calibration.measure), so what they say
 # below it is not known to be true.
 LEAST = 0.1
-MENDED = 0.5  # of the right ones, before anything is known
-_PRIOR = 10.0  # answers that MENDED weighs
+FIXED_SHARE = 0.5  # of the right ones, before anything is known
+_PRIOR_DETECTIONS = 10.0  # answers that FIXED_SHARE weighs
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,14 @@ class OutlineSeconds(ShapeSeconds):
 OUTLINE_SECONDS = OutlineSeconds()
 
 
-def mended_share(learnt: ScoreMap) -> float:
+def fixed_share(learnt: ScoreMap) -> float:
     """Return the share of right answers that people will mend: those below IoU 0.8 in val.
 
-    Few answers leave it near MENDED.
+    Few answers leave it near FIXED_SHARE.
     """
-    return (learnt.hits - learnt.fine + _PRIOR * MENDED) / (learnt.hits + _PRIOR)
+    return (learnt.hits - learnt.fine + _PRIOR_DETECTIONS * FIXED_SHARE) / (
+        learnt.hits + _PRIOR_DETECTIONS
+    )
 
 
 def card_thresholds(maps: ScoreMaps, labels: Iterable[str]) -> dict[str, float]:
@@ -104,4 +106,4 @@ def card_thresholds(maps: ScoreMaps, labels: Iterable[str]) -> dict[str, float]:
 
     By the seconds of boxes: who asks CVAT's menu for a model's objects looks at all of them.
     """
-    return {name: round(BOX_SECONDS.worth_from(mended_share(maps.of(name))), 3) for name in labels}
+    return {name: round(BOX_SECONDS.worth_from(fixed_share(maps.of(name))), 3) for name in labels}

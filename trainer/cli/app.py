@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from trainer.cli.compare_commands import add_compare_commands
-from trainer.cli.console import explain
+from trainer.cli.console import print_error
 from trainer.cli.fit_commands import add_fit_commands
 from trainer.cli.model_commands import add_model_commands
 from trainer.cli.snapshot_commands import snapshots
@@ -21,8 +21,8 @@ from trainer.runs.provenance import installed_version
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(value: bool) -> None:
+    if value:
         typer.echo(f"trainer {installed_version()}")
         raise typer.Exit
 
@@ -51,5 +51,5 @@ def main() -> None:
     try:
         app()
     except TrainerError as error:
-        explain(error)
+        print_error(error)
         sys.exit(2 if isinstance(error, ConfigError) else 1)

@@ -12,13 +12,13 @@ import typer
 from rich.table import Table
 
 from trainer.bundles.bundle import read_bundle
-from trainer.cli.console import bars, evaluation_table
+from trainer.cli.console import evaluation_table, progress_bars
 from trainer.cli.model_commands import Json
 from trainer.gate.gate_settings import GateSettings
 from trainer.terminal import PlainConsole
 
 if TYPE_CHECKING:
-    from trainer.evaluation.compare import Side
+    from trainer.evaluation.compare import ComparedModel
 
 Data = Annotated[Path, typer.Option(help="Folder in COCO form: annotations.json and images/.")]
 
@@ -36,12 +36,12 @@ def evaluate(bundle: Path, data: Data, *, split: str = "test", json_: Json = Fal
     from trainer.calibration.score_map import maps_of_bundle
     from trainer.data.dataset import load_dataset
     from trainer.data.leakage import find_leaks
-    from trainer.evaluation.compare import look, task_of
+    from trainer.evaluation.compare import evaluate_model, task_of
     from trainer.runs.run import figures_of
 
     found, dataset = read_bundle(bundle), load_dataset(data)
-    with bars() as report:
-        side = look(found, dataset, split=split, task=task_of([found]), report=report)
+    with progress_bars() as report:
+        side = evaluate_model(found, dataset, split=split, task=task_of([found]), report=report)
     leakage, scores = find_leaks(dataset, split=split), calibration(side.evaluation)
     maps = maps_of_bundle(found)
     before = None if maps is None else calibration(unmapped(side.evaluation, maps))
@@ -92,7 +92,7 @@ def compare(
     """
     from trainer.data.dataset import load_dataset
     from trainer.data.leakage import find_leaks
-    from trainer.evaluation.compare import gaps, look, task_of
+    from trainer.evaluation.compare import evaluate_model, frame_gaps, task_of
     from trainer.evaluation.sheet import write_sheet
     from trainer.gate.promote import decide, groups_of
 
@@ -105,8 +105,10 @@ def compare(
     )
     bundles, dataset = [read_bundle(p) for p in (champion, challenger)], load_dataset(data)
     task = task_of(bundles)
-    with bars() as report:
-        first, second = (look(b, dataset, split=split, task=task, report=report) for b in bundles)
+    with progress_bars() as report:
+        first, second = (
+            evaluate_model(b, dataset, split=split, task=task, report=report) for b in bundles
+        )
     decision = decide(
         first.evaluation,
         second.evaluation,
@@ -115,7 +117,7 @@ def compare(
         groups=groups_of(dataset, split),
         leakage=find_leaks(dataset, split=split),
     )
-    apart = gaps(first, second)[:frames]
+    apart = frame_gaps(first, second)[:frames]
     if sheet is not None:
         write_sheet(sheet, dataset, split, first, second, apart)
     if json_:
@@ -139,7 +141,7 @@ def compare(
         console.print(f"pictures: {sheet}", highlight=False)
 
 
-def _comparison(first: Side, second: Side) -> Table:
+def _comparison(first: ComparedModel, second: ComparedModel) -> Table:
     """Return AP of two models side by side: overall, a class, a size."""
     table = Table("", "objects", "A", "B", "B - A", title=f"AP: A {first.path}, B {second.path}")
     ours, theirs = first.evaluation, second.evaluation

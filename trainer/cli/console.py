@@ -25,7 +25,7 @@ Report = Callable[[Progress], None]
 _PERIOD = 0.2  # seconds between two progress lines of a stage
 
 
-class Lines:
+class JsonLines:
     """JSON lines on what was standard output; all else that is printed goes to standard error.
 
     Libraries print as they like, also from C++; a reader of our lines must not see it.
@@ -59,19 +59,19 @@ class Lines:
 
 
 @contextmanager
-def bars() -> Iterator[Report]:
+def progress_bars() -> Iterator[Report]:
     """Draw a bar for each stage on standard error."""
     console = PlainConsole(stderr=True)
     with terminal.bars(console, transient=False) as show:
 
-        def told(step: Progress) -> None:
+        def show_step(step: Progress) -> None:
             if step.note:
                 console.print(f"note: {step.note}", markup=False, highlight=False)
                 return
             figures = "  ".join(f"{k} {v:.4g}" for k, v in step.figures.items())
             show(step.stage, total=step.total, done=step.done, figures=figures)
 
-        yield told
+        yield show_step
 
 
 def evaluation_table(evaluation: Evaluation, title: str) -> Table:
@@ -88,7 +88,7 @@ def evaluation_table(evaluation: Evaluation, title: str) -> Table:
     return table
 
 
-def explain(error: TrainerError) -> None:
+def print_error(error: TrainerError) -> None:
     """Tell a person on standard error what went wrong."""
     console = PlainConsole(stderr=True, highlight=False)
     console.print(f"[red]{type(error).__name__}[/red]", end=" ")

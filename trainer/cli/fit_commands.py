@@ -12,20 +12,20 @@ from typing import Annotated, Any
 
 import typer
 
-from trainer.backends.fit_checks import data_faults, place_faults
-from trainer.cli.console import Lines, bars, evaluation_table
+from trainer.backends.fit_checks import data_faults, output_faults
+from trainer.cli.console import JsonLines, evaluation_table, progress_bars
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError, TrainingError
 from trainer.events import follow, step_of
 from trainer.runs.fit_settings import fit_config, read_pairs, read_yaml
 from trainer.terminal import PlainConsole
 
-_Request = tuple[Path, FitConfig, str]  # data, settings, name
+_FitRequest = tuple[Path, FitConfig, str]  # data, settings, name
 
-WHAT = "What to learn from and where to keep it"
+DATA = "What to learn from and where to keep it"
 MODEL = "Which model"
-COURSE = "How long and how fast"
-LOOKING = "Looking on and judging"
+SCHEDULE = "How long and how fast"
+EVALUATION = "Looking on and judging"
 MACHINE = "The machine"
 
 Json = Annotated[bool, typer.Option("--json", help="JSON lines for machines, on standard output.")]
@@ -33,7 +33,7 @@ Split = Annotated[
     str,
     typer.Option(
         help="Part to judge the model on: auto, none, holdout, test or val.",
-        rich_help_panel=LOOKING,
+        rich_help_panel=EVALUATION,
     ),
 ]
 Mlflow = Annotated[
@@ -42,15 +42,15 @@ Mlflow = Annotated[
         envvar="TRAINER_MLFLOW",
         help="MLflow server or database for live figures; none for none; unset: mlflow.db "
         "beside the run.",
-        rich_help_panel=LOOKING,
+        rich_help_panel=EVALUATION,
     ),
 ]
 TimeLimit = Annotated[
-    float | None, typer.Option(help="Seconds of learning at most.", rich_help_panel=COURSE)
+    float | None, typer.Option(help="Seconds of learning at most.", rich_help_panel=SCHEDULE)
 ]
 
 
-def _asked(text: str, panel: str) -> Any:
+def _option(text: str, panel: str) -> Any:
     return typer.Option(help=text, rich_help_panel=panel)
 
 
@@ -61,34 +61,36 @@ def add_fit_commands(app: typer.Typer) -> None:
 
 
 def fit(
-    data: Annotated[Path, _asked("Folder in COCO form: annotations.json and images/.", WHAT)],
-    out: Annotated[Path, _asked("Folder of the run; gone on with if begun before.", WHAT)],
+    data: Annotated[Path, _option("Folder in COCO form: annotations.json and images/.", DATA)],
+    out: Annotated[Path, _option("Folder of the run; gone on with if begun before.", DATA)],
     *,
-    name: Annotated[str, _asked("What people will call the model.", WHAT)] = "",
-    config: Annotated[Path | None, _asked("YAML of the settings below; options win.", WHAT)] = None,
+    name: Annotated[str, _option("What people will call the model.", DATA)] = "",
+    config: Annotated[
+        Path | None, _option("YAML of the settings below; options win.", DATA)
+    ] = None,
     backend: Annotated[
         str | None,
-        _asked(
+        _option(
             "centernet (if unset), libreyolo, torchvision_detection, yolo, semantic or "
             "extreme_points.",
             MODEL,
         ),
     ] = None,
     task: Annotated[
-        str | None, _asked("boxes or masks, of a family that learns both; boxes.", MODEL)
+        str | None, _option("boxes or masks, of a family that learns both; boxes.", MODEL)
     ] = None,
     base: Annotated[
-        Path | None, _asked("Bundle or weights to start from; from scratch if unset.", MODEL)
+        Path | None, _option("Bundle or weights to start from; from scratch if unset.", MODEL)
     ] = None,
     image_size: Annotated[
         str | None,
-        _asked(
+        _option(
             "HEIGHTxWIDTH that the network sees; from the data if unset (both yolo: 640x640).",
             MODEL,
         ),
     ] = None,
     regions_per_image: Annotated[
-        int | None, _asked("Regions learnt from in an image, by two-stage detectors.", MODEL)
+        int | None, _option("Regions learnt from in an image, by two-stage detectors.", MODEL)
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -98,52 +100,52 @@ def fit(
     ] = None,
     epochs: Annotated[
         int | None,
-        _asked(
+        _option(
             "Epochs at most; until validation stops gaining if unset (centernet alone; else 30).",
-            COURSE,
+            SCHEDULE,
         ),
     ] = None,
     batch_size: Annotated[
         int | None,
-        _asked("Images a step; from the data if unset. Split where memory is short.", COURSE),
+        _option("Images a step; from the data if unset. Split where memory is short.", SCHEDULE),
     ] = None,
     learning_rate: Annotated[
-        float | None, _asked("At its highest; the backend's own if unset.", COURSE)
+        float | None, _option("At its highest; the backend's own if unset.", SCHEDULE)
     ] = None,
     schedule: Annotated[
         str | None,
-        _asked(
+        _option(
             "How the rate falls: restarts (as long as validation gains), cosine, step, constant.",
-            COURSE,
+            SCHEDULE,
         ),
     ] = None,
     gamma: Annotated[
-        float | None, _asked("What a step multiplies the rate by; 0.1.", COURSE)
+        float | None, _option("What a step multiplies the rate by; 0.1.", SCHEDULE)
     ] = None,
     milestones: Annotated[
-        str | None, _asked("Epochs after which the rate steps, as 20,27.", COURSE)
+        str | None, _option("Epochs after which the rate steps, as 20,27.", SCHEDULE)
     ] = None,
     early_stopping: Annotated[
-        int | None, _asked("Looks at val without gain before it ends; 0, never.", COURSE)
+        int | None, _option("Looks at val without gain before it ends; 0, never.", SCHEDULE)
     ] = None,
     time_limit: TimeLimit = None,
-    seed: Annotated[int | None, _asked("Same seed, same draws; 7.", COURSE)] = None,
+    seed: Annotated[int | None, _option("Same seed, same draws; 7.", SCHEDULE)] = None,
     evaluation_period: Annotated[
-        int | None, _asked("Epochs between looks at val, 0 for none; about ten a fit.", LOOKING)
+        int | None, _option("Epochs between looks at val, 0 for none; about ten a fit.", EVALUATION)
     ] = None,
     split: Split = "auto",
     against_scratch: Annotated[
-        bool, _asked("Learn again without the base, to tell what it was worth.", LOOKING)
+        bool, _option("Learn again without the base, to tell what it was worth.", EVALUATION)
     ] = False,
     mlflow: Mlflow = None,
     experiment: Annotated[
-        str, _asked("Experiment in MLflow; fits that share one are charted together.", LOOKING)
+        str, _option("Experiment in MLflow; fits that share one are charted together.", EVALUATION)
     ] = "",
     device: Annotated[
-        str | None, _asked("cpu (if unset), cuda:0 or 0, or several: cuda:0,1 (yolo).", MACHINE)
+        str | None, _option("cpu (if unset), cuda:0 or 0, or several: cuda:0,1 (yolo).", MACHINE)
     ] = None,
-    precision: Annotated[str | None, _asked("fp32, bf16 or fp16; fp32.", MACHINE)] = None,
-    workers: Annotated[int | None, _asked("Processes that read images; 0.", MACHINE)] = None,
+    precision: Annotated[str | None, _option("fp32, bf16 or fp16; fp32.", MACHINE)] = None,
+    workers: Annotated[int | None, _option("Processes that read images; 0.", MACHINE)] = None,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
     json_: Json = False,
 ) -> None:
@@ -174,13 +176,13 @@ def fit(
         "workers": workers,
     }
 
-    def request() -> _Request:
+    def request() -> _FitRequest:
         try:
             values = read_yaml(config) | {k: v for k, v in given.items() if v is not None}
             values["extra"] = {**values.get("extra", {}), **read_pairs(set_ or [])}
             return data, fit_config(values), name
         except ConfigError as error:
-            places = [*place_faults(out, split), *data_faults(data)]
+            places = [*output_faults(out, split), *data_faults(data)]
             raise ConfigError([*error.faults, *places]) from error
 
     if json_:
@@ -209,7 +211,7 @@ def resume(
     """Go on with a fit that was stopped or killed, with the settings it was begun with."""
     from trainer.runs.run_folder import read_request, reopen
 
-    def request() -> _Request:
+    def request() -> _FitRequest:
         data, config, name = read_request(out)
         reopen(out)
         return data, replace(config, time_limit=time_limit), name
@@ -220,9 +222,9 @@ def resume(
 def stop(out: Path) -> None:
     """End a running fit after the step at work; what it learnt becomes the model."""
     from trainer.runs.run_folder import stop_fit
-    from trainer.runs.small_files import in_work
+    from trainer.runs.small_files import is_running
 
-    if not in_work(out) or not stop_fit(out):
+    if not is_running(out) or not stop_fit(out):
         typer.echo(f"{out}: nothing to stop", err=True)
         raise typer.Exit(3)
     typer.echo(f"{out}: told to stop")
@@ -234,13 +236,13 @@ def watch(
     json_: Annotated[bool, typer.Option("--json", help="The event stream as it is.")] = False,
 ) -> None:
     """Follow a run, also one of another process: what there was, then what comes, to its end."""
-    from trainer.runs.small_files import in_work
+    from trainer.runs.small_files import is_running
 
     if not out.is_dir():
         raise TrainingError("watch", f"{out}: there is no such run folder")
     last: Mapping[str, Any] = {}
-    with nullcontext(None) if json_ else bars() as report:
-        for event in follow(out, alive=lambda: in_work(out)):
+    with nullcontext(None) if json_ else progress_bars() as report:
+        for event in follow(out, alive=lambda: is_running(out)):
             if event is None:
                 continue
             last = event
@@ -249,12 +251,12 @@ def watch(
             elif event["event"] in ("progress", "note"):
                 report(step_of(event))
     if not json_:
-        _tell_end(last, out)
+        _print_end(last, out)
     if last.get("event") != "done":
         raise typer.Exit(1)
 
 
-def _tell_end(last: Mapping[str, Any], out: Path) -> None:
+def _print_end(last: Mapping[str, Any], out: Path) -> None:
     if last.get("event") == "done":
         found = last.get("evaluation") or {}
         typer.echo(f"done: bundle {last['bundle']}, AP {found.get('ap')}")
@@ -265,7 +267,7 @@ def _tell_end(last: Mapping[str, Any], out: Path) -> None:
 
 
 def _learn(
-    request: Callable[[], _Request],
+    request: Callable[[], _FitRequest],
     out: Path,
     split: str,
     mlflow: str | None,
@@ -274,13 +276,13 @@ def _learn(
     against_scratch: bool = False,
     experiment: str = "",
 ) -> None:
-    lines = Lines() if as_lines else None
+    lines = JsonLines() if as_lines else None
     try:
         from trainer.runs.run import run_fit
         from trainer.runs.tracking import tracker_of
 
         data, config, name = request()
-        with nullcontext(lines.progress) if lines else bars() as report:
+        with nullcontext(lines.progress) if lines else progress_bars() as report:
             outcome = run_fit(
                 data,
                 config,

@@ -61,7 +61,7 @@ def register(
 ) -> None:
     """Store a bundle in the registry; it does not serve yet."""
     found = read_bundle(bundle)
-    _tell(
+    _print_version(
         Registry(mlflow, home).register(
             key, found, metrics=found.card.figures, params=found.card.settings
         ),
@@ -80,8 +80,8 @@ def promote(
     if registry.show(key, version).champion:
         typer.echo(f"{key}: {version} is the champion already", err=True)
         raise typer.Exit(3)
-    _tell(registry.promote(key, version, reasons=("by hand",)), json_)
-    _say_what_serves("promote VERSION", key)
+    _print_version(registry.promote(key, version, reasons=("by hand",)), json_)
+    _warn_serving("promote VERSION", key)
 
 
 def rollback(key: str, *, home: Home = _HOME, mlflow: Server = None, json_: Json = False) -> None:
@@ -89,11 +89,11 @@ def rollback(key: str, *, home: Home = _HOME, mlflow: Server = None, json_: Json
 
     `cvat-bridge rollback` also lets that version serve in CVAT.
     """
-    _tell(Registry(mlflow, home).rollback(key, reasons=("by hand",)), json_)
-    _say_what_serves("rollback", key)
+    _print_version(Registry(mlflow, home).rollback(key, reasons=("by hand",)), json_)
+    _warn_serving("rollback", key)
 
 
-def _say_what_serves(command: str, key: str) -> None:
+def _warn_serving(command: str, key: str) -> None:
     """Say on standard error what the change did not do, so that nobody takes it for done."""
     typer.echo(
         f"{key}: changed in the registry alone; CVAT goes on with the model that it has. For the "
@@ -115,5 +115,5 @@ def _line(version: Version) -> str:
     )
 
 
-def _tell(version: Version, as_json: bool) -> None:
+def _print_version(version: Version, as_json: bool) -> None:
     typer.echo(json.dumps(_version_json(version)) if as_json else _line(version))

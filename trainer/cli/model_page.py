@@ -58,7 +58,7 @@ def model_page(values: Mapping[str, Any]) -> str:
         "code": _code(origin.get("code")),
         "libraries": _pairs(origin.get("libraries")),
         "licence": values["licence"] or None,
-        "figures": figures_told(
+        "figures": metrics_text(
             {**values["metrics"], **values.get("registry", {}).get("metrics", {})}
         )
         or None,
@@ -73,7 +73,7 @@ def model_page(values: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def figures_told(metrics: Mapping[str, Any]) -> str:
+def metrics_text(metrics: Mapping[str, Any]) -> str:
     """Say how good a model was found, "" where nobody measured: "AP 0.512, AP50 0.801"."""
     known = {"ap": "AP", "ap50": "AP50", "iou4": "IoU at four clicks"}
     return ", ".join(

@@ -30,7 +30,9 @@ def read_classes(path: Path) -> tuple[str, ...]:
         raise ConfigError([f"{path}: {fault}" for fault in error.faults]) from error
 
 
-def fitting(path: Path, known: Sequence[str], given: Sequence[str] | None) -> tuple[str, ...]:
+def matching_names(
+    path: Path, known: Sequence[str], given: Sequence[str] | None
+) -> tuple[str, ...]:
     """Return the names given, or those known; ConfigError when there are more or fewer."""
     if given is None:
         return LabelMap(tuple(known)).names

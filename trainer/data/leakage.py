@@ -7,14 +7,14 @@ the same group (a video, a scene). Figures on such frames tell what was memorise
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.data.fingerprints import BITS, WITHIN, difference_hash, hash_distances
 
-_LEARNT = ("train", "val")  # val ends a fit early, so it shapes the weights too
+_TRAINED_ON = ("train", "val")  # val ends a fit early, so it shapes the weights too
 _BLOCK = 512
 
 
@@ -25,8 +25,8 @@ class Leak:
     bits: in which the two pictures differ, 0..256, or None when only their group is the same.
     """
 
-    judged: str
-    learnt: str
+    evaluated: str
+    trained_on: str
     bits: int | None
 
 
@@ -35,15 +35,15 @@ class Leakage:
     """What was looked for and found. judged, learnt: frames on each side; within: bits of 256."""
 
     split: str
-    judged: int
-    learnt: int
+    evaluated: int
+    trained_on: int
     within: int
     leaks: tuple[Leak, ...]
 
     @property
     def share(self) -> float:
         """How much of the judging part leaks, 0..1."""
-        return len(self.leaks) / self.judged if self.judged else 0.0
+        return len(self.leaks) / self.evaluated if self.evaluated else 0.0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -52,20 +52,23 @@ class Leakage:
             return ()
         first = self.leaks[0]
         how = "of the same group" if first.bits is None else f"{first.bits} of {BITS} bits differ"
-        told = (
-            f"{len(self.leaks)} of {self.judged} {self.split} frames are nearly frames learnt from"
+        finding = f"{len(self.leaks)} of {self.evaluated} {self.split} frames are nearly frames learnt from"
+        return (
+            f"{finding}, so the figures flatter: {first.evaluated} is {first.trained_on} ({how}).",
         )
-        return (f"{told}, so the figures flatter: {first.judged} is {first.learnt} ({how}).",)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
             "split": self.split,
-            "judged": self.judged,
-            "learnt": self.learnt,
+            "judged": self.evaluated,
+            "learnt": self.trained_on,
             "within": self.within,
             "share": self.share,
-            "leaks": [asdict(leak) for leak in self.leaks],
+            "leaks": [
+                {"judged": leak.evaluated, "learnt": leak.trained_on, "bits": leak.bits}
+                for leak in self.leaks
+            ],
         }
 
 
@@ -86,26 +89,26 @@ def find_leaks(
     file_name → difference hash, for those whose pixels need not be read again. Each leaking frame
     is told once, with the nearest frame. Raises DatasetError when an image cannot be read.
     """
-    judged = dataset.split(split)
+    evaluated = dataset.split(split)
     source = other or dataset
-    parts = [part for part in _LEARNT if other is not None or part != split]
-    learnt = [i for part in parts for i in source.split(part)]
+    parts = [part for part in _TRAINED_ON if other is not None or part != split]
+    trained_on = [i for part in parts for i in source.split(part)]
     leaks: list[Leak] = []
-    if judged and learnt:
-        named = reversed(learnt) if by_group else ()
+    if evaluated and trained_on:
+        named = reversed(trained_on) if by_group else ()
         groups = {i.group: i.file_name for i in named if i.group is not None}
-        ours = _hashes(dataset, judged, known or {})
-        theirs = _hashes(source, learnt, known or {})
-        for start in range(0, len(judged), _BLOCK):
+        ours = _hashes(dataset, evaluated, known or {})
+        theirs = _hashes(source, trained_on, known or {})
+        for start in range(0, len(evaluated), _BLOCK):
             far = hash_distances(ours[start : start + _BLOCK], theirs)
-            for row, image in zip(far, judged[start : start + _BLOCK], strict=True):
+            for row, image in zip(far, evaluated[start : start + _BLOCK], strict=True):
                 nearest = int(row.argmin())
                 if row[nearest] <= within:
-                    name = learnt[nearest].file_name
+                    name = trained_on[nearest].file_name
                     leaks.append(Leak(image.file_name, name, int(row[nearest])))
                 elif image.group in groups:
                     leaks.append(Leak(image.file_name, groups[image.group], None))
-    return Leakage(split, len(judged), len(learnt), within, tuple(leaks))
+    return Leakage(split, len(evaluated), len(trained_on), within, tuple(leaks))
 
 
 def _hashes(

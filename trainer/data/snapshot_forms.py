@@ -32,17 +32,17 @@ def rebuild(snapshot: Path, folders: Sequence[Path], out: Path) -> Dataset:
             annotations, "", f"sha256 is not {stated}, as the manifest says: it was changed since"
         )
     labels, images, _ = read_coco(annotations)
-    wanted = {str(row["file_name"]): str(row["sha256"]) for row in manifest["images"]}
-    found = _by_content(folders, set(wanted.values()))
-    absent = [name for name, sha256 in wanted.items() if sha256 not in found]
+    expected = {str(row["file_name"]): str(row["sha256"]) for row in manifest["images"]}
+    found = _by_content(folders, set(expected.values()))
+    absent = [name for name, sha256 in expected.items() if sha256 not in found]
     if absent:
         raise DatasetError(
             snapshot / MANIFEST,
             f"image {absent[0]}",
-            f"no file of sha256 {wanted[absent[0]]} in {', '.join(map(str, folders))}"
+            f"no file of sha256 {expected[absent[0]]} in {', '.join(map(str, folders))}"
             + (f"; {len(absent) - 1} more are missing" if len(absent) > 1 else ""),
         )
-    sources = {name: found[sha256] for name, sha256 in wanted.items()}
+    sources = {name: found[sha256] for name, sha256 in expected.items()}
     extra = {k: v for k, v in manifest.items() if k not in ("images", "labels", "fingerprint")}
     made = write_dataset(out, labels=labels, images=images, sources=sources, manifest=extra)
     if made.fingerprint != manifest["fingerprint"]:
@@ -73,17 +73,17 @@ def read_manifest(snapshot: Path) -> Mapping[str, Any]:
     return dict(values)
 
 
-def _by_content(folders: Sequence[Path], wanted: set[str]) -> dict[str, Path]:
+def _by_content(folders: Sequence[Path], expected: set[str]) -> dict[str, Path]:
     """Find files by sha256; those whose name tells it are looked at first."""
     found: dict[str, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise DatasetError(folder, "", "there is no such folder of images")
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            if len(found) == len(wanted):
+            if len(found) == len(expected):
                 return found
             sha256 = file_sha256(path)
-            if sha256 in wanted:
+            if sha256 in expected:
                 found.setdefault(sha256, path)
     return found
 

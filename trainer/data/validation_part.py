@@ -14,7 +14,7 @@ FEWEST_TRAIN = 12  # frames to learn from, below which none is taken away
 FEWEST, MOST = 4, 80  # frames of the validation part
 
 
-def with_val(dataset: Dataset, share: float) -> Dataset:
+def with_validation_part(dataset: Dataset, share: float) -> Dataset:
     """Return the dataset with a val part, where it has none and its train part is large enough.
 
     share: of the train frames. Frames of one group stay together, and every class keeps more than
@@ -24,17 +24,17 @@ def with_val(dataset: Dataset, share: float) -> Dataset:
     train = dataset.split("train")
     if share <= 0 or dataset.split("val") or len(train) < FEWEST_TRAIN:
         return dataset
-    wanted = min(max(math.ceil(share * len(train)), FEWEST), MOST)
+    target = min(max(math.ceil(share * len(train)), FEWEST), MOST)
     total, taken = _objects(train), Counter[int]()
     groups: dict[str, list[AnnotatedImage]] = {}
     for image in train:
         groups.setdefault(image.group or image.file_name, []).append(image)
     names: set[str] = set()
     for key in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        if len(names) >= wanted:
+        if len(names) >= target:
             break
         both = taken + _objects(groups[key])
-        fits = len(names) + len(groups[key]) <= max(wanted, 1.5 * FEWEST)
+        fits = len(names) + len(groups[key]) <= max(target, 1.5 * FEWEST)
         if fits and all(2 * both[label] < total[label] or not both[label] for label in both):
             taken = both
             names |= {image.file_name for image in groups[key]}

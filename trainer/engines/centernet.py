@@ -113,11 +113,11 @@ class CenterNetDetector:
     ) -> _Candidates:
         """Return the peaks of an image of the batch, best first, boxes in pixels of the input."""
         heat, sizes, offsets = (one[n] for one in maps[:3])
-        wanted = np.flatnonzero((_peaks(heat) & (heat >= max(min_score, _FLOOR))).ravel())
-        peaks = heat.ravel()[wanted]
+        cells = np.flatnonzero((_peaks(heat) & (heat >= max(min_score, _FLOOR))).ravel())
+        peaks = heat.ravel()[cells]
         most = max(4 * MOST, int(np.count_nonzero(peaks >= FLOOR)))
         order = np.argsort(-peaks, kind="stable")[:most]
-        class_ids, rows, columns = np.unravel_index(wanted[order], heat.shape)
+        class_ids, rows, columns = np.unravel_index(cells[order], heat.shape)
         scores = heat[class_ids, rows, columns]
         cx = (columns + 0.5 + offsets[0, rows, columns]) * self.stride
         cy = (rows + 0.5 + offsets[1, rows, columns]) * self.stride

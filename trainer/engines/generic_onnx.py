@@ -15,10 +15,10 @@ from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.engines.limits import TAIL, at_most
-from trainer.engines.onnx_answers import Answers, class_ids, gathered, probabilities
-from trainer.engines.runtime import fed, open_session, run
+from trainer.engines.onnx_outputs import RawOutputs, class_ids, probabilities, read_outputs
+from trainer.engines.runtime import first_input, open_session, run
 from trainer.engines.suppress import suppress
-from trainer.engines.yolo import FILL, Frame, letterbox
+from trainer.engines.yolo import FILL, Letterbox, letterbox
 from trainer.errors import BundleError
 
 # What a second input, by which a network gives its boxes in pixels, is told: the input's size.
@@ -45,17 +45,17 @@ class GenericDetector:
         """
         return [self._one(image, min_score) for image in images]
 
-    def answers(self, image: RGBImage) -> tuple[Answers, Frame]:
+    def answers(self, image: RGBImage) -> tuple[RawOutputs, Letterbox]:
         """Return what the network says of an image, before anything is made of it."""
-        pixels, frame = fitted(image, self.input_size, self.reading.get("fit", "letterbox"))
+        pixels, frame = fit_image(image, self.input_size, self.reading.get("fit", "letterbox"))
         if self.reading.get("channels") == "bgr":
             pixels = pixels[..., ::-1]
         mean, std = (np.asarray(self.reading[k], np.float32) for k in ("mean", "std"))
         seen = ((pixels.astype(np.float32) - mean) / std).transpose(2, 0, 1)[None]
         names = [output.name for output in self.session.get_outputs()]
-        values = self.session.run(None, given(self.session, seen, self.reading))
+        values = self.session.run(None, session_inputs(self.session, seen, self.reading))
         found = dict(zip(names, values, strict=True))
-        return gathered(found, self.reading, len(self.labels)).filled(), frame
+        return read_outputs(found, self.reading, len(self.labels)).filled(), frame
 
     def _one(self, image: RGBImage, min_score: float) -> Detections:
         rows, frame = self.answers(image)
@@ -77,7 +77,7 @@ class GenericDetector:
             probabilities=None if shares is None else shares[order],
         )
 
-    def _scored(self, rows: Answers) -> tuple[_FLOAT, NDArray[np.int64], _FLOAT | None]:
+    def _scored(self, rows: RawOutputs) -> tuple[_FLOAT, NDArray[np.int64], _FLOAT | None]:
         """Return scores (N,), class ids (N,) and, where all are given, those of every class."""
         form = self.reading.get("scores", "probabilities")
         if rows.table is None:
@@ -91,7 +91,7 @@ class GenericDetector:
             shares = shares * probabilities(rows.objectness, form)[:, None]
         return shares.max(axis=1, initial=0), shares.argmax(axis=1).astype(np.int64), shares
 
-    def _placed(self, boxes: _FLOAT, frame: Frame) -> _FLOAT:
+    def _placed(self, boxes: _FLOAT, frame: Letterbox) -> _FLOAT:
         height, width = self.input_size
         if self.reading["normalised"]:
             boxes = boxes * np.array([width, height, width, height], np.float32)
@@ -104,7 +104,7 @@ class GenericDetector:
         return np.asarray(np.clip(scaled, 0, limits), np.float32)
 
 
-def fitted(image: RGBImage, size: tuple[int, int], fit: str) -> tuple[RGBImage, Frame]:
+def fit_image(image: RGBImage, size: tuple[int, int], fit: str) -> tuple[RGBImage, Letterbox]:
     """Return the image in an input of (height, width) = size.
 
     fit: "letterbox" in the middle and as a whole, "corner" the same at the top left, "stretch"
@@ -115,17 +115,17 @@ def fitted(image: RGBImage, size: tuple[int, int], fit: str) -> tuple[RGBImage, 
     (height, width), (high, wide) = image.shape[:2], size
     if fit == "stretch":
         pixels = image if (height, width) == size else cv2.resize(image, (wide, high))
-        return np.asarray(pixels, np.uint8), Frame(
+        return np.asarray(pixels, np.uint8), Letterbox(
             height, width, (wide / width, high / height), 0, 0
         )
     ratio = min(high / height, wide / width)
     inner = max(int(width * ratio), 1), max(int(height * ratio), 1)
     canvas = np.full((*size, 3), FILL, np.uint8)
     canvas[: inner[1], : inner[0]] = cv2.resize(image, inner)
-    return canvas, Frame(height, width, (ratio, ratio), 0, 0)
+    return canvas, Letterbox(height, width, (ratio, ratio), 0, 0)
 
 
-def given(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> dict[str, Any]:
+def session_inputs(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a session is fed: an image (1, 3, H, W), and the size where it asks for it.
 
     A batch that the file fixes is filled with the same image. Raises ValueError for another
@@ -133,8 +133,8 @@ def given(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> dict[str, 
     """
     first, *others = session.get_inputs()
     batch = first.shape[0] if first.shape and isinstance(first.shape[0], int) else 1
-    values = fed(session, np.ascontiguousarray(np.repeat(image, batch, axis=0), np.float32))
-    told: Mapping[str, str] = reading.get("sizes", {})
+    values = first_input(session, np.ascontiguousarray(np.repeat(image, batch, axis=0), np.float32))
+    sizes: Mapping[str, str] = reading.get("sizes", {})
     height, width = image.shape[2:]
     forms = {
         "width_height": [width, height],
@@ -142,7 +142,7 @@ def given(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> dict[str, 
         "ones": [1, 1],
     }
     for other in others:
-        form = told.get(other.name)
+        form = sizes.get(other.name)
         if form is None:
             raise ValueError(
                 f"a second input {other.name!r}, of which its card says nothing: name it under"
@@ -160,8 +160,8 @@ def load(bundle: Bundle, *, threads: int | None = None) -> GenericDetector:
     names = [output.name for output in session.get_outputs()]
     empty = np.zeros((1, 3, *card.input_size), np.float32)
     try:
-        answers = run(session, given(session, empty, card.extra), bundle.path)
-        gathered(dict(zip(names, answers, strict=True)), card.extra, len(card.labels))
+        answers = run(session, session_inputs(session, empty, card.extra), bundle.path)
+        read_outputs(dict(zip(names, answers, strict=True)), card.extra, len(card.labels))
     except (ValueError, KeyError) as error:
         raise BundleError(bundle.path, "outputs as its card says", str(error)) from error
     return GenericDetector(card.labels, card.input_size, card.extra, session)

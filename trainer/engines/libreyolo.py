@@ -101,11 +101,11 @@ class LibreyoloDetector:
             best = probabilities.argmax(axis=1)[:, None] == np.arange(classes)
             scores = np.where(best, probabilities, 0)
         flat = scores.ravel()
-        wanted = np.flatnonzero((flat >= min_score) & (flat > 0))
-        counted = int(np.count_nonzero(flat[wanted] >= FLOOR))
+        kept = np.flatnonzero((flat >= min_score) & (flat > 0))
+        counted = int(np.count_nonzero(flat[kept] >= FLOOR))
         most = max(TAIL if self.iou is None else _CANDIDATES, counted)
-        wanted = wanted[np.argsort(-flat[wanted], kind="stable")[:most]]
-        rows, class_ids = np.divmod(wanted, classes)
+        kept = kept[np.argsort(-flat[kept], kind="stable")[:most]]
+        rows, class_ids = np.divmod(kept, classes)
         return rows, class_ids
 
 

@@ -59,7 +59,7 @@ def _share_scratch() -> None:
     )
 
 
-def fed(session: Any, values: NDArray[np.float32]) -> dict[str, Any]:
+def first_input(session: Any, values: NDArray[np.float32]) -> dict[str, Any]:
     """Return values as the session's first input, in the precision that it was exported with."""
     first = session.get_inputs()[0]
     half = first.type == "tensor(float16)"
@@ -73,5 +73,5 @@ def run(session: Any, given: Mapping[str, Any], path: Path) -> list[Any]:
     try:
         return list(session.run(None, dict(given)))
     except (faults.InvalidArgument, faults.Fail, faults.RuntimeException) as error:
-        wanted = ", ".join(f"{name} {v.dtype} {v.shape}" for name, v in given.items())
-        raise BundleError(path, f"a network that takes {wanted}", str(error)) from error
+        inputs = ", ".join(f"{name} {v.dtype} {v.shape}" for name, v in given.items())
+        raise BundleError(path, f"a network that takes {inputs}", str(error)) from error

@@ -56,7 +56,9 @@ class SemanticDetector:
     ) -> Detections:
         height, width = inner_size(size, self.input_size)
         maps = maps[:, :height, :width]
-        regions, rows = regions_of(winners(maps, size), _LEAST * size[0] * size[1] / maps[0].size)
+        regions, rows = regions_of(
+            best_classes(maps, size), _LEAST * size[0] * size[1] / maps[0].size
+        )
         means = _means(maps, regions, len(rows))
         class_ids = rows[:, 0] - 1
         scores = np.clip(means[np.arange(len(rows)), rows[:, 0]], 0, 1)
@@ -92,7 +94,7 @@ def load(bundle: Bundle, *, threads: int | None = None) -> SemanticDetector:
     return SemanticDetector(card.labels, card.input_size, session, card.extra.get("most"))
 
 
-def winners(maps: _Float, size: tuple[int, int]) -> NDArray[np.int16]:
+def best_classes(maps: _Float, size: tuple[int, int]) -> NDArray[np.int16]:
     """Return the best class of every pixel of the image, (height, width) = size.
 
     maps: (1 + C, h, w) probabilities of the whole image, the background first. They are enlarged

@@ -124,15 +124,15 @@ class TorchvisionDetector:
         """Return pairs of box and class, best first."""
         classes = probabilities.shape[1]
         scores = probabilities.ravel()
-        wanted = np.flatnonzero((scores >= min_score) & (scores > 0))
-        wanted = wanted[np.argsort(-scores[wanted], kind="stable")]
+        kept = np.flatnonzero((scores >= min_score) & (scores > 0))
+        kept = kept[np.argsort(-scores[kept], kind="stable")]
         if self.levels:
             ends = np.cumsum(self.levels) * classes
-            level = np.searchsorted(ends, wanted, side="right")
+            level = np.searchsorted(ends, kept, side="right")
             best = [np.flatnonzero(level == n)[: self.a_level] for n in range(len(ends))]
-            wanted = wanted[np.sort(np.concatenate(best))]
-        counted = int(np.count_nonzero(scores[wanted] >= FLOOR))
-        rows, class_ids = np.divmod(wanted[: max(_CANDIDATES, counted)], classes)
+            kept = kept[np.sort(np.concatenate(best))]
+        counted = int(np.count_nonzero(scores[kept] >= FLOOR))
+        rows, class_ids = np.divmod(kept[: max(_CANDIDATES, counted)], classes)
         return rows, class_ids
 
     def _shares(self, corners: _Float, class_ids: NDArray[np.int64], maps: list[Any]) -> _Float:

@@ -21,9 +21,9 @@ from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.engines.limits import FLOOR, TAIL, at_most
-from trainer.engines.onnx_answers import class_ids as known_ids
-from trainer.engines.onnx_answers import probabilities as in_range
-from trainer.engines.runtime import fed, open_session, run
+from trainer.engines.onnx_outputs import class_ids as known_ids
+from trainer.engines.onnx_outputs import probabilities as in_range
+from trainer.engines.runtime import first_input, open_session, run
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
 
@@ -33,7 +33,7 @@ _FLOAT = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Frame:
+class Letterbox:
     """How an image lies in the network's input: scaled by (x, y) and shifted by (left, top)."""
 
     height: int
@@ -83,7 +83,7 @@ class YoloDetector:
         fitted = [letterbox(image, self.input_size) for image in images]
         batch = np.stack([pixels for pixels, _ in fitted]).transpose(0, 3, 1, 2)
         names = [output.name for output in self.session.get_outputs()]
-        given = fed(self.session, np.divide(batch, 255, dtype=np.float32))
+        given = first_input(self.session, np.divide(batch, 255, dtype=np.float32))
         outputs = dict(zip(names, self.session.run(None, given), strict=True))
         embeddings = outputs.pop("embedding", None)
         first, *rest = outputs.values()
@@ -104,7 +104,7 @@ class YoloDetector:
         answer: _FLOAT,
         protos: _FLOAT | None,
         embedding: _FLOAT | None,
-        frame: Frame,
+        frame: Letterbox,
         min_score: float,
     ) -> Detections:
         corners, scores, class_ids, probabilities, coefficients = (
@@ -140,7 +140,7 @@ def load(bundle: Bundle, *, threads: int | None = None) -> YoloDetector:
     first = session.get_inputs()[0]
     batch = first.shape[0] if isinstance(first.shape[0], int) else None
     empty = np.zeros((batch or 1, 3, *card.input_size), np.float32)
-    answers = run(session, fed(session, empty), bundle.path)
+    answers = run(session, first_input(session, empty), bundle.path)
     names = [output.name for output in session.get_outputs()]
     shapes = [a.shape for name, a in zip(names, answers, strict=True) if name != "embedding"]
     extra = shapes[1][1] if len(shapes) > 1 else 0
@@ -159,10 +159,10 @@ def load(bundle: Bundle, *, threads: int | None = None) -> YoloDetector:
             ANCHORS: f"(B, {4 + len(card.labels) + extra}, anchors)",
             CHOSEN: f"(B, objects, {6 + extra})",
         }
-        wanted = [forms[layout]] if layout in forms else list(forms.values())
+        expected = [forms[layout]] if layout in forms else list(forms.values())
         raise BundleError(
             bundle.path,
-            f"a first output of {' or '.join(wanted)} for {len(card.labels)} classes",
+            f"a first output of {' or '.join(expected)} for {len(card.labels)} classes",
             str(shapes[0]),
         )
     return YoloDetector(
@@ -177,7 +177,7 @@ def load(bundle: Bundle, *, threads: int | None = None) -> YoloDetector:
     )
 
 
-def letterbox(image: RGBImage, size: tuple[int, int]) -> tuple[RGBImage, Frame]:
+def letterbox(image: RGBImage, size: tuple[int, int]) -> tuple[RGBImage, Letterbox]:
     """Return the image in the middle of (height, width) = size, scaled as a whole."""
     height, width = image.shape[:2]
     ratio = min(size[0] / height, size[1] / width)
@@ -187,7 +187,7 @@ def letterbox(image: RGBImage, size: tuple[int, int]) -> tuple[RGBImage, Frame]:
     canvas = np.full((*size, 3), FILL, np.uint8)
     resized = image if inner == (width, height) else cv2.resize(image, inner)
     canvas[top : top + inner[1], left : left + inner[0]] = resized
-    return canvas, Frame(height, width, (inner[0] / width, inner[1] / height), left, top)
+    return canvas, Letterbox(height, width, (inner[0] / width, inner[1] / height), left, top)
 
 
 _Rows = tuple[_FLOAT, _FLOAT, NDArray[np.int64], _FLOAT | None, _FLOAT]
@@ -246,14 +246,14 @@ def _chosen(answer: _FLOAT, classes: int, min_score: float) -> _Rows:
     return rows[:, :4], rows[:, 4], known_ids(rows[:, 5], classes), None, rows[:, 6:]
 
 
-def _to_image(corners: _FLOAT, frame: Frame) -> _FLOAT:
+def _to_image(corners: _FLOAT, frame: Letterbox) -> _FLOAT:
     shift = np.array([frame.left, frame.top] * 2, np.float32)
     scale = np.array(frame.scale * 2, np.float32)
     limits = np.array([frame.width, frame.height] * 2, np.float32)
     return np.asarray(np.clip((corners - shift) / scale, 0, limits), np.float32)
 
 
-def _mask(protos: _FLOAT, coefficients: _FLOAT, box: _FLOAT, frame: Frame) -> Mask:
+def _mask(protos: _FLOAT, coefficients: _FLOAT, box: _FLOAT, frame: Letterbox) -> Mask:
     """Draw one mask inside its box, at the image's own resolution.
 
     protos: (M, h, w) over the whole input, a quarter of its side.

@@ -16,7 +16,7 @@ from trainer.detections import Detections
 from trainer.detector import Progress
 from trainer.engines import load
 from trainer.errors import ComparisonError
-from trainer.evaluation.evaluate import answer, evaluate_answers
+from trainer.evaluation.evaluate import evaluate_predictions, predict
 from trainer.evaluation.matching import WHOLE, Area
 from trainer.evaluation.mean_iou import of_pixels
 from trainer.scores import Evaluation, FrameMatches
@@ -30,7 +30,7 @@ SIZES: Mapping[str, Area] = {
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedModel:
     """One model's answers. sizes: the evaluation again, over objects of each of SIZES alone.
 
     shown: (C,) the score from which people see an answer of each class of the dataset.
@@ -39,7 +39,7 @@ class Side:
 
     path: Path
     version: str
-    answers: tuple[Detections, ...]
+    predictions: tuple[Detections, ...]
     names: tuple[str, ...]
     evaluation: Evaluation
     sizes: Mapping[str, Evaluation]
@@ -88,14 +88,14 @@ def task_of(bundles: Sequence[Bundle]) -> str:
     return "masks" if set(tasks) == {"masks"} else "boxes"
 
 
-def look(
+def evaluate_model(
     bundle: Bundle,
     dataset: Dataset,
     *,
     split: str,
     task: str,
     report: Callable[[Progress], None] | None = None,
-) -> Side:
+) -> ComparedModel:
     """Let a model answer a part of the dataset.
 
     Raises ComparisonError when it knows none of the dataset's classes, DatasetError when the
@@ -105,20 +105,22 @@ def look(
     unknown = tuple(name for name in dataset.labels if name not in known)
     if len(unknown) == len(dataset.labels):
         ours, theirs = _few(bundle.card.labels.names), _few(dataset.labels.names)
-        told = f"{bundle.path} knows {ours}, and {dataset.path} has {theirs}: no class is in both"
-        raise ComparisonError([f"{told}; give the model's classes the names that the data has"])
-    answers = tuple(answer(load(bundle), dataset, split=split, report=report))
+        mismatch = (
+            f"{bundle.path} knows {ours}, and {dataset.path} has {theirs}: no class is in both"
+        )
+        raise ComparisonError([f"{mismatch}; give the model's classes the names that the data has"])
+    predictions = tuple(predict(load(bundle), dataset, split=split, report=report))
     names = tuple(bundle.card.labels)
 
     def count(area: Area, *, pixels: bool = False) -> Evaluation:
-        return evaluate_answers(
-            answers, dataset, split=split, names=names, task=task, area=area, pixels=pixels
+        return evaluate_predictions(
+            predictions, dataset, split=split, names=names, task=task, area=area, pixels=pixels
         )
 
-    return Side(
+    return ComparedModel(
         path=bundle.path,
         version=bundle.version,
-        answers=answers,
+        predictions=predictions,
         names=names,
         evaluation=count(WHOLE, pixels=task == "masks" and of_pixels(bundle.card)),
         sizes={name: count(area) for name, area in SIZES.items()},
@@ -132,7 +134,7 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
-def gaps(first: Side, second: Side) -> list[FrameGap]:
+def frame_gaps(first: ComparedModel, second: ComparedModel) -> list[FrameGap]:
     """Return every frame, those on which the two differ most first."""
     rows = [
         FrameGap(a.file_name, _f1(a, first.shown), _f1(b, second.shown))

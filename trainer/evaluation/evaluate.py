@@ -43,11 +43,11 @@ def evaluate(
     part has no frame, or when a mask is asked for and an object has none.
     """
     began = time.monotonic()
-    answers = answer(
+    predictions = predict(
         detector, dataset, split=split, batch=batch, min_score=min_score, report=report
     )
-    return evaluate_answers(
-        answers,
+    return evaluate_predictions(
+        predictions,
         dataset,
         split=split,
         task=task,
@@ -57,7 +57,7 @@ def evaluate(
     )
 
 
-def answer(
+def predict(
     detector: Detector,
     dataset: Dataset,
     *,
@@ -74,20 +74,20 @@ def answer(
     images = dataset.split(split)
     if not images:
         raise DatasetError(dataset.path, f"split {split}", "has no image to evaluate on")
-    answers: list[Detections] = []
+    predictions: list[Detections] = []
     began = time.monotonic()
     for start in range(0, len(images), batch):
         part = [dataset.read(image) for image in images[start : start + batch]]
-        answers += candidates(detector, part, min_score=min_score)
+        predictions += candidates(detector, part, min_score=min_score)
         if report is not None:
-            done, spent = len(answers), time.monotonic() - began
+            done, spent = len(predictions), time.monotonic() - began
             left = spent / done * (len(images) - done)
             report(Progress("evaluate", done, len(images), left))
-    return answers
+    return predictions
 
 
-def evaluate_answers(
-    answers: Sequence[Detections],
+def evaluate_predictions(
+    predictions: Sequence[Detections],
     dataset: Dataset,
     *,
     split: str,
@@ -105,8 +105,8 @@ def evaluate_answers(
     masks. Raises DatasetError as evaluate does.
     """
     images = dataset.split(split)
-    if len(answers) != len(images):
-        raise ValueError(f"answers: expected {len(images)}, one a frame, found {len(answers)}")
+    if len(predictions) != len(images):
+        raise ValueError(f"answers: expected {len(images)}, one a frame, found {len(predictions)}")
     unmasked = [i.file_name for i in images if any(o.segmentation is None for o in i.objects)]
     if task == "masks" and unmasked:
         raise DatasetError(
@@ -116,7 +116,7 @@ def evaluate_answers(
     classes = np.array([place.get(name, -1) for name in names] or [-1], np.int64)
     frames = tuple(
         match_frame(dataset.labels, image, found, classes, task=task, area=area)
-        for image, found in zip(images, answers, strict=True)
+        for image, found in zip(images, predictions, strict=True)
     )
     return Evaluation(
         dataset=dataset.fingerprint,
@@ -125,5 +125,5 @@ def evaluate_answers(
         labels=tuple(dataset.labels),
         frames=frames,
         seconds=seconds,
-        miou=mean_iou(answers, dataset, split, names).get("miou") if pixels else None,
+        miou=mean_iou(predictions, dataset, split, names).get("miou") if pixels else None,
     )

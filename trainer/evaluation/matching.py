@@ -29,7 +29,7 @@ WHOLE: Area = (0.0, math.inf)
 def match_frame(
     labels: LabelMap,
     image: AnnotatedImage,
-    answer: Detections,
+    detections: Detections,
     classes: NDArray[np.int64],
     *,
     task: str = "boxes",
@@ -40,23 +40,23 @@ def match_frame(
     classes: for each class of the detector, its place in labels, or -1. task: "boxes" or "masks",
     by what the IoU is measured. area: objects of another size do not count.
     """
-    found_classes = classes[answer.class_ids]
+    found_classes = classes[detections.class_ids]
     rows: list[tuple[NDArray[Any], ...]] = []
     for class_id in range(len(labels)):
         order = np.flatnonzero(found_classes == class_id)
         truth = [o for o in image.objects if o.class_id == class_id]
         most = max(MAX_DETECTIONS, PER_OBJECT * len(truth))
-        order = order[np.argsort(-answer.scores[order], kind="stable")][:most]
+        order = order[np.argsort(-detections.scores[order], kind="stable")][:most]
         if not len(order):
             continue
         crowd = np.array([o.crowd for o in truth], np.bool_)
         other = np.array([not _inside(area_of(o), area) for o in truth], np.bool_)
-        iou = _iou(image, answer, order, truth, task=task)
+        iou = _iou(image, detections, order, truth, task=task)
         matched, ignored = match(iou, crowd, other)
         if area != WHOLE:
-            strange = [not _inside(_answer_area(answer, int(n), task), area) for n in order]
+            strange = [not _inside(_answer_area(detections, int(n), task), area) for n in order]
             ignored |= np.array(strange)[:, None] & ~matched
-        rows.append((np.full(len(order), class_id), answer.scores[order], matched, ignored))
+        rows.append((np.full(len(order), class_id), detections.scores[order], matched, ignored))
     counted = [o.class_id for o in image.objects if not o.crowd and _inside(area_of(o), area)]
     levels = len(IOU_THRESHOLDS)
     return FrameMatches(
@@ -78,21 +78,21 @@ def match(
     do not count for their size. Returns matched and ignored, both (answers, thresholds): matched
     an object that counts; ignored for meeting a crowd, or an object that does not count.
     """
-    answers, objects = iou.shape
+    predictions, objects = iou.shape
     levels = len(IOU_THRESHOLDS)
-    matched = np.zeros((answers, levels), np.bool_)
-    ignored = np.zeros((answers, levels), np.bool_)
+    matched = np.zeros((predictions, levels), np.bool_)
+    ignored = np.zeros((predictions, levels), np.bool_)
     if not objects:
         return matched, ignored
     void = crowd if other is None else crowd | other
     thresholds = np.minimum(np.array(IOU_THRESHOLDS), 1 - 1e-10)
     free = np.repeat(~void[None], levels, axis=0)  # (levels, objects)
     spare = np.repeat(void[None], levels, axis=0)  # an object of other size meets one answer only
-    for n in range(answers):
+    for n in range(predictions):
         hit = _take(iou[n], free, thresholds)
         matched[n] = hit
         if void.any():
-            ignored[n] = _take(iou[n], spare, thresholds, wanted=~hit, kept=crowd)
+            ignored[n] = _take(iou[n], spare, thresholds, allowed=~hit, kept=crowd)
     return matched, ignored
 
 
@@ -101,7 +101,7 @@ def _take(
     free: NDArray[np.bool_],
     thresholds: NDArray[np.float64],
     *,
-    wanted: NDArray[np.bool_] | None = None,
+    allowed: NDArray[np.bool_] | None = None,
     kept: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Take the best free object at each level where it overlaps enough; whether it did, (levels,).
@@ -113,8 +113,8 @@ def _take(
     best = free.shape[1] - 1 - np.argmax(value[:, ::-1], axis=1)
     rows = np.arange(len(free))
     hit: NDArray[np.bool_] = value[rows, best] >= thresholds
-    if wanted is not None:
-        hit &= wanted
+    if allowed is not None:
+        hit &= allowed
     struck = hit if kept is None else hit & ~kept[best]
     free[rows[struck], best[struck]] = False
     return hit
@@ -129,10 +129,10 @@ def area_of(item: AnnotatedObject) -> float:
     return (x2 - x1) * (y2 - y1)
 
 
-def _answer_area(answer: Detections, row: int, task: str) -> float:
-    if task == "masks" and answer.masks is not None:
-        return float(answer.masks[row].bitmap.sum())
-    x1, y1, x2, y2 = (float(v) for v in answer.boxes[row])
+def _answer_area(detections: Detections, row: int, task: str) -> float:
+    if task == "masks" and detections.masks is not None:
+        return float(detections.masks[row].bitmap.sum())
+    x1, y1, x2, y2 = (float(v) for v in detections.boxes[row])
     return (x2 - x1) * (y2 - y1)
 
 
@@ -142,7 +142,7 @@ def _inside(value: float, area: Area) -> bool:
 
 def _iou(
     image: AnnotatedImage,
-    answer: Detections,
+    detections: Detections,
     order: NDArray[np.int64],
     truth: Sequence[AnnotatedObject],
     *,
@@ -154,16 +154,16 @@ def _iou(
         return np.zeros((len(order), 0))
     crowd = [int(o.crowd) for o in truth]
     if task != "masks":
-        return box_iou(answer.boxes[order], [o.box for o in truth], crowd=crowd)
+        return box_iou(detections.boxes[order], [o.box for o in truth], crowd=crowd)
     marked = [_truth_mask(image, o) for o in truth]
-    found = [_answer_mask(answer, int(n), image) for n in order]
+    found = [_answer_mask(detections, int(n), image) for n in order]
     return np.asarray(coco.iou(found, marked, crowd), np.float64).reshape(len(order), len(truth))
 
 
-def _answer_mask(answer: Detections, row: int, image: AnnotatedImage) -> Mapping[str, Any]:
-    if answer.masks is None:
+def _answer_mask(detections: Detections, row: int, image: AnnotatedImage) -> Mapping[str, Any]:
+    if detections.masks is None:
         raise ValueError(f"{image.file_name}: the detector gives no masks; evaluate boxes")
-    return encode_mask(answer.masks[row].on((image.height, image.width)))
+    return encode_mask(detections.masks[row].on((image.height, image.width)))
 
 
 def _truth_mask(image: AnnotatedImage, item: AnnotatedObject) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.detections import Detections
 
-NOBODY_KNOWS = -1  # where a crowd is
+IGNORE_INDEX = -1  # where a crowd is
 
 
 def of_pixels(card: Card) -> bool:
@@ -23,18 +23,18 @@ def of_pixels(card: Card) -> bool:
 def class_map(image: AnnotatedImage) -> NDArray[np.int16]:
     """Return the class of every pixel of the image, (height, width).
 
-    0 is the background, then the classes in order; NOBODY_KNOWS where a crowd is. Where objects
+    0 is the background, then the classes in order; IGNORE_INDEX where a crowd is. Where objects
     overlap, the smaller one is seen.
     """
     found = np.zeros((image.height, image.width), np.int16)
     drawn = [(o.bitmap(image.height, image.width), o) for o in image.objects]
     for bitmap, item in sorted(drawn, key=lambda pair: (not pair[1].crowd, -int(pair[0].sum()))):
-        found[bitmap] = NOBODY_KNOWS if item.crowd else item.class_id + 1
+        found[bitmap] = IGNORE_INDEX if item.crowd else item.class_id + 1
     return found
 
 
-def answered_map(
-    answer: Detections, size: tuple[int, int], places: Sequence[int]
+def predicted_map(
+    detections: Detections, size: tuple[int, int], places: Sequence[int]
 ) -> NDArray[np.int16]:
     """Return the class of every pixel by a model of masks, (height, width) = size.
 
@@ -42,16 +42,16 @@ def answered_map(
     overlap, the better one is seen.
     """
     found = np.zeros(size, np.int16)
-    for n in reversed(range(len(answer))):
-        mask = (answer.masks or ())[n]
+    for n in reversed(range(len(detections))):
+        mask = (detections.masks or ())[n]
         rows, columns = mask.bitmap.shape
         part = found[mask.top : mask.top + rows, mask.left : mask.left + columns]
-        part[mask.bitmap] = places[int(answer.class_ids[n])] + 1
+        part[mask.bitmap] = places[int(detections.class_ids[n])] + 1
     return found
 
 
 def mean_iou(
-    answers: Sequence[Detections], dataset: Dataset, split: str, names: Sequence[str]
+    predictions: Sequence[Detections], dataset: Dataset, split: str, names: Sequence[str]
 ) -> Mapping[str, float]:
     """Return {"miou"}: IoU of the pixels of each class over all frames, meaned over the classes.
 
@@ -63,10 +63,10 @@ def mean_iou(
     places = [place.get(name, -1) for name in names]
     count = len(dataset.labels) + 1
     both = np.zeros((count, count), np.int64)
-    for image, answer in zip(dataset.split(split), answers, strict=True):
+    for image, detections in zip(dataset.split(split), predictions, strict=True):
         truth = class_map(image)
-        known = truth != NOBODY_KNOWS
-        found = answered_map(answer, truth.shape, places)
+        known = truth != IGNORE_INDEX
+        found = predicted_map(detections, truth.shape, places)
         pairs = truth[known].astype(np.int64) * count + found[known]
         both += np.bincount(pairs, minlength=count * count).reshape(count, count)
     there = np.flatnonzero(both.sum(axis=1)[1:]) + 1

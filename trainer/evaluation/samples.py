@@ -27,7 +27,7 @@ def write_samples(
     path: Path,
     *,
     split: str,
-    answers: Sequence[Detections] | None = None,
+    predictions: Sequence[Detections] | None = None,
     most: int = 6,
     min_score: float = Card.min_score,
 ) -> Path:
@@ -41,14 +41,14 @@ def write_samples(
     rows = np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int)
     shown = [images[row] for row in rows]
     pictures = [dataset.read(image) for image in shown]
-    if answers is None:
+    if predictions is None:
         found = detector.detect(pictures, min_score=min_score)
     else:
-        found = [answers[row] for row in rows]
+        found = [predictions[row] for row in rows]
     tiles = []
-    for image, pixels, answer in zip(shown, pictures, found, strict=True):
+    for image, pixels, detections in zip(shown, pictures, found, strict=True):
         truth = np.array([o.box for o in image.objects if not o.crowd]).reshape(-1, 4)
-        tiles.append(_tile(pixels, truth, answer, detector.labels, min_score))
+        tiles.append(_tile(pixels, truth, detections, detector.labels, min_score))
     sheet = np.full((-(-len(tiles) // _COLUMNS) * _SIDE, _COLUMNS * _SIDE, 3), 32, np.uint8)
     for place, tile in enumerate(tiles):
         y, x = place // _COLUMNS * _SIDE, place % _COLUMNS * _SIDE

@@ -15,7 +15,7 @@ from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.data.images import RGBImage
 from trainer.detections import Detections
-from trainer.evaluation.compare import FrameGap, Side
+from trainer.evaluation.compare import ComparedModel, FrameGap
 
 _WIDTH = 360  # pixels of a column
 _LINE = 22
@@ -29,8 +29,8 @@ def write_sheet(
     path: Path,
     dataset: Dataset,
     split: str,
-    first: Side,
-    second: Side,
+    first: ComparedModel,
+    second: ComparedModel,
     rows: Sequence[FrameGap],
 ) -> Path:
     """Draw the frames of rows, one a line, and write the picture (PNG).
@@ -45,8 +45,8 @@ def write_sheet(
         pixels = dataset.read(image)
         tiles = [
             _tile(pixels, _truth(dataset, image)),
-            _tile(pixels, _answers(dataset, first, place)),
-            _tile(pixels, _answers(dataset, second, place)),
+            _tile(pixels, _predictions(dataset, first, place)),
+            _tile(pixels, _predictions(dataset, second, place)),
         ]
         heads = [row.file_name, f"A  F1 {row.first:.2f}", f"B  F1 {row.second:.2f}"]
         lines += [_header(heads), np.concatenate(tiles, axis=1)]
@@ -69,18 +69,18 @@ def _truth(dataset: Dataset, image: AnnotatedImage) -> list[_Mark]:
     ]
 
 
-def _answers(dataset: Dataset, side: Side, place: int) -> list[_Mark]:
-    answer: Detections = side.answers[place]
+def _predictions(dataset: Dataset, side: ComparedModel, place: int) -> list[_Mark]:
+    detections: Detections = side.answers[place]
     marks: list[_Mark] = []
     ids = {name: n for n, name in enumerate(dataset.labels)}
-    for n in range(len(answer)):
-        name = side.names[int(answer.class_ids[n])]
-        if name not in ids or answer.scores[n] < side.shown[ids[name]]:
+    for n in range(len(detections)):
+        name = side.names[int(detections.class_ids[n])]
+        if name not in ids or detections.scores[n] < side.shown[ids[name]]:
             continue
-        mask = None if answer.masks is None else answer.masks[n]
+        mask = None if detections.masks is None else detections.masks[n]
         outlines = [] if mask is None else _outlines(mask.bitmap, mask.left, mask.top)
-        box = answer.boxes[n].astype(np.float64)
-        marks.append((box, outlines, ids[name], f"{name} {answer.scores[n]:.2f}"))
+        box = detections.boxes[n].astype(np.float64)
+        marks.append((box, outlines, ids[name], f"{name} {detections.scores[n]:.2f}"))
     return marks
 
 

@@ -21,7 +21,7 @@ class GateSettings:
     is of use from an AP50 of useful_ap50 whose lower bound, at useful_confidence, is useful_low,
     on at least useful_objects objects. A model that is not still informs the choice of frames
     from a lower bound of informs_low.
-    min_first: a floor for the metric that a team sets by itself; it then decides alone whether
+    min_first_metric: a floor for the metric that a team sets by itself; it then decides alone whether
     the first model serves.
     max_leak_share: how much of the holdout may be near-duplicates of what was learnt, 0..1; above
     it nothing is promoted. max_calibration_error: above it people are warned (a model is not
@@ -34,7 +34,7 @@ class GateSettings:
     min_class_objects: int = 20
     confidence: float = 0.95
     min_frames: int = 10
-    min_first: float | None = None
+    min_first_metric: float | None = None
     useful_ap50: float = 0.20
     useful_low: float = 0.10
     useful_objects: int = 5
@@ -50,7 +50,7 @@ class GateSettings:
             for name, low, high in (
                 ("min_gain", 0, 1),
                 ("max_class_drop", 0, 1),
-                ("min_first", 0, 1),
+                ("min_first_metric", 0, 1),
                 ("useful_ap50", 0, 1),
                 ("useful_low", 0, 1),
                 ("informs_low", 0, 1),

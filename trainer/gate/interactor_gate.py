@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trainer.data.dataset import Dataset
 from trainer.errors import ComparisonError
-from trainer.evaluation.annotator import four_points, iou
+from trainer.evaluation.simulated_annotator import four_points, iou
 from trainer.interactor import Interactor
 
 LEAST_AREA = 40  # pixels; below, a mask has no shape to speak of
@@ -23,7 +23,7 @@ _RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class FourClicks:
+class FourPointScores:
     """IoU at four points of the objects of a split. ious: (N,); frames: (N,) which frame."""
 
     ious: NDArray[np.float64]
@@ -36,7 +36,7 @@ class FourClicks:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class InteractorDecision:
     """What the gate says, and why in sentences. gain: of the mean IoU, with its lower bound."""
 
     promoted: bool
@@ -51,8 +51,8 @@ def measure(
     *,
     split: str = "holdout",
     most: int = 400,
-    told: Callable[[int, int], None] = lambda _done, _total: None,
-) -> FourClicks:
+    on_done: Callable[[int, int], None] = lambda _done, _total: None,
+) -> FourPointScores:
     """Return the IoU at four points on the objects with masks of a split.
 
     most: objects, drawn at random but always the same. Objects said to have several parts
@@ -77,18 +77,18 @@ def measure(
         if int(mask.sum()) >= LEAST_AREA:
             ious.append(_one(interactor, dataset.file(image).read_bytes(), mask))
             frames.append(place)
-        told(done, len(drawn))
-    return FourClicks(np.array(ious), np.array(frames, np.int64))
+        on_done(done, len(drawn))
+    return FourPointScores(np.array(ious), np.array(frames, np.int64))
 
 
-def judge(
-    champion: FourClicks,
-    challenger: FourClicks,
+def decide_interactor(
+    champion: FourPointScores,
+    challenger: FourPointScores,
     *,
     rng: np.random.Generator,
     confidence: float = 0.9,
     min_objects: int = 10,
-) -> Verdict:
+) -> InteractorDecision:
     """Compare two measurements of the same objects.
 
     confidence: how sure the gain must be above 0. min_objects: fewer cannot tell models apart.
@@ -99,15 +99,15 @@ def judge(
     count = len(champion.ious)
     if count < min_objects:
         reason = f"{count} masks in the holdout, {min_objects} are needed to judge"
-        return Verdict(False, (reason,), float("nan"), float("nan"))
+        return InteractorDecision(False, (reason,), float("nan"), float("nan"))
     gains = challenger.ious - champion.ious
     low = _lower_bound(gains, champion.frames, rng, confidence)
     gain = float(gains.mean())
-    told = (
+    on_done = (
         f"IoU at four points {challenger.mean:.3f} against {champion.mean:.3f} on {count} objects",
         f"gain {gain:+.3f}, at least {low:+.3f} with confidence {confidence:g}",
     )
-    return Verdict(low > 0, told, gain, low)
+    return InteractorDecision(low > 0, on_done, gain, low)
 
 
 def _lower_bound(

@@ -22,11 +22,11 @@ from trainer.gate.gate_settings import GateSettings
 from trainer.gate.usefulness import Usefulness, usefulness
 from trainer.scores import Evaluation
 
-__all__ = ["Decision", "GateSettings", "decide", "groups_of"]
+__all__ = ["GateDecision", "GateSettings", "decide", "groups_of"]
 
 
 @dataclass(frozen=True)
-class Decision:
+class GateDecision:
     """The gate's answer.
 
     reasons: sentences for a manager, the deciding one first. figures: what they rest on, as JSON
@@ -49,7 +49,7 @@ def decide(
     rng: np.random.Generator,
     groups: Mapping[str, str] | None = None,
     leakage: Leakage | None = None,
-) -> Decision:
+) -> GateDecision:
     """Judge the challenger.
 
     champion: None when nothing serves yet. Both are evaluations of the same part of the same
@@ -73,10 +73,10 @@ def decide(
         figures["calibration"]["champion"] = calibration(champion).to_json()
     if figures["challenger"] is None:
         reason = f"The {challenger.split} has no object, so no model can be judged on it."
-        return Decision(promoted=False, reasons=(reason,), figures=figures)
+        return GateDecision(promoted=False, reasons=(reason,), figures=figures)
     if leakage is not None and leakage.share > settings.max_leak_share:
         reason = f"The {challenger.split} cannot judge: {leakage.notes[0]}"
-        return Decision(promoted=False, reasons=(reason,), figures=figures)
+        return GateDecision(promoted=False, reasons=(reason,), figures=figures)
     judged = (
         _first(challenger, settings, figures, rng=rng, groups=groups or {})
         if champion is None
@@ -102,10 +102,10 @@ def _scores(
     if found.error is None or found.error <= settings.max_calibration_error:
         return ()
     before = "" if champion is None else f"; the champion's: {calibration(champion).note}"
-    told = (
+    warning = (
         f"The challenger's scores mislead. Their expected calibration error: {found.note}{before}"
     )
-    return (f"{told}; above {settings.max_calibration_error:.3f} people are warned.",)
+    return (f"{warning}; above {settings.max_calibration_error:.3f} people are warned.",)
 
 
 def _first(
@@ -115,15 +115,15 @@ def _first(
     *,
     rng: np.random.Generator,
     groups: Mapping[str, str],
-) -> Decision:
+) -> GateDecision:
     """Judge by itself whether the first model is of use, as a whole or for some of its classes."""
     found = usefulness(challenger, settings, rng=rng, groups=groups)
     figures["usefulness"] = found.to_json()
-    if settings.min_first is not None:
-        promoted = figures["challenger"] >= settings.min_first
+    if settings.min_first_metric is not None:
+        promoted = figures["challenger"] >= settings.min_first_metric
         said = (
             f"{settings.metric.upper()} is {figures['challenger']:.3f} on {_holdout(challenger)}; "
-            f"the first model must reach {settings.min_first:.3f}"
+            f"the first model must reach {settings.min_first_metric:.3f}"
         )
     else:
         promoted, said = _useful(found, challenger, settings)
@@ -138,7 +138,7 @@ def _first(
             f"The figure is rough: {len(challenger.frames)} frames, "
             f"and {settings.min_frames} are asked to compare models."
         )
-    return Decision(promoted=promoted, reasons=tuple(notes), figures=figures)
+    return GateDecision(promoted=promoted, reasons=tuple(notes), figures=figures)
 
 
 def _useful(found: Usefulness, challenger: Evaluation, settings: GateSettings) -> tuple[bool, str]:
@@ -166,7 +166,7 @@ def _compare(
     *,
     rng: np.random.Generator,
     groups: Mapping[str, str],
-) -> Decision:
+) -> GateDecision:
     name = settings.metric.upper()
     before, after = figures["champion"], figures["challenger"]
     gain = after - before
@@ -178,7 +178,7 @@ def _compare(
             f"The champion stays: {len(challenger.frames)} holdout frames are too few to tell two "
             f"models apart, {settings.min_frames} are asked. {moved}."
         )
-        return Decision(promoted=False, reasons=(reason,), figures=figures)
+        return GateDecision(promoted=False, reasons=(reason,), figures=figures)
 
     gains = resampled_gains(
         champion,
@@ -221,7 +221,7 @@ def _compare(
         if against
         else [f"Promoted: {moved}; {sure}."]
     )
-    return Decision(promoted=not against, reasons=(*verdict, *unjudged), figures=figures)
+    return GateDecision(promoted=not against, reasons=(*verdict, *unjudged), figures=figures)
 
 
 def _classes(

@@ -20,7 +20,7 @@ Use = Literal["useful", "unsure", "weak"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class UsefulnessScore:
     """What is known of a model, or of one of its classes.
 
     ap50: on the frames judged on, None where they show no object. low: AP50 is at least this with
@@ -49,8 +49,8 @@ class Usefulness:
     """A model as a whole (the mean over its classes) and each class. frames: judged on."""
 
     frames: int
-    whole: Finding
-    classes: Mapping[str, Finding]
+    whole: UsefulnessScore
+    classes: Mapping[str, UsefulnessScore]
 
     def useful_classes(self, settings: GateSettings) -> tuple[str, ...]:
         """Return the classes that are of use by themselves, in the order of the labels."""
@@ -63,8 +63,8 @@ class Usefulness:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Usefulness:
         """Read what to_json wrote."""
-        classes = {name: Finding(**found) for name, found in values["classes"].items()}
-        return cls(values["frames"], Finding(**values["whole"]), classes)
+        classes = {name: UsefulnessScore(**found) for name, found in values["classes"].items()}
+        return cls(values["frames"], UsefulnessScore(**values["whole"]), classes)
 
 
 def usefulness(
@@ -98,6 +98,6 @@ def usefulness(
         low, lows = bounds[0], dict(zip(counts, bounds[1:], strict=True))
     return Usefulness(
         len(evaluation.frames),
-        Finding(whole, low, sum(counts.values())),
-        {name: Finding(each[name], lows[name], count) for name, count in counts.items()},
+        UsefulnessScore(whole, low, sum(counts.values())),
+        {name: UsefulnessScore(each[name], lows[name], count) for name, count in counts.items()},
     )

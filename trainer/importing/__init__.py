@@ -2,7 +2,7 @@
 
 A format is recognised by the content of the file, never by its name; IMPORTERS says who reads it.
 ONNX and zipped bundles hold no code and are read here, after a process with limits has opened
-them; their first answer is given in such a process too (see sample.py). A pickle is scanned and
+them; their first answer is given in such a process too (see trial_run.py). A pickle is scanned and
 then opened in a process of its own (see cage.py); what leaves that process is a bundle, which
 holds no code.
 """
@@ -17,41 +17,44 @@ from typing import cast
 
 from trainer.bundles.bundle import Bundle
 from trainer.errors import BundleError, ConfigError, ModelFileError
-from trainer.importing import sample
+from trainer.importing import trial_run
 from trainer.importing.recognise import recognise
-from trainer.importing.request import Request as Request
+from trainer.importing.request import ImportRequest as ImportRequest
 
 IMPORTERS: dict[str, str] = {
     "bundle": "trainer.importing.bundles:from_folder",
     "zip": "trainer.importing.bundles:from_zip",
     "onnx": "trainer.importing.onnx_file:from_onnx",
-    "pickle": "trainer.importing.apart:from_pickle",
-    "safetensors": "trainer.importing.apart:from_tensors",
+    "pickle": "trainer.importing.torch_weights:from_pickle",
+    "safetensors": "trainer.importing.torch_weights:from_tensors",
 }
 
 
-def import_model(request: Request, destination: Path) -> Bundle:
+def import_model(request: ImportRequest, destination: Path) -> Bundle:
     """Write the bundle of a file into the new folder destination, and see it answer once.
 
     Raises ModelFileError for a file that is not taken in, with the reason in plain words, and
     ConfigError or BundleError for classes or a card that do not fit it; then there is no folder.
     """
     form = recognise(request.path)
-    _check_said(request, form)
+    _check_options(request, form)
     request.check_sha256()
     module, _, attribute = IMPORTERS[form].partition(":")
     importer = cast(
-        "Callable[[Request, Path], Bundle]", getattr(importlib.import_module(module), attribute)
+        "Callable[[ImportRequest, Path], Bundle]",
+        getattr(importlib.import_module(module), attribute),
     )
     if destination.exists():
         raise BundleError(destination, "no folder there yet", "one")
     if form == "onnx":
-        sample.opened(request.path, hidden=request.hidden)
+        trial_run.check_opening(request.path, hidden=request.hidden)
     try:
         bundle = importer(request, destination)
         if bundle.card.task != "interactor":
-            looked = form == "onnx"
-            sample.answered(bundle.path, hidden=request.hidden, look=looked, given=request.sample)
+            compare = form == "onnx"
+            trial_run.check_detection(
+                bundle.path, hidden=request.hidden, compare=compare, given=request.sample
+            )
     except BaseException as error:
         shutil.rmtree(destination, ignore_errors=True)
         if isinstance(error, BundleError) and error.path.is_relative_to(destination):
@@ -63,7 +66,7 @@ def import_model(request: Request, destination: Path) -> Bundle:
     return bundle
 
 
-def _check_said(request: Request, form: str) -> None:
+def _check_options(request: ImportRequest, form: str) -> None:
     """Raise ConfigError for what was said of the file and would be left unread."""
     faults = []
     if request.card is not None and form != "onnx":

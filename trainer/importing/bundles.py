@@ -10,13 +10,13 @@ from pathlib import Path
 from trainer.bundles.bundle import CARD, Bundle, read_bundle
 from trainer.engines import names
 from trainer.errors import BundleError, ConfigError, ModelFileError
-from trainer.importing.request import Request
+from trainer.importing.request import ImportRequest
 
 _MOST_FILES = 100
 _MOST_BYTES = 4 << 30  # of what a zip may grow to
 
 
-def from_folder(request: Request, destination: Path) -> Bundle:
+def from_folder(request: ImportRequest, destination: Path) -> Bundle:
     """Copy a bundle's folder once its hashes are found right."""
     found = read_bundle(request.path)
     if request.labels is not None and request.labels != found.card.labels.names:
@@ -31,7 +31,7 @@ def from_folder(request: Request, destination: Path) -> Bundle:
     return read_bundle(destination, version=found.version)
 
 
-def from_zip(request: Request, destination: Path) -> Bundle:
+def from_zip(request: ImportRequest, destination: Path) -> Bundle:
     """Unpack a zipped bundle; what lies outside of its one folder is refused."""
     with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(request.path) as archive:
         rows = [row for row in archive.infolist() if not row.is_dir()]
@@ -51,5 +51,5 @@ def from_zip(request: Request, destination: Path) -> Bundle:
             target = Path(scratch) / Path(row.filename).name
             with archive.open(row) as source, target.open("wb") as file:
                 shutil.copyfileobj(source, file)
-        inner = Request(Path(scratch), request.name, request.labels)
+        inner = ImportRequest(Path(scratch), request.name, request.labels)
         return from_folder(inner, destination)

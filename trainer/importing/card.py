@@ -31,7 +31,7 @@ from typing import Any
 from trainer.data.class_list import of_mapping, texts_of
 from trainer.data.texts import read_text
 from trainer.engines.generic_onnx import SIZES
-from trainer.engines.onnx_answers import BACKGROUNDS, COLUMNS, SCORES
+from trainer.engines.onnx_outputs import BACKGROUNDS, COLUMNS, SCORES
 from trainer.errors import ConfigError
 from trainer.importing.families import FAMILIES
 
@@ -115,16 +115,16 @@ def read_card(path: Path, session: Any, labels: tuple[str, ...] | None = None) -
 
 
 def reading_of(
-    path: Path, said: Mapping[str, Any], family: Mapping[str, Any], session: Any, faults: list[str]
+    path: Path, given: Mapping[str, Any], family: Mapping[str, Any], session: Any, faults: list[str]
 ) -> tuple[tuple[int, int], dict[str, Any]]:
     """Return (height, width) and how the outputs are read; what is wrong is added to faults."""
-    given = said.get("input", {})
+    given = given.get("input", {})
     if not isinstance(given, dict):
         faults.append(f"{path}: input must hold size [height, width], mean and std")
         given = {}
     faults += [f"{path}: input.{key} is unknown" for key in set(given) - {"size", *_INPUT}]
     values = {**_READING, **_INPUT, **family}
-    values |= {key: said[key] for key in _READING if key in said}
+    values |= {key: given[key] for key in _READING if key in given}
     values |= {key: given[key] for key in _INPUT if key in given}
     if values["columns"] is not None and not values["outputs"]:
         values["outputs"] = {"rows": session.get_outputs()[0].name}
@@ -170,8 +170,8 @@ def _outputs(path: Path, named: Any, columns: Any, session: Any) -> list[str]:
     roles = ("rows",) if columns is not None else ("boxes", "scores", "classes")
     needed = {"rows"} if columns is not None else {"boxes", "scores"}
     if not isinstance(named, dict) or not needed <= set(named):
-        wanted = " and ".join(sorted(needed))
-        return [f"{path}: outputs must name {wanted}; the file has {', '.join(there)}"]
+        required = " and ".join(sorted(needed))
+        return [f"{path}: outputs must name {required}; the file has {', '.join(there)}"]
     return [
         f"{path}: outputs.{role} is {name!r}, the file has {', '.join(there)}"
         for role, name in named.items()

@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.data.class_list import fitting, of_mapping
+from trainer.data.class_list import matching_names, of_mapping
 from trainer.errors import ModelFileError
 from trainer.importing.families import FAMILIES
-from trainer.importing.request import Request
+from trainer.importing.request import ImportRequest
 
 _TASKS = {"detect": "boxes", "segment": "masks"}
 _HEADS = ("detect", "segment", "segment26")  # how the names of YOLO's own heads end
@@ -23,7 +23,9 @@ ADVICE = _CARD.format(", ".join(FAMILIES))
 Described = tuple[tuple[str, ...], dict[str, Any]]
 
 
-def described(request: Request, meta: Mapping[str, str], session: Any) -> Described | None:
+def read_description(
+    request: ImportRequest, meta: Mapping[str, str], session: Any
+) -> Described | None:
     """Return labels and the other fields of a Card; None for a file without a description.
 
     Raises ModelFileError for a description that cannot be read or served, ConfigError for labels
@@ -44,7 +46,7 @@ def described(request: Request, meta: Mapping[str, str], session: Any) -> Descri
     return None
 
 
-def _ultralytics(request: Request, meta: Mapping[str, str], session: Any) -> Described:
+def _ultralytics(request: ImportRequest, meta: Mapping[str, str], session: Any) -> Described:
     path = request.path
     size = _literal(request, meta["imgsz"])
     try:
@@ -56,7 +58,9 @@ def _ultralytics(request: Request, meta: Mapping[str, str], session: Any) -> Des
         raise ModelFileError(
             path, f"its task is {meta['task']!r}; we serve {' and '.join(sorted(_TASKS))}"
         )
-    labels = fitting(path, of_mapping(path, _literal(request, meta["names"])), request.labels)
+    labels = matching_names(
+        path, of_mapping(path, _literal(request, meta["names"])), request.labels
+    )
     shared = {
         "task": task,
         "input_size": (height, width),
@@ -75,7 +79,9 @@ def _ultralytics(request: Request, meta: Mapping[str, str], session: Any) -> Des
     return labels, {**shared, "engine": "yolo", "extra": extra}
 
 
-def _layout(request: Request, meta: Mapping[str, str], classes: int, session: Any) -> str | None:
+def _layout(
+    request: ImportRequest, meta: Mapping[str, str], classes: int, session: Any
+) -> str | None:
     """Return "chosen" where the network chose by itself, "anchors" where it says not to.
 
     None where an older file says neither and only one can be; both is refused.
@@ -102,14 +108,16 @@ def _layout(request: Request, meta: Mapping[str, str], classes: int, session: An
     return None
 
 
-def _rtdetr(request: Request, classes: int, session: Any, by: Mapping[str, str]) -> dict[str, Any]:
+def _rtdetr(
+    request: ImportRequest, classes: int, session: Any, by: Mapping[str, str]
+) -> dict[str, Any]:
     """Read rows of box, score and class, or, of versions of before, of box and every class."""
     output = session.get_outputs()[0]
     wide = output.shape[-1] if len(output.shape) == 3 else None
     rows = {**FAMILIES["rt-detr-ultralytics"]}
     every = {**rows, "columns": ["cx", "cy", "w", "h", "classes"]}
     if wide == 6 and classes == 2:
-        from trainer.importing.look import whole_numbers
+        from trainer.importing.output_checks import whole_numbers
 
         reading = rows if whole_numbers(session, output.name) else every
     elif wide in (6, 4 + classes):
@@ -125,10 +133,12 @@ def _rtdetr(request: Request, classes: int, session: Any, by: Mapping[str, str])
     return {"engine": "generic_onnx", "extra": extra}
 
 
-def _yolov5(request: Request, meta: Mapping[str, str], session: Any) -> Described:
+def _yolov5(request: ImportRequest, meta: Mapping[str, str], session: Any) -> Described:
     """Read what YOLOv5's own exporter writes: its mark is classes and stride, and no more."""
     path, output = request.path, session.get_outputs()[0]
-    labels = fitting(path, of_mapping(path, _literal(request, meta["names"])), request.labels)
+    labels = matching_names(
+        path, of_mapping(path, _literal(request, meta["names"])), request.labels
+    )
     shape, taken = output.shape, session.get_inputs()[0].shape
     if len(shape) != 3 or shape[2] != 5 + len(labels):
         raise ModelFileError(
@@ -158,7 +168,7 @@ def _yolov5(request: Request, meta: Mapping[str, str], session: Any) -> Describe
     }
 
 
-def _literal(request: Request, text: str) -> Any:
+def _literal(request: ImportRequest, text: str) -> Any:
     """Read a value of Python, or of JSON; nothing of it is run."""
     try:
         return ast.literal_eval(text)

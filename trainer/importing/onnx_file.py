@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from trainer.bundles.bundle import CARD, Bundle, write_bundle
-from trainer.data.class_list import fitting
+from trainer.data.class_list import matching_names
 from trainer.engines.runtime import open_session
 from trainer.errors import BundleError, ModelFileError
 from trainer.importing.card import read_card
-from trainer.importing.descriptions import ADVICE, described
+from trainer.importing.descriptions import ADVICE, read_description
 from trainer.importing.external_data import locations
-from trainer.importing.request import Request
+from trainer.importing.request import ImportRequest
 
 MODEL = "model.onnx"
 
 
-def from_onnx(request: Request, destination: Path) -> Bundle:
+def from_onnx(request: ImportRequest, destination: Path) -> Bundle:
     """Write the bundle of an ONNX file; see trainer.importing.import_model."""
     path = request.path
     parts = _parts(path)
@@ -35,18 +35,18 @@ def from_onnx(request: Request, destination: Path) -> Bundle:
         ) from error
     if request.card is not None:
         values = read_card(request.card, session, request.labels)
-        names = fitting(path, values.pop("labels"), request.labels)
+        names = matching_names(path, values.pop("labels"), request.labels)
         return _write(request, destination, names, values, parts)
     meta = session.get_modelmeta().custom_metadata_map
-    told = described(request, meta, session)
-    if told is None:
+    description = read_description(request, meta, session)
+    if description is None:
         outputs = ", ".join(f"{o.name} {o.shape}" for o in session.get_outputs())
         raise ModelFileError(
             path,
             f"an ONNX file of unknown outputs ({outputs}), with no description of itself",
             ADVICE,
         )
-    return _write(request, destination, *told, parts)
+    return _write(request, destination, *description, parts)
 
 
 def _parts(path: Path) -> dict[str, Path]:
@@ -76,7 +76,7 @@ def _parts(path: Path) -> dict[str, Path]:
 
 
 def _write(
-    request: Request,
+    request: ImportRequest,
     destination: Path,
     labels: tuple[str, ...],
     card: Mapping[str, Any],

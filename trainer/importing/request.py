@@ -11,7 +11,7 @@ from trainer.errors import ModelFileError
 
 
 @dataclass(frozen=True)
-class Request:
+class ImportRequest:
     """One file to take in.
 
     path: the file, or a bundle's folder. name: what people will call the model. labels: class

@@ -24,12 +24,12 @@ def scan(path: Path, *, shown: Path) -> None:
     shown: the file as people know it, of which path is a copy.
     """
     try:
-        _look(path)
+        _check_globals(path)
     except ModelFileError as error:
         raise ModelFileError(shown, error.reason, error.advice) from error
 
 
-def _look(path: Path) -> None:
+def _check_globals(path: Path) -> None:
     _modelscan(path)
     strange = sorted({".".join(pair) for pair in globals_of(path) if not allowed(*pair)})
     if strange:

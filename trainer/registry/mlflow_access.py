@@ -65,7 +65,7 @@ def pages(search: Callable[..., Any], condition: str | None) -> Iterator[Any]:
 
 
 @contextmanager
-def translated(key: str, uri: str) -> Iterator[None]:
+def mlflow_errors(key: str, uri: str) -> Iterator[None]:
     """Turn what MLflow raises into RegistryError with its reason and what to do."""
     # SQLAlchemy's own errors pass MLflow by while it opens the database.
     from sqlalchemy.exc import SQLAlchemyError
@@ -73,7 +73,7 @@ def translated(key: str, uri: str) -> Iterator[None]:
     try:
         yield
     except (quiet_mlflow().MlflowException, SQLAlchemyError, OSError) as error:
-        raise RegistryError(key, _said(uri, error)) from error
+        raise RegistryError(key, _reason(uri, error)) from error
 
 
 def missing(error: Exception) -> bool:
@@ -81,7 +81,7 @@ def missing(error: Exception) -> bool:
     return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
 
 
-def _said(uri: str, error: Exception) -> str:
+def _reason(uri: str, error: Exception) -> str:
     # SQLAlchemy adds the statement and a link; the reason is in its first line.
     reason = f"{error}".partition("\n")[0]
     if any(word in f"{type(error).__name__} {error}" for word in (*_DAMAGED, _HALF_MADE)):

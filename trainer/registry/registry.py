@@ -21,7 +21,7 @@ from typing import Any
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.bundles.kept_bundles import keep_bundle
 from trainer.errors import BundleError, ConfigError, RegistryError
-from trainer.registry.mlflow_access import client_of, pages, translated
+from trainer.registry.mlflow_access import client_of, mlflow_errors, pages
 from trainer.registry.version_rows import CHAMPION, VersionRows
 from trainer.registry.versions import Promotion, Version, served
 
@@ -64,7 +64,7 @@ class Registry:
         found = self._find(key, bundle.version)
         if found is not None:
             return found
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             return self._rows.create(
                 key, folder, metrics=metrics or {}, params=params or {}, tags=tags or {}
             )
@@ -79,20 +79,20 @@ class Registry:
         """
         known = {name: figure for name, figure in figures.items() if figure is not None}
         found = self.show(key, version)
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             self._rows.measured(found, known, step)
 
     def champion(self, key: str) -> Version | None:
         """Return the version that serves, or None when none was ever promoted."""
         _check_key(key)
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             found = self._rows.champion(key)
             return None if found is None else self._here(found)
 
     def versions(self, key: str) -> list[Version]:
         """Return every version of the key, newest first; none is an empty list."""
         _check_key(key)
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             model = self._rows.model(key)
             if model is None:
                 return []
@@ -105,7 +105,7 @@ class Registry:
 
     def keys(self) -> list[str]:
         """Return every key that has a version, sorted."""
-        with translated("registry", self.tracking_uri):
+        with mlflow_errors("registry", self.tracking_uri):
             return sorted(m.name for m in pages(self._client.search_registered_models, None))
 
     def show(self, key: str, version: int | str) -> Version:
@@ -150,7 +150,7 @@ class Registry:
         The bundles stay: another key may have registered the same one. RegistryError when there
         is no such version.
         """
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             for number in numbers:
                 self._client.delete_model_version(key, str(number))
             if not self.versions(key):
@@ -173,7 +173,7 @@ class Registry:
     def history(self, key: str) -> list[Promotion]:
         """Return every change of champion, oldest first."""
         _check_key(key)
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             return self._rows.history(key)
 
     def _serve(self, key: str, version: Version, action: str, reasons: tuple[str, ...]) -> Version:
@@ -181,7 +181,7 @@ class Registry:
             return version
         read_bundle(version.path, version=version.bundle)
         change = Promotion(version.number, action, datetime.now(timezone.utc), reasons)
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             self._rows.serve(key, change)
         return self.show(key, version.number)
 
@@ -200,7 +200,7 @@ class Registry:
             self.bundles.mkdir(parents=True, exist_ok=True)
             entity = self._client.get_model_version(version.key, str(version.number))
             with (
-                translated(version.key, self.tracking_uri),
+                mlflow_errors(version.key, self.tracking_uri),
                 tempfile.TemporaryDirectory(dir=self.bundles, prefix=".part-") as scratch,
             ):
                 copy = self._client.download_artifacts(entity.run_id, "bundle", scratch)

@@ -46,7 +46,7 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
         config, wrong = _with_task(config, values["task"])
         faults += wrong
     if faults:
-        raise ConfigError([*faults, *_faults_besides(config)])
+        raise ConfigError([*faults, *_backend_faults(config)])
     return config
 
 
@@ -67,8 +67,10 @@ def _with_task(config: FitConfig, task: str) -> tuple[FitConfig, list[str]]:
     can = backend(config.backend).tasks
     if task not in can:
         others = [name for name in backends() if task in backend(name).tasks]
-        told = f"; {', '.join(others)} can" if others else ""
-        return config, [f"task {task!r}: {config.backend} learns {' or '.join(sorted(can))}{told}"]
+        others_can = f"; {', '.join(others)} can" if others else ""
+        return config, [
+            f"task {task!r}: {config.backend} learns {' or '.join(sorted(can))}{others_can}"
+        ]
     if config.extra.get("task", task) != task:
         return config, [f"task={task} and extra.task={config.extra['task']} contradict each other"]
     if len(can) == 1:
@@ -76,7 +78,7 @@ def _with_task(config: FitConfig, task: str) -> tuple[FitConfig, list[str]]:
     return replace(config, extra={**config.extra, "task": task}), []
 
 
-def _faults_besides(config: FitConfig) -> Sequence[str]:
+def _backend_faults(config: FitConfig) -> Sequence[str]:
     """Return what the backend finds wrong with the settings that could be read."""
     try:
         backend(config.backend).check(config)

@@ -88,7 +88,7 @@ def over_base(
             return Gain("base", None, ours.ap, note=f"the base is of task {bundle.card.task}")
         if ours.task == "masks" and bundle.card.task == "boxes":
             return Gain("base", None, ours.ap, note="the base answers boxes, this fit masks")
-        theirs = _judged(bundle, dataset, ours, report)
+        theirs = _evaluated(bundle, dataset, ours, report)
     except TrainerError as error:
         return Gain("base", None, ours.ap, note=f"the base cannot be judged: {error}")
     absent = [n for n in ours.labels if n not in bundle.card.labels.names]
@@ -98,7 +98,7 @@ def over_base(
 
 def over_scratch(scratch: Bundle, ours: Evaluation, dataset: Dataset, *, report: Report) -> Gain:
     """Judge a fit of the same settings that began from nothing."""
-    return gain_over("scratch", _judged(scratch, dataset, ours, report), ours, dataset)
+    return gain_over("scratch", _evaluated(scratch, dataset, ours, report), ours, dataset)
 
 
 def check_scratch(base: Path | None) -> None:
@@ -139,8 +139,8 @@ def _as_bundle(learner: Backend, base: Path, folder: Path) -> Bundle:
     return learner.export(base, folder, card={"name": base.name})
 
 
-def _judged(bundle: Bundle, dataset: Dataset, ours: Evaluation, report: Report) -> Evaluation:
-    def told(step: Progress) -> None:
+def _evaluated(bundle: Bundle, dataset: Dataset, ours: Evaluation, report: Report) -> Evaluation:
+    def forward(step: Progress) -> None:
         report(Progress("judge the other", step.done, step.total, step.seconds_left))
 
-    return evaluate(load(bundle), dataset, split=ours.split, task=ours.task, report=told)
+    return evaluate(load(bundle), dataset, split=ours.split, task=ours.task, report=forward)

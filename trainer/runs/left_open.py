@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import ConfigError
-from trainer.registry.mlflow_access import quiet_mlflow, translated
-from trainer.runs.small_files import in_work, read_json, write_json
+from trainer.registry.mlflow_access import mlflow_errors, quiet_mlflow
+from trainer.runs.small_files import is_running, read_json, write_json
 
 NOTE = "mlflow-run"
 
 
-def opened(run: Path, run_id: str, uri: str) -> None:
+def note_opened(run: Path, run_id: str, uri: str) -> None:
     """Note in the folder of a run that MLflow holds it open."""
     write_json(run / NOTE, {"run_id": run_id, "uri": uri})
 
 
-def closed(run: Path, status: str) -> None:
+def note_closed(run: Path, status: str) -> None:
     """Note that MLflow holds it open no longer. status: FINISHED, FAILED or KILLED."""
     write_json(run / NOTE, {**_note(run), "ended": status})
 
@@ -45,7 +45,7 @@ def close_left_open(runs: Path) -> tuple[str, ...]:
 def _left(runs: Path) -> Iterator[Path]:
     for path in sorted(runs.glob(f"*/{NOTE}")):
         note = _note(path.parent)
-        if note and "ended" not in note and not in_work(path.parent):
+        if note and "ended" not in note and not is_running(path.parent):
             yield path.parent
 
 
@@ -53,13 +53,13 @@ def _close(run: Path) -> bool:
     """Return whether MLflow held it open."""
     note = _note(run)
     status = _status(run)
-    with translated(run.name, note["uri"]):
+    with mlflow_errors(run.name, note["uri"]):
         mlflow = quiet_mlflow()
         client = mlflow.MlflowClient(note["uri"], note["uri"])
         found = client.get_run(note["run_id"]).info.status
         if found == "RUNNING":
             client.set_terminated(note["run_id"], status)
-    closed(run, status if found == "RUNNING" else found)
+    note_closed(run, status if found == "RUNNING" else found)
     return bool(found == "RUNNING")
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError, TrainingError
-from trainer.events import Events, error_json
+from trainer.events import EventLog, error_json
 from trainer.machine.out_of_memory import ALLOCATING, is_out_of_memory, out_of_memory
 from trainer.runs.small_files import read_json, write_json
 from trainer.runs.tracking import Tracker
@@ -89,8 +89,8 @@ def check_request(out: Path, data: Path, dataset: Dataset, config: FitConfig, na
         return
     # A run of an earlier version was begun without the settings that came since.
     earlier = "automatic" not in before["config"]
-    unsaid = json.loads(json.dumps(FitConfig(config.backend).to_json()))
-    was = {**unsaid, **before["config"]}
+    defaults = json.loads(json.dumps(FitConfig(config.backend).to_json()))
+    was = {**defaults, **before["config"]}
     free = {*_FREE, *((config.automatic | {"automatic"}) if earlier else ())}
     differ = [
         f"{key} was {was[key]!r}, now {value!r}"
@@ -107,7 +107,7 @@ def check_request(out: Path, data: Path, dataset: Dataset, config: FitConfig, na
 
 
 @contextmanager
-def alone(out: Path, name: str) -> Iterator[None]:
+def locked(out: Path, name: str) -> Iterator[None]:
     """Hold the folder; the lock falls with the process, however it ends."""
     with (out / "lock").open("w") as lock:
         try:
@@ -119,19 +119,19 @@ def alone(out: Path, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def recorded(
+def recording(
     out: Path, config: FitConfig, report: Report, tracker: Callable[[], Tracker] | None
 ) -> Iterator[Report]:
     """Within, what is told goes to report, the event stream and MLflow; a failure is recorded.
 
     A full disk and memory that is used up become TrainingError.
     """
-    events, failure = Events(out), out / "failure.json"
+    events, failure = EventLog(out), out / "failure.json"
     failure.unlink(missing_ok=True)
     tracked = None if tracker is None else tracker()
     status = "FAILED"
 
-    def told(step: Progress) -> None:
+    def record_step(step: Progress) -> None:
         events.progress(step)
         if tracked is not None:
             tracked.progress(step)
@@ -139,7 +139,7 @@ def recorded(
 
     try:
         try:
-            yield told
+            yield record_step
             status = "FINISHED"
         except OSError as error:
             if error.errno not in _FULL:
@@ -153,8 +153,8 @@ def recorded(
             # Reading, evaluating and calibrating allocate too, outside the backend's own guard.
             if not is_out_of_memory(error):
                 raise
-            said = out_of_memory(config.batch_size, config.image_size, str(error))
-            raise TrainingError(config.backend, said) from error
+            reason = out_of_memory(config.batch_size, config.image_size, str(error))
+            raise TrainingError(config.backend, reason) from error
     except BaseException as error:
         # Told and raised again: whoever watches a run must see that it ended, and why.
         record_failure(out, error, events)
@@ -163,22 +163,22 @@ def recorded(
         if tracked is not None:
             tracked.end(status)
             if tracked.trouble:
-                told_trouble = f"MLflow has not all figures: {tracked.trouble}"
-                report(Progress("note", 0, 0, note=told_trouble))
+                trouble = f"MLflow has not all figures: {tracked.trouble}"
+                report(Progress("note", 0, 0, note=trouble))
 
 
-def record_failure(out: Path, error: BaseException, events: Events | None = None) -> None:
+def record_failure(out: Path, error: BaseException, events: EventLog | None = None) -> None:
     """Write what ended a run into its folder and its event stream, as far as the disk allows."""
     values = error_json(error) | {"at": datetime.now(timezone.utc).isoformat()}
     log = getattr(error, "log", None)
     try:
-        (events or Events(out)).error(error)
+        (events or EventLog(out)).error(error)
         write_json(out / "failure.json", values | {"log": None if log is None else str(log)})
     except OSError:
         return  # a full disk is what we would tell of: the caller still gets the error itself
 
 
-def check_room(out: Path, who: str) -> None:
+def check_disk_space(out: Path, who: str) -> None:
     """Refuse to begin on a disk that is all but full."""
     free = shutil.disk_usage(out).free
     if free < _LEAST:

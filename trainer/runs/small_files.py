@@ -11,7 +11,7 @@ from typing import Any
 from trainer.errors import ConfigError
 
 
-def in_work(out: Path) -> bool:
+def is_running(out: Path) -> bool:
     """Whether a process learns in the folder now."""
     path = out / "lock"
     if not path.exists():

@@ -12,9 +12,9 @@ from typing import Any
 
 from trainer.detector import FitConfig, Progress
 from trainer.errors import RegistryError
-from trainer.registry.mlflow_access import client_of, quiet_mlflow, translated
+from trainer.registry.mlflow_access import client_of, mlflow_errors, quiet_mlflow
 from trainer.registry.registry import Registry
-from trainer.runs.left_open import NOTE, close_left_open, closed, opened, run_id_of
+from trainer.runs.left_open import NOTE, close_left_open, note_closed, note_opened, run_id_of
 
 _PERIOD = 2.0  # seconds between two batches of figures
 _LIMIT = 1000  # figures of one batch, by MLflow's rules
@@ -71,7 +71,7 @@ class Tracker:
     def _work(self) -> None:
         # The edge of a thread: tracking is a courtesy, a fit of hours must not end with it.
         try:
-            with translated(self._name, self._registry.tracking_uri):
+            with mlflow_errors(self._name, self._registry.tracking_uri):
                 self._follow()
         except (RegistryError, ValueError) as error:
             self.trouble = f"{type(error).__name__}: {error}"
@@ -88,14 +88,14 @@ class Tracker:
                 self._ending.wait(_PERIOD)
             status = self._send(client, mlflow.entities.Metric, run_id)
         client.set_terminated(run_id, status)
-        closed(self._run, status)
+        note_closed(self._run, status)
 
     def _open(self, client: Any) -> str:
         """Return the run of this fit: the one it had before it was stopped, or a new one."""
         close_left_open(self._run.parent)
         known = run_id_of(self._run)
         if known is not None:
-            opened(self._run, known, self._registry.tracking_uri)
+            note_opened(self._run, known, self._registry.tracking_uri)
             client.update_run(known, status="RUNNING")
             return known
         found = client.get_experiment_by_name(self._name)
@@ -107,7 +107,7 @@ class Tracker:
         else:
             experiment = str(found.experiment_id)
         run_id = str(client.create_run(experiment, run_name=self._run.name).info.run_id)
-        opened(self._run, run_id, self._registry.tracking_uri)
+        note_opened(self._run, run_id, self._registry.tracking_uri)
         for name, value in self._params.items():
             client.log_param(run_id, name, str(value)[:_PARAM])
         return run_id

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 from torch.nn import functional
 
-from trainer.backends.centernet.network import Outputs
+from trainer.backends.centernet.network import CenterNetOutputs
 from trainer.backends.features.lite0 import CHANNELS, Lite0
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _PRIOR = 0.01  # of a centre in a cell, before anything is learnt (Lin et al., F
 
 
 class FeatureCenterNet(nn.Module):
-    """Images (B, 3, H, W) float, 0..255 RGB, H and W best multiples of 32, to Outputs.
+    """Images (B, 3, H, W) float, 0..255 RGB, H and W best multiples of 32, to CenterNetOutputs.
 
     width: channels of the pyramid. The embedding is the pooled stride-32 features, (B, 320).
     """
@@ -38,7 +38,7 @@ class FeatureCenterNet(nn.Module):
             nn.init.zeros_(_bias(head))
         nn.init.constant_(_bias(self.heat), -math.log((1 - _PRIOR) / _PRIOR))
 
-    def forward(self, images: Tensor) -> Outputs:
+    def forward(self, images: Tensor) -> CenterNetOutputs:
         """Return the heads' maps and the embedding."""
         features = self.encoder(images)[1:]
         x = self.mixes[-1](self.laterals[-1](features[-1]))
@@ -47,7 +47,9 @@ class FeatureCenterNet(nn.Module):
             x = self.mixes[level](self.laterals[level](features[level]) + grown)
         box = self.box_trunk(x)
         embedding = functional.normalize(features[-1].mean(dim=(2, 3)), dim=1)
-        return Outputs(self.heat(self.heat_trunk(x)), self.sizes(box), self.offsets(box), embedding)
+        return CenterNetOutputs(
+            self.heat(self.heat_trunk(x)), self.sizes(box), self.offsets(box), embedding
+        )
 
 
 def _conv(inputs: int, outputs: int) -> nn.Sequential:

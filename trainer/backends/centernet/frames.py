@@ -21,7 +21,7 @@ _AROUND_AN_OBJECT = 0.75  # of the pieces of large frames; the others fall anywh
 
 
 @dataclass(frozen=True)
-class Frame:
+class CenterNetFrame:
     """One frame at the network's size: pixels (H, W, 3), boxes (M, 4) in its pixels, classes."""
 
     pixels: RGBImage
@@ -33,22 +33,24 @@ def read_frames(
     dataset: Dataset,
     images: tuple[AnnotatedImage, ...],
     size: tuple[int, int],
-    told: Callable[[int], None],
-) -> list[Frame]:
+    on_done: Callable[[int], None],
+) -> list[CenterNetFrame]:
     """Read frames at the network's size; told(n) after each. Crowd regions are left out."""
     frames = []
     for image in images:
         pixels, scale = letterbox(dataset.read(image), size)
         objects = [o for o in image.objects if not o.crowd]
         boxes = np.array([o.box for o in objects], np.float32).reshape(-1, 4) * np.float32(scale)
-        frames.append(Frame(pixels, boxes, np.array([o.class_id for o in objects], np.int64)))
-        told(len(frames))
+        frames.append(
+            CenterNetFrame(pixels, boxes, np.array([o.class_id for o in objects], np.int64))
+        )
+        on_done(len(frames))
     return frames
 
 
 def augment(
-    frame: Frame, how: Augmentation, rng: np.random.Generator, size: tuple[int, int]
-) -> Frame:
+    frame: CenterNetFrame, how: Augmentation, rng: np.random.Generator, size: tuple[int, int]
+) -> CenterNetFrame:
     """Return a varied copy of the frame, of (height, width) = size.
 
     Of a frame that is larger a piece of that size is taken, mostly around one of its objects.
@@ -86,7 +88,7 @@ def augment(
     sides = boxes[:, 2:] - boxes[:, :2]
     visible = sides.prod(axis=1) >= _LEAST_VISIBLE * (whole[:, 2:] - whole[:, :2]).prod(axis=1)
     keep = visible & (sides.min(axis=1, initial=np.inf) >= _LEAST_SIDE)
-    return Frame(
+    return CenterNetFrame(
         _tint(np.asarray(pixels, np.uint8), how.colour, rng),
         boxes[keep].astype(np.float32),
         frame.class_ids[keep],
@@ -109,7 +111,9 @@ def _tint(pixels: RGBImage, strength: float, rng: np.random.Generator) -> RGBIma
     return np.stack([table[:, n][pixels[..., n]] for n in range(3)], axis=-1)
 
 
-def collate(frames: list[Frame]) -> tuple[RGBImage, NDArray[np.float32], NDArray[np.int64]]:
+def collate(
+    frames: list[CenterNetFrame],
+) -> tuple[RGBImage, NDArray[np.float32], NDArray[np.int64]]:
     """Stack frames: pixels (B, H, W, 3), boxes (B, M, 4) padded with zeros, class ids (B, M)."""
     most = max([len(f.boxes) for f in frames] + [1])
     boxes = np.zeros((len(frames), most, 4), np.float32)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from trainer.backends.centernet.network import STRIDE, Outputs, decode_boxes
+from trainer.backends.centernet.network import STRIDE, CenterNetOutputs, decode_boxes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ def centre_maps(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def loss(
-    outputs: Outputs, boxes: Tensor, class_ids: Tensor, weights: Tensor
+    outputs: CenterNetOutputs, boxes: Tensor, class_ids: Tensor, weights: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of a batch and its parts.
 
@@ -66,7 +66,7 @@ def _focal(logits: Tensor, target: Tensor) -> Tensor:
     return -torch.where(centre, right, wrong)
 
 
-def _box_loss(outputs: Outputs, boxes: Tensor, maps: Tensor, objects: Tensor) -> Tensor:
+def _box_loss(outputs: CenterNetOutputs, boxes: Tensor, maps: Tensor, objects: Tensor) -> Tensor:
     """Weighted IoU loss of every cell near a centre; the smaller object owns a shared cell."""
     area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
     cost = torch.where(maps > 0, area[..., None, None], torch.inf)

@@ -23,7 +23,7 @@ UNIT = 16.0  # pixels; sizes are learnt as log(size / UNIT)
 _PRIOR = 0.01  # of a centre in a cell, before anything is learnt (Lin et al., Focal Loss, 2017)
 
 
-class Outputs(NamedTuple):
+class CenterNetOutputs(NamedTuple):
     """What the network says of a batch, on a grid of height/4 x width/4 cells.
 
     heat: (B, C, h, w) logits. sizes: (B, 2, h, w) log(width / UNIT), log(height / UNIT).
@@ -38,7 +38,7 @@ class Outputs(NamedTuple):
 
 
 class CenterNet(nn.Module):
-    """Images (B, 3, H, W) float, 0..255 RGB, H and W multiples of 32 or not, to Outputs."""
+    """Images (B, 3, H, W) float, 0..255 RGB, H and W multiples of 32 or not, to CenterNetOutputs."""
 
     def __init__(self, classes: int, *, width: int = 32, deep: int = DEEP) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class CenterNet(nn.Module):
         nn.init.zeros_(_bias(self.sizes))
         nn.init.zeros_(_bias(self.offsets))
 
-    def forward(self, images: Tensor) -> Outputs:
+    def forward(self, images: Tensor) -> CenterNetOutputs:
         """Return the heads' maps and the embedding."""
         x = (images - 118.0) / 60.0
         c4 = self.stem(x)
@@ -77,7 +77,7 @@ class CenterNet(nn.Module):
         p4 = self.mix4(self.lateral4(c4) + _grow(p8, c4))
         box = self.box_trunk(p4)
         embedding = functional.normalize(c32.mean(dim=(2, 3)), dim=1)
-        return Outputs(
+        return CenterNetOutputs(
             self.heat(self.heat_trunk(p4)), self.sizes(box), self.offsets(box), embedding
         )
 

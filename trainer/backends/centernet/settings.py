@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from trainer.backends.features.package import SHIPPED, backbone_faults
 from trainer.backends.fit_checks import shared_faults
-from trainer.backends.learning.own_settings import (
+from trainer.backends.learning.backend_settings import (
     SHARED_RULES,
     FrameSettings,
     Rule,
+    boolean,
     number,
     read_extra,
-    truth,
 )
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
@@ -39,7 +39,7 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Settings(FrameSettings):
+class CenterNetSettings(FrameSettings):
     """Keys of FitConfig.extra; each has a default that works.
 
     backbone: the features to begin with: "lite0" for EfficientNet-Lite0 learnt on ImageNet, a file
@@ -73,15 +73,15 @@ class Settings(FrameSettings):
         return Augmentation(**{name: getattr(self, name) for name in names})
 
 
-def read_settings(config: FitConfig) -> Settings:
+def read_settings(config: FitConfig) -> CenterNetSettings:
     """Check a config and return the settings in its extra; ConfigError lists every fault."""
-    values, faults = read_extra(config, Settings, _RULES)
+    values, faults = read_extra(config, CenterNetSettings, _RULES)
     if not any(fault.startswith("extra.") for fault in faults):
-        faults += backbone_faults(Settings(**values).backbone)
+        faults += backbone_faults(CenterNetSettings(**values).backbone)
     faults += shared_faults(config)
     if faults:
         raise ConfigError(faults)
-    return Settings(**values)
+    return CenterNetSettings(**values)
 
 
 _RULES: Mapping[str, Rule] = {
@@ -89,7 +89,7 @@ _RULES: Mapping[str, Rule] = {
     "backbone": (lambda v: isinstance(v, str) and bool(v), "lite0, none or a file of weights"),
     "frozen": (lambda v: isinstance(v, int) and v is not bool(v) and 0 <= v <= 17, "0 to 17"),
     "backbone_rate": (number(0, 10), "a number in 0..10"),
-    "tiles": (truth, "true or false"),
+    "tiles": (boolean, "true or false"),
     "width": (
         lambda v: isinstance(v, int) and v is not bool(v) and v >= 8 and v % 2 == 0,
         "even and 8 or more",
@@ -99,6 +99,6 @@ _RULES: Mapping[str, Rule] = {
     "warmup": (number(0, 0.99), "a number in 0..1, less than 1"),
     "zoom": (number(1), "1 or more"),
     "stretch": (number(1), "1 or more"),
-    "flip_vertical": (truth, "true or false"),
+    "flip_vertical": (boolean, "true or false"),
     "colour": (number(0), "a number of 0 or more"),
 }

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.backends.extreme_points.clicking import Sample, Variation, sample
-from trainer.backends.extreme_points.cutouts import Cutout
+from trainer.backends.extreme_points.click_samples import ClickAugmentation, ClickSample, sample
 from trainer.backends.extreme_points.loss import hard_iou
 from trainer.backends.extreme_points.networks.architecture import Network, channels_of
+from trainer.backends.extreme_points.object_crops import ObjectCrop
 from trainer.data.annotations import AnnotatedImage
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -25,8 +25,15 @@ _LEAST = 10  # objects held out: fewer decide nothing, and the middle of the lin
 _MOST = 300
 _BATCH = 32
 # As annotators click: mostly exact, on the objects as they are.
-_AS_CLICKED = Variation(
-    jitter=0.05, steady=0.7, boxes=0, blind=0, corrected=0, turn=0, stretch=1, colour=0
+_AS_CLICKED = ClickAugmentation(
+    relative_jitter=0.05,
+    exact_share=0.7,
+    boxes=0,
+    single_click=0,
+    corrected=0,
+    turn=0,
+    stretch=1,
+    colour=0,
 )
 
 
@@ -39,7 +46,7 @@ class Blend:
     objects: int
 
 
-def apart(
+def split_held_out(
     images: Sequence[AnnotatedImage], share: float, seed: int
 ) -> tuple[tuple[AnnotatedImage, ...], tuple[AnnotatedImage, ...]]:
     """Split images into those to learn from, at least one, and a share held out."""
@@ -49,7 +56,7 @@ def apart(
     return learnt, tuple(image for n, image in enumerate(images) if n in drawn)
 
 
-def mixed(
+def interpolate(
     base: Mapping[str, Tensor], fitted: Mapping[str, Tensor], share: float
 ) -> dict[str, Tensor]:
     """Return the weights at a share of the way from the base to the fit."""
@@ -59,11 +66,11 @@ def mixed(
     }
 
 
-def chosen(
+def best_blend(
     network: Network,
     base: Mapping[str, Tensor],
     fitted: Mapping[str, Tensor],
-    held: Sequence[Cutout],
+    held_out: Sequence[ObjectCrop],
     *,
     size: int,
     seed: int,
@@ -72,21 +79,21 @@ def chosen(
 
     network: of the right kind; its weights are overwritten. size: of the crops, pixels.
     """
-    if len(held) < _LEAST:
-        return Blend(0.5, {}, len(held))
+    if len(held_out) < _LEAST:
+        return Blend(0.5, {}, len(held_out))
     samples = [
         sample(thing, size, _AS_CLICKED, np.random.default_rng([seed, 29, n]))
-        for n, thing in enumerate(held[:: -(-len(held) // _MOST)])
+        for n, thing in enumerate(held_out[:: -(-len(held_out) // _MOST)])
     ]
     ious = {}
     for share in SHARES:
-        network.load_state_dict(mixed(base, fitted, share))
+        network.load_state_dict(interpolate(base, fitted, share))
         ious[share] = float(_ious(network, samples).mean())
     return Blend(max(SHARES, key=lambda share: (ious[share], -share)), ious, len(samples))
 
 
 @torch.no_grad()
-def _ious(network: Network, samples: Sequence[Sample]) -> NDArray[np.float32]:
+def _ious(network: Network, samples: Sequence[ClickSample]) -> NDArray[np.float32]:
     network.eval()
     device = next(network.parameters()).device
     found = []

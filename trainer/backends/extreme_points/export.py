@@ -19,7 +19,7 @@ from trainer.bundles.bundle import Bundle, write_bundle
 MODEL = "model.onnx"
 
 
-class _Served(nn.Module):
+class _ExportedInteractor(nn.Module):
     """The network with both answers as shares in 0..1."""
 
     def __init__(self, network: Network) -> None:
@@ -35,7 +35,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
     """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
     weights, meta = read_checkpoint(checkpoint)
     own = build(weights, meta)
-    network = _Served(own).eval()
+    network = _ExportedInteractor(own).eval()
     height, width = meta["image_size"]
     # Where the base lay on the machine that learnt is nobody's business.
     base = Path(meta["settings"]["base"]).name if meta["settings"]["base"] else ""

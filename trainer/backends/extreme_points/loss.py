@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from trainer.backends.extreme_points.networks.unet import Outputs
+from trainer.backends.extreme_points.networks.unet import InteractorOutputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 _RIM = 1.5  # what a pixel near the border weighs more
 _CLICK = 6.0  # what a pixel at a corrective click weighs more
 _FOCUS = 2.0  # power of what a pixel misses by
-_JUDGE = 0.2
+_IOU_WEIGHT = 0.2
 
 
-def loss(outputs: Outputs, masks: Tensor, clicks: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def loss(
+    outputs: InteractorOutputs, masks: Tensor, clicks: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of a batch and its parts.
 
     masks: (B, 1, H, W) 0 or 1. clicks: (B, 1, H, W) 0..1, where corrective clicks lie.
@@ -37,8 +39,8 @@ def loss(outputs: Outputs, masks: Tensor, clicks: Tensor) -> tuple[Tensor, dict[
     union = (share + masks - share * masks).sum(dim=(1, 2, 3))
     overlap = 1 - (common + 1) / (union + 1)
     truth = hard_iou(outputs.logits.detach(), masks)
-    judged = functional.binary_cross_entropy_with_logits(outputs.quality, truth)
-    total = entropy.mean() + overlap.mean() + _JUDGE * judged
+    iou_loss = functional.binary_cross_entropy_with_logits(outputs.quality, truth)
+    total = entropy.mean() + overlap.mean() + _IOU_WEIGHT * iou_loss
     parts = {"entropy": entropy.mean(), "overlap": overlap.mean(), "iou": truth.mean()}
     return total, parts
 
@@ -52,7 +54,7 @@ def _mean(values: Tensor, weights: Tensor) -> Tensor:
 def hard_iou(logits: Tensor, masks: Tensor) -> Tensor:
     """Return the IoU of each mask of a batch, (B,)."""
     found = logits > 0
-    wanted = masks > 0.5
-    common = (found & wanted).sum(dim=(1, 2, 3))
-    union = (found | wanted).sum(dim=(1, 2, 3)).clamp(min=1)
+    target = masks > 0.5
+    common = (found & target).sum(dim=(1, 2, 3))
+    union = (found | target).sum(dim=(1, 2, 3)).clamp(min=1)
     return common / union

@@ -56,7 +56,7 @@ CARD: dict[str, Any] = {
     },
 }
 TESTED = 200  # objects of each set's test part
-HELD = (
+HELD_OUT = (
     20  # of the train photos, one in so many is learnt from by nobody: the estimate is held to it
 )
 
@@ -86,11 +86,11 @@ FIT = FitConfig(
         "backbone": "lite0",
         "width": 16,
         "composed": 0.25,
-        "spoilt": 0.25,
-        "tremble": 6.0,
+        "corrupted": 0.25,
+        "click_jitter": 6.0,
         "corrected": 0.15,
         "boxes": 0.12,
-        "most": 2500,
+        "max_objects": 2500,
         "weight_decay": 0.02,
         "shares": SHARES,
     },
@@ -101,13 +101,13 @@ def _stage(
     rate: float, size: int, seed: int, steps: int, ema: float, warmup: float, grow: float = 0.0
 ) -> FitConfig:
     """Return FIT for one stage; grow: its share of 128 px crops before those of `size`."""
-    own = {"steps": steps, "ema": ema, "warmup": warmup, "grow": grow}
+    own = {"steps": steps, "ema": ema, "warmup": warmup, "initial_share": grow}
     return dataclasses.replace(
         FIT,
         learning_rate=rate,
         image_size=(size, size),
         seed=seed,
-        extra={**FIT.extra, **own, "first_size": 128 if grow else 0},
+        extra={**FIT.extra, **own, "initial_size": 128 if grow else 0},
     )
 
 
@@ -121,7 +121,7 @@ STAGES = (
 
 
 def gather(
-    sets: Path, destination: Path, sources: Sequence[str] = SOURCES, *, held: int = HELD
+    sets: Path, destination: Path, sources: Sequence[str] = SOURCES, *, held: int = HELD_OUT
 ) -> Path:
     """Write one dataset of the allowed train images of the sets, as links; return its folder.
 
@@ -149,7 +149,7 @@ def gather(
                     "file_name": name,
                     "width": row["width"],
                     "height": row["height"],
-                    "split": "val" if held and _told_by(name) % held == 0 else "train",
+                    "split": "val" if held and _name_hash(name) % held == 0 else "train",
                     "source": f"{source}/{row['set']}" if "set" in row else source,
                 }
             )
@@ -173,7 +173,7 @@ def gather(
     return destination
 
 
-def _told_by(name: str) -> int:
+def _name_hash(name: str) -> int:
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
 
 
@@ -188,7 +188,7 @@ def figures(bundle: Bundle, sets: Path) -> dict[str, float]:
     }
 
 
-def learnt(dataset: Dataset, out: Path, share: float, hours: float | None) -> Path:
+def train_stages(dataset: Dataset, out: Path, share: float, hours: float | None) -> Path:
     """Fit the stages one after the other, each in a folder of its own; return the last checkpoint.
 
     share: of each stage's batches. hours: for all of them, each its part.
@@ -203,7 +203,9 @@ def learnt(dataset: Dataset, out: Path, share: float, hours: float | None) -> Pa
         config = dataclasses.replace(
             stage, base=base, extra={**stage.extra, **own}, time_limit=limit
         )
-        return BACKEND.fit(dataset, config, run_dir=out / f"stage{number + 1}", report=_tell)
+        return BACKEND.fit(
+            dataset, config, run_dir=out / f"stage{number + 1}", report=_print_progress
+        )
 
     checkpoint = fitted(0, None)
     for number in range(1, len(STAGES)):
@@ -237,14 +239,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     sources = [source for source in SOURCES if source not in given.without]
     dataset = load_dataset(gather(given.data, given.out / "data", sources))
-    checkpoint = learnt(dataset, given.out, given.share, given.hours)
+    checkpoint = train_stages(dataset, given.out, given.share, given.hours)
     bundle = BACKEND.export(checkpoint, given.out / "weights", card=card_of(sources))
     bundle = with_metrics(bundle, figures(bundle, given.data))
     print(f"{bundle.path}: version {bundle.version}")
     return 0
 
 
-def _tell(progress: Progress) -> None:
+def _print_progress(progress: Progress) -> None:
     if progress.stage == "fit" and progress.done % 20 == 0:
         figures = " ".join(f"{name} {value:.4f}" for name, value in progress.figures.items())
         print(f"step {progress.done}: {figures}", file=sys.stderr, flush=True)

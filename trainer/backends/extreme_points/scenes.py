@@ -10,22 +10,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.backends.extreme_points.cutouts import Cutout, rim_of
+from trainer.backends.extreme_points.object_crops import ObjectCrop, rim_of
 from trainer.data.images import RGBImage
 
 _SIDE = 190  # pixels, of a scene around a made shape
 
 
-def pasted(thing: Cutout, behind: Cutout, rng: np.random.Generator) -> Cutout:
+def paste_object(item: ObjectCrop, behind: ObjectCrop, rng: np.random.Generator) -> ObjectCrop:
     """Return the object of one cutout on the pixels of another."""
-    height, width = thing.mask.shape
+    height, width = item.mask.shape
     ground = cv2.resize(behind.pixels, (width, height), interpolation=cv2.INTER_LINEAR)
     if rng.random() < 0.5:
         ground = ground[:, ::-1]
-    return _blended(thing.pixels, np.asarray(ground, np.uint8), thing, rng)
+    return _blended(item.pixels, np.asarray(ground, np.uint8), item, rng)
 
 
-def shape(inside: Cutout, behind: Cutout, rng: np.random.Generator) -> Cutout:
+def composed_shape(inside: ObjectCrop, behind: ObjectCrop, rng: np.random.Generator) -> ObjectCrop:
     """Return a made shape with the texture of one cutout on the pixels of another."""
     mask = _blob(rng) if rng.random() < 0.6 else _figure(rng)
     if mask.sum() < 200:
@@ -42,15 +42,17 @@ def shape(inside: Cutout, behind: Cutout, rng: np.random.Generator) -> Cutout:
     if rng.random() < 0.5:
         shade = rng.uniform(-60, 60, 3) + rng.uniform(-30, 30)
         over = np.clip(over + shade, 0, 255).astype(np.uint8)
-    made = Cutout(over, mask, rim_of(mask), "made")
+    made = ObjectCrop(over, mask, rim_of(mask), "made")
     return _blended(over, ground, made, rng)
 
 
-def _blended(over: RGBImage, ground: RGBImage, thing: Cutout, rng: np.random.Generator) -> Cutout:
-    alpha = cv2.GaussianBlur(thing.mask.astype(np.float32), (0, 0), float(rng.uniform(0.4, 1.4)))
+def _blended(
+    over: RGBImage, ground: RGBImage, item: ObjectCrop, rng: np.random.Generator
+) -> ObjectCrop:
+    alpha = cv2.GaussianBlur(item.mask.astype(np.float32), (0, 0), float(rng.uniform(0.4, 1.4)))
     weight = np.asarray(alpha, np.float32)[..., None]
     pixels = over * weight + ground * (1 - weight)
-    return Cutout(pixels.astype(np.uint8), thing.mask, thing.rim, "made", thing.scale)
+    return ObjectCrop(pixels.astype(np.uint8), item.mask, item.rim, "made", item.scale)
 
 
 def _blob(rng: np.random.Generator) -> NDArray[np.bool_]:

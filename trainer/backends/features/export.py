@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Pooled(nn.Module):
+class PooledFeatures(nn.Module):
     """Images (B, 3, H, W) float, 0..255 RGB, to (B, 320): the mean of the features at stride 32."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ def export(path: Path, *, side: int) -> None:
 
     Raises ConfigError where the weights are not installed, TrainingError where they are others.
     """
-    network = Pooled().eval()
+    network = PooledFeatures().eval()
     path.parent.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
         write_onnx(

@@ -20,7 +20,7 @@ _LEAST_SIDE = 1.0  # pixels of the input
 
 
 @dataclass(frozen=True)
-class Frame:
+class TrainingFrame:
     """One frame at the network's size.
 
     pixels: (H, W, 3). boxes: (M, 4) in its pixels. class_ids: (M,). masks: M, each cut to where
@@ -43,10 +43,10 @@ def read_frames(
     dataset: Dataset,
     images: tuple[AnnotatedImage, ...],
     size: tuple[int, int],
-    told: Callable[[int], None],
+    on_done: Callable[[int], None],
     *,
     masks: bool,
-) -> list[Frame]:
+) -> list[TrainingFrame]:
     """Read frames at the network's size (height, width); told(n) after each.
 
     Crowd regions are left out, and objects that vanish at this size. masks: whether they are
@@ -63,18 +63,20 @@ def read_frames(
         if masks:
             for n in keep:
                 if objects[n].segmentation is None:
-                    raise no_mask(dataset, image)
+                    raise missing_mask(dataset, image)
                 mask = _scaled(objects[n].bitmap(image.height, image.width), scale, size)
                 if mask is not None:
                     drawn[n] = mask
             keep = list(drawn)
         class_ids = np.array([objects[n].class_id for n in keep], np.int64)
-        frames.append(Frame(pixels, boxes[keep], class_ids, tuple(drawn.values())))
-        told(len(frames))
+        frames.append(TrainingFrame(pixels, boxes[keep], class_ids, tuple(drawn.values())))
+        on_done(len(frames))
     return frames
 
 
-def vary(frame: Frame, rng: np.random.Generator, *, mirrored: bool, colour: float) -> Frame:
+def augment(
+    frame: TrainingFrame, rng: np.random.Generator, *, mirrored: bool, colour: float
+) -> TrainingFrame:
     """Return a varied copy. mirrored: whether it may be. colour: 0..1, strength of its change."""
     pixels, boxes, masks = frame.pixels, frame.boxes, frame.masks
     width = pixels.shape[1]
@@ -84,10 +86,10 @@ def vary(frame: Frame, rng: np.random.Generator, *, mirrored: bool, colour: floa
         masks = tuple(
             Mask(m.bitmap[:, ::-1], width - m.left - m.bitmap.shape[1], m.top) for m in masks
         )
-    return Frame(coloured(pixels, rng, colour), boxes, frame.class_ids, masks)
+    return TrainingFrame(jitter_colour(pixels, rng, colour), boxes, frame.class_ids, masks)
 
 
-def coloured(pixels: RGBImage, rng: np.random.Generator, strength: float) -> RGBImage:
+def jitter_colour(pixels: RGBImage, rng: np.random.Generator, strength: float) -> RGBImage:
     """Return a copy of other contrast, tint and brightness. strength: 0..1, 0 for none."""
     if not strength:
         return pixels
@@ -96,7 +98,7 @@ def coloured(pixels: RGBImage, rng: np.random.Generator, strength: float) -> RGB
     return np.asarray(np.clip((pixels - 118.0) * gain + 118 + shift, 0, 255), np.uint8)
 
 
-def no_mask(dataset: Dataset, image: AnnotatedImage) -> DatasetError:
+def missing_mask(dataset: Dataset, image: AnnotatedImage) -> DatasetError:
     """Return the error of an object without a mask where masks are learnt."""
     return DatasetError(
         dataset.path,

@@ -20,22 +20,22 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
-class Need:
-    """Bytes. fixed: whatever the batch. a_sample: for each sample learnt at once."""
+class MemoryNeed:
+    """Bytes. fixed: whatever the batch. per_sample: for each sample learnt at once."""
 
     fixed: int
-    a_sample: int
+    per_sample: int
 
     def of(self, samples: int) -> int:
         """Return the bytes of a step on so many samples at once."""
-        return self.fixed + self.a_sample * samples
+        return self.fixed + self.per_sample * samples
 
     def most(self, free: int) -> int:
         """Return how many samples fit into the free bytes at once; 0 when not even one."""
-        return max(0, int(free * _SHARE) - self.fixed) // max(1, self.a_sample)
+        return max(0, int(free * _SHARE) - self.fixed) // max(1, self.per_sample)
 
 
-def need_of(network: nn.Module, forward: Callable[[], Tensor], samples: int) -> Need:
+def measure_memory(network: nn.Module, forward: Callable[[], Tensor], samples: int) -> MemoryNeed:
     """Measure by one forward pass over `samples` samples what its way back keeps in memory.
 
     The tensors that autograd keeps are counted once each, parameters not among them; so the
@@ -53,7 +53,7 @@ def need_of(network: nn.Module, forward: Callable[[], Tensor], samples: int) -> 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         forward()
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
-    return Need(_STATES * weights, int(_SCRATCH * sum(kept.values()) / samples))
+    return MemoryNeed(_STATES * weights, int(_SCRATCH * sum(kept.values()) / samples))
 
 
 def free_bytes(device: torch.device) -> int:
@@ -64,10 +64,10 @@ def free_bytes(device: torch.device) -> int:
     if not lines.exists():
         return 1 << 40  # no figure to be had: then the allocator is the judge
     rows = dict(line.split(":") for line in lines.read_text().splitlines())
-    return min(int(rows["MemAvailable"].split()[0]) * 1024, _left_to_us())
+    return min(int(rows["MemAvailable"].split()[0]) * 1024, _container_free_bytes())
 
 
-def _left_to_us() -> int:
+def _container_free_bytes() -> int:
     """Return what a container's limit leaves."""
     try:
         limit = (_CGROUP / "memory.max").read_text().strip()
@@ -77,7 +77,7 @@ def _left_to_us() -> int:
     return 1 << 62 if limit == "max" else max(0, int(limit) - used)
 
 
-def check_kept(who: str, count: int, image_size: tuple[int, int]) -> None:
+def check_image_memory(who: str, count: int, image_size: tuple[int, int]) -> None:
     """Refuse to keep more images in memory, decoded at the network's size, than it holds."""
     height, width = image_size
     need, free = count * height * width * 3, free_bytes(torch.device("cpu"))
@@ -90,7 +90,7 @@ def check_kept(who: str, count: int, image_size: tuple[int, int]) -> None:
 
 
 @contextmanager
-def recorded(who: str, *, batch: int, image_size: tuple[int, int]) -> Iterator[None]:
+def memory_errors(who: str, *, batch: int, image_size: tuple[int, int]) -> Iterator[None]:
     """Turn running out of memory into TrainingError with what to change."""
     try:
         yield

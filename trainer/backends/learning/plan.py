@@ -29,7 +29,7 @@ SECONDS = 780.0  # of learning, on processor cores
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What is chosen.
 
     image_size: (height, width) of the input. canvas: (height, width) that a frame is scaled into
@@ -79,7 +79,7 @@ def plan(
     seconds: float | None = SECONDS,
     cores: int = 2,
     tiles: bool = True,
-) -> Plan:
+) -> TrainingPlan:
     """Choose how to learn from these frames, which hold at least one object.
 
     image_size, batch_size: what a person has set, or None. seconds: of learning at most, or None
@@ -117,10 +117,12 @@ def plan(
     pieces = 1.0 if canvas is None else (canvas[0] * canvas[1]) / (image_size[0] * image_size[1])
     steps = math.ceil(PASSES * len(images) * pieces / batch)
     steps = min(max(steps, FEWEST), MOST)
-    return Plan(image_size, canvas, batch, steps, seconds, len(images), median, median * scale)
+    return TrainingPlan(
+        image_size, canvas, batch, steps, seconds, len(images), median, median * scale
+    )
 
 
-def with_size(images: Sequence[AnnotatedImage], config: FitConfig) -> FitConfig:
+def with_planned_size(images: Sequence[AnnotatedImage], config: FitConfig) -> FitConfig:
     """Return the config with the input size that the data asks for, where nobody set one."""
     if "image_size" not in config.automatic or config.image_size != FitConfig("").image_size:
         return config

@@ -23,7 +23,7 @@ FREE = ("device", "workers", "time_limit")  # these may differ when a fit is gon
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def key_of(dataset: Dataset, config: FitConfig) -> dict[str, str]:
+def state_key(dataset: Dataset, config: FitConfig) -> dict[str, str]:
     """Return what a state must agree with to be gone on with: the dataset and the settings."""
     fixed = {name: value for name, value in config.to_json().items() if name not in FREE}
     text = json.dumps(fixed, sort_keys=True, default=str)
@@ -35,7 +35,7 @@ def save_state(run_dir: Path, key: Mapping[str, str], values: Mapping[str, Any],
     part = run_dir / f"{STATE}.part"
     written = io.BytesIO()  # torch's own writer hides that a disk is full
     torch.save({"key": dict(key), **values}, written)
-    with room_for(part, who):
+    with disk_errors(part, who):
         part.write_bytes(written.getbuffer())
         part.replace(run_dir / STATE)
 
@@ -57,7 +57,7 @@ def read_state(
 
 
 @contextmanager
-def room_for(part: Path, who: str) -> Iterator[None]:
+def disk_errors(part: Path, who: str) -> Iterator[None]:
     """Turn a full disk into TrainingError, and take the unfinished file away."""
     try:
         yield

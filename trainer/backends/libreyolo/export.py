@@ -18,7 +18,7 @@ from trainer.backends.learning.starting.weights import (
 )
 from trainer.backends.libreyolo.families import family_of
 from trainer.backends.libreyolo.networks import build
-from trainer.backends.libreyolo.serving import Served
+from trainer.backends.libreyolo.serving import ExportedLibreyolo
 from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"
@@ -33,7 +33,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
     size = (int(meta["network_size"][0]), int(meta["network_size"][1]))
     network = build(architecture, classes, image_size=size, begun=bool(meta["begun"]))
     network.load_state_dict(weights)
-    graph = Served(architecture.partition("_")[0], network, classes, size).eval()
+    graph = ExportedLibreyolo(architecture.partition("_")[0], network, classes, size).eval()
     family = family_of(architecture)
     known = {
         "engine": "libreyolo",

@@ -10,32 +10,36 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.learning.frames import Frame
+from trainer.backends.learning.frames import TrainingFrame
 from trainer.backends.libreyolo.families import family_of
-from trainer.backends.libreyolo.serving import prepared
+from trainer.backends.libreyolo.serving import preprocess
 
-Loss = Callable[[nn.Module, Sequence[Frame]], tuple[Tensor, Mapping[str, Tensor]]]
+Loss = Callable[[nn.Module, Sequence[TrainingFrame]], tuple[Tensor, Mapping[str, Tensor]]]
 
 
 def loss_of(architecture: str, network: Any, classes: int, device: torch.device) -> Loss:
     """Return the loss of a network on some frames, with the parts it is made of."""
     family = architecture.partition("_")[0]
     if family in ("yolox", "yolo9"):
-        return _dense(family, device)
+        return _dense_loss(family, device)
     if family == "rfdetr":
         criterion = network.criterion_of(distributed_normalize=False)[0]
     else:
         criterion = _criterion(family, classes, device)
-    return _of_sets(family, criterion.to(device), device)
+    return _set_loss(family, criterion.to(device), device)
 
 
-def _dense(family: str, device: torch.device) -> Loss:
-    def error(network: nn.Module, samples: Sequence[Frame]) -> tuple[Tensor, Mapping[str, Tensor]]:
+def _dense_loss(family: str, device: torch.device) -> Loss:
+    def error(
+        network: nn.Module, samples: Sequence[TrainingFrame]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         images = _images(samples, device)
         height, width = images.shape[-2:]
         most = max(1, *(len(frame.boxes) for frame in samples))
-        told = torch.zeros(len(samples), most, 5, device=device)  # rows of nothing are no objects
-        for row, frame in zip(told, samples, strict=True):
+        targets = torch.zeros(
+            len(samples), most, 5, device=device
+        )  # rows of nothing are no objects
+        for row, frame in zip(targets, samples, strict=True):
             boxes = torch.from_numpy(frame.boxes).to(device)
             if family == "yolox":
                 boxes = _centred(boxes)
@@ -43,7 +47,7 @@ def _dense(family: str, device: torch.device) -> Loss:
                 boxes = boxes / boxes.new_tensor([width, height, width, height])
             row[: len(boxes), 0] = torch.from_numpy(frame.class_ids).to(device)
             row[: len(boxes), 1:] = boxes
-        found: dict[str, Tensor] = network(prepared(family, images), targets=told)
+        found: dict[str, Tensor] = network(preprocess(family, images), targets=targets)
         parts = {name: value for name, value in found.items() if name.endswith("_loss")}
         total = parts.pop("total_loss")
         return total, {k: v for k, v in parts.items() if isinstance(v, Tensor)}
@@ -51,8 +55,10 @@ def _dense(family: str, device: torch.device) -> Loss:
     return error
 
 
-def _of_sets(family: str, criterion: Any, device: torch.device) -> Loss:
-    def error(network: nn.Module, samples: Sequence[Frame]) -> tuple[Tensor, Mapping[str, Tensor]]:
+def _set_loss(family: str, criterion: Any, device: torch.device) -> Loss:
+    def error(
+        network: nn.Module, samples: Sequence[TrainingFrame]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         images = _images(samples, device)
         height, width = images.shape[-2:]
         targets = []
@@ -61,7 +67,7 @@ def _of_sets(family: str, criterion: Any, device: torch.device) -> Loss:
             boxes = boxes / boxes.new_tensor([width, height, width, height])
             labels = torch.from_numpy(frame.class_ids).to(device)
             targets.append({"labels": labels, "boxes": boxes.clamp(0, 1)})
-        found = criterion(network(prepared(family, images), targets=targets), targets)
+        found = criterion(network(preprocess(family, images), targets=targets), targets)
         if family == "rfdetr":  # the others' losses come weighted
             weights = criterion.weight_dict
             found = {name: found[name] * weights[name] for name in found if name in weights}
@@ -84,7 +90,7 @@ def _criterion(family: str, classes: int, device: torch.device) -> Any:
     return kind.build_criterion(stand_in, distributed_normalize=False)
 
 
-def _images(samples: Sequence[Frame], device: torch.device) -> Tensor:
+def _images(samples: Sequence[TrainingFrame], device: torch.device) -> Tensor:
     """Return (B, 3, H, W) of 0..255."""
     stacked = torch.stack([torch.from_numpy(frame.pixels) for frame in samples])
     return stacked.to(device).permute(0, 3, 1, 2).float()

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from trainer.backends.learning.starting.carry import Rows
+from trainer.backends.learning.starting.carry import HeadRows
 from trainer.backends.libreyolo.families import family_of
-from trainer.backends.libreyolo.settings import missing
+from trainer.backends.libreyolo.settings import missing_libraries
 from trainer.errors import ConfigError
 
 _QUERIES = 300  # objects that D-FINE and DEIM look for in an image
@@ -28,7 +28,7 @@ def build(
     were taught before, so that what its authors freeze then is frozen. Raises ConfigError when
     its library is not installed.
     """
-    if faults := missing(architecture):
+    if faults := missing_libraries(architecture):
         raise ConfigError(faults)
     family, _, size = architecture.partition("_")
     module = import_module(f"libreyolo.models.{family_of(architecture).module}.nn")
@@ -55,26 +55,26 @@ def build(
     return made
 
 
-def heads_of(network: nn.Module) -> dict[str, Rows]:
+def heads_of(network: nn.Module) -> dict[str, HeadRows]:
     """Return the tensors of the network that have rows for classes."""
     return heads_of_names(network.state_dict())
 
 
-def heads_of_names(names: Iterable[str]) -> dict[str, Rows]:
+def heads_of_names(names: Iterable[str]) -> dict[str, HeadRows]:
     """Return those of some tensors that have rows for classes."""
     return {name: rows for name in names if (rows := _rows(name)) is not None}
 
 
-def _rows(name: str) -> Rows | None:
+def _rows(name: str) -> HeadRows | None:
     head, _, _ = name.rpartition(".")
     if head.startswith(("head.cls_preds.", "decoder.dec_score_head.")):
-        return Rows()
+        return HeadRows()
     if head == "decoder.enc_score_head" or (head.startswith("head.cv3.") and head.endswith(".2")):
-        return Rows()
+        return HeadRows()
     if head == "decoder.denoising_class_embed":
-        return Rows(after=1)  # of noise that is no object
+        return HeadRows(after=1)  # of noise that is no object
     if head == "class_embed" or head.startswith("transformer.enc_out_class_embed."):
-        return Rows(after=1)  # a row that RF-DETR never teaches
+        return HeadRows(after=1)  # a row that RF-DETR never teaches
     return None
 
 

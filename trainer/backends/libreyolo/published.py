@@ -16,7 +16,7 @@ _RFDETR = "https://storage.googleapis.com/rfdetr"
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFile:
     """One file. name: in torch's cache. sha256: "" where none is known."""
 
     url: str
@@ -24,11 +24,11 @@ class Published:
     sha256: str = ""
 
 
-def _named(base: str, name: str, sha256: str = "") -> Published:
-    return Published(f"{base}/{name}", name, sha256)
+def _named(base: str, name: str, sha256: str = "") -> PublishedFile:
+    return PublishedFile(f"{base}/{name}", name, sha256)
 
 
-PUBLISHED: dict[str, Published] = {
+PUBLISHED: dict[str, PublishedFile] = {
     "yolox_n": _named(
         _YOLOX,
         "yolox_nano.pth",
@@ -81,17 +81,17 @@ PUBLISHED: dict[str, Published] = {
         f"deim_{size}": _named(f"{_DEIM}/LibreDEIM{size}/resolve/main", f"LibreDEIM{size}.pt")
         for size in "nsmlx"
     },
-    "rfdetr_n": Published(
+    "rfdetr_n": PublishedFile(
         f"{_RFDETR}/nano_coco/checkpoint_best_regular.pth",
         "rf-detr-nano.pth",
         "d8d6b9ee57d4d0ed2b1f305163624712a0532cb7bce0c747317984fc5457440d",
     ),
-    "rfdetr_s": Published(
+    "rfdetr_s": PublishedFile(
         f"{_RFDETR}/small_coco/checkpoint_best_regular.pth",
         "rf-detr-small.pth",
         "d81979a9213a2109345158ce9232668df4c1ae52e9b8db3f2ec0a8cbad959b33",
     ),
-    "rfdetr_m": Published(
+    "rfdetr_m": PublishedFile(
         f"{_RFDETR}/medium_coco/checkpoint_best_regular.pth",
         "rf-detr-medium.pth",
         "749ff6071828aaffac63e204c4f4135ed3d6cdae4d702e086c360edc3b5768c8",

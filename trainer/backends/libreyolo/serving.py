@@ -11,7 +11,7 @@ from torch.nn import functional
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 
-def prepared(family: str, images: Tensor) -> Tensor:
+def preprocess(family: str, images: Tensor) -> Tensor:
     """Return pixels (B, 3, H, W) of 0..255 RGB as a family's networks take them."""
     if family == "yolox":
         return images.flip(1)  # BGR, not scaled
@@ -21,7 +21,7 @@ def prepared(family: str, images: Tensor) -> Tensor:
     return (images / 255 - mean) / std
 
 
-class Served(nn.Module):
+class ExportedLibreyolo(nn.Module):
     """Images (B, 3, H, W) of 0..255 RGB to everything that may be an object.
 
     boxes: (B, N, 4), x1 y1 x2 y2 in pixels of the input. probabilities: (B, N, C). embedding:
@@ -50,7 +50,7 @@ class Served(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes, probabilities and embedding."""
-        x = prepared(self.family, images)
+        x = preprocess(self.family, images)
         boxes, probabilities, coarsest = getattr(self, f"_{self.family}")(x)
         return boxes, probabilities, functional.normalize(coarsest.mean(dim=(2, 3)), dim=1)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from trainer.backends.fit_checks import shared_faults
-from trainer.backends.learning.own_settings import SHARED_RULES, FrameSettings, Rule, read_extra
+from trainer.backends.learning.backend_settings import SHARED_RULES, FrameSettings, Rule, read_extra
 from trainer.backends.libreyolo.families import (
     ARCHITECTURES,
     REFUSED,
@@ -24,7 +24,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Settings(FrameSettings):
+class LibreyoloSettings(FrameSettings):
     """Keys of FitConfig.extra; each has a default that works. The others: see FrameSettings.
 
     architecture: one of ARCHITECTURES; unset, that of the base, or a usual one. pretrained: begin
@@ -37,7 +37,7 @@ class Settings(FrameSettings):
     weights_sha256: str | None = None
     weight_decay: float = 1e-4
 
-    def settled(self, base: str | None = None) -> Settings:
+    def resolved(self, base: str | None = None) -> LibreyoloSettings:
         """Return them with the architecture filled in. base: the base's architecture."""
         return replace(self, architecture=self.architecture or base or _USUAL)
 
@@ -55,10 +55,13 @@ _RULES: dict[str, Rule] = {
 }
 
 
-def read_settings(config: FitConfig) -> Settings:
+def read_settings(config: FitConfig) -> LibreyoloSettings:
     """Check a config and return the settings in its extra; ConfigError lists every fault."""
-    values, faults = read_extra(config, Settings, _RULES)
-    faults += [*_refused(config.extra.get("architecture")), *missing(values.get("architecture"))]
+    values, faults = read_extra(config, LibreyoloSettings, _RULES)
+    faults += [
+        *_refusal(config.extra.get("architecture")),
+        *missing_libraries(values.get("architecture")),
+    ]
     if values.get("pretrained"):
         faults += _pretrained_faults(config, values.get("architecture"), values)
     elif values.get("weights_sha256"):
@@ -66,7 +69,7 @@ def read_settings(config: FitConfig) -> Settings:
     faults += shared_faults(config)
     if faults:
         raise ConfigError(faults)
-    return Settings(**values)
+    return LibreyoloSettings(**values)
 
 
 def network_size(config: FitConfig) -> tuple[int, int]:
@@ -89,18 +92,18 @@ def _pretrained_faults(config: FitConfig, name: object, values: dict[str, object
     return faults
 
 
-def _refused(name: object) -> list[str]:
+def _refusal(name: object) -> list[str]:
     family = str(name).partition("_")[0]
     return [f"extra.architecture {name}: {REFUSED[family]}"] if family in REFUSED else []
 
 
-def missing(name: object) -> list[str]:
+def missing_libraries(name: object) -> list[str]:
     """Return a sentence for each library that an architecture needs and is not installed."""
-    wanted = [("libreyolo", "libreyolo")]
+    required = [("libreyolo", "libreyolo")]
     if name in ARCHITECTURES and (needs := family_of(str(name)).needs):
-        wanted.append(needs)
+        required.append(needs)
     return [
         f"backend libreyolo needs {module}: pip install 'cvat-active-learning[{extra}]'"
-        for module, extra in wanted
+        for module, extra in required
         if find_spec(module) is None
     ]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
 from trainer.detections import Mask
-from trainer.engines.interactor.click_laws import obey
-from trainer.engines.interactor.clicks import Box, Points, understand
+from trainer.engines.interactor.click_constraints import enforce_clicks
+from trainer.engines.interactor.clicks import Box, Points, parse_clicks
 from trainer.engines.interactor.extreme_points import check_clicks
 from trainer.engines.interactor.image_cache import ImageCache
 from trainer.errors import BundleError
@@ -80,10 +80,10 @@ class Sam:
         pixels = self._cache.decode(image)
         size = (pixels.shape[0], pixels.shape[1])
         positive, negative, box = check_clicks(positive, negative, box, size)
-        prompt = understand(positive, negative, box)
+        prompt = parse_clicks(positive, negative, box)
         with self._turn:
             found, score = self._ask(image, pixels, positive, negative, prompt.box)
-        return [Candidate(Mask(obey(found, prompt), 0, 0), score)], size
+        return [Candidate(Mask(enforce_clicks(found, prompt), 0, 0), score)], size
 
     def _ask(
         self, image: bytes, pixels: RGBImage, positive: Points, negative: Points, box: Box | None

@@ -27,7 +27,7 @@ ENGINES = ("semantic",)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Served(nn.Module):
+class ExportedSemantic(nn.Module):
     """Images (B, 3, H, W) of 0..255 RGB, to what each pixel shows.
 
     Probabilities (B, 1 + C, H, W), the background first, and an embedding (B, D) of length 1.
@@ -83,7 +83,7 @@ def export_network(
         model = Path(folder) / MODEL
         with torch.no_grad():
             write_onnx(
-                Served(network).eval(),
+                ExportedSemantic(network).eval(),
                 (torch.zeros(2, 3, *image_size),),
                 model,
                 inputs=["images"],

@@ -8,9 +8,9 @@ from pathlib import Path
 from trainer.backends.learning.starting.weights import WEIGHTS, save_weights
 from trainer.backends.learning.tensors import fill, read_tensors, rows_of
 from trainer.backends.semantic.export import export_network
-from trainer.backends.semantic.networks import build, heads_of, served, voc_names
+from trainer.backends.semantic.networks import build, heads_of, voc_names, without_auxiliary_head
 from trainer.bundles.bundle import Bundle
-from trainer.data.class_list import fitting
+from trainer.data.class_list import matching_names
 from trainer.data.files import file_sha256
 from trainer.errors import ConfigError
 
@@ -27,7 +27,7 @@ def convert(
     which are of Pascal VOC. Raises ModelFileError for tensors that are not those of the
     architecture, ConfigError for class names that do not fit.
     """
-    weights = served(read_tensors(file))
+    weights = without_auxiliary_head(read_tensors(file))
     head = next(name for name in heads_of(build(architecture, 1)) if name.endswith(".bias"))
     count = rows_of(file, weights, head, architecture) - 1
     if labels is None and count != _VOC - 1:
@@ -35,7 +35,7 @@ def convert(
             [f"{file}: weights alone do not name their {count} classes; give them by --labels"]
         )
     known = [f"class {n}" for n in range(count)]
-    names = voc_names() if labels is None else fitting(file, known, labels)
+    names = voc_names() if labels is None else matching_names(file, known, labels)
     network = build(architecture, count)
     fill(file, network, weights, architecture)
     settings = {"architecture": architecture, "imported": file_sha256(file)}

@@ -10,7 +10,7 @@ from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.segmentation.deeplabv3 import ASPPPooling
 from torchvision.models.segmentation.lraspp import LRASPP
 
-from trainer.backends.learning.starting.carry import Rows
+from trainer.backends.learning.starting.carry import HeadRows
 from trainer.backends.learning.starting.published import published
 from trainer.backends.semantic.settings import ARCHITECTURES
 from trainer.errors import ConfigError
@@ -43,18 +43,18 @@ def build(architecture: str, classes: int) -> nn.Module:
     return made
 
 
-def heads_of(network: Any) -> dict[str, Rows]:
+def heads_of(network: Any) -> dict[str, HeadRows]:
     """Return the tensors of the network that have rows for classes."""
     lraspp = isinstance(network, LRASPP)
     names = ("low_classifier", "high_classifier") if lraspp else ("4",)
     return {
-        f"classifier.{name}.{part}": Rows(background=1)
+        f"classifier.{name}.{part}": HeadRows(background=1)
         for name in names
         for part in ("weight", "bias")
     }
 
 
-def for_batch(network: nn.Module, images: int) -> None:
+def prepare_for_batch(network: nn.Module, images: int) -> None:
     """Let a network in training take a batch of this many images.
 
     DeepLab normalises one value of each image: of a single image there is nothing to normalise.
@@ -65,7 +65,7 @@ def for_batch(network: nn.Module, images: int) -> None:
                 part.train(images > 1)
 
 
-def served(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def without_auxiliary_head(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return weights without the second head, which answers nothing."""
     return {name: value for name, value in weights.items() if not name.startswith(_AUXILIARY)}
 
@@ -73,7 +73,7 @@ def served(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def published_voc(architecture: str, who: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return torchvision's own weights and their classes; see learning.published."""
     weights, outputs = published(architecture, who)
-    return served(weights), outputs[1:]
+    return without_auxiliary_head(weights), outputs[1:]
 
 
 def voc_names() -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from trainer.backends.fit_checks import shared_faults
-from trainer.backends.learning.own_settings import (
+from trainer.backends.learning.backend_settings import (
     SHARED_RULES,
     FrameSettings,
     Rule,
@@ -25,7 +25,7 @@ ARCHITECTURES = (*PUBLISHED, "lraspp_mobilenet_v3_small")
 
 
 @dataclass(frozen=True)
-class Settings(FrameSettings):
+class SemanticSettings(FrameSettings):
     """Keys of FitConfig.extra; each has a default that works. The others: see FrameSettings.
 
     task: "masks", all that it learns. architecture: one of ARCHITECTURES; unset, that of the
@@ -40,7 +40,7 @@ class Settings(FrameSettings):
     balance: float = 0.5
     zoom: float = 1.35
 
-    def settled(self, base: str | None = None) -> Settings:
+    def resolved(self, base: str | None = None) -> SemanticSettings:
         """Return them with the architecture filled in. base: the base's architecture."""
         return replace(self, architecture=self.architecture or base or ARCHITECTURES[0])
 
@@ -57,9 +57,9 @@ _RULES: dict[str, Rule] = {
 }
 
 
-def read_settings(config: FitConfig) -> Settings:
+def read_settings(config: FitConfig) -> SemanticSettings:
     """Check a config and return the settings in its extra; ConfigError lists every fault."""
-    values, faults = read_extra(config, Settings, _RULES)
+    values, faults = read_extra(config, SemanticSettings, _RULES)
     name = values.get("architecture")
     if values.get("pretrained") and config.base is not None:
         faults.append("extra.pretrained and base contradict each other: begin with one of them")
@@ -71,4 +71,4 @@ def read_settings(config: FitConfig) -> Settings:
     faults += shared_faults(config)
     if faults:
         raise ConfigError(faults)
-    return Settings(**values)
+    return SemanticSettings(**values)

@@ -1,7 +1,7 @@
 """Checkpoint → bundle: the network up to candidates in ONNX, thinned by the engine in numpy.
 
 The engine does what torchvision does after its heads, so that every class's probability is known
-of each object. Masks have a graph of their own, since they are drawn for the chosen boxes only.
+of each object. MaskNetwork have a graph of their own, since they are drawn for the chosen boxes only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trainer.backends.learning.starting.weights import (
     weights_file,
 )
 from trainer.backends.torchvision_detection.networks import build
-from trainer.backends.torchvision_detection.serving import Candidates, Masks
+from trainer.backends.torchvision_detection.serving import CandidateNetwork, MaskNetwork
 from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL, MASKS = "model.onnx", "masks.onnx"
@@ -51,7 +51,7 @@ def export_network(
 
     files: what else belongs into the bundle, by name.
     """
-    graph = Candidates(network.eval(), image_size).eval()
+    graph = CandidateNetwork(network.eval(), image_size).eval()
     height, width = image_size
     given = torch.zeros(1, 3, height, width), torch.tensor([float(height), float(width)])
     with torch.no_grad():
@@ -77,7 +77,7 @@ def export_network(
         if masked:
             boxes = torch.tensor([[1.0, 2.0, 20.0, 30.0], [4.0, 4.0, 9.0, 25.0]])
             write_onnx(
-                Masks(network, image_size).eval(),
+                MaskNetwork(network, image_size).eval(),
                 (boxes, *answers[3:]),
                 masks,
                 inputs=["boxes", *names[3:]],

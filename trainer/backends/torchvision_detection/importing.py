@@ -14,7 +14,7 @@ from trainer.backends.torchvision_detection.export import export_network
 from trainer.backends.torchvision_detection.networks import build, coco_names, heads_of
 from trainer.backends.torchvision_detection.settings import two_stages
 from trainer.bundles.bundle import Bundle
-from trainer.data.class_list import fitting
+from trainer.data.class_list import matching_names
 from trainer.data.files import file_sha256
 from trainer.errors import ConfigError, ModelFileError
 
@@ -37,7 +37,11 @@ def convert(
         raise ConfigError(
             [f"{file}: weights alone do not name their {count} classes; give them by --labels"]
         )
-    names = coco_names(architecture) if labels is None else fitting(file, _numbered(count), labels)
+    names = (
+        coco_names(architecture)
+        if labels is None
+        else matching_names(file, _numbered(count), labels)
+    )
     small = "320" in architecture or "mobilenet_v3_small" in architecture
     size = _SMALL if small else _SIZE
     network = build(architecture, names, image_size=size)

@@ -11,7 +11,7 @@ from torchvision.models import detection, mobilenet_v3_small
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
 
-from trainer.backends.learning.starting.carry import Rows
+from trainer.backends.learning.starting.carry import HeadRows
 from trainer.backends.learning.starting.published import published
 from trainer.backends.torchvision_detection.settings import ARCHITECTURES, two_stages
 from trainer.errors import ConfigError
@@ -79,17 +79,17 @@ def coco_names(architecture: str) -> tuple[str, ...]:
     )
 
 
-def heads_of(network: Any) -> dict[str, Rows]:
+def heads_of(network: Any) -> dict[str, HeadRows]:
     """Return the tensors of the network that have rows for classes."""
     if hasattr(network, "roi_heads"):
         names = {
-            "roi_heads.box_predictor.cls_score": Rows(background=1),
-            "roi_heads.box_predictor.bbox_pred": Rows(background=1, inner=4),
-            "roi_heads.mask_predictor.mask_fcn_logits": Rows(background=1),
+            "roi_heads.box_predictor.cls_score": HeadRows(background=1),
+            "roi_heads.box_predictor.bbox_pred": HeadRows(background=1, inner=4),
+            "roi_heads.mask_predictor.mask_fcn_logits": HeadRows(background=1),
         }
     else:
         anchors = int(network.anchor_generator.num_anchors_per_location()[0])
-        names = {"head.classification_head.cls_logits": Rows(outer=anchors)}
+        names = {"head.classification_head.cls_logits": HeadRows(outer=anchors)}
     return {f"{name}.{part}": rows for name, rows in names.items() for part in ("weight", "bias")}
 
 

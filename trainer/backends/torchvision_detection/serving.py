@@ -15,13 +15,13 @@ _USUAL_LIMITS = (100, 300)  # objects a frame, of R-CNN and FCOS, and of RetinaN
 _MULTIPLE = 32  # of which torchvision makes the sides by padding
 
 
-class Candidates(nn.Module):
+class CandidateNetwork(nn.Module):
     """An image (1, 3, H, W) of 0..255 RGB to everything that may be an object.
 
     limits: (2,) height and width of what of it is the image; the rest, right and below, is
     padding, into which torchvision lets no box reach. boxes: (N, C, 4) or (N, 1, 4), x1 y1 x2 y2
     in pixels, within the limits. probabilities: (N, C) of each class, background left out.
-    embedding: (1, D) of length 1. Then, where there are masks, the maps that Masks reads.
+    embedding: (1, D) of length 1. Then, where there are masks, the maps that MaskNetwork reads.
     """
 
     mean: Tensor
@@ -111,8 +111,8 @@ class Candidates(nn.Module):
         return _clipped(boxes[:, None], limits), scores
 
 
-class Masks(nn.Module):
-    """Boxes (K, 4) in pixels and the maps of Candidates, to (K, C, 28, 28) shares of each class."""
+class MaskNetwork(nn.Module):
+    """Boxes (K, 4) in pixels and the maps of CandidateNetwork, to (K, C, 28, 28) shares of each class."""
 
     def __init__(self, network: Any, size: tuple[int, int]) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from trainer.backends.fit_checks import shared_faults
-from trainer.backends.learning.own_settings import SHARED_RULES, FrameSettings, Rule, read_extra
+from trainer.backends.learning.backend_settings import SHARED_RULES, FrameSettings, Rule, read_extra
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 
@@ -31,7 +31,7 @@ _USUAL = {"boxes": "fasterrcnn_mobilenet_v3_large_fpn", "masks": "maskrcnn_resne
 
 
 @dataclass(frozen=True)
-class Settings(FrameSettings):
+class TorchvisionSettings(FrameSettings):
     """Keys of FitConfig.extra; each has a default that works. The others: see FrameSettings.
 
     task: "boxes" or "masks". architecture: one of ARCHITECTURES; unset, that of the base, or a
@@ -42,7 +42,7 @@ class Settings(FrameSettings):
     architecture: str | None = None
     pretrained: bool = False
 
-    def settled(self, base: str | None = None) -> Settings:
+    def resolved(self, base: str | None = None) -> TorchvisionSettings:
         """Return them with task and architecture filled in. base: the base's architecture."""
         usual = _USUAL[self.task or "boxes"]
         architecture = self.architecture or base or usual
@@ -69,9 +69,9 @@ _RULES: dict[str, Rule] = {
 }
 
 
-def read_settings(config: FitConfig) -> Settings:
+def read_settings(config: FitConfig) -> TorchvisionSettings:
     """Check a config and return the settings in its extra; ConfigError lists every fault."""
-    values, faults = read_extra(config, Settings, _RULES)
+    values, faults = read_extra(config, TorchvisionSettings, _RULES)
     name, task = values.get("architecture"), values.get("task")
     if name in ARCHITECTURES and task in ("boxes", "masks") and task_of(name) != task:
         faults.append(f"extra.task={task} and extra.architecture={name} contradict each other")
@@ -89,4 +89,4 @@ def read_settings(config: FitConfig) -> Settings:
     faults += shared_faults(config, regions=two_stages(known) or name is None)
     if faults:
         raise ConfigError(faults)
-    return Settings(**values)
+    return TorchvisionSettings(**values)

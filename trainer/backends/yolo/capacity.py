@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from trainer.backends.fit_checks import devices_of
-from trainer.backends.learning.memory import free_bytes, need_of
+from trainer.backends.learning.memory import free_bytes, measure_memory
 from trainer.backends.yolo.settings import network_size
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
@@ -31,7 +31,7 @@ def fitting_batch(model: str, config: FitConfig, report: Callable[[Progress], No
     def forward() -> torch.Tensor:
         return _sum(network(images))
 
-    need = need_of(network, forward, len(images))
+    need = measure_memory(network, forward, len(images))
     devices = devices_of(config)
     free = free_bytes(torch.device(devices[0]))
     batch = config.batch_size

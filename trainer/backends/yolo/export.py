@@ -16,7 +16,7 @@ from trainer.bundles.bundle import Bundle, write_bundle
 MODEL = "model.onnx"
 
 
-class _Served(nn.Module):
+class _ExportedYolo(nn.Module):
     """The network as it is served: every anchor's box and class probabilities, and what else.
 
     Heads that need no suppression choose their best 300 inside the network, which drops the
@@ -50,7 +50,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
     network, meta = read_checkpoint(checkpoint)
     height, width = meta["image_size"]
     settings = meta["settings"]
-    served = _Served(network)
+    served = _ExportedYolo(network)
     outputs = ["output0", *(["protos"] if meta["task"] == "masks" else []), "embedding"]
     known = {
         "name": "yolo",

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from trainer.backends.fit_checks import devices_of
-from trainer.backends.learning.memory import recorded
+from trainer.backends.learning.memory import memory_errors
 from trainer.backends.learning.schedule import stepped
-from trainer.backends.learning.state import STATE, STOP, room_for
+from trainer.backends.learning.state import STATE, STOP, disk_errors
+from trainer.backends.yolo.callbacks import TrainingCallbacks
 from trainer.backends.yolo.capacity import fitting_batch
 from trainer.backends.yolo.checkpoint import base_weights, save_checkpoint
-from trainer.backends.yolo.layout import lay_out
+from trainer.backends.yolo.layout import write_layout
 from trainer.backends.yolo.offline import quiet
-from trainer.backends.yolo.relay import relayed
-from trainer.backends.yolo.settings import Settings, network_size, read_settings
-from trainer.backends.yolo.watch import Watch
+from trainer.backends.yolo.relay import relaying
+from trainer.backends.yolo.settings import YoloSettings, network_size, read_settings
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
@@ -36,17 +36,17 @@ def fit(
     settings = read_settings(config)
     run_dir = run_dir.resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
-    key = {"dataset": dataset.fingerprint, "config": _plain(config, settings)}
+    key = {"dataset": dataset.fingerprint, "config": _settings_json(config, settings)}
     _check_key(run_dir, key)
     with quiet(run_dir / LOG):
-        notes, model = _beginning(dataset, config, settings, run_dir)
-        data, has_val = lay_out(
+        notes, model = _initial_model(dataset, config, settings, run_dir)
+        data, has_val = write_layout(
             dataset,
             run_dir / "data",
             masks=settings.task == "masks",
-            told=lambda n, of: report(Progress("read", n, of)),
+            on_done=lambda n, of: report(Progress("read", n, of)),
         )
-        watch = Watch(config, settings, run_dir, report, dataset)
+        watch = TrainingCallbacks(config, settings, run_dir, report, dataset)
         batch = fitting_batch(model, config, report)
         trained = _train(model, data, config, settings, run_dir, watch, batch=batch, val=has_val)
         meta = {
@@ -62,8 +62,8 @@ def fit(
     return run_dir / CHECKPOINT
 
 
-def _beginning(
-    dataset: Dataset, config: FitConfig, settings: Settings, run_dir: Path
+def _initial_model(
+    dataset: Dataset, config: FitConfig, settings: YoloSettings, run_dir: Path
 ) -> tuple[list[str], str]:
     """Return what did not carry over from the base, and the network or weights to begin with."""
     if config.base is None:
@@ -82,9 +82,9 @@ def _train(
     model: str,
     data: Path,
     config: FitConfig,
-    settings: Settings,
+    settings: YoloSettings,
     run_dir: Path,
-    watch: Watch,
+    watch: TrainingCallbacks,
     *,
     batch: int,
     val: bool,
@@ -122,11 +122,11 @@ def _train(
         overrides |= {"resume": str(state), "save_dir": str(run_dir / "ultralytics")}
     kind = SegmentationTrainer if settings.task == "masks" else DetectionTrainer
     if config.schedule == "step":
-        kind = stepping(kind, config)
+        kind = with_step_schedule(kind, config)
     try:
         with (
-            room_for(state.with_suffix(".part"), "yolo"),
-            recorded("yolo", batch=batch, image_size=config.image_size),
+            disk_errors(state.with_suffix(".part"), "yolo"),
+            memory_errors("yolo", batch=batch, image_size=config.image_size),
         ):
             trainer: Any = kind(overrides=overrides)
             for event, callback in watch.callbacks().items():
@@ -134,7 +134,7 @@ def _train(
             if len(devices_of(config)) == 1:
                 trainer.train()
             else:
-                with relayed(run_dir, watch.hear):
+                with relaying(run_dir, watch.hear):
                     trainer.train()
                 watch.catch_up()
     except subprocess.CalledProcessError as error:
@@ -148,10 +148,10 @@ def _train(
     return Path(trainer.best if trainer.best.exists() else trainer.last)
 
 
-def stepping(kind: Any, config: FitConfig) -> Any:
+def with_step_schedule(kind: Any, config: FitConfig) -> Any:
     """Return ultralytics' trainer with the rate falling by gamma, which it lacks."""
 
-    class Stepping(kind):  # type: ignore[misc]
+    class StepScheduleTrainer(kind):  # type: ignore[misc]
         def _setup_scheduler(self) -> None:
             super()._setup_scheduler()
             from torch.optim.lr_scheduler import LambdaLR
@@ -159,7 +159,7 @@ def stepping(kind: Any, config: FitConfig) -> Any:
             self.lf = lambda epoch: stepped(config, epoch)
             self.scheduler = LambdaLR(self.optimizer, lr_lambda=self.lf)
 
-    return Stepping
+    return StepScheduleTrainer
 
 
 def _finished(state: Path, epochs: int) -> bool:
@@ -182,7 +182,7 @@ def _check_key(run_dir: Path, key: dict[str, Any]) -> None:
         )
 
 
-def _plain(config: FitConfig, settings: Settings) -> dict[str, Any]:
+def _settings_json(config: FitConfig, settings: YoloSettings) -> dict[str, Any]:
     """Return the settings that decide what is learnt, as JSON values."""
     values = config.to_json() | {"extra": dataclasses.asdict(settings)}
     for name in ("device", "workers", "time_limit"):

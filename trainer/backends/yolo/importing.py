@@ -13,7 +13,7 @@ from trainer.backends.yolo.checkpoint import load_trained, save_network
 from trainer.backends.yolo.export import export
 from trainer.backends.yolo.offline import isolate
 from trainer.bundles.bundle import Bundle
-from trainer.data.class_list import fitting
+from trainer.data.class_list import matching_names
 from trainer.data.files import file_sha256
 from trainer.errors import BundleError, ConfigError, ModelFileError
 
@@ -46,7 +46,7 @@ def convert(file: Path, destination: Path, *, name: str, labels: tuple[str, ...]
     if not task or not issubclass(type(model), tasks.BaseModel):
         served = "DetectionModel and SegmentationModel of ultralytics"
         raise ModelFileError(file, f"a {type(model).__name__}; served are {served}")
-    known = fitting(file, [str(model.names[n]) for n in range(len(model.names))], labels)
+    known = matching_names(file, [str(model.names[n]) for n in range(len(model.names))], labels)
     size = _size(model.args.get("imgsz", _SIDE), int(max(model.stride)))
     meta = {
         "task": task,

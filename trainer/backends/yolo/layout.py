@@ -21,8 +21,8 @@ _PLAIN = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp"}
 _ORIENTATION = 0x0112
 
 
-def lay_out(
-    dataset: Dataset, folder: Path, *, masks: bool, told: Callable[[int, int], None]
+def write_layout(
+    dataset: Dataset, folder: Path, *, masks: bool, on_done: Callable[[int, int], None]
 ) -> tuple[Path, bool]:
     """Write the layout and return its data.yaml and whether there is a val part.
 
@@ -52,7 +52,7 @@ def lay_out(
             ]
             (folder / "labels" / part / f"{name}.txt").write_text("".join(rows))
             done += 1
-            told(done, total)
+            on_done(done, total)
     # By a library of YAML: JSON writes letters beyond U+FFFF as YAML does not read them.
     values = {
         "path": str(folder.resolve()),

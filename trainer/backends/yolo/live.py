@@ -17,7 +17,7 @@ _IOU = 0.6
 _MOST = 1000  # objects of a picture
 
 
-class Live:
+class LiveDetector:
     """A network of ultralytics in evaluation mode, as it is. size: (height, width) that it sees.
 
     Nothing is copied, which would take longer than looking does.

@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from trainer.detector import Progress
-from trainer.events import EVENTS, Events, follow, step_of
+from trainer.events import EVENTS, EventLog, follow, step_of
 
 _FOLDER = "relay"
 
 
-def leads() -> bool:
+def is_main_process() -> bool:
     """Whether this process speaks for all: it learns alone, or is the first of several."""
     return os.environ.get("RANK", "-1") in ("-1", "0")
 
 
-def agreed(stop: bool) -> bool:
+def broadcast_stop(stop: bool) -> bool:
     """Return what the first process decided; all must leave a batch together, or none can go on."""
     from torch import distributed
 
@@ -34,14 +34,14 @@ def agreed(stop: bool) -> bool:
     return said[0]
 
 
-def teller(run_dir: Path) -> Callable[[Progress], None]:
+def relay_reporter(run_dir: Path) -> Callable[[Progress], None]:
     """Return a report that can be pickled: it writes where relayed listens."""
     (run_dir / _FOLDER).mkdir(exist_ok=True)
-    return Events(run_dir / _FOLDER).progress
+    return EventLog(run_dir / _FOLDER).progress
 
 
 @contextmanager
-def relayed(run_dir: Path, report: Callable[[Progress], None]) -> Iterator[None]:
+def relaying(run_dir: Path, report: Callable[[Progress], None]) -> Iterator[None]:
     """Within, report hears what the tellers of run_dir tell; all of it at the end."""
     folder = run_dir / _FOLDER
     folder.mkdir(exist_ok=True)

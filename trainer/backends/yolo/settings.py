@@ -17,7 +17,7 @@ OPTIMIZERS = ("AdamW", "Adam", "SGD", "MuSGD", "auto")
 
 
 @dataclass(frozen=True)
-class Settings:
+class YoloSettings:
     """Keys of FitConfig.extra; each has a default that works.
 
     model: the network to begin from scratch, such as yolo11n, yolov8s, yolov5n or yolo26n; with
@@ -84,9 +84,9 @@ _RANGES = {
 }
 
 
-def read_settings(config: FitConfig) -> Settings:
+def read_settings(config: FitConfig) -> YoloSettings:
     """Check a config and return the settings in its extra; ConfigError lists every fault."""
-    fields = {f.name: f for f in dataclasses.fields(Settings)}
+    fields = {f.name: f for f in dataclasses.fields(YoloSettings)}
     faults = [
         f"extra.{name} is no setting of yolo; there are {', '.join(fields)}"
         for name in config.extra
@@ -121,7 +121,7 @@ def read_settings(config: FitConfig) -> Settings:
     faults += shared_faults(config, several=True, restarts=False)
     if faults:
         raise ConfigError(faults)
-    return Settings(**values)
+    return YoloSettings(**values)
 
 
 def network_size(config: FitConfig) -> tuple[int, int]:
@@ -132,7 +132,7 @@ def network_size(config: FitConfig) -> tuple[int, int]:
 
 def _fault(name: str, value: Any) -> str:
     """Say what is wrong with one setting, or "" when nothing is."""
-    default = getattr(Settings, name)
+    default = getattr(YoloSettings, name)
     if name == "model":
         known = isinstance(value, str) and re.fullmatch(r"yolov?\d+[a-z]", value) is not None
         return "" if known else f"extra.model must be such as yolo11n, without ending: {value!r}"

@@ -39,7 +39,7 @@ _PATH = np.einsum_path(
 )[0]
 
 
-def understand(positive: Points, negative: Points, box: Box | None) -> Prompt:
+def parse_clicks(positive: Points, negative: Points, box: Box | None) -> Prompt:
     """Sort the clicks out; see the module.
 
     Doubled clicks count once, but four of which some coincide are still four extreme points: the
@@ -69,7 +69,7 @@ def region_of(prompt: Prompt, size: tuple[int, int], *, room: float = 1.0) -> Bo
     """
     box = prompt.box
     if box is None:
-        box = _guessed(prompt.inside, size)
+        box = _guess_box(prompt.inside, size)
     sides = np.maximum(box[2:] - box[:2], 2.0)
     sides = np.maximum(sides, _LEAST_ASPECT * sides.max())
     reach = sides / 2 + room * (_MARGIN * sides + _MARGIN_LONG * sides.max()) + 1.0
@@ -205,7 +205,7 @@ def thinned(pixels: RGBImage, size: tuple[int, int]) -> RGBImage:
     return pixels[::step, ::step]
 
 
-def _guessed(clicks: Points, size: tuple[int, int]) -> Box:
+def _guess_box(clicks: Points, size: tuple[int, int]) -> Box:
     """Return a box to look at where no extent is known: around the clicks, a third of the image."""
     height, width = size
     centre = _bounds(clicks) if len(clicks) else np.array([0.0, 0.0, width, height])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainer.backends.extreme_points.networks.unet import Join, Judge, Outputs
+from trainer.backends.extreme_points.networks.unet import InteractorOutputs, IouHead, UpBlock
 from trainer.data.files import file_sha256
 from trainer.engines.interactor.clicks import CHANNELS
 from trainer.errors import TrainingError
@@ -30,7 +30,7 @@ _LEVELS = {
 
 
 class BackboneUNet(nn.Module):
-    """What clicks.channels gives, (B, CHANNELS, H, W), to Outputs."""
+    """What clicks.channels gives, (B, CHANNELS, H, W), to InteractorOutputs."""
 
     def __init__(self, name: str, *, width: int = 16, pretrained: bool = False) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class BackboneUNet(nn.Module):
             for given, kept in zip(widths[:4], wide, strict=True)
         )
         self.joins = nn.ModuleList(
-            Join(coarse, fine)
+            UpBlock(coarse, fine)
             for coarse, fine in (
                 (wide[3], wide[3]),
                 (wide[3], wide[2]),
@@ -54,9 +54,9 @@ class BackboneUNet(nn.Module):
             )
         )
         self.mask = nn.Conv2d(wide[0], 4, 3, padding=1)
-        self.judge = Judge(wide[3] + 2 * wide[0])
+        self.iou_head = IouHead(wide[3] + 2 * wide[0])
 
-    def forward(self, seen: Tensor) -> Outputs:
+    def forward(self, seen: Tensor) -> InteractorOutputs:
         """Return the mask's logits and how good the network thinks they are."""
         levels = self.trunk(seen)
         x = functional.relu(self.narrow(levels[-1]))
@@ -66,7 +66,7 @@ class BackboneUNet(nn.Module):
         ):
             x = join(x, side(level))
         logits = functional.pixel_shuffle(self.mask(x), 2)
-        return Outputs(logits, self.judge(logits, x, coarse))
+        return InteractorOutputs(logits, self.iou_head(logits, x, coarse))
 
 
 class _Trunk(nn.Module):

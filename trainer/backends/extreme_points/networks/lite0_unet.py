@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainer.backends.extreme_points.networks.unet import Join, Judge, Outputs, conv
+from trainer.backends.extreme_points.networks.unet import InteractorOutputs, IouHead, UpBlock, conv
 from trainer.backends.features.lite0 import Lite0
 from trainer.engines.interactor.correcting.evidence import CORRECTING
 
@@ -27,7 +27,7 @@ FROZEN = 4  # parts of the encoder before the clicks join
 
 
 class Lite0UNet(nn.Module):
-    """What evidence.correcting_channels gives, (B, CORRECTING, H, W), to Outputs.
+    """What evidence.correcting_channels gives, (B, CORRECTING, H, W), to InteractorOutputs.
 
     H and W are multiples of 32. width: channels of the finest level.
     """
@@ -54,11 +54,11 @@ class Lite0UNet(nn.Module):
             for n, m in zip(given, wide, strict=True)
         )
         self.context = nn.Conv2d(wide[4], wide[4], 1)
-        self.ups = nn.ModuleList(Join(wide[n + 1], wide[n]) for n in (3, 2, 1, 0))
+        self.ups = nn.ModuleList(UpBlock(wide[n + 1], wide[n]) for n in (3, 2, 1, 0))
         self.mask = nn.Conv2d(w, 4, 3, padding=1)
-        self.judge = Judge(wide[4] + 2 * wide[0])
+        self.iou_head = IouHead(wide[4] + 2 * wide[0])
 
-    def forward(self, seen: Tensor) -> Outputs:
+    def forward(self, seen: Tensor) -> InteractorOutputs:
         """Return the mask's logits and how good the network thinks they are."""
         half = self.hints[0](functional.pixel_unshuffle(seen, 2))
         quarter = self.hints[1](half)
@@ -75,7 +75,7 @@ class Lite0UNet(nn.Module):
         for up, level in zip(self.ups, reversed(finer), strict=True):
             x = up(x, level)
         logits = functional.pixel_shuffle(self.mask(x), 2)
-        return Outputs(logits, self.judge(logits, x, coarse))
+        return InteractorOutputs(logits, self.iou_head(logits, x, coarse))
 
     def _encoded(self, images: Tensor, quarter: Tensor, eighth: Tensor) -> list[Tensor]:
         """Return the features at five sizes, the clicks' branch joined in on the way."""

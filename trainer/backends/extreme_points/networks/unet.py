@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Outputs(NamedTuple):
+class InteractorOutputs(NamedTuple):
     """logits: (B, 1, H, W) of the object. quality: (B,) logits of the mask's own IoU."""
 
     logits: Tensor
@@ -26,7 +26,7 @@ class Outputs(NamedTuple):
 
 
 class UNet(nn.Module):
-    """What clicks.channels gives, (B, CHANNELS, H, W), to Outputs."""
+    """What clicks.channels gives, (B, CHANNELS, H, W), to InteractorOutputs."""
 
     def __init__(self, *, width: int = 16) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ class UNet(nn.Module):
         self.down8 = nn.Sequential(conv(2 * w, 4 * w, 2), _Block(4 * w), _Block(4 * w))
         self.down16 = nn.Sequential(conv(4 * w, 6 * w, 2), _Block(6 * w), _Block(6 * w))
         self.context = nn.Conv2d(6 * w, 6 * w, 1)
-        self.up8 = Join(6 * w, 4 * w)
-        self.up4 = Join(4 * w, 2 * w)
-        self.up2 = Join(2 * w, w)
+        self.up8 = UpBlock(6 * w, 4 * w)
+        self.up4 = UpBlock(4 * w, 2 * w)
+        self.up2 = UpBlock(2 * w, w)
         self.mask = nn.Conv2d(w, 4, 3, padding=1)
-        self.judge = Judge(8 * w)
+        self.iou_head = IouHead(8 * w)
 
-    def forward(self, seen: Tensor) -> Outputs:
+    def forward(self, seen: Tensor) -> InteractorOutputs:
         """Return the mask's logits and how good the network thinks they are."""
         c2 = self.stem(functional.pixel_unshuffle(seen, 2))
         c4 = self.down4(c2)
@@ -54,10 +54,10 @@ class UNet(nn.Module):
         p4 = self.up4(p8, c4)
         p2 = self.up2(p4, c2)
         logits = functional.pixel_shuffle(self.mask(p2), 2)
-        return Outputs(logits, self.judge(logits, p2, c16))
+        return InteractorOutputs(logits, self.iou_head(logits, p2, c16))
 
 
-class Judge(nn.Module):
+class IouHead(nn.Module):
     """How good a mask is, from the features it came from; it learns and doesn't bend them."""
 
     def __init__(self, features: int) -> None:
@@ -72,8 +72,8 @@ class Judge(nn.Module):
         within = (fine.detach() * weight).mean(dim=(2, 3)) / area[:, None]
         doubt = (share * (1 - share)).mean(dim=(1, 2, 3)) / area
         facts = [coarse.detach().mean(dim=(2, 3)), within, fine.detach().mean(dim=(2, 3))]
-        judged: Tensor = self.layers(torch.cat([*facts, area[:, None], doubt[:, None]], dim=1))
-        return judged[:, 0]
+        estimate: Tensor = self.layers(torch.cat([*facts, area[:, None], doubt[:, None]], dim=1))
+        return estimate[:, 0]
 
 
 class _Block(nn.Module):
@@ -90,7 +90,7 @@ class _Block(nn.Module):
         return out
 
 
-class Join(nn.Module):
+class UpBlock(nn.Module):
     """The coarser level, enlarged, with the finer one."""
 
     def __init__(self, coarse: int, fine: int) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rows:
+class HeadRows:
     """How the first axis of a head's tensor is laid out.
 
     That is (outer, background + classes + after, inner). outer: anchors, each with all classes.
@@ -27,13 +27,13 @@ class Rows:
     after: int = 0
 
 
-def carry(
+def carry_weights(
     own: Mapping[str, Tensor],
     base: Mapping[str, Tensor],
     *,
     labels: LabelMap,
     known: LabelMap,
-    heads: Mapping[str, Rows],
+    heads: Mapping[str, HeadRows],
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Return own weights with all of base that fits, and a sentence for each thing that did not.
 
@@ -68,7 +68,7 @@ def carry(
 def _merged(
     value: Tensor,
     found: Tensor,
-    rows: Rows,
+    rows: HeadRows,
     both: list[tuple[int, int]],
     counts: tuple[int, int],
 ) -> Tensor | None:

@@ -29,23 +29,23 @@ def published(architecture: str, who: str) -> tuple[dict[str, Tensor], tuple[str
         choice = get_model_weights(architecture).DEFAULT
     except ValueError:
         raise ConfigError([f"torchvision publishes no weights of {architecture}"]) from None
-    return fetched(choice.url, who), tuple(choice.meta["categories"])
+    return fetch_weights(choice.url, who), tuple(choice.meta["categories"])
 
 
-def fetched(url: str, who: str) -> dict[str, Tensor]:
+def fetch_weights(url: str, who: str) -> dict[str, Tensor]:
     """Return the weights at an address whose file is called <name>-<digits of its sha256>.pth.
 
     They are taken from torch's cache (TORCH_HOME), or fetched into it. Raises TrainingError when
     they cannot be had, and for a file whose sha256 begins otherwise.
     """
     name = Path(url).name
-    wanted = _HASH.search(name)
-    if wanted is None:
+    digest = _HASH.search(name)
+    if digest is None:
         raise TrainingError(who, f"{name}: its name says no sha256 to hold it against")
-    return read_published(fetched_file(url, name, wanted[1], who), wanted[1], who)
+    return read_published(fetch_file(url, name, digest[1], who), digest[1], who)
 
 
-def fetched_file(url: str, name: str, sha256: str, who: str) -> Path:
+def fetch_file(url: str, name: str, sha256: str, who: str) -> Path:
     """Return the file `name` in torch's cache, fetched from an address when it is not there.
 
     sha256: at least its first digits; what is fetched is held against them, what is there is not.

@@ -69,8 +69,8 @@ def weights_file(path: Path, *, engines: tuple[str, ...]) -> Path:
         return path
     bundle = read_bundle(path)
     if bundle.card.engine not in engines:
-        wanted = f"a bundle of {' or '.join(engines)} to begin with"
-        raise BundleError(path, wanted, bundle.card.engine)
+        expected = f"a bundle of {' or '.join(engines)} to begin with"
+        raise BundleError(path, expected, bundle.card.engine)
     return bundle.file(WEIGHTS)
 
 

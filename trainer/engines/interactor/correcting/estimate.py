@@ -13,7 +13,7 @@ _SAME: Line = ((0.0, 1.0), (0.0, 1.0))
 
 
 @dataclass(frozen=True)
-class Estimate:
+class IouEstimate:
     """Lines from the network's own figure to the IoU measured where it said so.
 
     Each is the places of some points, rising, and their values. of_first: for first answers.
@@ -24,11 +24,11 @@ class Estimate:
     of_corrected: Line = _SAME
 
     @classmethod
-    def of(cls, told: Mapping[str, Any] | None) -> Estimate:
+    def of(cls, values: Mapping[str, Any] | None) -> IouEstimate:
         """Return the lines in a card's extra; without any the network's figure as it is."""
-        if told is None:
+        if values is None:
             return cls()
-        first, corrected = (told[name] for name in ("first", "corrected"))
+        first, corrected = (values[name] for name in ("first", "corrected"))
         return cls((first[0], first[1]), (corrected[0], corrected[1]))
 
     def first(self, quality: float) -> float:

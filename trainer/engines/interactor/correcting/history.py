@@ -56,7 +56,7 @@ class Clicks:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PastAnswer:
     """What was answered. corrections: the positive clicks that came after the first answer.
 
     frame: (4,) the box of the clicks that the mask may leave only at later positive clicks.
@@ -68,7 +68,7 @@ class Answer:
     frame: NDArray[np.float64] | None
 
 
-class History:
+class ClickHistory:
     """The last answers, a fixed number; safe for several threads.
 
     An image is told by its array, which is not held. One that may be written to has no history:
@@ -76,10 +76,10 @@ class History:
     """
 
     def __init__(self, most: int = _MOST) -> None:
-        self._kept: deque[tuple[weakref.ref[RGBImage], Answer]] = deque(maxlen=most)
+        self._kept: deque[tuple[weakref.ref[RGBImage], PastAnswer]] = deque(maxlen=most)
         self._lock = threading.Lock()
 
-    def keep(self, pixels: RGBImage, answer: Answer) -> None:
+    def keep(self, pixels: RGBImage, answer: PastAnswer) -> None:
         """Remember an answer on an image."""
         if pixels.flags.writeable:
             return
@@ -89,7 +89,7 @@ class History:
                 del self._kept[again.index(True)]
             self._kept.append((weakref.ref(pixels), answer))
 
-    def on(self, pixels: RGBImage) -> list[Answer]:
+    def on(self, pixels: RGBImage) -> list[PastAnswer]:
         """Return the answers on an image, the last one first."""
         if pixels.flags.writeable:
             return []
@@ -98,13 +98,13 @@ class History:
         return found[::-1]
 
 
-def before(answers: list[Answer], clicks: Clicks) -> Answer | None:
+def answer_to_correct(answers: list[PastAnswer], clicks: Clicks) -> PastAnswer | None:
     """Return the answer that these clicks correct: the one with the most of them, or None."""
     followed = [answer for answer in answers if clicks.follow(answer.clicks)]
     return max(followed, key=lambda answer: answer.clicks.count, default=None)
 
 
-def last_sure(answers: list[Answer], clicks: Clicks) -> Answer | None:
+def last_clear_answer(answers: list[PastAnswer], clicks: Clicks) -> PastAnswer | None:
     """Return the answer to show where a removed marker leaves it unclear what the others mean.
 
     That is where fewer than four of the positive clicks are no corrections: one that was made to
@@ -123,11 +123,11 @@ def last_sure(answers: list[Answer], clicks: Clicks) -> Answer | None:
     return None
 
 
-def contradicted(
-    answers: list[Answer], positive: Points, negative: Points, box: Box | None
-) -> Answer | None:
+def contradicted_answer(
+    answers: list[PastAnswer], positive: Points, negative: Points, box: Box | None
+) -> PastAnswer | None:
     """Return the answer that clicks follow which contradict each other, or None.
 
     The click too many is the one that no answer has; the mask that was there stays.
     """
-    return before(answers, Clicks.of(positive, negative, box))
+    return answer_to_correct(answers, Clicks.of(positive, negative, box))

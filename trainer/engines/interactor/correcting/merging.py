@@ -22,7 +22,7 @@ _FAR = 0.5  # of the object's longer side: beyond, a change is no longer near th
 _SURE = 0.97  # of the share, on average over a part that nobody clicked at
 
 
-def merged(
+def merge_correction(
     before: Bitmap,
     after: Bitmap,
     share: NDArray[np.float32],

@@ -8,18 +8,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.backends.extreme_points.cutouts import Cutout
+from trainer.backends.extreme_points.object_crops import ObjectCrop
 from trainer.data.images import RGBImage
 from trainer.engines.interactor.clicks import CHANNELS, Box, Points, Prompt, channels, region_of
 from trainer.engines.interactor.correcting.evidence import correcting_channels
-from trainer.evaluation.annotator import depth
+from trainer.evaluation.simulated_annotator import depth
 
-_HANDS = 0.6  # of the unsteady samples: points that err by pixels, not by a share of the object
+_PIXEL_JITTER_SHARE = (
+    0.6  # of the unsteady samples: points that err by pixels, not by a share of the object
+)
 _NEAR = 0.02  # of a side: border pixels so near the outermost one are as good an extreme point
 
 
 @dataclass(frozen=True)
-class Variation:
+class ClickAugmentation:
     """How objects and clicks are varied.
 
     jitter: of the points, the most, of the object's mean side. steady: share of the samples whose
@@ -30,11 +32,11 @@ class Variation:
     brightness, contrast and tint.
     """
 
-    jitter: float = 0.1
-    steady: float = 0.4
-    tremble: float = 6.0
+    relative_jitter: float = 0.1
+    exact_share: float = 0.4
+    click_jitter: float = 6.0
     boxes: float = 0.06
-    blind: float = 0.04
+    single_click: float = 0.04
     corrected: float = 0.3
     turn: float = 25.0
     stretch: float = 1.25
@@ -42,7 +44,7 @@ class Variation:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ClickSample:
     """One thing to learn: the crop (S, S, 3), the mask in it (S, S), the clicks in its pixels.
 
     before: (S, S) 0..1, the mask that is to be corrected, or None for a first answer.
@@ -60,10 +62,12 @@ class Sample:
         return correcting_channels(self.pixels, self.prompt, self.before)
 
 
-def sample(thing: Cutout, size: int, how: Variation, rng: np.random.Generator) -> Sample:
+def sample(
+    item: ObjectCrop, size: int, how: ClickAugmentation, rng: np.random.Generator
+) -> ClickSample:
     """Draw one sample of an object at the network's size."""
     turn = _turn(how, rng)
-    prompt = _prompt(thing.rim @ turn.T, how, thing.scale, rng)
+    prompt = _prompt(item.rim @ turn.T, how, item.scale, rng)
     region = region_of(prompt, (512, 512), room=float(rng.uniform(0.6, 1.6)))
     scale = size / (region[2:] - region[:2])
     linear = turn * scale[:, None]
@@ -71,23 +75,23 @@ def sample(thing: Cutout, size: int, how: Variation, rng: np.random.Generator) -
     # Pixel centres lie at halves.
     matrix = np.concatenate([linear, (linear @ [0.5, 0.5] + shift - 0.5)[:, None]], axis=1)
     pixels = cv2.warpAffine(
-        thing.pixels,
+        item.pixels,
         matrix,
         (size, size),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT_101,
     )
     soft = cv2.warpAffine(
-        thing.mask.astype(np.uint8) * 255, matrix, (size, size), flags=cv2.INTER_LINEAR
+        item.mask.astype(np.uint8) * 255, matrix, (size, size), flags=cv2.INTER_LINEAR
     )
     mask = np.asarray(soft) >= 128
     moved = prompt.moved(region, (size, size))
     if rng.random() < how.corrected:
         moved = _corrected(moved, mask, rng)
-    return Sample(_tinted(np.asarray(pixels, np.uint8), how.colour, rng), mask, moved)
+    return ClickSample(_tinted(np.asarray(pixels, np.uint8), how.colour, rng), mask, moved)
 
 
-def _turn(how: Variation, rng: np.random.Generator) -> NDArray[np.float64]:
+def _turn(how: ClickAugmentation, rng: np.random.Generator) -> NDArray[np.float64]:
     angle = np.deg2rad(rng.uniform(-how.turn, how.turn)) if rng.random() < 0.5 else 0.0
     if rng.random() < 0.1:
         angle += np.pi / 2
@@ -100,22 +104,22 @@ def _turn(how: Variation, rng: np.random.Generator) -> NDArray[np.float64]:
     return turn
 
 
-def _prompt(rim: Points, how: Variation, scale: float, rng: np.random.Generator) -> Prompt:
+def _prompt(rim: Points, how: ClickAugmentation, scale: float, rng: np.random.Generator) -> Prompt:
     low, high = rim.min(axis=0), rim.max(axis=0)
     sides = np.maximum(high - low, 1.0)
     jitter = 0.0
-    if rng.random() >= how.steady:
-        jitter = float(rng.uniform() ** 1.5 * how.jitter * sides.mean())
-        if how.tremble and rng.random() < _HANDS:
+    if rng.random() >= how.exact_share:
+        jitter = float(rng.uniform() ** 1.5 * how.relative_jitter * sides.mean())
+        if how.click_jitter and rng.random() < _PIXEL_JITTER_SHARE:
             # Beyond a third of the object nobody could say what was meant.
-            pixels = float(rng.uniform() ** 0.5) * how.tremble
+            pixels = float(rng.uniform() ** 0.5) * how.click_jitter
             jitter = min(pixels * scale, float(sides.mean()) / 3)
     none = np.zeros((0, 2))
     kind = rng.random()
-    if kind < how.blind:
+    if kind < how.single_click:
         inner = rim[rng.integers(len(rim))] * 0.5 + rim.mean(axis=0) * 0.5
         return Prompt(none, inner[None], none, None)
-    if kind < how.blind + how.boxes:
+    if kind < how.single_click + how.boxes:
         box = np.concatenate([low - 0.5, high + 0.5]) + rng.uniform(-jitter, jitter, 4)
         return Prompt(none, none, none, _ordered(box))
     extremes = []

@@ -20,14 +20,14 @@ _MOST = 16  # of up to 1.7 MB each
 
 
 @dataclass(frozen=True)
-class Look:
+class CachedCrop:
     """crop: (S, S, 3) of the region. guide: (h, w) gray values 0..1 of the window."""
 
     crop: RGBImage
     guide: NDArray[np.float32]
 
 
-class Looks:
+class CropCache:
     """The looks last taken, a fixed number; safe for several threads.
 
     An image is told by its array, which is not held: a look goes unused once its image is freed.
@@ -36,10 +36,10 @@ class Looks:
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
-        self._kept: LRUCache[_Key, tuple[weakref.ref[RGBImage], Look]] = LRUCache(_MOST)
+        self._kept: LRUCache[_Key, tuple[weakref.ref[RGBImage], CachedCrop]] = LRUCache(_MOST)
         self._lock = threading.Lock()
 
-    def at(self, pixels: RGBImage, region: Box, window: Window) -> Look:
+    def at(self, pixels: RGBImage, region: Box, window: Window) -> CachedCrop:
         """Return the look at a region and a window of an image (H, W, 3).
 
         An image that may be written to is looked at anew: it could have changed.
@@ -49,8 +49,8 @@ class Looks:
             kept = self._kept.get(key)
             if kept is not None and kept[0]() is pixels:
                 return kept[1]
-        look = Look(crop_of(pixels, region, self.size), guide_of(pixels, window))
+        crop = CachedCrop(crop_of(pixels, region, self.size), guide_of(pixels, window))
         if not pixels.flags.writeable:
             with self._lock:
-                self._kept[key] = weakref.ref(pixels), look
-        return look
+                self._kept[key] = weakref.ref(pixels), crop
+        return crop

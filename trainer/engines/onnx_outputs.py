@@ -23,7 +23,7 @@ _Float = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Answers:
+class RawOutputs:
     """The N rows of one image as the network gave them.
 
     boxes: (N, 4) as the card's box format and unit say. table: (N, C) of every class, or None
@@ -37,15 +37,15 @@ class Answers:
     classes: _Float | None = None
     objectness: _Float | None = None
 
-    def filled(self) -> Answers:
+    def filled(self) -> RawOutputs:
         """Leave out rows that only fill up a fixed number: of class -1, or without a score."""
         if self.scores is None or self.classes is None:
             return self
         kept = (self.classes >= 0) & (self.scores != 0)
-        return Answers(self.boxes[kept], None, self.scores[kept], self.classes[kept])
+        return RawOutputs(self.boxes[kept], None, self.scores[kept], self.classes[kept])
 
 
-def gathered(given: Mapping[str, Any], reading: Mapping[str, Any], classes: int) -> Answers:
+def read_outputs(given: Mapping[str, Any], reading: Mapping[str, Any], classes: int) -> RawOutputs:
     """Return the rows of the first image of a batch.
 
     given: output name → value. reading: card.extra. Raises ValueError when the shapes are not
@@ -66,7 +66,7 @@ def gathered(given: Mapping[str, Any], reading: Mapping[str, Any], classes: int)
                 f"boxes (N, 4), scores (N,), classes (N,) expected, found {boxes.shape},"
                 f" {flat.shape}, {ids.shape}"
             )
-        return Answers(boxes, scores=flat, classes=ids - int(reading.get("first_class", 0)))
+        return RawOutputs(boxes, scores=flat, classes=ids - int(reading.get("first_class", 0)))
     table = _rows(scores)
     more = 0 if reading.get("background", "none") == "none" else 1
     # RF-DETR is exported with its row of no object by some versions and without it by others.
@@ -77,10 +77,10 @@ def gathered(given: Mapping[str, Any], reading: Mapping[str, Any], classes: int)
             f"scores must be ({len(boxes)}, {classes + more}), found {table.shape},"
             f" with boxes of {boxes.shape}"
         )
-    return Answers(boxes, table)
+    return RawOutputs(boxes, table)
 
 
-def by_columns(rows: _Float, columns: Sequence[str], classes: int) -> Answers:
+def by_columns(rows: _Float, columns: Sequence[str], classes: int) -> RawOutputs:
     """Read rows (N, K); ValueError when K is another number than the columns take."""
     width = {"classes": classes, "mask": 0}
     starts, at = {}, 0
@@ -88,17 +88,17 @@ def by_columns(rows: _Float, columns: Sequence[str], classes: int) -> Answers:
         starts[name] = at
         at += width.get(name, 1)
     if rows.ndim != 2 or (rows.shape[1] != at and "mask" not in columns):
-        told = ", ".join(columns)
-        raise ValueError(f"{at} columns ({told}) for {classes} classes, found {rows.shape}")
+        expected = ", ".join(columns)
+        raise ValueError(f"{at} columns ({expected}) for {classes} classes, found {rows.shape}")
     box = CENTRE if "cx" in starts else CORNERS
     boxes = rows[:, [starts[name] for name in box]]
     if "class" in starts:
-        return Answers(
+        return RawOutputs(
             boxes, scores=rows[:, starts["score"]].copy(), classes=rows[:, starts["class"]].copy()
         )
     table = rows[:, starts["classes"] : starts["classes"] + classes]
     objectness = rows[:, starts["objectness"]] if "objectness" in starts else None
-    return Answers(boxes, table, objectness=objectness)
+    return RawOutputs(boxes, table, objectness=objectness)
 
 
 def probabilities(values: _Float, form: str) -> _Float:

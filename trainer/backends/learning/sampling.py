@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def drawn(
+def batch_rows(
     count: int, *, seed: int, step: int, batch_size: int
 ) -> list[tuple[int, np.random.Generator]]:
     """Return for each sample of a step its row (0..count-1) and the draws of its variation.

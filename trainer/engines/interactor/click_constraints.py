@@ -19,25 +19,25 @@ _NEAR = 0.15  # of the object's longer side: how far a click is tied to the mask
 Bitmap = NDArray[np.bool_]
 
 
-def obey(mask: Bitmap, prompt: Prompt, *, parts: bool = True) -> Bitmap:
+def enforce_clicks(mask: Bitmap, prompt: Prompt, *, parts: bool = True) -> Bitmap:
     """Return the mask (H, W) changed as little as the clicks demand; clicks in its pixels.
 
     parts: whether small parts that nobody clicked on go, which costs the most.
     """
     kept = mask.copy()
     _keep_within(kept, prompt)
-    wanted = pixels_of(np.concatenate([prompt.extremes, prompt.inside]), mask.shape)
-    unwanted = pixels_of(prompt.outside, mask.shape)
-    for x, y in unwanted:
+    inside = pixels_of(np.concatenate([prompt.extremes, prompt.inside]), mask.shape)
+    outside = pixels_of(prompt.outside, mask.shape)
+    for x, y in outside:
         _disc(kept, x, y, _radius(prompt, mask.shape), value=False)
     if parts:
-        kept = _without_noise(kept, wanted)
-    for x, y in wanted:
-        _tie(kept, x, y, _reach(prompt, mask.shape))
+        kept = _without_noise(kept, inside)
+    for x, y in inside:
+        _connect(kept, x, y, _reach(prompt, mask.shape))
     _keep_within(kept, prompt)
-    for x, y in unwanted:
+    for x, y in outside:
         kept[y, x] = False
-    for x, y in wanted:
+    for x, y in inside:
         kept[y, x] = True
     return kept
 
@@ -68,7 +68,7 @@ def _keep_within(mask: Bitmap, prompt: Prompt) -> None:
     mask[:, right:] = False
 
 
-def _without_noise(mask: Bitmap, wanted: NDArray[np.int64]) -> Bitmap:
+def _without_noise(mask: Bitmap, inside: NDArray[np.int64]) -> Bitmap:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=4
     )
@@ -77,14 +77,14 @@ def _without_noise(mask: Bitmap, wanted: NDArray[np.int64]) -> Bitmap:
     sizes = stats[:, cv2.CC_STAT_AREA].copy()
     sizes[0] = 0
     keep = sizes >= _PART * sizes.max()
-    for x, y in wanted:
+    for x, y in inside:
         keep[labels[y, x]] = True
     keep[0] = False
     kept: Bitmap = keep[labels]
     return kept
 
 
-def _tie(mask: Bitmap, x: int, y: int, reach: float) -> None:
+def _connect(mask: Bitmap, x: int, y: int, reach: float) -> None:
     """Put a click into the mask and lead the mask to it, unless it lies far away."""
     if mask[y, x]:
         return

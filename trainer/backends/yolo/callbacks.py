@@ -9,27 +9,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainer.backends.learning.state import STATE, STOP, room_for
-from trainer.backends.yolo.live import Live
-from trainer.backends.yolo.relay import agreed, leads, teller
-from trainer.backends.yolo.settings import Settings, network_size
+from trainer.backends.learning.state import STATE, STOP, disk_errors
+from trainer.backends.yolo.live import LiveDetector
+from trainer.backends.yolo.relay import broadcast_stop, is_main_process, relay_reporter
+from trainer.backends.yolo.settings import YoloSettings, network_size
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.evaluation.samples import write_samples
 
 _FIGURES = {"metrics/mAP50-95(B)": "ap", "metrics/mAP50(B)": "ap50"}
 _MASK_FIGURES = {"metrics/mAP50-95(M)": "ap", "metrics/mAP50(M)": "ap50"}
-LEARNT = "learnt.json"  # seconds and epochs so far
+PROGRESS_FILE = "learnt.json"  # seconds and epochs so far
 _PICTURES = 10  # of sample predictions in a fit, at most about
 
 
-class Watch:
+class TrainingCallbacks:
     """Listens to ultralytics' trainer: tells of progress, stops it, keeps its state."""
 
     def __init__(
         self,
         config: FitConfig,
-        settings: Settings,
+        settings: YoloSettings,
         run_dir: Path,
         report: Callable[[Progress], None],
         dataset: Dataset,
@@ -50,7 +50,7 @@ class Watch:
 
     def catch_up(self) -> None:
         """Read how long and how far was learnt before, or in other processes."""
-        clock = self._run_dir / LEARNT
+        clock = self._run_dir / PROGRESS_FILE
         if clock.exists():
             known = json.loads(clock.read_text())
             self._before, self.epochs = float(known["seconds"]), int(known["epochs"])
@@ -72,7 +72,7 @@ class Watch:
 
     def __getstate__(self) -> dict[str, Any]:
         # With several devices ultralytics learns in processes of its own; see relay.
-        return {**self.__dict__, "_report": teller(self._run_dir)}
+        return {**self.__dict__, "_report": relay_reporter(self._run_dir)}
 
     def _start(self, _trainer: Any) -> None:
         self._begun = time.monotonic()
@@ -83,9 +83,11 @@ class Watch:
     def _end_batch(self, trainer: Any) -> None:
         self._batch += 1
         limit = self._config.time_limit
-        if leads():
+        if is_main_process():
             self._tell(trainer)
-        if agreed((self._run_dir / STOP).exists() or (limit is not None and self.seconds >= limit)):
+        if broadcast_stop(
+            (self._run_dir / STOP).exists() or (limit is not None and self.seconds >= limit)
+        ):
             trainer.stop = True
 
     def _tell(self, trainer: Any) -> None:
@@ -120,7 +122,7 @@ class Watch:
     def _look(self, trainer: Any) -> None:
         """Tell what val said, with a picture now and then."""
         if (
-            not leads()
+            not is_main_process()
             or not self._names
             or trainer.fitness is None
             or trainer.epoch < trainer.start_epoch
@@ -132,7 +134,7 @@ class Watch:
         # After its last epoch ultralytics looks once more, at the best one: that is no new epoch.
         due = number % every == 0 and number <= trainer.epochs
         if due and trainer.ema is not None:
-            live = Live(trainer.ema.ema, self._dataset.labels, network_size(self._config))
+            live = LiveDetector(trainer.ema.ema, self._dataset.labels, network_size(self._config))
             path = self._run_dir / "samples" / f"{number:04d}.png"
             picture = write_samples(live, self._dataset, path, split="val")
         figures = {
@@ -145,8 +147,8 @@ class Watch:
     def _keep_state(self, trainer: Any) -> None:
         self.epochs = trainer.epoch + 1
         part = self._run_dir / f"{STATE}.part"
-        with room_for(part, self._config.backend):
+        with disk_errors(part, self._config.backend):
             shutil.copyfile(trainer.last, part)
             part.replace(self._run_dir / STATE)
         known = {"seconds": self.seconds, "epochs": self.epochs}
-        (self._run_dir / LEARNT).write_text(json.dumps(known))
+        (self._run_dir / PROGRESS_FILE).write_text(json.dumps(known))

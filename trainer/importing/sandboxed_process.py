@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @functools.cache
-def available() -> bool:
+def sandbox_available() -> bool:
     """Say whether this system lets a process be cut off from network, processes and folders."""
     if shutil.which("unshare") is None:
         return False
@@ -40,7 +40,7 @@ def available() -> bool:
     return tried.returncode == 0
 
 
-def run(
+def run_sandboxed(
     command: Sequence[str],
     scratch: Path,
     *,
@@ -55,12 +55,12 @@ def run(
     """
     asked = list(command)
     if cut_off:
-        covers = [_cover(path) for path in sorted(_hideable(hidden, scratch))]
+        covers = [_hide_command(path) for path in sorted(_paths_to_hide(hidden, scratch))]
         script = " && ".join([*covers, f"exec {shlex.join([*_INNER, *asked])}"])
         asked = [*_OUTER, "sh", "-c", script]
     return subprocess.run(
         asked,
-        env=surroundings(scratch),
+        env=clean_environment(scratch),
         cwd=scratch,
         capture_output=True,
         text=True,
@@ -70,7 +70,7 @@ def run(
     )
 
 
-def surroundings(scratch: Path) -> dict[str, str]:
+def clean_environment(scratch: Path) -> dict[str, str]:
     """Return the whole environment of such a process."""
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
@@ -83,13 +83,13 @@ def surroundings(scratch: Path) -> dict[str, str]:
     }
 
 
-def _cover(path: Path) -> str:
+def _hide_command(path: Path) -> str:
     if path.is_dir():
         return f"mount -t tmpfs -o size=4k none {shlex.quote(str(path))}"
     return f"mount --bind /dev/null {shlex.quote(str(path))}"
 
 
-def _hideable(hidden: Sequence[Path], scratch: Path) -> set[Path]:
+def _paths_to_hide(hidden: Sequence[Path], scratch: Path) -> set[Path]:
     """Return what to cover: the folders, or what lies in one that Python or we ourselves need."""
     needed = {Path(p).resolve() for p in (ROOT, sys.prefix, sys.base_prefix, sys.executable)}
     needed |= {scratch.resolve(), Path("/usr"), Path("/proc"), Path("/dev")}

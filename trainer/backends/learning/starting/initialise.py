@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from trainer.backends.learning.starting.carry import Rows, carry
+from trainer.backends.learning.starting.carry import HeadRows, carry_weights
 from trainer.backends.learning.starting.weights import read_weights
 from trainer.data.labels import LabelMap
 from trainer.detector import FitConfig
@@ -19,7 +19,7 @@ _MOMENTUM = 0.1  # of the normalisations' running means: torch's own default
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseWeights:
     """Weights to begin with, of which network they are, and the classes of their heads.
 
     architecture: None where there are none.
@@ -51,12 +51,12 @@ class Base:
         return cls(theirs, weights, tuple(meta["labels"]))
 
 
-def begin(
+def initialise(
     build: Callable[[], nn.Module],
-    base: Base,
+    base: BaseWeights,
     labels: LabelMap,
     *,
-    heads: Callable[[nn.Module], Mapping[str, Rows]],
+    heads: Callable[[nn.Module], Mapping[str, HeadRows]],
     seed: int,
 ) -> tuple[nn.Module, list[str]]:
     """Return the network with what of the base fits, and a sentence for each thing that did not.
@@ -72,7 +72,7 @@ def begin(
             part.momentum = _MOMENTUM
     if not base.weights:
         return network, []
-    carried, notes = carry(
+    carried, notes = carry_weights(
         network.state_dict(),
         base.weights,
         labels=labels,

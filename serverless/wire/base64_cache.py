@@ -11,7 +11,7 @@ from cachetools import LRUCache
 DEFAULT_BYTES = 64 << 20
 
 
-class Unpacked:
+class Base64Cache:
     """The bytes of the texts last read, within a bound; safe for several threads.
 
     max_bytes: of the bytes held. What alone is larger is unpacked and not kept.
@@ -33,13 +33,13 @@ class Unpacked:
         with self._lock:
             if (found := self._kept.get(key)) is not None:
                 return found
-        data = unpacked(text)
+        data = decode_base64(text)
         if len(data) <= self.max_bytes:
             with self._lock:
                 self._kept[key] = data
         return data
 
 
-def unpacked(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
     """Return the bytes of a base64 text; binascii.Error or ValueError where it is none."""
     return base64.b64decode(text, validate=True)

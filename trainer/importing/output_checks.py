@@ -15,8 +15,8 @@ from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
 from trainer.detector import Detector
 from trainer.engines import load
-from trainer.engines.generic_onnx import GenericDetector, fitted, given
-from trainer.engines.onnx_answers import Answers, by_columns
+from trainer.engines.generic_onnx import GenericDetector, fit_image, session_inputs
+from trainer.engines.onnx_outputs import RawOutputs, by_columns
 from trainer.engines.yolo import YoloDetector
 from trainer.errors import BundleError, ModelFileError
 
@@ -31,7 +31,7 @@ def samples(size: tuple[int, int], given_one: RGBImage | None = None) -> list[RG
     return [noise, gray, *([] if given_one is None else [given_one])]
 
 
-def try_out(bundle: Bundle) -> Detector:
+def try_detector(bundle: Bundle) -> Detector:
     """Let a detector answer one frame of noise, and return it.
 
     Raises BundleError when it cannot be loaded or its answer makes no sense.
@@ -41,7 +41,7 @@ def try_out(bundle: Bundle) -> Detector:
     try:
         (found,) = detector.detect(pictures[:1], min_score=0.0)
     except (ValueError, IndexError) as error:
-        look(bundle, detector, pictures)
+        check_outputs(bundle, detector, pictures)
         raise BundleError(bundle.path, "an answer that makes sense", str(error)) from error
     ids = {int(n) for n in found.class_ids}
     if strange := sorted(n for n in ids if not 0 <= n < len(bundle.card.labels)):
@@ -50,7 +50,7 @@ def try_out(bundle: Bundle) -> Detector:
     return detector
 
 
-def look(bundle: Bundle, detector: object, pictures: Sequence[RGBImage]) -> None:
+def check_outputs(bundle: Bundle, detector: object, pictures: Sequence[RGBImage]) -> None:
     """Raise ModelFileError for answers that contradict the card of an ONNX file."""
     card = bundle.card
     if isinstance(detector, GenericDetector):
@@ -61,7 +61,7 @@ def look(bundle: Bundle, detector: object, pictures: Sequence[RGBImage]) -> None
         rows = [_of_yolo(detector, picture) for picture in pictures]
     else:
         return
-    faults = faults_in(rows, reading, card.input_size, len(card.labels))
+    faults = output_faults(rows, reading, card.input_size, len(card.labels))
     if faults:
         raise ModelFileError(bundle.path, *faults[0])
 
@@ -72,15 +72,15 @@ def whole_numbers(session: Any, output: str) -> bool:
     size = (int(shape[2]), int(shape[3])) if isinstance(shape[2], int) else (640, 640)
     for picture in samples(size):
         seen = np.asarray(picture.transpose(2, 0, 1)[None] / 255, np.float32)
-        values = session.run([output], given(session, seen, {}))
+        values = session.run([output], session_inputs(session, seen, {}))
         column = np.asarray(values[0])[0][:, -1]
         if not np.isin(column, (0.0, 1.0)).all():
             return False
     return True
 
 
-def faults_in(
-    answers: Sequence[Answers], reading: Mapping[str, Any], size: tuple[int, int], classes: int
+def output_faults(
+    answers: Sequence[RawOutputs], reading: Mapping[str, Any], size: tuple[int, int], classes: int
 ) -> list[tuple[str, str]]:
     """Return (what is wrong, what to say instead), the gravest first."""
     kept = [rows.filled() for rows in answers]
@@ -100,21 +100,21 @@ def _of_scores(every: NDArray[np.float32], form: str) -> list[tuple[str, str]]:
     if not len(every):
         return []
     low, high = float(every.min()), float(every.max())
-    told = f"its scores run from {low:.4g} to {high:.4g}"
+    span = f"its scores run from {low:.4g} to {high:.4g}"
     card = "in a --card say `scores: {}`"
     if form == "probabilities" and (low < -1e-3 or high > 1 + 1e-3):
         percents = low >= 0 and high <= 100 + 1e-3
         kind = "percents" if percents else "logits"
-        return [(f"{told}, which are no probabilities but {kind}", card.format(kind))]
+        return [(f"{span}, which are no probabilities but {kind}", card.format(kind))]
     if form == "percents" and (low < 0 or high > 100 + 1e-3):
-        return [(f"{told}, which are no percents", card.format("logits"))]
+        return [(f"{span}, which are no percents", card.format("logits"))]
     if form in ("logits", "softmax") and low >= 0 and high <= 1 and high > low:
-        fine = f"{told}: probabilities already, and no {form}"
+        fine = f"{span}: probabilities already, and no {form}"
         return [(fine, card.format("probabilities"))]
     return []
 
 
-def _of_classes(kept: Sequence[Answers], classes: int) -> list[tuple[str, str]]:
+def _of_classes(kept: Sequence[RawOutputs], classes: int) -> list[tuple[str, str]]:
     ids = np.concatenate(
         [rows.classes for rows in kept if rows.classes is not None] + [np.zeros(0, np.float32)]
     )
@@ -153,24 +153,28 @@ def _of_boxes(
     return []
 
 
-def _scores(rows: Answers) -> NDArray[np.float32]:
+def _scores(rows: RawOutputs) -> NDArray[np.float32]:
     parts = [part for part in (rows.table, rows.scores, rows.objectness) if part is not None]
     return np.concatenate([part.ravel() for part in parts])
 
 
-def _order(rows: Answers) -> NDArray[np.int64]:
+def _order(rows: RawOutputs) -> NDArray[np.int64]:
     best = rows.scores if rows.scores is not None else rows.table
     assert best is not None  # noqa: S101 - one of them is there
     best = best.max(axis=1, initial=-np.inf) if best.ndim == 2 else best
     return np.argsort(-best, kind="stable")[:_BEST]
 
 
-def _of_yolo(detector: YoloDetector, picture: RGBImage) -> Answers:
-    pixels, _ = fitted(picture, detector.input_size, "letterbox")
+def _of_yolo(detector: YoloDetector, picture: RGBImage) -> RawOutputs:
+    pixels, _ = fit_image(picture, detector.input_size, "letterbox")
     seen = np.asarray(pixels.transpose(2, 0, 1)[None] / 255, np.float32)
     names = [output.name for output in detector.session.get_outputs()]
     values = dict(
-        zip(names, detector.session.run(None, given(detector.session, seen, {})), strict=True)
+        zip(
+            names,
+            detector.session.run(None, session_inputs(detector.session, seen, {})),
+            strict=True,
+        )
     )
     values.pop("embedding", None)
     first = np.asarray(next(iter(values.values()))[0], np.float32)

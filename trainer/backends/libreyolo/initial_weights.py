@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.backends.learning.starting.beginning import Base
-from trainer.backends.learning.starting.published import fetched_file, read_published
+from trainer.backends.learning.starting.initialise import BaseWeights
+from trainer.backends.learning.starting.published import fetch_file, read_published
 from trainer.backends.libreyolo.networks import MADE, heads_of_names
 from trainer.backends.libreyolo.published import PUBLISHED
 from trainer.errors import TrainingError
@@ -17,16 +17,16 @@ from trainer.errors import TrainingError
 _WRAPPED = ("model", "state_dict")
 
 
-def published_base(architecture: str, sha256: str | None, who: str) -> Base:
+def published_base(architecture: str, sha256: str | None, who: str) -> BaseWeights:
     """Return what a fit begins with.
 
     sha256: of the file by the team's word, None for the one of the table. Raises TrainingError
     when the file cannot be had, or is another one.
     """
     file = PUBLISHED[architecture]
-    wanted = sha256 or file.sha256
-    path = fetched_file(file.url, file.name, wanted, who)
-    weights = _weights(read_published(path, wanted, who), file.name, who)
+    digest = sha256 or file.sha256
+    path = fetch_file(file.url, file.name, digest, who)
+    weights = _weights(read_published(path, digest, who), file.name, who)
     family, _, size = architecture.partition("_")
     if family == "yolo9":
         from libreyolo.models.yolo9.convert import convert_state_dict, is_upstream_state_dict
@@ -38,7 +38,7 @@ def published_base(architecture: str, sha256: str | None, who: str) -> Base:
         # COCO's own ids, of which 0 is none: that row goes behind, where ours has its unused one.
         rows = heads_of_names(weights)
         weights = {n: v.roll(-1, 0) if n in rows else v for n, v in weights.items()}
-    return Base(architecture, {n: v for n, v in weights.items() if n not in MADE}, classes)
+    return BaseWeights(architecture, {n: v for n, v in weights.items() if n not in MADE}, classes)
 
 
 def coco_names(*, every: bool) -> tuple[str, ...]:

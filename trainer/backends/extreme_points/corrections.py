@@ -12,49 +12,53 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.backends.extreme_points.clicking import Sample
+from trainer.backends.extreme_points.click_samples import ClickSample
 from trainer.engines.interactor.clicks import Prompt
-from trainer.evaluation.annotator import depth
+from trainer.evaluation.simulated_annotator import depth
 
 Share = NDArray[np.float32]
 Bitmap = NDArray[np.bool_]
 
-_AGAIN = 0.3  # of the answers: looked at once more without a click, as a first answer is served
+_WITHOUT_CLICK = (
+    0.3  # of the answers: looked at once more without a click, as a first answer is served
+)
 _BINARY = 0.6  # of the masks before: as they are shown, without their doubt
-_OBEYED = 0.5  # of the spoilt masks: some clicks before were obeyed already
+_CLICKS_KEPT = 0.5  # of the spoilt masks: some clicks before were obeyed already
 
 
-def answered(one: Sample, share: Share, rng: np.random.Generator) -> Sample:
+def with_correction(one: ClickSample, share: Share, rng: np.random.Generator) -> ClickSample:
     """Return the sample after the network's answer (S, S) 0..1: with a click, or as it is."""
-    before = shown(share, rng)
-    if rng.random() < _AGAIN:
+    before = previous_mask(share, rng)
+    if rng.random() < _WITHOUT_CLICK:
         return dataclasses.replace(one, before=before)
     prompt = _clicked(one.prompt, one.mask, share > 0.5, rng)
     return dataclasses.replace(one, before=before, prompt=prompt)
 
 
-def spoilt(one: Sample, rng: np.random.Generator) -> Sample:
+def with_corrupted_mask(one: ClickSample, rng: np.random.Generator) -> ClickSample:
     """Return the sample with a mask before that errs by made mistakes, and clicks on them."""
-    wrong = _spoil(one.mask, rng)
+    wrong = _corrupt(one.mask, rng)
     prompt = one.prompt
-    if rng.random() < _OBEYED:
+    if rng.random() < _CLICKS_KEPT:
         for _ in range(int(rng.integers(1, 4))):
             prompt = _placed(prompt, one.mask & wrong, rng, positive=True, least=0.3)
             prompt = _placed(prompt, ~one.mask & ~wrong, rng, positive=False, least=0.1)
     for _ in range(int(rng.integers(1, 3))):
         prompt = _clicked(prompt, one.mask, wrong, rng)
     soft = cv2.GaussianBlur(wrong.astype(np.float32), (0, 0), float(rng.uniform(0.5, 2.0)))
-    return dataclasses.replace(one, before=shown(np.asarray(soft, np.float32), rng), prompt=prompt)
+    return dataclasses.replace(
+        one, before=previous_mask(np.asarray(soft, np.float32), rng), prompt=prompt
+    )
 
 
-def shown(share: Share, rng: np.random.Generator) -> Share:
+def previous_mask(share: Share, rng: np.random.Generator) -> Share:
     """Return a mask before as it may be given: as it is, or only what of it people see."""
     return share if rng.random() >= _BINARY else (share > 0.5).astype(np.float32)
 
 
-def _clicked(prompt: Prompt, wanted: Bitmap, found: Bitmap, rng: np.random.Generator) -> Prompt:
+def _clicked(prompt: Prompt, target: Bitmap, found: Bitmap, rng: np.random.Generator) -> Prompt:
     """Add a click deep in the largest error, or now and then in the largest of the other kind."""
-    errors = {True: wanted & ~found, False: found & ~wanted}
+    errors = {True: target & ~found, False: found & ~target}
     deepest = {
         positive: float(depth(wrong).max()) if wrong.any() else 0.0
         for positive, wrong in errors.items()
@@ -82,7 +86,7 @@ def _placed(
     )
 
 
-def _spoil(mask: Bitmap, rng: np.random.Generator) -> Bitmap:
+def _corrupt(mask: Bitmap, rng: np.random.Generator) -> Bitmap:
     """Return the mask with parts missing and parts too many, as networks err."""
     found = mask.astype(np.uint8)
     side = float(np.sqrt(max(1.0, float(mask.sum()))))

@@ -1,4 +1,4 @@
-"""Weights that torch must open, in a process of its own (see cage.py), which gives a bundle."""
+"""Weights that torch must open, in a process of its own (see sandboxed_process.py), which gives a bundle."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.errors import ConfigError, ModelFileError
-from trainer.importing import cage
+from trainer.importing import sandboxed_process
 from trainer.importing.bundles import from_folder
-from trainer.importing.request import Request
+from trainer.importing.request import ImportRequest
 from trainer.importing.scan import scan
 
 _SECONDS = 600
@@ -28,10 +28,10 @@ _BACKENDS = {
 }
 
 
-def from_pickle(request: Request, destination: Path) -> Bundle:
+def from_pickle(request: ImportRequest, destination: Path) -> Bundle:
     """Scan, convert apart, and take over the bundle; see trainer.importing.import_model."""
     module = _module(request) if request.architecture else _YOLO
-    if not cage.available() and not request.trusted:
+    if not sandboxed_process.sandbox_available() and not request.trusted:
         raise ModelFileError(
             request.path,
             "a pickle may run code, and this system lets no process be cut off from our secrets"
@@ -43,7 +43,7 @@ def from_pickle(request: Request, destination: Path) -> Bundle:
     return _converted(request, destination, module, scanned=True)
 
 
-def from_tensors(request: Request, destination: Path) -> Bundle:
+def from_tensors(request: ImportRequest, destination: Path) -> Bundle:
     """Convert safetensors, which hold no code; see trainer.importing.import_model."""
     if not request.architecture:
         raise ModelFileError(
@@ -54,7 +54,7 @@ def from_tensors(request: Request, destination: Path) -> Bundle:
     return _converted(request, destination, _module(request), scanned=False)
 
 
-def _module(request: Request) -> str:
+def _module(request: ImportRequest) -> str:
     for module, settings in _BACKENDS.items():
         if request.architecture in _architectures(settings):
             return module
@@ -75,7 +75,7 @@ def _known() -> str:
     return ", ".join(names) or "(none is installed)"
 
 
-def _converted(request: Request, destination: Path, module: str, *, scanned: bool) -> Bundle:
+def _converted(request: ImportRequest, destination: Path, module: str, *, scanned: bool) -> Bundle:
     with tempfile.TemporaryDirectory(prefix="import-") as folder:
         scratch = Path(folder)
         # What is scanned and hashed is what is opened, whoever writes to the file meanwhile.
@@ -95,18 +95,23 @@ def _converted(request: Request, destination: Path, module: str, *, scanned: boo
         (scratch / "request.json").write_text(json.dumps(asked), encoding="utf-8")
         _run(request, scratch)
         made = read_bundle(scratch / "bundle")
-        return from_folder(Request(made.path, request.name), destination)
+        return from_folder(ImportRequest(made.path, request.name), destination)
 
 
-def _run(request: Request, scratch: Path) -> None:
-    command = [sys.executable, "-m", "trainer.importing.child", str(scratch / "request.json")]
+def _run(request: ImportRequest, scratch: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "trainer.importing.conversion_process",
+        str(scratch / "request.json"),
+    ]
     try:
-        ended = cage.run(
+        ended = sandboxed_process.run_sandboxed(
             command,
             scratch,
             hidden=request.hidden,
             seconds=_SECONDS,
-            cut_off=cage.available(),
+            cut_off=sandboxed_process.sandbox_available(),
         )
     except subprocess.TimeoutExpired:
         raise ModelFileError(request.path, f"not converted within {_SECONDS} s") from None

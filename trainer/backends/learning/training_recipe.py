@@ -1,4 +1,4 @@
-"""A fit from the first check to the checkpoint, the same for every backend that learns by Loop."""
+"""A fit from the first check to the checkpoint, the same for every backend that learns by TrainingLoop."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
-from trainer.backends.learning.looking import Figures, judge
-from trainer.backends.learning.loop import Lesson, Loop, Tuning
-from trainer.backends.learning.memory import check_kept
+from trainer.backends.learning.loop import BatchesAndLoss, OptimizerSettings, TrainingLoop
+from trainer.backends.learning.memory import check_image_memory
 from trainer.backends.learning.starting.weights import save_weights
-from trainer.backends.learning.state import room_for
+from trainer.backends.learning.state import disk_errors
+from trainer.backends.learning.validating import ExtraFigures, validator
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import DatasetError
@@ -31,12 +31,12 @@ Sample = TypeVar("Sample")
 
 
 @dataclass(frozen=True)
-class Course(Generic[Sample]):
+class TrainingRecipe(Generic[Sample]):
     """What a backend brings to a fit.
 
     network: to be learnt. notes: what of the base did not carry over, a sentence each. total:
     steps. settings: the backend's own. described: what rebuilds the network from a checkpoint,
-    beside its labels and the size of its input. lesson: reads the train part, telling how many
+    beside its labels and the size of its input. load_task: reads the train part, telling how many
     frames are read. export: Backend.export. task: "boxes" or "masks", by what val is judged.
     figures: what else a look at val tells; see learning.looking.
     """
@@ -44,13 +44,13 @@ class Course(Generic[Sample]):
     network: nn.Module
     notes: Sequence[str]
     total: int
-    tuning: Tuning
+    optimizer: OptimizerSettings
     settings: DataclassInstance
     described: Mapping[str, Any]
-    lesson: Callable[[Callable[[int], None]], Lesson[Sample]]
+    load_task: Callable[[Callable[[int], None]], BatchesAndLoss[Sample]]
     export: Callable[..., Bundle]
     task: str = "boxes"
-    figures: Figures | None = None
+    figures: ExtraFigures | None = None
 
 
 def train_part(dataset: Dataset) -> tuple[AnnotatedImage, ...]:
@@ -63,8 +63,8 @@ def train_part(dataset: Dataset) -> tuple[AnnotatedImage, ...]:
     return images
 
 
-def take(
-    course: Course[Any],
+def train(
+    recipe: TrainingRecipe[Any],
     dataset: Dataset,
     config: FitConfig,
     *,
@@ -74,42 +74,42 @@ def take(
     """Learn, or go on with what run_dir holds, and return the checkpoint; see Backend.fit."""
     images = train_part(dataset)
     run_dir.mkdir(parents=True, exist_ok=True)
-    loop = Loop(
+    loop = TrainingLoop(
         dataset,
         config,
-        course.network,
+        recipe.network,
         run_dir=run_dir,
-        total=course.total,
+        total=recipe.total,
         per_epoch=math.ceil(len(images) / config.batch_size),
-        tuning=course.tuning,
+        optimizer=recipe.optimizer,
     )
-    said = {
-        **course.described,
+    meta = {
+        **recipe.described,
         "labels": list(dataset.labels),
         "image_size": list(config.image_size),
-        "notes": list(course.notes),
-        "settings": config.to_json() | {"extra": dataclasses.asdict(course.settings)},
+        "notes": list(recipe.notes),
+        "settings": config.to_json() | {"extra": dataclasses.asdict(recipe.settings)},
         "fingerprint": dataset.fingerprint,
     }
 
     def save(path: Path, weights: Mapping[str, Tensor]) -> None:
-        with room_for(path.with_suffix(".part"), config.backend):
-            save_weights(path, weights, {**said, **loop.meta})
+        with disk_errors(path.with_suffix(".part"), config.backend):
+            save_weights(path, weights, {**meta, **loop.meta})
 
     if not loop.ended:
-        for note in course.notes:
+        for note in recipe.notes:
             report(Progress("note", 0, 0, note=note))
-        check_kept(config.backend, len(images), config.image_size)
-        lesson = course.lesson(lambda n: report(Progress("read", n, len(images))))
-        look = judge(
+        check_image_memory(config.backend, len(images), config.image_size)
+        task = recipe.load_task(lambda n: report(Progress("read", n, len(images))))
+        validate = validator(
             dataset,
             run_dir=run_dir,
             save=save,
-            export=course.export,
+            export=recipe.export,
             report=report,
-            task=course.task,
-            more=course.figures,
+            task=recipe.task,
+            more=recipe.figures,
         )
-        loop.learn(lesson, report, look)
+        loop.run(task, report, validate)
     save(run_dir / CHECKPOINT, loop.weights)
     return run_dir / CHECKPOINT

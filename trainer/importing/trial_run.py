@@ -1,8 +1,8 @@
-"""A network's first opening and first answer, in a process of its own with limits (see cage.py).
+"""A network's first opening and first answer, in a process of its own with limits (see sandboxed_process.py).
 
 An ONNX file holds no code, but its graph may loop without end or fill any memory, as soon as it
 is opened (constants are folded) or when it answers. The process is given a copy in a scratch
-folder: `python -m trainer.importing.sample open|answer PATH`.
+folder: `python -m trainer.importing.trial_run open|answer PATH`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from trainer.bundles.bundle import read_bundle
 from trainer.data.images import RGBImage
 from trainer.engines.runtime import open_session
 from trainer.errors import BundleError, ModelFileError, TrainerError
-from trainer.importing import cage
-from trainer.importing.look import look, samples, try_out, whole_numbers
+from trainer.importing import sandboxed_process
+from trainer.importing.output_checks import check_outputs, samples, try_detector, whole_numbers
 from trainer.machine.portable import limit
 
 SECONDS = 180
@@ -33,7 +33,7 @@ _SAID = "refused: "
 _GIVEN = "given.npy"
 
 
-def opened(path: Path, *, hidden: Sequence[Path] = (), seconds: float = SECONDS) -> None:
+def check_opening(path: Path, *, hidden: Sequence[Path] = (), seconds: float = SECONDS) -> None:
     """See that an ONNX file can be opened within the limits; ModelFileError where it cannot."""
     with tempfile.TemporaryDirectory(prefix="sample-") as folder:
         copy = Path(folder) / "model.onnx"
@@ -44,12 +44,12 @@ def opened(path: Path, *, hidden: Sequence[Path] = (), seconds: float = SECONDS)
         raise ModelFileError(path, f"opening it {fault}", "Export it again")
 
 
-def answered(
+def check_detection(
     path: Path,
     *,
     hidden: Sequence[Path] = (),
     seconds: float = SECONDS,
-    look: bool = False,
+    compare: bool = False,
     given: RGBImage | None = None,
 ) -> None:
     """See that a detector's bundle answers within the limits, BundleError otherwise.
@@ -62,7 +62,7 @@ def answered(
         shutil.copytree(path, copy)
         if given is not None:
             np.save(Path(folder) / _GIVEN, given)
-        asked = ["look" if look else "answer", str(copy)]
+        asked = ["check" if compare else "detect", str(copy)]
         fault = _fault(asked, Path(folder), hidden, seconds)
     if fault.startswith(_SAID):
         kind, first, second = fault.removeprefix(_SAID).split("\t")
@@ -74,9 +74,15 @@ def answered(
 
 
 def _fault(asked: Sequence[str], scratch: Path, hidden: Sequence[Path], seconds: float) -> str:
-    command = [sys.executable, "-m", "trainer.importing.sample", *asked]
+    command = [sys.executable, "-m", "trainer.importing.trial_run", *asked]
     try:
-        ended = cage.run(command, scratch, hidden=hidden, seconds=seconds, cut_off=cage.available())
+        ended = sandboxed_process.run_sandboxed(
+            command,
+            scratch,
+            hidden=hidden,
+            seconds=seconds,
+            cut_off=sandboxed_process.sandbox_available(),
+        )
     except subprocess.TimeoutExpired:
         return f"takes longer than {seconds:g} s"
     if ended.returncode == 0:
@@ -104,7 +110,7 @@ def main() -> int:
         if task == "open":
             _open(path)
         else:
-            _answer(path, looked=task == "look")
+            _detect(path, compare=task == "check")
     except ModelFileError as error:
         return _say(error, error.reason, error.advice)
     except BundleError as error:
@@ -123,13 +129,13 @@ def _open(path: Path) -> None:
         raise ModelFileError(path, f"{type(error).__name__}: {error}") from error
 
 
-def _answer(path: Path, *, looked: bool) -> None:
+def _detect(path: Path, *, compare: bool) -> None:
     bundle = read_bundle(path, verify=False)
-    detector = try_out(bundle)
-    if looked:
+    detector = try_detector(bundle)
+    if compare:
         given = path.with_name(_GIVEN)
         one = np.load(given, allow_pickle=False) if given.exists() else None
-        look(bundle, detector, samples(bundle.card.input_size, one))
+        check_outputs(bundle, detector, samples(bundle.card.input_size, one))
 
 
 def _say(error: TrainerError, first: str, second: str) -> int:

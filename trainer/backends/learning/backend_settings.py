@@ -20,7 +20,7 @@ def number(least: float, most: float = math.inf) -> Callable[[Any], bool]:
     return lambda v: isinstance(v, (int, float)) and v is not bool(v) and least <= v <= most
 
 
-def truth(value: Any) -> bool:
+def boolean(value: Any) -> bool:
     """Return whether a value is true or false."""
     return isinstance(value, bool)
 
@@ -68,10 +68,10 @@ SHARED_RULES: Mapping[str, Rule] = {
     "min_steps": (lambda v: isinstance(v, int) and v is not True and v >= 1, "1 or more"),
     "weight_decay": (number(0), "a number of 0 or more"),
     "ema": (number(0, 0.99999), "a number in 0..1, less than 1"),
-    "flip_horizontal": (truth, "true or false"),
+    "flip_horizontal": (boolean, "true or false"),
     "colour": (number(0, 1), "a number in 0..1"),
     "save_every": (number(0), "seconds, 0 or more"),
-    "pretrained": (truth, "true or false"),
+    "pretrained": (boolean, "true or false"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The process in which a pickle is opened: `python -m trainer.importing.child REQUEST.json`.
+"""The process in which a pickle is opened: `python -m trainer.importing.conversion_process REQUEST.json`.
 
 Its last line on stderr is the reason when it fails.
 """

@@ -26,14 +26,14 @@ def four_points(mask: Bitmap) -> Points:
     return np.array(found, np.float64)
 
 
-def next_click(wanted: Bitmap, found: Bitmap) -> tuple[tuple[float, float], bool] | None:
+def next_click(target: Bitmap, found: Bitmap) -> tuple[tuple[float, float], bool] | None:
     """Return the middle of the largest error, x y, and whether it is a positive click.
 
     wanted, found: (H, W) masks. None where there is no error.
     """
     best: tuple[tuple[float, float], bool] | None = None
     deepest = 0.0
-    for positive, wrong in ((True, wanted & ~found), (False, found & ~wanted)):
+    for positive, wrong in ((True, target & ~found), (False, found & ~target)):
         if not wrong.any():
             continue
         deep = depth(wrong)

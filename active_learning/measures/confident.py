@@ -8,10 +8,10 @@ from active_learning.errors import InvalidPoolError
 from active_learning.measures.uncertainty import winning_score
 from active_learning.pool import Objects
 
-BELIEVED = 0.3  # a candidate from this probability counts as an object
+MIN_CONFIDENCE = 0.3  # a candidate from this probability counts as an object
 
 
-def believed(objects: Objects, *, least: float = BELIEVED) -> Objects:
+def confident_objects(objects: Objects, *, least: float = MIN_CONFIDENCE) -> Objects:
     """Return the candidates whose best class reaches `least`; 0 keeps all.
 
     A young model has dozens of faint candidates in every frame. Where values are summed over a
@@ -20,7 +20,7 @@ def believed(objects: Objects, *, least: float = BELIEVED) -> Objects:
     summed over all candidates. Raises InvalidPoolError when `least` is outside 0..1.
     """
     if not 0 <= least <= 1:
-        raise InvalidPoolError(f"believed must lie in 0..1, found {least}")
+        raise InvalidPoolError(f"min_confidence must lie in 0..1, found {least}")
     if least == 0:
         return objects
     kept = winning_score(objects) >= least

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class WeightAverage:
     """Exponential average of weights; its decay rises at the start, so early steps fade soon."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
