@@ -1,4 +1,4 @@
-"""A strategy with all that a round knows: class need, cost, quotas, caps, near-duplicates."""
+"""A strategy with the round's context: class need, cost, quotas, caps, near-duplicates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from active_learning.settings import SelectionSettings
 
 
 class PreparedStrategy(Protocol):
-    """A strategy that is ready to choose beside the control arm."""
+    """A strategy that is ready to select beside the control arm."""
 
     def pick(
         self,
@@ -34,22 +34,22 @@ class PreparedStrategy(Protocol):
         barred: IntArray | None = None,
         rank: IntArray | None = None,
     ) -> Picks:
-        """Choose rows of the pool, none of the barred ones; see QueryStrategy.pick."""
+        """Select rows of the pool, none of the barred ones; see QueryStrategy.pick."""
         ...
 
     def reasons(self, pool: Pool, picks: Picks) -> tuple[str, ...]:
-        """Return one short true sentence for each row taken."""
+        """Return one short sentence for each selected row."""
         ...
 
 
 def prepare(
     chosen: Strategy, pool: Pool, state: ProjectState, settings: SelectionSettings
 ) -> PreparedStrategy:
-    """Give the strategy what the project knows, and its limits.
+    """Return the strategy with the project's context and limits.
 
     Raises InvalidPoolError when class_quotas names a class that the project does not have.
     """
-    # Ours without a measure does not look at objects; a team's own may.
+    # A built-in strategy without a measure does not use objects; a third-party one may.
     uses_objects = not isinstance(chosen, QueryStrategy) or chosen.measure is not None
     weighed = uses_objects and pool.objects is not None
     context = SelectionContext(
@@ -90,7 +90,7 @@ def _quotas(
     unknown = [name for name in settings.class_quotas if name not in state.class_names]
     if unknown:
         raise InvalidPoolError(
-            f"class_quotas names {', '.join(unknown)}, which is no class of the project; there "
+            f"class_quotas names {', '.join(unknown)}, which is not a class of the project; known "
             f"are {', '.join(state.class_names) or 'none'}"
         )
     return tuple(
@@ -101,12 +101,12 @@ def _quotas(
 
 @dataclass(frozen=True, eq=False)
 class ThirdPartyStrategy:
-    """The team's ranking, taken from the top down as far as the limits admit.
+    """A third-party strategy's ranking, followed from the top as far as the limits permit.
 
-    The control arm, caps, near-duplicates and quotas are seen to here. Class need, seconds and
-    labelled frames cannot be weighed into scores of an unknown unit, so a strategy that has a
-    parameter `context` (a picks.Context) is given them and weighs them itself.
-    cap_per_group, near_duplicate: see `limits.Limits`.
+    Control arm, caps, near-duplicates and quotas are applied here. Class need, seconds and labelled
+    frames cannot be combined with scores of an unknown unit, so a strategy with a parameter
+    `context` (a picks.SelectionContext) receives them and applies them itself. cap_per_group,
+    near_duplicate: see `limits.SelectionLimits`.
     """
 
     call: Strategy
@@ -123,13 +123,13 @@ class ThirdPartyStrategy:
         barred: IntArray | None = None,
         rank: IntArray | None = None,
     ) -> Picks:
-        """Choose rows of the pool, in the order of the team's ranking; see QueryStrategy.pick.
+        """Select rows of the pool, in the order of the ranking; see QueryStrategy.pick.
 
-        When the limits leave the batch short, the strategy is asked for twice as many frames, and
-        so on to the end of the pool. Raises InvalidPoolError when it answers with a frame twice,
-        or with one that the pool does not have.
+        When the limits leave the batch short, the strategy is called for twice as many frames, up
+        to the whole pool. Raises InvalidPoolError when it returns a frame twice, or one that is not
+        in the pool.
         """
-        del rank  # the team's own order settles every tie
+        del rank  # the strategy's own order breaks ties
         if budget < 1:
             return Picks(np.zeros(0, np.int64), np.full(len(pool), np.nan), ranked=True)
         embedded = pool.embeddings is not None and pool.embeddings.shape[1] > 0
@@ -139,7 +139,7 @@ class ThirdPartyStrategy:
         )
         asked = min(len(pool), budget + (0 if barred is None else len(barred)))
         if self.context.quotas:
-            asked = len(pool)  # a rare class may stand at the end of the ranking
+            asked = len(pool)  # a rare class may be at the end of the ranking
         while True:
             ranking, answer = self._ranking(pool, asked, copy.deepcopy(rng))
             limits, _ = limits_of(
@@ -156,7 +156,7 @@ class ThirdPartyStrategy:
             asked = min(len(pool), 2 * asked)
 
     def reasons(self, pool: Pool, picks: Picks) -> tuple[str, ...]:
-        """Return the strategy's own reason for each taken frame, and what else spoke for it."""
+        """Return the strategy's own reason for each selected frame, and further reasons."""
         del pool
         firm = len(picks.rows) - picks.duplicates
         duplicate = "a near-duplicate, taken because nothing else is left"
@@ -178,7 +178,7 @@ class ThirdPartyStrategy:
         if strange is not None:
             raise InvalidPoolError(f"the strategy chose {strange!r}, which is not in the pool")
         if len(set(names)) < len(names):
-            raise InvalidPoolError("the strategy chose a frame twice; every frame may stand once")
+            raise InvalidPoolError("the strategy chose a frame twice; frames must be unique")
         return np.array([place[name] for name in names], np.int64), answer
 
 
@@ -191,7 +191,7 @@ def _walk(
     *,
     last: bool,
 ) -> Picks:
-    """Take from the ranking: quotas first, then from the top; twins only where all is asked for."""
+    """Follow the ranking: quotas first, then from the top; near-duplicates only at its end."""
     count = len(limits.open)
     keys, scores = np.full(count, -np.inf), np.full(count, np.nan)
     keys[ranking] = -np.arange(len(ranking), dtype=float)

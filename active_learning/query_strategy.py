@@ -1,4 +1,4 @@
-"""A query strategy: measure x aggregation x selector, with what the project knows."""
+"""A query strategy: measure x aggregation x selector, with the project's context."""
 
 from __future__ import annotations
 
@@ -49,14 +49,13 @@ DIVERSE = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class QueryStrategy:
-    """One strategy, as a value that can be called and changed with dataclasses.replace.
+    """A strategy, as a callable value that dataclasses.replace can modify.
 
-    measure: a name of MEASURES; "scores" reads Pool.scores; None makes all frames equal.
-    aggregation, k, empty_frame_quantile: see `aggregate.frame_values`.
-    candidates: a diverse selector sees only the best candidates * budget frames (at least 20),
-        or all of them when None.
-    believed: candidate objects below this probability are left out, see `believed.believed`.
-    cap_per_group, near_duplicate: see `limits.Limits`.
+    measure: a name of MEASURES; "scores" uses Pool.scores; None treats all frames equally.
+    aggregation, k, empty_frame_quantile: see `aggregate.frame_values`. candidates: a diverse
+    selector considers only the best candidates * budget frames (at least 20), or all of them when
+    None. min_confidence: candidate objects below this probability are ignored, see
+    `confident_objects`. cap_per_group, near_duplicate: see `limits.Limits`.
     """
 
     name: str
@@ -72,7 +71,7 @@ class QueryStrategy:
     context: SelectionContext = field(default_factory=SelectionContext)
 
     def __call__(self, pool: Pool, *, budget: int, rng: np.random.Generator) -> Selection:
-        """Choose as `pool.Strategy` promises."""
+        """Select frames; see `pool.Strategy`."""
         check_budget(pool, budget)
         picks = self.pick(pool, budget=budget, rng=rng)
         return Selection(
@@ -85,7 +84,7 @@ class QueryStrategy:
         )
 
     def values(self, pool: Pool) -> FloatArray:
-        """Return (N,) what each frame is worth by itself: measure * class need, per second."""
+        """Return (N,) the value of each frame by itself: measure * class need, per second."""
         worth = self._worth(pool)
         seconds = self.context.seconds
         if seconds is None:
@@ -97,7 +96,7 @@ class QueryStrategy:
         return worth / seconds
 
     def reasons(self, pool: Pool, picks: Picks) -> tuple[str, ...]:
-        """Return one short true sentence a taken frame."""
+        """Return one short sentence for each selected frame."""
         return reasons(pool, picks, context=self.context, informed=self.measure is not None)
 
     def pick(
@@ -109,10 +108,10 @@ class QueryStrategy:
         barred: IntArray | None = None,
         rank: IntArray | None = None,
     ) -> Picks:
-        """Choose rows of the pool, best first.
+        """Select rows of the pool, best first.
 
-        barred: rows that the batch has already; they count as labelled. rank: the pool's
-        content_rank, where the caller has it already.
+        barred: rows already in the batch; they count as labelled. rank: the pool's content_rank, if
+        already computed.
         """
         values = self.values(pool)
         rank = content_rank(pool) if rank is None else rank
@@ -128,7 +127,7 @@ class QueryStrategy:
         choice = SelectorInput(values=values, rank=rank, rng=rng, space=space, known=placed)
         taken = self._quotas(choice, limits, budget)
         taken += self._select(choice, limits, budget - len(taken), taken)
-        # A selector that sees a part of the pool (cold start) may leave frames that are no twins.
+        # A selector that uses a part of the pool (cold start) may leave non-duplicates.
         taken += take_in_order(values, rank, limits, budget=budget - len(taken)).tolist()
         distinct = len(taken)
         limits.lift_duplicates()
@@ -142,15 +141,15 @@ class QueryStrategy:
             return np.ones(len(pool))
         if self.measure == "scores":
             if pool.scores is None:
-                raise InvalidPoolError(f"{self.name} reads pool.scores and the pool has none")
+                raise InvalidPoolError(f"{self.name} needs pool.scores, but the pool has none")
             return np.asarray(pool.scores, float)
         if self.measure not in MEASURES:
             raise InvalidPoolError(
-                f"no measure {self.measure!r}; there are scores, {', '.join(sorted(MEASURES))}"
+                f"no measure {self.measure!r}; known are scores, {', '.join(sorted(MEASURES))}"
             )
         if pool.objects is None:
             raise InvalidPoolError(
-                f"{self.name} reads candidate objects and the pool has none: predict the pool "
+                f"{self.name} needs candidate objects, but the pool has none: predict the pool "
                 "first, or choose a cold-start strategy such as typiclust"
             )
         objects, need = (
@@ -195,8 +194,8 @@ class QueryStrategy:
             choice = replace(choice, known=known)
         if self.candidates is None or choice.space is None:
             return [int(row) for row in select(choice, limits, budget=budget)]
-        # Near-duplicates among the candidates may leave the batch short; then twice as many of
-        # the next best are looked at, and so on to the end of the pool.
+        # Near-duplicates among the candidates may leave the batch short; then twice as many are
+        # considered, up to the whole pool.
         fresh: list[int] = []
         seen = ~limits.open
         count = max(_LEAST_CANDIDATES, round(self.candidates * budget))
@@ -211,7 +210,7 @@ class QueryStrategy:
     def _select_among(
         self, rows: IntArray, choice: SelectorInput, limits: SelectionLimits, budget: int
     ) -> list[int]:
-        """Let the selector see these rows only, numbered anew, and number its answer back."""
+        """Run the selector on these rows only, and map its result back to the pool's rows."""
         if choice.space is None:
             return []
         narrowed = SelectorInput(
@@ -238,9 +237,9 @@ def limits_of(
     cap: int | None,
     radius: float | None,
 ) -> tuple[SelectionLimits, Float32Array | None]:
-    """Return the limits of a choice that begins, and the labelled frames placed in the space.
+    """Return the initial limits of a selection, and the labelled frames in the embedding space.
 
-    barred: rows that the batch has already; they count as labelled. cap, radius: see SelectionLimits.
+    barred: rows already in the batch; they count as labelled. cap, radius: see SelectionLimits.
     """
     known = context.known
     placed = space.place(known) if space is not None and known is not None else None
@@ -257,7 +256,7 @@ def limits_of(
 def _joined(
     known: Float32Array | None, space: EmbeddingSpace | None, rows: IntArray
 ) -> Float32Array | None:
-    """Return what is known with these rows of the pool added to it."""
+    """Return the known embeddings with these rows of the pool appended."""
     if space is None:
         return known
     own = space.rows(rows)
@@ -265,7 +264,7 @@ def _joined(
 
 
 def _gaps(taken: Float32Array, known: Float32Array | None) -> FloatArray:
-    """Return (K,) distance of each to what is known or stands before it; inf for a lone first."""
+    """Return (K,) distance of each to the known and previous ones; inf for a first one alone."""
     gaps = np.full(len(taken), np.inf)
     if known is not None:
         for start in range(0, len(known), 4096):
@@ -281,7 +280,7 @@ def _gaps(taken: Float32Array, known: Float32Array | None) -> FloatArray:
 
 
 def check_budget(pool: Pool, budget: int) -> None:
-    """Raise EmptyPoolError or InvalidPoolError when nothing can be chosen."""
+    """Raise EmptyPoolError or InvalidPoolError when nothing can be selected."""
     if not len(pool):
         raise EmptyPoolError("the pool is empty: every frame is labelled, held out or in work")
     if isinstance(budget, bool) or not isinstance(budget, int | np.integer) or budget < 1:

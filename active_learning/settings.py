@@ -1,4 +1,4 @@
-"""How a batch is chosen, checked when it is built."""
+"""The settings of the selection, validated on construction."""
 
 from __future__ import annotations
 
@@ -14,30 +14,27 @@ from active_learning.measures.cost import CostModel
 
 @dataclass(frozen=True)
 class SelectionSettings:
-    """How a batch is chosen.
+    """How a batch is selected.
 
-    strategy: a name of STRATEGIES, or "auto": cold_start until a trusted model has looked at the
-        pool, then uncertainty_diversity; with a single class stratified_random, since doubt alone
-        saved no labels in replays.
-    cold_start: the strategy of the first rounds. min_labelled: with fewer labelled frames than
-        this, "auto" stays with the cold start even if the model is trusted.
-    control_share: part of the batch drawn at random, at least one frame from a budget of 5.
-    weak_share: the same while the model is too weak to serve (ProjectState.weak) and "auto" goes by
-        it all the same (control_share 0 stays 0).
-    control_warmup_frames: while "auto" has fewer labelled frames than this, control_share rises, to a half with
-        none: a weak model's doubts mislead (0: never; control_share 0 stays 0).
-    cap_per_group: most frames of one video or scene in the strategy's part, or None. It is
-        never lifted, so a pool of few groups may give less than the budget.
-    class_need: 0 ignores classes, 1 weighs objects by rarity and low AP, 2 doubly so.
-    class_quotas: class name → frames of the batch that seem to show it, before all others.
-    near_duplicate: two frames nearer than this share of the pool's typical distance are not both
-        chosen while others are left; 0 bars exact copies alone, None bars nothing.
-    candidates: uncertainty_k_means_pp sees candidates * budget of the most informative frames; so
-        do disagreement_diversity and others that narrow the pool first.
-    min_confidence: the default strategy counts candidates from this probability, and no fainter ones.
-    k, empty_frame_quantile: see aggregate.frame_values.
-    gain_per_second: choose by gain per second of a person, `cost` giving the seconds.
-    stop_gain: AP that the next batch must promise, below which the advice is to stop.
+    strategy: a name of STRATEGIES, or "auto": cold_start until a trusted model has predicted the
+    pool, then uncertainty_diversity; with a single class stratified_random, since uncertainty alone
+    saved no labels in replays. cold_start: the strategy of the first rounds. min_labelled: with
+    fewer labelled frames, "auto" keeps the cold start even if the model is trusted. control_share:
+    part of the batch drawn at random, at least one frame from a budget of 5. weak_share: the same
+    while the model is too weak to serve (ProjectState.weak) but "auto" uses it for selection
+    (control_share 0 stays 0). control_warmup_frames: with fewer labelled frames, "auto" raises
+    control_share, up to a half without labels: a weak model's uncertainty is misleading (0: never;
+    control_share 0 stays 0). cap_per_group: maximum frames per video or scene in the strategy's
+    part, or None. It is never lifted, so a pool with few groups may give less than the budget.
+    class_need: 0 ignores classes, 1 weights objects by rarity and low AP, 2 more strongly.
+    class_quotas: class name → frames of the batch that seem to show it, selected first.
+    near_duplicate: two frames closer than this share of the pool's typical distance are not both
+    selected while others are left; 0 excludes only exact copies, None nothing. candidates:
+    uncertainty_k_means_pp, disagreement_diversity and others that narrow the pool first consider
+    the candidates * budget most informative frames. min_confidence: the default strategy ignores
+    candidates below this probability. k, empty_frame_quantile: see aggregate.frame_values.
+    gain_per_second: select by gain per second of annotation time, as given by `cost`. stop_gain:
+    expected AP gain of the next batch below which the advice is to stop.
     """
 
     strategy: str = "auto"

@@ -97,7 +97,7 @@ def test_control_frames_are_spread_and_weighted():
     [(0, 0.1, 10), (6, 0.1, 8), (24, 0.1, 2), (99, 0.1, 2), (0, 0.0, 0)],
 )
 def test_a_weak_model_leaves_more_to_chance(labelled, share, control):
-    """From a half at none down to the share, along a line that ends at control_warmup_frames; 0 stays 0."""
+    """From a half at none down to the share, linearly up to control_warmup_frames; 0 stays 0."""
     settings = SelectionSettings(control_share=share, control_warmup_frames=30)
     state = replace(TRUSTED, labelled=labelled)
 
@@ -181,8 +181,8 @@ def test_with_one_class_frames_of_each_kind_are_drawn_at_random_and_it_is_said()
     batches = [batch(one_class(100), 9, state=state, seed=seed) for seed in range(40)]
 
     assert batches[0].strategy == "stratified_random"
-    assert "choosing saves nothing here" in batches[0].advice
-    assert "doubt alone saved no labels" in batches[0].notes["strategy"]
+    assert "selection saves nothing here" in batches[0].advice
+    assert "uncertainty alone saved no labels" in batches[0].notes["strategy"]
     for found in batches:
         assert np.bincount([int(i[0]) for i in found.ids]).tolist() == [5, 3, 1]
     # The least doubted frames of a kind come as often as the most doubted ones.
@@ -201,7 +201,7 @@ def test_with_one_class_a_strategy_set_by_hand_is_kept():
 
 
 def test_a_batch_that_takes_the_whole_pool_says_that_nothing_was_chosen():
-    assert "all that is left" in batch(make_pool(0, 30), 30).advice
+    assert "the rest of the pool" in batch(make_pool(0, 30), 30).advice
     assert batch(make_pool(0, 30), 29).advice == ""
 
 

@@ -161,3 +161,28 @@ def test_a_setting_out_of_range_is_named(tmp_path: Path, name: str, value: objec
 
     with pytest.raises(ConfigError, match=f"active_learning.{name}"):
         load_config(path)
+
+
+def test_keys_of_version_0_1_are_read_with_a_warning_each(tmp_path: Path) -> None:
+    old = {
+        "active_learning": {
+            "min_confidence": 0.2,
+            "control_warmup_frames": 9,
+            "empty_frame_quantile": 0.5,
+            "budget": 3,
+        },
+        "promotion": {"min_first_metric": 0.25},
+    }
+
+    with pytest.warns(FutureWarning) as found:
+        config = load_config(write(tmp_path, json.dumps(old)))
+
+    chosen = config.active_learning
+    assert (chosen.min_confidence, chosen.control_warmup_frames) == (0.2, 9)
+    assert (chosen.empty_frame_quantile, chosen.budget) == (0.5, 3)
+    assert config.promotion == GateSettings(min_first_metric=0.25)
+    texts = [str(warning.message) for warning in found]
+    assert len(texts) == 4
+    assert any(
+        "promotion: min_first_metric is now called min_first_metric" in text for text in texts
+    )

@@ -72,7 +72,10 @@ def test_a_curve_that_levels_off_below_the_floor_says_that_labels_will_not_do():
         ({"found": found(None, objects=0)}, "the holdout shows no object to judge it by"),
         ({"found": None, "reason": "5 frames to train on, 8 are needed"},
          "No model serves yet: 5 frames to train on, 8 are needed."),
-        ({"settings": GateSettings(min_first_metric=0.3)}, "AP 0.30 is asked (promotion.min_first_metric)"),
+        (
+            {"settings": GateSettings(min_first_metric=0.3)},
+            "AP 0.30 is asked (promotion.min_first_metric)",
+        ),
     ],
 )  # fmt: skip
 def test_each_cause_has_its_own_words(change, words):

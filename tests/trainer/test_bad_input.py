@@ -86,8 +86,8 @@ def test_classes_without_examples_are_named_by_part(data):
     changed(data, annotations=squares)
     notes = dataset_notes(load_dataset(data.path), "auto")
 
-    assert "class 'disc' has no example in train: it cannot be learnt" in notes
-    assert "class 'disc' has no example in holdout: nobody can judge it" in notes
+    assert "class 'disc' has no example in train: it cannot be learned" in notes
+    assert "class 'disc' has no example in holdout: it cannot be evaluated" in notes
     assert not any("'square'" in note for note in notes)
 
 
@@ -103,7 +103,7 @@ def test_boxes_outside_and_of_no_area_are_left_out_and_told(data, tmp_path):
     run_fit(data.path, TINY, tmp_path / "run", report=told.append)
 
     notes = [step.note for step in told if step.note]
-    assert sum("no area inside the image; left out" in note for note in notes) == 2
+    assert sum("no area inside the image; skipped" in note for note in notes) == 2
 
 
 @pytest.mark.parametrize("config", [TINY, YOLO], ids=lambda config: config.backend)
@@ -180,7 +180,7 @@ def test_a_run_folder_in_use_is_refused(data, tmp_path):
 
     def report(_step: object) -> None:
         if not refused:
-            with pytest.raises(TrainingError, match="another process is learning in") as told:
+            with pytest.raises(TrainingError, match="another process is training in") as told:
                 run_fit(data.path, TINY, tmp_path / "run", report=silent)
             refused.append(told.value)
 
@@ -272,5 +272,5 @@ def test_a_deep_folder_of_images_is_read(tmp_path):
         sources={"deep/er/a.png": tmp_path / "src" / "a.png"},
     )
 
-    with pytest.raises(DatasetError, match="no object to learn from"):
+    with pytest.raises(DatasetError, match="no object to train on"):
         run_fit(data.path, TINY, tmp_path / "run", report=silent)

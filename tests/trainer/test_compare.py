@@ -197,10 +197,10 @@ def bundle(task: str, labels: tuple[str, ...] = ("disc", "square")) -> Bundle:
 def test_only_detectors_can_be_compared_and_boxes_with_masks_by_their_boxes():
     assert task_of([bundle("masks"), bundle("masks")]) == "masks"
     assert task_of([bundle("boxes"), bundle("masks")]) == "boxes"
-    with pytest.raises(ComparisonError, match="m is of task 'interactor'"):
+    with pytest.raises(ComparisonError, match="m has task 'interactor'"):
         task_of([bundle("boxes"), bundle("interactor")])
 
 
 def test_a_model_of_other_classes_is_told_before_it_answers(dataset):
-    with pytest.raises(ComparisonError, match=r"knows cat.*disc, square: no class is in both"):
+    with pytest.raises(ComparisonError, match=r"has cat.*disc, square: no common class"):
         evaluate_model(bundle("boxes", ("cat",)), dataset, split="holdout", task="boxes")

@@ -47,14 +47,14 @@ def test_every_network_answers_a_mask_of_its_input_and_judges_it(name):
     assert found.quality.shape == (2,)
 
 
-def test_the_judge_does_not_bend_the_features():
+def test_the_iou_head_does_not_change_the_features():
     network = new_network("", width=8)
 
     network(torch.randn(2, CHANNELS, 32, 32)).quality.sum().backward()
 
     bent = [name for name, p in network.named_parameters() if p.grad is not None]
     assert bent
-    assert all(name.startswith("judge.") for name in bent)
+    assert all(name.startswith("iou_head.") for name in bent)
 
 
 def test_the_learnt_encoder_sees_the_image_alone_until_its_joints_have_learnt():

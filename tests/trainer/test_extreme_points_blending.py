@@ -96,5 +96,5 @@ def test_a_fine_tuned_bundle_says_what_was_kept_and_still_norms_stay_the_bases(g
 def test_holding_out_and_still_norms_need_a_base(tmp_path):
     config = FitConfig("extreme_points", batch_size=4, image_size=(64, 64), extra={"held_out": 0.2})
 
-    with pytest.raises(ConfigError, match="begins with a base"):
+    with pytest.raises(ConfigError, match="need base weights"):
         backend("extreme_points").check(config)

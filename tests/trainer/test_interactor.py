@@ -137,7 +137,7 @@ def test_odd_clicks_give_a_sensible_mask(interactor, positive, box):
     ("positive", "negative", "box", "said"),
     [
         ([], [[5, 5]], None, "at least once"),
-        ([[-10, 5], [300, 5], [5, 300], [-1, -1]], [], None, "outside of the image"),
+        ([[-10, 5], [300, 5], [5, 300], [-1, -1]], [], None, "outside the image"),
         ([[50, 50]], [[50.2, 50.9]], None, "as inside and as outside"),
         ([[50, 50]], [], [200, 200, 300, 300], "inside the image"),
     ],

@@ -206,7 +206,7 @@ def test_watch_tells_of_a_run_and_of_how_it_ended(data, tmp_path):
 
     assert json.loads(lines.stdout.splitlines()[-1])["event"] == "done"
     assert left.returncode == 1
-    assert "nobody is learning there" in left.stderr
+    assert "no fit is running there" in left.stderr
 
 
 def test_what_has_a_rate_of_its_own_learns_at_it(data, tmp_path):

@@ -214,14 +214,14 @@ def test_a_fit_begins_with_published_weights_and_says_so(tmp_path, monkeypatch):
         atol=1e-6,
     )
     assert (bundle.card.base, bundle.card.licence) == ("yolox_nano.pth", "Apache-2.0")
-    assert "class square: new, begun anew" in [s.note for s in told if s.stage == "note"]
+    assert "class square: new, initialised at random" in [s.note for s in told if s.stage == "note"]
 
 
 def test_a_wrong_file_under_a_published_name_is_refused(four, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     published(tmp_path, "yolox_nano.pth", {"model": {"x": torch.zeros(1)}})
 
-    with pytest.raises(TrainingError, match="expected a sha256 that begins cd28f55f"):
+    with pytest.raises(TrainingError, match="expected a sha256 that starts with cd28f55f"):
         LIBREYOLO.fit(
             four,
             config("yolox_n", 64, pretrained=True),
@@ -258,7 +258,7 @@ def test_rows_behind_the_classes_stay_behind_them():
     )
 
     assert made["head"].tolist() == [2, 0, 1, 9]
-    assert notes == ["class c: new, begun anew"]
+    assert notes == ["class c: new, initialised at random"]
 
 
 def test_weights_that_nobody_vouches_for_are_not_loaded():
@@ -267,9 +267,9 @@ def test_weights_that_nobody_vouches_for_are_not_loaded():
 
     with pytest.raises(ConfigError, match=r"no sha256 of v9-t.pt is known.*extra.weights_sha256"):
         LIBREYOLO.check(config("yolo9_t", 64, pretrained=True))
-    with pytest.raises(ConfigError, match="set extra.pretrained to true"):
+    with pytest.raises(ConfigError, match="needs extra.pretrained=true"):
         LIBREYOLO.check(config("yolo9_t", 64, weights_sha256="0" * 64))
-    with pytest.raises(ConfigError, match="64 hexadecimal digits"):
+    with pytest.raises(ConfigError, match="64 lower-case hexadecimal digits"):
         LIBREYOLO.check(config("yolo9_t", 64, pretrained=True, weights_sha256="abc"))
 
 

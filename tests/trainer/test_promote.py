@@ -104,7 +104,7 @@ def test_a_class_of_too_few_objects_is_not_judged_but_told():
     decision = decide(champion, without_class(better, 2), settings, rng=rng())
 
     assert not any("Class c falls" in r for r in decision.reasons)
-    assert any(f"Class c is not judged: it has {few - 1} objects" in r for r in decision.reasons)
+    assert any(f"Class c does not count: it has {few - 1} objects" in r for r in decision.reasons)
 
 
 def test_a_small_holdout_keeps_the_champion_and_says_why():

@@ -72,7 +72,9 @@ def test_weights_of_another_sha256_are_refused_and_not_kept(
     folder, url = site
     name = offered(folder, digits="0badcafe")
 
-    with pytest.raises(TrainingError, match=r"net-0badcafe.pth cannot be had: .*0badcafe.*Put the"):
+    with pytest.raises(
+        TrainingError, match=r"net-0badcafe.pth cannot be downloaded: .*0badcafe.*Put the"
+    ):
         fetch_weights(f"{url}/{name}", "fit")
 
     assert not list(cache.iterdir())
@@ -85,7 +87,7 @@ def test_a_cached_file_that_was_changed_is_refused(site: tuple[Path, str], cache
     with (cache / name).open("ab") as file:
         file.write(b"\0")
 
-    with pytest.raises(TrainingError, match="a sha256 that begins .* found .*remove the file"):
+    with pytest.raises(TrainingError, match="a sha256 that starts with .* found .*remove the file"):
         fetch_weights(f"{url}/{name}", "fit")
 
 
@@ -93,7 +95,7 @@ def test_what_is_not_there_says_where_to_put_it(site: tuple[Path, str], cache: P
     with pytest.raises(TrainingError, match="404") as told:
         fetch_weights(f"{site[1]}/net-0badcafe.pth", "fit")
     assert f"Put the file into {cache}" in str(told.value)
-    with pytest.raises(TrainingError, match="says no sha256"):
+    with pytest.raises(TrainingError, match="contains no sha256"):
         fetch_weights(f"{site[1]}/net.pth", "fit")
 
 
@@ -101,7 +103,7 @@ def test_a_wrong_file_under_torchvisions_name_is_refused(cache: Path) -> None:
     cache.mkdir(parents=True)
     torch.save(WEIGHTS, cache / "fcos_resnet50_fpn_coco-99b0c9b7.pth")
 
-    with pytest.raises(TrainingError, match="expected a sha256 that begins 99b0c9b7"):
+    with pytest.raises(TrainingError, match="expected a sha256 that starts with 99b0c9b7"):
         published("fcos_resnet50_fpn", "fit")
     with pytest.raises(ConfigError, match="publishes no weights of fcos_resnet18_fpn"):
         published("fcos_resnet18_fpn", "fit")

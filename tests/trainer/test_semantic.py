@@ -158,8 +158,8 @@ def test_a_base_of_other_classes_gives_what_fits_and_says_what_does_not(tmp_path
 
     notes = [step.note for step in told if step.note]
     assert notes == [
-        "class ring: new, begun anew",
-        "class disc: of base, not among the labels now",
+        "class ring: new, initialised at random",
+        "class disc: in the base, not among the labels",
     ]
     with np.load(base) as old, np.load(path) as new:
         head = "classifier.high_classifier.weight"

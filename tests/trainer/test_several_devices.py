@@ -74,7 +74,7 @@ def test_several_devices_are_taken_where_they_can_be_used_and_refused_elsewhere(
     if name == "yolo":
         backend(name).check(asked)
         return
-    with pytest.raises(ConfigError, match=r"learns on one device.*yolo can use several"):
+    with pytest.raises(ConfigError, match=r"trains on one device.*yolo can use several"):
         backend(name).check(asked)
 
 

@@ -262,10 +262,10 @@ def test_a_fit_stops_resumes_ends_and_is_a_base_for_other_labels(tmp_path):
     notes = YOLO.export(tuned, tmp_path / "next", card={}).card.extra["notes"]
 
     assert notes == [
-        "class star: new, begun anew",
-        "class disc: of base, not among the labels now",
+        "class star: new, initialised at random",
+        "class disc: in the base, not among the labels",
     ]
-    with pytest.raises(ConfigError, match="are of boxes, this fit is of masks"):
+    with pytest.raises(ConfigError, match="are for boxes, this fit is for masks"):
         YOLO.fit(
             dataset,
             FitConfig("yolo", image_size=(64, 64), base=bundle.path, extra={"task": "masks"}),
@@ -386,7 +386,7 @@ def test_every_fault_of_the_settings_is_told_at_once(tmp_path):
 
 def test_nothing_to_learn_from_is_an_error_before_learning(tmp_path):
     empty = shapes_dataset(tmp_path / "data", train=0, holdout=2)
-    with pytest.raises(DatasetError, match="no image to learn from"):
+    with pytest.raises(DatasetError, match="no image to train on"):
         YOLO.fit(empty, FitConfig("yolo"), run_dir=tmp_path / "run", report=quiet)
 
 

@@ -1,4 +1,4 @@
-"""Whether this machine has the devices that a fit asks for."""
+"""Check that this machine has the devices that a fit requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from trainer.detector import FitConfig
 
 
 def device_faults(config: FitConfig) -> list[str]:
-    """Return a sentence for each device that torch does not find here; torch is loaded to look."""
+    """Return a sentence for each requested device that torch does not find; loads torch."""
     requested = devices_of(config)
     if requested == ["cpu"]:
         return []

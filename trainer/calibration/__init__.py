@@ -1,9 +1,9 @@
-"""Scores that mean something: learnt after a fit, applied where a model serves, and measured.
+"""Calibration of scores: learned after a fit, applied when a model serves, and measured.
 
-`measure` says how far scores are from the truth. `curves` and `learn` find the map from a
-network's score to the probability that the answer is right; `score_map` is that map, which the
-bundle's card keeps; `serving` applies it to every answer; `worth` says from which probability an
-answer is worth a person's look; `after_fit` does it all at the end of a fit.
+`measure` computes the calibration error. `curves` and `learn` find the map from a network's score
+to the probability that the detection is right; `score_map` is that map, which is stored in the
+bundle's card; `serving` applies it to every detection; `worth` computes from which probability
+showing a detection saves time. trainer.runs.calibrating does it all at the end of a fit.
 """
 
 from trainer.calibration.measure import BINS as BINS

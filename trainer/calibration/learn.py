@@ -1,4 +1,4 @@
-"""A model's score maps are learnt from an evaluation of its raw answers."""
+"""Learn a model's score maps from an evaluation of its raw detections."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from trainer.calibration.measure import calibration
 from trainer.calibration.score_map import ScoreMap, ScoreMaps, score_map
 from trainer.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
 
-MIN_DETECTIONS = 30  # below them nothing is learnt
-OWN_DETECTIONS, OWN_HITS = 100, 25  # from which a class has a curve of its own
-ISOTONIC_DETECTIONS = 1000  # from which a curve without a form is tried
-FINE_IOU = IOU_THRESHOLDS.index(0.8)  # a shape that people leave as it is
+MIN_DETECTIONS = 30  # with fewer no calibration is learned
+OWN_DETECTIONS, OWN_HITS = 100, 25  # minimum for a class to have its own curve
+ISOTONIC_DETECTIONS = 1000  # minimum to try an isotonic curve
+FINE_IOU = IOU_THRESHOLDS.index(0.8)  # a shape that people do not correct
 _FOLDS = 5
 _Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ScoredDetections:
-    """Raw answers of all frames. scores, right, fine, class_ids, frame: (N,)."""
+    """Raw detections of all frames. scores, right, fine, class_ids, frame: (N,)."""
 
     scores: _Float
     right: NDArray[np.bool_]
@@ -47,10 +47,11 @@ class ScoredDetections:
 
 
 def learn(evaluation: Evaluation) -> ScoreMaps | None:
-    """Learn how raw scores are to be read; None below MIN_DETECTIONS answers.
+    """Learn the calibration of raw scores; None with fewer than MIN_DETECTIONS detections.
 
-    evaluation: of the network's own scores, from a very low one on. A class with enough evidence
-    has a curve of its own, held near the one of all classes; the others share that one.
+    evaluation: with the network's raw scores, down to a very low threshold. A class with enough
+    detections gets its own curve, regularised towards the pooled one; the others use the pooled
+    one.
     """
     detections = scored_detections(evaluation)
     if len(detections) < MIN_DETECTIONS:
@@ -65,7 +66,7 @@ def learn(evaluation: Evaluation) -> ScoreMaps | None:
 
 
 def scored_detections(evaluation: Evaluation) -> ScoredDetections:
-    """Return the answers that are right or wrong, those that meet a crowd left out."""
+    """Return the detections that are right or wrong, without those ignored for a crowd."""
     rows = [(n, f, ~f.ignored[:, 0]) for n, f in enumerate(evaluation.frames)]
     return ScoredDetections(
         scores=np.concatenate([np.zeros(0), *(f.scores[k] for _, f, k in rows)]),
@@ -90,7 +91,7 @@ def mapped(evaluation: Evaluation, of: Callable[[str], Callable[[_Float], _Float
 
 
 def unmapped(evaluation: Evaluation, maps: ScoreMaps) -> Evaluation:
-    """Return an evaluation of calibrated scores with those of the network itself."""
+    """Return an evaluation of calibrated scores with the network's raw scores."""
     return mapped(evaluation, lambda name: maps.of(name).inverse)
 
 
@@ -101,14 +102,14 @@ def _maps(detections: ScoredDetections, labels: Sequence[str]) -> ScoreMaps:
         own = detections[detections.class_ids == class_id]
         if len(own) >= OWN_DETECTIONS and own.right.sum() >= OWN_HITS:
             classes[name], _ = _map(own, curve, NARROW)
-    # With one class, its map and the pooled one are the same; the pooled one says it.
+    # With one class, its map and the pooled one are the same; keep the pooled one.
     return ScoreMaps(pooled, {} if len(labels) == 1 else classes)
 
 
 def _map(
     detections: ScoredDetections, prior: BetaCurve, spread: tuple[float, float, float]
 ) -> tuple[ScoreMap, BetaCurve]:
-    """Learn one map; without a form only where that foretells frames it has not seen better."""
+    """Learn one map; isotonic only if that predicts unseen frames better."""
     curve = beta_curve(detections.scores, detections.right, prior=prior, spread=spread)
     method, knots = "beta", (KNOTS, curve(KNOTS))
     if (
@@ -136,13 +137,13 @@ def _built(method: str, knots: tuple[_Float, _Float], detections: ScoredDetectio
 
 
 def _loss(tried: ScoreMap, detections: ScoredDetections) -> float:
-    """Return the log loss: what the map's words cost against what came true."""
+    """Return the log loss of a map's probabilities on these detections."""
     p = np.clip(tried(detections.scores), 1e-9, 1 - 1e-9)
     return -float(np.where(detections.right, np.log(p), np.log1p(-p)).sum())
 
 
 def _crossed(evaluation: Evaluation, detections: ScoredDetections) -> Evaluation:
-    """Return the evaluation with each frame's scores mapped as the other frames have taught."""
+    """Return the evaluation with cross-validated scores: each frame mapped by the others."""
     frames = list(evaluation.frames)
     for fold in range(min(_FOLDS, len(frames))):
         seen = detections[detections.frame % _FOLDS != fold]

@@ -33,11 +33,11 @@ def program(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Fit, watch, compare and promote models."""
 
 
 add_fit_commands(app)
@@ -47,7 +47,7 @@ app.add_typer(snapshots, name="snapshot")
 
 
 def main() -> None:
-    """Run the program; the one place where errors become exit codes."""
+    """Run the program; the only place where errors become exit codes."""
     try:
         app()
     except TrainerError as error:

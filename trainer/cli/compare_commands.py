@@ -1,4 +1,4 @@
-"""The commands of `trainer` that measure bundles: evaluate and compare."""
+"""The commands `trainer evaluate` and `trainer compare`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from trainer.terminal import PlainConsole
 if TYPE_CHECKING:
     from trainer.evaluation.compare import ComparedModel
 
-Data = Annotated[Path, typer.Option(help="Folder in COCO form: annotations.json and images/.")]
+Data = Annotated[Path, typer.Option(help="Folder in COCO format: annotations.json and images/.")]
 
 
 def add_compare_commands(app: typer.Typer) -> None:
-    """Put the commands of this file into the program."""
+    """Add the commands of this file to the program."""
     for command in (evaluate, compare):
         app.command()(command)
 
 
 def evaluate(bundle: Path, data: Data, *, split: str = "test", json_: Json = False) -> None:
-    """Measure a bundle on a part of a dataset: by class, by size, calibration and leakage."""
+    """Evaluate a bundle on a split of a dataset: by class, by size, calibration and leakage."""
     from trainer.calibration import calibration
     from trainer.calibration.learn import unmapped
     from trainer.calibration.score_map import maps_of_bundle
@@ -81,14 +81,14 @@ def compare(
     metric: Annotated[str, typer.Option(help="ap or ap50.")] = GateSettings.metric,
     seed: int = 7,
     sheet: Annotated[
-        Path | None, typer.Option(help="PNG to draw: frames on which the two differ most.")
+        Path | None, typer.Option(help="PNG to write: frames on which the two differ most.")
     ] = None,
-    frames: Annotated[int, typer.Option(help="How many such frames.", min=1, max=50)] = 8,
+    frames: Annotated[int, typer.Option(help="Number of these frames.", min=1, max=50)] = 8,
     json_: Json = False,
 ) -> None:
-    """Hold two bundles against each other on the same frames, as the gate does.
+    """Compare two bundles on the same frames, as the promotion gate does.
 
-    A project's own limits, `promotion` in its configuration, are given as options.
+    Pass a project's own limits, `promotion` in its configuration, as options.
     """
     from trainer.data.dataset import load_dataset
     from trainer.data.leakage import find_leaks
@@ -132,7 +132,7 @@ def compare(
         return
     console = PlainConsole()
     console.print(_comparison(first, second))
-    console.print("Frames on which they differ most (F1 of what people are shown, A and B):")
+    console.print("Frames on which they differ most (F1 of the detections people see, A and B):")
     for row in apart:
         console.print(f"  {row.file_name}  {row.first:.2f}  {row.second:.2f}", highlight=False)
     for reason in decision.reasons:
@@ -142,7 +142,7 @@ def compare(
 
 
 def _comparison(first: ComparedModel, second: ComparedModel) -> Table:
-    """Return AP of two models side by side: overall, a class, a size."""
+    """Return a table of the AP of two models: overall, by class, by size."""
     table = Table("", "objects", "A", "B", "B - A", title=f"AP: A {first.path}, B {second.path}")
     ours, theirs = first.evaluation, second.evaluation
 

@@ -1,4 +1,4 @@
-"""How a command tells of itself: bars and tables for people, JSON lines for machines."""
+"""Output of the commands: bars and tables for people, JSON lines for machines."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _PERIOD = 0.2  # seconds between two progress lines of a stage
 
 
 class JsonLines:
-    """JSON lines on what was standard output; all else that is printed goes to standard error.
+    """Write JSON lines to standard output; everything else that is printed goes to standard error.
 
-    Libraries print as they like, also from C++; a reader of our lines must not see it.
+    Libraries print to standard output, also from C++; readers of the JSON lines must not see it.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class JsonLines:
         self._out.flush()
 
     def progress(self, step: Progress) -> None:
-        """Write a step; those that follow too soon are left out, the last of a stage never."""
+        """Write a step; steps in quick succession are skipped, except the last one of a stage."""
         if step.note:
             self.write("note", {"text": step.note})
             return
@@ -54,7 +54,7 @@ class JsonLines:
         self.write("progress", step_json(step))
 
     def error(self, error: BaseException) -> None:
-        """Write what went wrong: kind is the error's class."""
+        """Write an error; kind is its class."""
         self.write("error", error_json(error))
 
 
@@ -75,7 +75,7 @@ def progress_bars() -> Iterator[Report]:
 
 
 def evaluation_table(evaluation: Evaluation, title: str) -> Table:
-    """Return AP and AP50, overall and a class, and the mean IoU of a model of pixels."""
+    """Return a table of AP and AP50, overall and by class, and mean IoU of a semantic model."""
     caption = None if evaluation.miou is None else f"mIoU of pixels {evaluation.miou:.3f}"
     table = Table("", "objects", "AP", "AP50", title=title, caption=caption)
     overall = evaluation.overall
@@ -89,7 +89,7 @@ def evaluation_table(evaluation: Evaluation, title: str) -> Table:
 
 
 def print_error(error: TrainerError) -> None:
-    """Tell a person on standard error what went wrong."""
+    """Print an error for people on standard error."""
     console = PlainConsole(stderr=True, highlight=False)
     console.print(f"[red]{type(error).__name__}[/red]", end=" ")
     console.print(str(error), markup=False)

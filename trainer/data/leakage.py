@@ -1,7 +1,7 @@
-"""Whether a model was shown, while it learnt, what it is judged by.
+"""Detect leakage of evaluation frames into the training data.
 
-A frame of the judging part leaks when a frame it learnt from is nearly the same picture, or is of
-the same group (a video, a scene). Figures on such frames tell what was memorised.
+An evaluation frame leaks when a training frame is a near-duplicate of it or belongs to the same
+group (a video, a scene). Metrics on such frames measure memorisation.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.data.fingerprints import BITS, WITHIN, difference_hash, hash_distances
 
-_TRAINED_ON = ("train", "val")  # val ends a fit early, so it shapes the weights too
+_TRAINED_ON = ("train", "val")  # val decides early stopping, so it influences the weights too
 _BLOCK = 512
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A frame of the judging part, and the one that gives it away.
+    """An evaluation frame, and the training frame that leaks it.
 
-    bits: in which the two pictures differ, 0..256, or None when only their group is the same.
+    bits: in which the two hashes differ, 0..256, or None when only the group is the same.
     """
 
     evaluated: str
@@ -32,7 +32,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class Leakage:
-    """What was looked for and found. judged, learnt: frames on each side; within: bits of 256."""
+    """The result. evaluated, trained_on: number of frames; within: threshold in bits of 256."""
 
     split: str
     evaluated: int
@@ -42,20 +42,20 @@ class Leakage:
 
     @property
     def share(self) -> float:
-        """How much of the judging part leaks, 0..1."""
+        """Return the share of evaluation frames that leak, 0..1."""
         return len(self.leaks) / self.evaluated if self.evaluated else 0.0
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The finding as a sentence, none when all is clean."""
+        """Return the result as a sentence, none if nothing leaks."""
         if not self.leaks:
             return ()
         first = self.leaks[0]
         how = "of the same group" if first.bits is None else f"{first.bits} of {BITS} bits differ"
-        finding = f"{len(self.leaks)} of {self.evaluated} {self.split} frames are nearly frames learnt from"
-        return (
-            f"{finding}, so the figures flatter: {first.evaluated} is {first.trained_on} ({how}).",
-        )
+        finding = f"{len(self.leaks)} of {self.evaluated} {self.split} frames are near-duplicates"
+        finding += " of training frames"
+        example = f"{first.evaluated} is {first.trained_on} ({how})"
+        return (f"{finding}, so the metrics are too good: {example}.",)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -81,13 +81,13 @@ def find_leaks(
     other: Dataset | None = None,
     by_group: bool = True,
 ) -> Leakage:
-    """Hold every frame of the part against every frame of train and val.
+    """Compare every frame of the split with every frame of train and val.
 
-    other: the dataset of train and val, where it is not this one. by_group: whether groups of the
-    two of one name are one.
-    within: most bits of the difference hashes that may differ in near-duplicates. known:
-    file_name → difference hash, for those whose pixels need not be read again. Each leaking frame
-    is told once, with the nearest frame. Raises DatasetError when an image cannot be read.
+    other: the dataset of train and val, if it is not this one. by_group: whether groups of the same
+    name in both are the same group. within: maximum difference of the hashes of near-duplicates, in
+    bits. known: file_name → difference hash, for images that need not be read again. Each leaking
+    frame is reported once, with the nearest training frame. Raises DatasetError when an image
+    cannot be read.
     """
     evaluated = dataset.split(split)
     source = other or dataset

@@ -1,4 +1,4 @@
-"""Runs an ONNX detector of any family, as its card describes the input and the outputs."""
+"""Run an ONNX detector of any family, whose card describes inputs and outputs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from trainer.engines.suppress import suppress
 from trainer.engines.yolo import FILL, Letterbox, letterbox
 from trainer.errors import BundleError
 
-# What a second input, by which a network gives its boxes in pixels, is told: the input's size.
+# Values of a second input, from which some networks scale boxes to pixels: the input size.
 SIZES = ("width_height", "height_width", "ones")
 _FLOAT = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class GenericDetector:
-    """The detector of one bundle; one image a run. See trainer.detector.Detector.
+    """The Detector of one bundle; one image per run. See trainer.detector.Detector.
 
     reading: card.extra; see trainer.importing.card for its keys.
     """
@@ -39,14 +39,14 @@ class GenericDetector:
     session: Any
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image. Raises ValueError for what the card does not know.
+        """Detect in every image. Raises ValueError for outputs that contradict the card.
 
-        That is a class id beyond its labels, or scores that are not of the form that it says.
+        That is a class id beyond its labels, or scores that are not in the stated form.
         """
         return [self._one(image, min_score) for image in images]
 
     def answers(self, image: RGBImage) -> tuple[RawOutputs, Letterbox]:
-        """Return what the network says of an image, before anything is made of it."""
+        """Return the network's raw outputs for an image."""
         pixels, frame = fit_image(image, self.input_size, self.reading.get("fit", "letterbox"))
         if self.reading.get("channels") == "bgr":
             pixels = pixels[..., ::-1]
@@ -78,7 +78,7 @@ class GenericDetector:
         )
 
     def _scored(self, rows: RawOutputs) -> tuple[_FLOAT, NDArray[np.int64], _FLOAT | None]:
-        """Return scores (N,), class ids (N,) and, where all are given, those of every class."""
+        """Return scores (N,), class ids (N,) and, if available, the scores of all classes."""
         form = self.reading.get("scores", "probabilities")
         if rows.table is None:
             assert rows.scores is not None and rows.classes is not None  # noqa: PT018, S101
@@ -105,10 +105,10 @@ class GenericDetector:
 
 
 def fit_image(image: RGBImage, size: tuple[int, int], fit: str) -> tuple[RGBImage, Letterbox]:
-    """Return the image in an input of (height, width) = size.
+    """Return the image fitted into an input of (height, width) = size.
 
-    fit: "letterbox" in the middle and as a whole, "corner" the same at the top left, "stretch"
-    each side by itself.
+    fit: "letterbox" centred with its aspect kept, "corner" the same at the top left, "stretch"
+    without keeping the aspect.
     """
     if fit == "letterbox":
         return letterbox(image, size)
@@ -126,10 +126,10 @@ def fit_image(image: RGBImage, size: tuple[int, int], fit: str) -> tuple[RGBImag
 
 
 def session_inputs(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a session is fed: an image (1, 3, H, W), and the size where it asks for it.
+    """Return a session's inputs: an image (1, 3, H, W), and the size if it has such an input.
 
-    A batch that the file fixes is filled with the same image. Raises ValueError for another
-    input than the card names.
+    A fixed batch is filled with copies of the image. Raises ValueError for an input that the card
+    does not name.
     """
     first, *others = session.get_inputs()
     batch = first.shape[0] if first.shape and isinstance(first.shape[0], int) else 1
@@ -145,7 +145,7 @@ def session_inputs(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> d
         form = sizes.get(other.name)
         if form is None:
             raise ValueError(
-                f"a second input {other.name!r}, of which its card says nothing: name it under"
+                f"a second input {other.name!r}, which the card does not describe: name it under"
                 f" input.sizes as one of {', '.join(SIZES)}"
             )
         kind = np.int64 if "int64" in other.type else np.int32 if "int" in other.type else None
@@ -154,7 +154,7 @@ def session_inputs(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> d
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> GenericDetector:
-    """Load the bundle's ONNX file; BundleError when it does not answer as its card says."""
+    """Load the bundle's ONNX file; BundleError when its outputs contradict the card."""
     card = bundle.card
     session = open_session(bundle.file("model.onnx"), threads=threads)
     names = [output.name for output in session.get_outputs()]
@@ -163,5 +163,5 @@ def load(bundle: Bundle, *, threads: int | None = None) -> GenericDetector:
         answers = run(session, session_inputs(session, empty, card.extra), bundle.path)
         read_outputs(dict(zip(names, answers, strict=True)), card.extra, len(card.labels))
     except (ValueError, KeyError) as error:
-        raise BundleError(bundle.path, "outputs as its card says", str(error)) from error
+        raise BundleError(bundle.path, "outputs as the card describes", str(error)) from error
     return GenericDetector(card.labels, card.input_size, card.extra, session)

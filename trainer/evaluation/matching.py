@@ -1,8 +1,8 @@
-"""Which answers of a frame meet which objects, as COCO matches them.
+"""Match the detections of a frame with its objects, as COCO does.
 
-We match by ourselves on pycocotools' IoU because the matches of every frame are kept: average
-precision on any resample of the frames is then a sum, not a new evaluation, which the gate's
-paired bootstrap needs.
+We match ourselves, on pycocotools' IoU, to keep the matches of every frame: average precision on
+any resample of the frames is then a sum instead of a new evaluation, which the gate's paired
+bootstrap needs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from trainer.data.labels import LabelMap
 from trainer.detections import Detections, box_iou
 from trainer.scores import IOU_THRESHOLDS, FrameMatches
 
-Area = tuple[float, float]  # square pixels of the image, from and to
-# Answers a class that are counted at least, and for every object that is there. Three for each
-# object leave no one out who finds them all, and bound what a network sure of nothing costs.
+Area = tuple[float, float]  # minimum and maximum, square pixels of the image
+# Detections per class that are always counted, and further ones per object. Three per object
+# suffice to find them all, and bound the cost of a network with many weak detections.
 MAX_DETECTIONS, PER_OBJECT = 1000, 3
 WHOLE: Area = (0.0, math.inf)
 
@@ -35,10 +35,10 @@ def match_frame(
     task: str = "boxes",
     area: Area = WHOLE,
 ) -> FrameMatches:
-    """Hold the answers of a frame against its objects.
+    """Match the detections of a frame with its objects.
 
-    classes: for each class of the detector, its place in labels, or -1. task: "boxes" or "masks",
-    by what the IoU is measured. area: objects of another size do not count.
+    classes: for each class of the detector, its index in labels, or -1. task: "boxes" or "masks",
+    on which the IoU is computed. area: objects of other sizes do not count.
     """
     found_classes = classes[detections.class_ids]
     rows: list[tuple[NDArray[Any], ...]] = []
@@ -72,11 +72,11 @@ def match_frame(
 def match(
     iou: NDArray[np.float64], crowd: NDArray[np.bool_], other: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Give each answer, best score first, the free object it covers best, at every threshold.
+    """Assign each detection, best score first, to the free object of highest IoU, per threshold.
 
-    iou: (answers, objects). crowd, other: (objects,), regions of many objects, and objects that
-    do not count for their size. Returns matched and ignored, both (answers, thresholds): matched
-    an object that counts; ignored for meeting a crowd, or an object that does not count.
+    iou: (detections, objects). crowd, other: (objects,), crowd regions, and objects that do not
+    count because of their size. Returns matched and ignored, both (detections, thresholds): matched
+    with an object that counts; ignored because of a crowd, or an object that does not count.
     """
     predictions, objects = iou.shape
     levels = len(IOU_THRESHOLDS)
@@ -87,7 +87,9 @@ def match(
     void = crowd if other is None else crowd | other
     thresholds = np.minimum(np.array(IOU_THRESHOLDS), 1 - 1e-10)
     free = np.repeat(~void[None], levels, axis=0)  # (levels, objects)
-    spare = np.repeat(void[None], levels, axis=0)  # an object of other size meets one answer only
+    spare = np.repeat(
+        void[None], levels, axis=0
+    )  # an object of other size matches one detection only
     for n in range(predictions):
         hit = _take(iou[n], free, thresholds)
         matched[n] = hit
@@ -104,11 +106,11 @@ def _take(
     allowed: NDArray[np.bool_] | None = None,
     kept: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """Take the best free object at each level where it overlaps enough; whether it did, (levels,).
+    """Take the best free object at each level if it overlaps enough; return where, (levels,).
 
-    free: (levels, objects), and what is taken is struck out, but not what is kept: a crowd.
+    free: (levels, objects); taken objects are removed from it, except those in `kept`: crowds.
     """
-    # COCO takes the later of equal overlaps; argmax of the reversed row does the same.
+    # COCO takes the last of equal overlaps; argmax of the reversed row does the same.
     value = np.where(free, iou, -1.0)
     best = free.shape[1] - 1 - np.argmax(value[:, ::-1], axis=1)
     rows = np.arange(len(free))
@@ -121,7 +123,7 @@ def _take(
 
 
 def area_of(item: AnnotatedObject) -> float:
-    """Return an object's area in square pixels: what its row says, or its box's."""
+    """Return an object's area in square pixels: as its row states, or that of its box."""
     stated = item.extra.get("area")
     if isinstance(stated, (int, float)) and stated > 0:
         return float(stated)
@@ -162,7 +164,7 @@ def _iou(
 
 def _answer_mask(detections: Detections, row: int, image: AnnotatedImage) -> Mapping[str, Any]:
     if detections.masks is None:
-        raise ValueError(f"{image.file_name}: the detector gives no masks; evaluate boxes")
+        raise ValueError(f"{image.file_name}: the detector predicts no masks; evaluate boxes")
     return encode_mask(detections.masks[row].on((image.height, image.width)))
 
 

@@ -1,4 +1,4 @@
-"""The class of every pixel, by people and by a model, and how far the two overlap."""
+"""Class maps of labels and predictions, and their mean IoU."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.detections import Detections
 
-IGNORE_INDEX = -1  # where a crowd is
+IGNORE_INDEX = -1  # class of crowd pixels, which do not count
 
 
 def of_pixels(card: Card) -> bool:
-    """Whether a model names the class of every pixel, so that mean IoU is its measure."""
+    """Return whether a model is a semantic segmentation, which mean IoU measures."""
     return card.engine == "semantic"
 
 
 def class_map(image: AnnotatedImage) -> NDArray[np.int16]:
     """Return the class of every pixel of the image, (height, width).
 
-    0 is the background, then the classes in order; IGNORE_INDEX where a crowd is. Where objects
-    overlap, the smaller one is seen.
+    0 is the background, then the classes in order; IGNORE_INDEX in crowd regions. Where objects
+    overlap, the smaller one wins.
     """
     found = np.zeros((image.height, image.width), np.int16)
     drawn = [(o.bitmap(image.height, image.width), o) for o in image.objects]
@@ -36,10 +36,10 @@ def class_map(image: AnnotatedImage) -> NDArray[np.int16]:
 def predicted_map(
     detections: Detections, size: tuple[int, int], places: Sequence[int]
 ) -> NDArray[np.int16]:
-    """Return the class of every pixel by a model of masks, (height, width) = size.
+    """Return the predicted class of every pixel, (height, width) = size.
 
-    places: for each class of the model, its place in the dataset's labels, or -1. Where masks
-    overlap, the better one is seen.
+    places: for each class of the model, its index in the dataset's labels, or -1. Where masks
+    overlap, the one with the higher score wins.
     """
     found = np.zeros(size, np.int16)
     for n in reversed(range(len(detections))):
@@ -53,11 +53,11 @@ def predicted_map(
 def mean_iou(
     predictions: Sequence[Detections], dataset: Dataset, split: str, names: Sequence[str]
 ) -> Mapping[str, float]:
-    """Return {"miou"}: IoU of the pixels of each class over all frames, meaned over the classes.
+    """Return {"miou"}: IoU of the pixels of each class over all frames, averaged over the classes.
 
-    answers: one a frame of the part, in its order, with masks. names: what their class_ids point
-    into. Classes of which the part has no pixel do not count, and neither does the background;
-    no such class at all gives {}. (Everingham et al., The PASCAL VOC challenge, 2010.)
+    predictions: with masks, one for each frame of the split, in order. names: the classes that
+    class_ids index. Classes without pixels in the split and the background do not count; without
+    any class the result is {}. (Everingham et al., The PASCAL VOC challenge, 2010.)
     """
     place = {name: n for n, name in enumerate(dataset.labels)}
     places = [place.get(name, -1) for name in names]

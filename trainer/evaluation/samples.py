@@ -1,4 +1,4 @@
-"""Sample predictions as a picture: a sheet of frames with what was found and what is true."""
+"""Draw sample predictions: a sheet of frames with labels and detections."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def write_samples(
     most: int = 6,
     min_score: float = Card.min_score,
 ) -> Path:
-    """Write a PNG of up to `most` frames of a part: truth thin and white, predictions in colour.
+    """Write a PNG of up to `most` frames of a split: labels thin and white, detections in colour.
 
-    The frames are spread over the part, the same ones each time. answers: the detector's, one a
-    frame of the part, where they are known; else the frames are shown to it, all at once. Returns
+    The frames are spread evenly over the split, always the same ones. predictions: one for each
+    frame of the split, if known; else the detector runs on the drawn frames in one batch. Returns
     the path. Raises DatasetError for an image that cannot be read.
     """
     images = dataset.split(split)

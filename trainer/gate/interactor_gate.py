@@ -1,8 +1,7 @@
-"""The gate of an interactor, which says whether what a project taught may serve it.
+"""The gate of an interactor: decides whether a project's own interactor may serve.
 
-Both get the four extreme points of the same objects of the holdout. The challenger serves only if
-its mean IoU is higher, beyond the noise of a holdout of that size, by a paired bootstrap over
-frames as in trainer.gate.promote.
+Both receive the four extreme points of the same holdout objects. The challenger serves only if its
+mean IoU is significantly higher, by a paired bootstrap over frames as in trainer.gate.promote.
 """
 
 from __future__ import annotations
@@ -18,26 +17,26 @@ from trainer.errors import ComparisonError
 from trainer.evaluation.simulated_annotator import four_points, iou
 from trainer.interactor import Interactor
 
-LEAST_AREA = 40  # pixels; below, a mask has no shape to speak of
+LEAST_AREA = 40  # pixels; smaller masks have no meaningful shape
 _RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class FourPointScores:
-    """IoU at four points of the objects of a split. ious: (N,); frames: (N,) which frame."""
+    """IoU at four points of the objects of a split. ious: (N,); frames: (N,) frame indices."""
 
     ious: NDArray[np.float64]
     frames: NDArray[np.int64]
 
     @property
     def mean(self) -> float:
-        """The mean over the objects; NaN where there are none."""
+        """Return the mean over the objects; NaN if there are none."""
         return float(self.ious.mean()) if len(self.ious) else float("nan")
 
 
 @dataclass(frozen=True)
 class InteractorDecision:
-    """What the gate says, and why in sentences. gain: of the mean IoU, with its lower bound."""
+    """The decision, with reasons as sentences. gain: of the mean IoU; gain_low: lower bound."""
 
     promoted: bool
     reasons: tuple[str, ...]
@@ -55,8 +54,9 @@ def measure(
 ) -> FourPointScores:
     """Return the IoU at four points on the objects with masks of a split.
 
-    most: objects, drawn at random but always the same. Objects said to have several parts
-    (n_components) are left out: no four points tell their extent. told(done, total) after each.
+    most: maximum number of objects, a fixed random sample. Objects with several parts
+    (n_components) are skipped: four points do not describe them. on_done(done, total) is called
+    after each.
     """
     images = dataset.split(split)
     rows = [
@@ -91,14 +91,14 @@ def decide_interactor(
 ) -> InteractorDecision:
     """Compare two measurements of the same objects.
 
-    confidence: how sure the gain must be above 0. min_objects: fewer cannot tell models apart.
-    Raises ComparisonError when the objects differ.
+    confidence: that the gain is above 0. min_objects: fewer cannot distinguish models. Raises
+    ComparisonError when the objects differ.
     """
     if not np.array_equal(champion.frames, challenger.frames):
         raise ComparisonError([f"{len(champion.ious)} and {len(challenger.ious)} objects"])
     count = len(champion.ious)
     if count < min_objects:
-        reason = f"{count} masks in the holdout, {min_objects} are needed to judge"
+        reason = f"{count} masks in the holdout, {min_objects} are needed to decide"
         return InteractorDecision(False, (reason,), float("nan"), float("nan"))
     gains = challenger.ious - champion.ious
     low = _lower_bound(gains, champion.frames, rng, confidence)

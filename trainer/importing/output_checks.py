@@ -1,6 +1,6 @@
-"""A look at what a brought network answers, before it serves: is it what is said of it.
+"""Check that an imported network's outputs match its description, before it serves.
 
-Nothing is chosen by it. What contradicts the file's or the card's word is refused with what to say.
+Nothing is guessed: outputs that contradict the file or the card are rejected with a remedy.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from trainer.engines.onnx_outputs import RawOutputs, by_columns
 from trainer.engines.yolo import YoloDetector
 from trainer.errors import BundleError, ModelFileError
 
-_NEAR, _FAR = 2.0, 4.0  # of the input's sides: shares of it lie below, pixels above
-_BEST = 100  # rows whose boxes are looked at
+_NEAR, _FAR = 2.0, 4.0  # of the input's sides: relative boxes lie below, pixel boxes above
+_BEST = 100  # rows whose boxes are checked
 
 
 def samples(size: tuple[int, int], given_one: RGBImage | None = None) -> list[RGBImage]:
-    """Return pictures of (height, width) = size to look at: noise, gray, and what was given."""
+    """Return test images of (height, width) = size: noise, gray, and the given one."""
     noise = np.random.default_rng(0).integers(0, 255, (*size, 3)).astype(np.uint8)
     gray = np.full((*size, 3), 114, np.uint8)
     return [noise, gray, *([] if given_one is None else [given_one])]
 
 
 def try_detector(bundle: Bundle) -> Detector:
-    """Let a detector answer one frame of noise, and return it.
+    """Load a detector, run it on a frame of noise, and return it.
 
-    Raises BundleError when it cannot be loaded or its answer makes no sense.
+    Raises BundleError when it cannot be loaded or its output is invalid.
     """
     pictures = samples(bundle.card.input_size)
     detector = load(bundle, threads=1)
@@ -42,7 +42,7 @@ def try_detector(bundle: Bundle) -> Detector:
         (found,) = detector.detect(pictures[:1], min_score=0.0)
     except (ValueError, IndexError) as error:
         check_outputs(bundle, detector, pictures)
-        raise BundleError(bundle.path, "an answer that makes sense", str(error)) from error
+        raise BundleError(bundle.path, "a valid output", str(error)) from error
     ids = {int(n) for n in found.class_ids}
     if strange := sorted(n for n in ids if not 0 <= n < len(bundle.card.labels)):
         there = f"class ids below {len(bundle.card.labels)}"
@@ -51,7 +51,7 @@ def try_detector(bundle: Bundle) -> Detector:
 
 
 def check_outputs(bundle: Bundle, detector: object, pictures: Sequence[RGBImage]) -> None:
-    """Raise ModelFileError for answers that contradict the card of an ONNX file."""
+    """Raise ModelFileError for outputs that contradict the card of an ONNX file."""
     card = bundle.card
     if isinstance(detector, GenericDetector):
         reading = dict(card.extra)
@@ -67,7 +67,7 @@ def check_outputs(bundle: Bundle, detector: object, pictures: Sequence[RGBImage]
 
 
 def whole_numbers(session: Any, output: str) -> bool:
-    """Say whether the column `class` holds whole numbers of 0 and 1 only."""
+    """Return whether an output has integer values of 0 and 1 only."""
     shape = session.get_inputs()[0].shape
     size = (int(shape[2]), int(shape[3])) if isinstance(shape[2], int) else (640, 640)
     for picture in samples(size):
@@ -82,7 +82,7 @@ def whole_numbers(session: Any, output: str) -> bool:
 def output_faults(
     answers: Sequence[RawOutputs], reading: Mapping[str, Any], size: tuple[int, int], classes: int
 ) -> list[tuple[str, str]]:
-    """Return (what is wrong, what to say instead), the gravest first."""
+    """Return (what is wrong, what to state instead), the most serious first."""
     kept = [rows.filled() for rows in answers]
     scores = [_scores(rows).ravel() for rows in kept]
     every = np.concatenate([*scores, np.zeros(0, np.float32)])
@@ -90,7 +90,7 @@ def output_faults(
         [rows.boxes[_order(rows)] for rows in kept] + [np.zeros((0, 4), np.float32)]
     )
     if not (np.isfinite(every).all() and np.isfinite(boxes).all()):
-        return [("its answers hold values that are not finite", "Export it again in 32 bits")]
+        return [("its outputs contain values that are not finite", "Export it again in 32 bits")]
     faults = _of_scores(every, str(reading.get("scores", "probabilities")))
     faults += _of_classes(kept, classes)
     return faults + _of_boxes(boxes, reading, size)
@@ -101,15 +101,15 @@ def _of_scores(every: NDArray[np.float32], form: str) -> list[tuple[str, str]]:
         return []
     low, high = float(every.min()), float(every.max())
     span = f"its scores run from {low:.4g} to {high:.4g}"
-    card = "in a --card say `scores: {}`"
+    card = "in a --card set `scores: {}`"
     if form == "probabilities" and (low < -1e-3 or high > 1 + 1e-3):
         percents = low >= 0 and high <= 100 + 1e-3
         kind = "percents" if percents else "logits"
-        return [(f"{span}, which are no probabilities but {kind}", card.format(kind))]
+        return [(f"{span}, which are not probabilities but {kind}", card.format(kind))]
     if form == "percents" and (low < 0 or high > 100 + 1e-3):
-        return [(f"{span}, which are no percents", card.format("logits"))]
+        return [(f"{span}, which are not percents", card.format("logits"))]
     if form in ("logits", "softmax") and low >= 0 and high <= 1 and high > low:
-        fine = f"{span}: probabilities already, and no {form}"
+        fine = f"{span}: already probabilities, not {form}"
         return [(fine, card.format("probabilities"))]
     return []
 
@@ -121,12 +121,12 @@ def _of_classes(kept: Sequence[RawOutputs], classes: int) -> list[tuple[str, str
     if not len(ids):
         return []
     if float(np.abs(ids - np.rint(ids)).max()) > 1e-3:
-        return [("its class ids are no whole numbers", "Say in a --card what its columns hold")]
+        return [("its class ids are not integers", "Describe its columns in a --card")]
     if ids.max() == classes and ids.min() >= 1:
-        return [(f"its class ids run from 1 to {classes}", "in a --card say `first_class: 1`")]
+        return [(f"its class ids run from 1 to {classes}", "in a --card set `first_class: 1`")]
     if ids.max() >= classes:
-        known = f"it answers class {int(ids.max())}, and {classes} classes are named"
-        return [(known, "Name every class of the network in its order (--labels or the card)")]
+        known = f"it returns class {int(ids.max())}, but {classes} classes are named"
+        return [(known, "Name all classes of the network in order (--labels or the card)")]
     return []
 
 
@@ -143,13 +143,13 @@ def _of_boxes(
     largest = np.abs(boxes).max(axis=1)
     if not reading.get("normalised", False):
         if float(largest.max()) <= _NEAR < min(size) / 4:
-            shares = "its boxes are shares of the input, not pixels"
-            return [(shares, "in a --card say `normalised: true`")]
+            shares = "its boxes are relative to the input, not in pixels"
+            return [(shares, "in a --card set `normalised: true`")]
     elif float(np.median(largest)) > _FAR:
-        return [("its boxes are pixels, not shares", "in a --card say `normalised: false`")]
+        return [("its boxes are in pixels, not relative", "in a --card set `normalised: false`")]
     if not centred and float((boxes[:, 2:] < boxes[:, :2]).any(axis=1).mean()) > 0.5:
-        turned = "the right ends of its boxes lie left of their left ends: centre and size"
-        return [(turned, "in a --card say `box_format: cxcywh`, or columns cx, cy, w, h")]
+        turned = "the right edges of its boxes lie left of the left edges: centre and size"
+        return [(turned, "in a --card set `box_format: cxcywh`, or columns cx, cy, w, h")]
     return []
 
 

@@ -1,8 +1,8 @@
-"""A network's first opening and first answer, in a process of its own with limits (see sandboxed_process.py).
+"""Open a network and run it once in a process with limits (see sandboxed_process.py).
 
-An ONNX file holds no code, but its graph may loop without end or fill any memory, as soon as it
-is opened (constants are folded) or when it answers. The process is given a copy in a scratch
-folder: `python -m trainer.importing.trial_run open|answer PATH`.
+An ONNX file contains no code, but its graph may loop forever or exhaust the memory as soon as it is
+opened (constant folding) or run. The process works on a copy in a scratch folder: `python -m
+trainer.importing.trial_run open|detect|check PATH`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _GIVEN = "given.npy"
 
 
 def check_opening(path: Path, *, hidden: Sequence[Path] = (), seconds: float = SECONDS) -> None:
-    """See that an ONNX file can be opened within the limits; ModelFileError where it cannot."""
+    """Check that an ONNX file can be opened within the limits; else raise ModelFileError."""
     with tempfile.TemporaryDirectory(prefix="sample-") as folder:
         copy = Path(folder) / "model.onnx"
         shutil.copyfile(path, copy)
         fault = _fault(["open", str(copy)], Path(folder), hidden, seconds)
-    # A fault that the runtime tells of is told by who reads the file, in better words.
+    # An error reported by the runtime is reported by the reader of the file, in clearer words.
     if fault and not fault.startswith(_SAID):
         raise ModelFileError(path, f"opening it {fault}", "Export it again")
 
@@ -52,10 +52,10 @@ def check_detection(
     compare: bool = False,
     given: RGBImage | None = None,
 ) -> None:
-    """See that a detector's bundle answers within the limits, BundleError otherwise.
+    """Check that a detector's bundle runs within the limits; else raise BundleError.
 
-    look: whether its answers are held against its card (see look.py), given among the pictures;
-    ModelFileError where they contradict it.
+    compare: whether to compare its outputs with its card (see output_checks.py), also on the image
+    `given`; ModelFileError if they contradict it.
     """
     with tempfile.TemporaryDirectory(prefix="sample-") as folder:
         copy = Path(folder) / "bundle"
@@ -70,7 +70,7 @@ def check_detection(
             raise ModelFileError(path, first, second)
         raise BundleError(path, first, second)
     if fault:
-        raise BundleError(path, "a network that answers one frame", f"one that {fault}")
+        raise BundleError(path, "a network that runs on one frame", f"one that {fault}")
 
 
 def _fault(asked: Sequence[str], scratch: Path, hidden: Sequence[Path], seconds: float) -> str:
@@ -94,13 +94,13 @@ def _fault(asked: Sequence[str], scratch: Path, hidden: Sequence[Path], seconds:
     if any("bad_alloc" in line or "MemoryError" in line for line in lines):
         return f"takes more than {_MEMORY_BYTES >> 30} GiB of memory"
     code = ended.returncode
-    # A shell tells of a signal by 128 and its number.
+    # A shell reports a signal as 128 plus its number.
     signal = -code if code < 0 else code - 128 if code > 128 else 0
     return f"crashes its process (signal {signal})" if signal else f"fails ({lines[-1:]})"
 
 
 def main() -> int:
-    """Do what the arguments ask, within the limits."""
+    """Run the check named in the arguments, within the limits."""
     limit(resource.RLIMIT_CPU, _CPU_SECONDS)
     limit(resource.RLIMIT_AS, _MEMORY_BYTES)
     limit(resource.RLIMIT_FSIZE, _FILE_BYTES)
@@ -116,7 +116,7 @@ def main() -> int:
     except BundleError as error:
         return _say(error, error.expected, error.found)
     except TrainerError as error:
-        return _say(error, "a network that answers one frame", str(error))
+        return _say(error, "a network that runs on one frame", str(error))
     return 0
 
 
@@ -124,7 +124,7 @@ def _open(path: Path) -> None:
     session = open_session(path, threads=1)
     try:
         whole_numbers(session, session.get_outputs()[0].name)
-    # It takes other inputs than a picture, or fails on one: told by who reads the file.
+    # It has other inputs than an image, or fails on one: the reader of the file reports it.
     except Exception as error:
         raise ModelFileError(path, f"{type(error).__name__}: {error}") from error
 

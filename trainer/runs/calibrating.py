@@ -1,4 +1,4 @@
-"""The last step of a fit: how the new model's scores are to be read, learnt on the val part."""
+"""The last step of a fit: calibrate the new model's scores on the val part."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SPLIT = "val"
 
 
 def calibrate(bundle: Bundle, dataset: Dataset, on_progress: Callable[[Progress], None]) -> Bundle:
-    """Learn the calibration of a bundle that has none and write it into its card.
+    """Learn the calibration of a bundle without one and write it into its card.
 
-    The card's min_score becomes the probability from which an answer is worth a look. A dataset
-    without a val part, or with too few answers there, leaves the bundle as it is and tells why.
-    The bundle gets another version, since its scores are read otherwise.
+    The card's min_score becomes the probability from which showing a detection saves time. Without
+    a val part, or with too few detections on it, the bundle stays unchanged and a note gives the
+    reason. Calibration changes the bundle's version, since it changes the scores.
     """
     frames = dataset.split(SPLIT)
     objects = sum(len(image.objects) for image in frames)
     if not objects:
         lacks = "has no object" if frames else "has no frame"
-        _note(on_progress, f"its scores are uncalibrated: the val part {lacks} to learn that from")
+        _note(on_progress, f"the scores are not calibrated: the val part {lacks}")
         return bundle
 
     def step(progress: Progress) -> None:
@@ -45,8 +45,8 @@ def calibrate(bundle: Bundle, dataset: Dataset, on_progress: Callable[[Progress]
     maps = learn(found)
     if maps is None:
         count = sum(len(f.scores) for f in found.frames)
-        reason = f"{count} answers in the val part, {MIN_DETECTIONS} are needed"
-        _note(on_progress, f"its scores are uncalibrated: {reason}")
+        reason = f"{count} detections in the val part, {MIN_DETECTIONS} are needed"
+        _note(on_progress, f"the scores are not calibrated: {reason}")
         return bundle
     common = round(BOX_SECONDS.worth_from(fixed_share(maps.pooled)), 3)
     each = card_thresholds(maps, bundle.card.labels)

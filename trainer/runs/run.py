@@ -1,4 +1,4 @@
-"""One fit from dataset to evaluated bundle, in a folder to go on with; see run_folder."""
+"""Run a fit from dataset to evaluated bundle, resumable; see run_folder."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ from trainer.scores import Evaluation
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit left.
+    """The result of a fit.
 
-    evaluation: None when the dataset has no part to evaluate on, and for an interactor, whose
-    figures are on the card. seconds: wall clock of the last
-    go, 0 when it was finished before. gains: of a fit with a base, see trainer.runs.gain.
+    evaluation: None when the dataset has no split to evaluate on, and for an interactor, whose
+    metrics are in the card. seconds: wall-clock time of the last run, 0 if the fit was already
+    finished. gains: of a fit with a base, see trainer.runs.gain.
     """
 
     checkpoint: Path
@@ -79,15 +79,15 @@ def run_fit(
     report: Report,
     tracker: Callable[[], Tracker] | None = None,
 ) -> FitResult:
-    """Fit, export and evaluate; go on with what a killed process left in out.
+    """Fit, export and evaluate; resume from what a killed process left in out.
 
-    data: a folder in COCO form. name: of the bundle's card. split: what to evaluate on; "auto"
-    takes the first of holdout, test and val that has frames, "none" leaves it out. A finished
-    out is returned at once. against_scratch: learn a second time without the base, and tell what
-    the base was worth. tracker: begins to send figures to MLflow. Raises ConfigError before
-    anything is read when settings cannot be used, and when out holds another request,
-    TrainingError when another process works in it, and whatever reading and learning raise: a
-    failure is recorded in out.
+    data: a folder in COCO format. name: of the bundle's card. split: to evaluate on; "auto" takes
+    the first of holdout, test and val that has frames, "none" skips the evaluation. If out is
+    finished, its result is returned at once. against_scratch: train a second time without the base,
+    to measure its benefit. tracker: starts to send metrics to MLflow. Raises ConfigError before
+    anything is read when settings are invalid, and when out contains another request, TrainingError
+    when another process uses it, and whatever reading and training raise; a failure is recorded in
+    out.
     """
     learner = backend(config.backend)
     _check(learner, data, config, out, split, against_scratch=against_scratch)
@@ -114,7 +114,7 @@ def run_fit(
                 learner, dataset, config, out, name=name, split=split, on_progress=on_progress
             )
             if (out / "fit" / STOP).exists():
-                stopped = f"stopped before its end; `trainer resume {out}` goes on"
+                stopped = f"stopped before its end; continue with `trainer resume {out}`"
                 on_progress(Progress("note", 0, 0, note=stopped))
             if config.base is not None and outcome.evaluation is not None:
                 gains = _gains(learner, dataset, config, outcome, out, on_progress, against_scratch)
@@ -129,7 +129,7 @@ def run_fit(
 def _check(
     learner: Backend, data: Path, config: FitConfig, out: Path, split: str, *, against_scratch: bool
 ) -> None:
-    """Raise ConfigError with all that is wrong, before anything is read."""
+    """Raise ConfigError with all faults, before anything is read."""
     faults: list[str] = []
     try:
         learner.check(config)
@@ -144,7 +144,7 @@ def _check(
         faults += device_faults(config)
     faults += output_faults(out, split)
     if faults:
-        # Alone it is a DatasetError, which reading tells.
+        # On its own it is a DatasetError, raised by reading.
         raise ConfigError([*faults, *data_faults(data)])
 
 
@@ -196,7 +196,7 @@ def _gains(
     on_progress: Report,
     against_scratch: bool,
 ) -> tuple[Gain, ...]:
-    """Say what the fit gained over its base and, when asked, over a fit from scratch."""
+    """Return the gain over the base and, if requested, over a fit from scratch."""
     if config.base is None or outcome.evaluation is None:
         return ()
     ours = outcome.evaluation
@@ -215,7 +215,7 @@ def _gains(
 
 
 def figures_of(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation's figures without its frames, as JSON values."""
+    """Return an evaluation's metrics without its frames, as JSON values."""
     return {k: v for k, v in evaluation.to_json().items() if k != "frames"} | {
         "frames": len(evaluation.frames)
     }
@@ -230,7 +230,7 @@ def _export(
     except BundleError:
         if not destination.exists():
             raise
-        # A process that was killed between export and result may have learnt a little less.
+        # The export of a process killed before the result may be from fewer training steps.
         shutil.rmtree(destination)
         return export(checkpoint, destination, card=card)
 

@@ -47,4 +47,4 @@ def test_a_limit_of_the_card_is_kept_and_said(
     with caplog.at_level(logging.WARNING):
         (found,) = engine.detect([FRAME], min_score=0.3)
     assert len(found) == 100
-    assert "500 objects of a frame are left out" in caplog.text
+    assert "500 objects of a frame are dropped" in caplog.text

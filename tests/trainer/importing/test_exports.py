@@ -60,7 +60,7 @@ def test_a_file_whose_second_part_is_missing_says_so(tmp_path: Path) -> None:
         tmp_path / "m.onnx", {"output0": rows_of((1.0,) * 6)}, metadata=told(), external=True
     )
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(ModelFileError, match=r"second file, weights\.bin, which is not beside it"):
+    with pytest.raises(ModelFileError, match=r"second file, weights\.bin, which is not next to it"):
         import_model(ImportRequest(path, "m"), tmp_path / "bundle")
 
 

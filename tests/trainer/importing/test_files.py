@@ -89,8 +89,8 @@ def test_class_names_may_be_given_in_the_networks_order(tmp_path: Path, out: Pat
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("a\nb\na\n", "'a' already stands at 0"),
-        ("\n\n", "names no class"),
+        ("a\nb\na\n", "'a' is already label 0"),
+        ("\n\n", "contains no class name"),
     ],
 )
 def test_a_class_list_that_cannot_be_says_why(tmp_path: Path, content: str, says: str) -> None:
@@ -133,7 +133,7 @@ def test_a_file_that_says_to_have_more_classes_than_its_outputs_is_refused(
 
 def test_two_classes_of_one_name_in_the_file_are_refused(tmp_path: Path, out: Path) -> None:
     said = refused(ImportRequest(yolo(tmp_path / "m.onnx", ("cat", "cat")), "m"), out, ConfigError)
-    assert "'cat' already stands at 0" in said
+    assert "'cat' is already label 0" in said
     made = import_model(ImportRequest(tmp_path / "m.onnx", "m", labels=("cat", "kitten")), out)
     assert made.card.labels.names == ("cat", "kitten")
 
@@ -177,13 +177,13 @@ def test_an_onnx_of_unknown_outputs_asks_for_a_card_and_is_served_with_one(
     ("old", "new", "says"),
     [
         ("dets", "nowhere", "outputs.boxes is 'nowhere', the file has dets, conf"),
-        ("[red, green]", "[red]", "expected outputs as its card says"),
+        ("[red, green]", "[red]", "expected outputs as the card describes"),
         ("[red, green]", "[red, red]", "already stands"),
         ("min_score: 0.6", "min_score: some", "min_score must be a number in 0..1"),
         ("task: boxes", "task: keypoints", "task must be boxes"),
         ("cxcywh", "yxyx", "box_format must be"),
         ("input:", "imput:", "imput is unknown"),
-        ("[64, 64]", "[64]", "input must hold size"),
+        ("[64, 64]", "[64]", "input must contain size"),
     ],
 )
 def test_a_card_that_does_not_fit_says_why(
@@ -246,5 +246,5 @@ def test_a_zip_that_reaches_out_of_its_folder_is_refused(tmp_path: Path, out: Pa
     with zipfile.ZipFile(path, "w") as archive:
         archive.write(made.path / "card.json", "card.json")
         archive.write(made.path / "model.onnx", "../model.onnx")
-    assert "outside of the bundle" in refused(ImportRequest(path, "m"), out)
+    assert "outside the bundle" in refused(ImportRequest(path, "m"), out)
     assert read_bundle(made.path).version == made.version

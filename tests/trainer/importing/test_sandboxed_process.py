@@ -120,6 +120,6 @@ def test_where_a_process_cannot_be_cut_off_a_pickle_is_refused_and_told_why(
         check=True,
     )
     refused, opened = done.stdout.splitlines()
-    assert "lets no process be cut off" in refused
+    assert "does not allow sandboxed processes" in refused
     assert "--trusted" in refused
     assert "state dict" in opened

@@ -1,4 +1,4 @@
-"""Checkpoints of these networks, and what of one fits new labels."""
+"""Checkpoints of these networks, and their transfer to new labels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def checkpoint_file(path: Path) -> Path:
 
 
 def new_network(classes: int, settings: CenterNetSettings) -> nn.Module:
-    """Return a network to begin with: on learnt features, or of random weights."""
+    """Return the initial network: on pretrained features, or with random weights."""
     if settings.backbone == SCRATCH:
         return CenterNet(classes, width=settings.width, deep=settings.deep)
     encoder = lite0(settings.backbone, frozen=settings.frozen)
@@ -45,16 +45,16 @@ def new_network(classes: int, settings: CenterNetSettings) -> nn.Module:
 
 
 def description(settings: CenterNetSettings) -> dict[str, Any]:
-    """Return what build needs to know of a network, beside its labels."""
+    """Return what build needs to know about a network, besides its labels."""
     if settings.backbone == SCRATCH:
         return {"width": settings.width, "deep": settings.deep}
     return {"width": settings.width, "encoder": "lite0"}
 
 
 def build(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> nn.Module:
-    """Return the network of a checkpoint, ready to answer."""
+    """Return the network of a checkpoint, in evaluation mode."""
     classes, width = len(meta["labels"]), int(meta["width"])
-    # Checkpoints of before the learnt features name no encoder.
+    # Checkpoints older than the pretrained features name no encoder.
     network: nn.Module = (
         FeatureCenterNet(classes, Lite0(), width=width)
         if meta.get("encoder")
@@ -67,9 +67,9 @@ def build(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> nn.Module:
 def carry_over(
     network: nn.Module, labels: LabelMap, base: Path, settings: CenterNetSettings
 ) -> list[str]:
-    """Load all of base that fits, classes by name; return what did not, a sentence each.
+    """Load all of base that fits, classes by name; return a sentence for each part that does not.
 
-    Raises ConfigError when base is of another network: other features, width or deep.
+    Raises ConfigError when base is for another network: other features, width or deep.
     """
     weights, meta = read_checkpoint(base)
     mine = description(settings)
@@ -79,9 +79,9 @@ def carry_over(
         raise ConfigError(
             [
                 (
-                    f"base weights {base} are of a network with backbone {needed}, this fit has "
-                    f"{settings.backbone}; set extra.backbone to {needed!r} to go on from them, or "
-                    "leave base out to begin from the learnt features"
+                    f"base weights {base} are for a network with backbone {needed}, this fit has "
+                    f"{settings.backbone}; set extra.backbone to {needed!r} to start from them, or "
+                    "leave base out to start from the pretrained features"
                 )
             ]
         )

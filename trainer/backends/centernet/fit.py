@@ -1,4 +1,4 @@
-"""Learning: batches of augmented frames through the shared loop."""
+"""Train on batches of augmented frames with the shared loop."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 
-RATE = 2e-3  # highest learning rate of the heads on learnt features
+RATE = 2e-3  # peak learning rate of the heads on pretrained features
 
 
 def fit(
     dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
 ) -> Path:
-    """Learn from the train part; see Backend.fit."""
+    """Train on the train part; see Backend.fit."""
     settings = read_settings(config)
     images = train_part(dataset)
     config, chosen = _planned(images, config, settings)
@@ -69,8 +69,8 @@ def fit(
 def _planned(
     images: Sequence[AnnotatedImage], config: FitConfig, settings: CenterNetSettings
 ) -> tuple[FitConfig, TrainingPlan | None]:
-    """Return the config with what the data asks for in the place of what nobody set."""
-    # `trainer resume` may give a limit that the fit was begun without.
+    """Return the config with the settings that are not set planned from the data."""
+    # `trainer resume` may set a limit that the fit started without.
     limited = config.time_limit is not None or config.device != "cpu"
     free = config.automatic
     if not free:

@@ -1,4 +1,4 @@
-"""The training frames, decoded and scaled once, kept in memory as bytes, augmented when drawn."""
+"""Training frames: decoded and resized once, kept in memory as bytes, augmented when sampled."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from trainer.data.dataset import Dataset
 from trainer.data.images import RGBImage
 from trainer.engines.letterbox import FILL, letterbox
 
-_LEAST_VISIBLE = 0.35  # of a box that a crop cuts, for the rest to be learnt still
+_LEAST_VISIBLE = 0.35  # share of a box that must remain after a crop for it to be trained
 _LEAST_SIDE = 2.0  # pixels of the input
-_AROUND_AN_OBJECT = 0.75  # of the pieces of large frames; the others fall anywhere
+_AROUND_AN_OBJECT = 0.75  # of the crops of large frames; the others are placed at random
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def read_frames(
     size: tuple[int, int],
     on_done: Callable[[int], None],
 ) -> list[CenterNetFrame]:
-    """Read frames at the network's size; told(n) after each. Crowd regions are left out."""
+    """Read frames at the network's size; call on_done(n) after each. Crowds are skipped."""
     frames = []
     for image in images:
         pixels, scale = letterbox(dataset.read(image), size)
@@ -51,9 +51,9 @@ def read_frames(
 def augment(
     frame: CenterNetFrame, how: Augmentation, rng: np.random.Generator, size: tuple[int, int]
 ) -> CenterNetFrame:
-    """Return a varied copy of the frame, of (height, width) = size.
+    """Return an augmented copy of the frame, of (height, width) = size.
 
-    Of a frame that is larger a piece of that size is taken, mostly around one of its objects.
+    A larger frame is cropped to that size, mostly around one of its objects.
     """
     full_height, full_width = frame.pixels.shape[:2]
     height, width = size
@@ -77,7 +77,7 @@ def augment(
         sx, tx = -sx, width - tx
     if how.flip_vertical and rng.random() < 0.5:
         sy, ty = -sy, height - ty
-    # Pixel centres lie at halves: x' = s (x + .5) + t - .5.
+    # Pixel centres are at halves: x' = s (x + .5) + t - .5.
     matrix = np.array([[sx, 0, tx + (sx - 1) / 2], [0, sy, ty + (sy - 1) / 2]])
     pixels = cv2.warpAffine(
         frame.pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(FILL,) * 3
@@ -96,7 +96,7 @@ def augment(
 
 
 def _near(most: float, whole: float, centre: float, rng: np.random.Generator) -> float:
-    """Return a shift that brings `centre` into 0..most, and no more margin than need be."""
+    """Return a random shift that brings `centre` into 0..most with the least possible margin."""
     shift = rng.uniform(0.15, 0.85) * most - centre
     return float(np.clip(shift, min(0.0, most - whole), max(0.0, most - whole)))
 

@@ -1,4 +1,4 @@
-"""What a step learns: objects drawn by source, each answered twice, the second time corrected."""
+"""Batches and loss: objects sampled by source, each predicted twice, the second time corrected."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from trainer.backends.extreme_points.settings import ExtremePointsSettings
 from trainer.backends.learning.loop import BatchesAndLoss
 from trainer.detector import FitConfig
 
-SeededSample = tuple[ClickSample, int]  # a sample, and the seed of what happens to it in its step
+SeededSample = tuple[ClickSample, int]  # a sample, and the seed of its correction
 
 
 class ObjectSampler:
-    """The objects at hand, by source, and the drawing of batches; a function of seed and step."""
+    """Samples batches of objects by source, as a function of seed and step."""
 
     def __init__(self, crops: list[ObjectCrop], settings: ExtremePointsSettings) -> None:
         self.settings = settings
@@ -36,7 +36,7 @@ class ObjectSampler:
         self.shares = weights / weights.sum()
 
     def batch(self, seed: int, step: int, count: int, size: int) -> list[SeededSample]:
-        """Draw the samples of a step."""
+        """Return the samples of a step."""
         found = []
         for row in range(count):
             rng = np.random.default_rng([seed, step, row])
@@ -65,7 +65,7 @@ class ObjectSampler:
 def batches_and_loss(
     crops: ObjectSampler, config: FitConfig, settings: ExtremePointsSettings, total: int
 ) -> BatchesAndLoss[SeededSample]:
-    """Return the batches of a fit of so many steps, and what is learnt from one."""
+    """Return the batches of a fit of `total` steps, and their loss."""
     device = torch.device(config.device)
     small = settings.initial_share * total if settings.initial_size else 0
 
@@ -92,7 +92,7 @@ def batches_and_loss(
 
 
 def tensors(samples: Sequence[ClickSample], channels: int) -> tuple[Tensor, Tensor]:
-    """Return what a network sees, (B, channels, S, S), and the masks, (B, 1, S, S) 0 or 1."""
+    """Return the network's inputs, (B, channels, S, S), and the masks, (B, 1, S, S) 0 or 1."""
     seen = torch.from_numpy(np.stack([one.seen(channels) for one in samples]))
     masks = torch.from_numpy(np.stack([one.mask for one in samples]))
     return seen, masks[:, None].float()
@@ -111,7 +111,7 @@ def _answer(
 
 
 def _freeze_norm(network: nn.Module) -> None:
-    """Leave the statistics of the base's normalisations as they are."""
+    """Keep the batch norm statistics of the base: set those layers to evaluation mode."""
     for part in network.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.eval()

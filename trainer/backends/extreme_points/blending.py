@@ -1,7 +1,7 @@
-"""How much of what a few objects taught is kept: the line from the base's weights to the fit's.
+"""Interpolate between the base's weights and the fit's, to keep what few objects cannot teach.
 
-Wortsman et al., Robust fine-tuning of zero-shot models (WiSE-FT), CVPR 2022: weights between the
-two are often better than both, and never worse than the base where objects held out choose.
+Wortsman et al., Robust fine-tuning of zero-shot models (WiSE-FT), CVPR 2022: interpolated weights
+are often better than both, and the choice on held-out objects is never worse than the base.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from trainer.backends.extreme_points.object_crops import ObjectCrop
 from trainer.data.annotations import AnnotatedImage
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_LEAST = 10  # objects held out: fewer decide nothing, and the middle of the line is taken
+_LEAST = 10  # held-out objects; with fewer the share is 0.5
 _MOST = 300
 _BATCH = 32
-# As annotators click: mostly exact, on the objects as they are.
+# As annotators click: mostly exact, on unmodified objects.
 _AS_CLICKED = ClickAugmentation(
     relative_jitter=0.05,
     exact_share=0.7,
@@ -39,7 +39,7 @@ _AS_CLICKED = ClickAugmentation(
 
 @dataclass(frozen=True)
 class Blend:
-    """share: of the fit in the weights, 0..1. ious: mean IoU of the objects held out by share."""
+    """share: of the fit in the weights, 0..1. ious: share → mean IoU on the held-out objects."""
 
     share: float
     ious: Mapping[float, float]
@@ -49,17 +49,17 @@ class Blend:
 def split_held_out(
     images: Sequence[AnnotatedImage], share: float, seed: int
 ) -> tuple[tuple[AnnotatedImage, ...], tuple[AnnotatedImage, ...]]:
-    """Split images into those to learn from, at least one, and a share held out."""
+    """Split images into those to train on, at least one, and a held-out share."""
     count = min(round(share * len(images)), len(images) - 1)
     drawn = set(np.random.default_rng([seed, 23]).permutation(len(images))[:count].tolist())
-    learnt = tuple(image for n, image in enumerate(images) if n not in drawn)
-    return learnt, tuple(image for n, image in enumerate(images) if n in drawn)
+    trained_on = tuple(image for n, image in enumerate(images) if n not in drawn)
+    return trained_on, tuple(image for n, image in enumerate(images) if n in drawn)
 
 
 def interpolate(
     base: Mapping[str, Tensor], fitted: Mapping[str, Tensor], share: float
 ) -> dict[str, Tensor]:
-    """Return the weights at a share of the way from the base to the fit."""
+    """Return the weights interpolated from the base (share 0) to the fit (share 1)."""
     return {
         name: torch.lerp(base[name], value, share) if value.is_floating_point() else value.clone()
         for name, value in fitted.items()
@@ -75,9 +75,9 @@ def best_blend(
     size: int,
     seed: int,
 ) -> Blend:
-    """Return the share that is best on the objects held out; the least where several are.
+    """Return the share that is best on the held-out objects; of equal ones the smallest.
 
-    network: of the right kind; its weights are overwritten. size: of the crops, pixels.
+    network: of the same architecture; its weights are overwritten. size: of the crops, pixels.
     """
     if len(held_out) < _LEAST:
         return Blend(0.5, {}, len(held_out))

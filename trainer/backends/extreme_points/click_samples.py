@@ -1,4 +1,4 @@
-"""Annotators that never tire: varied objects, four points by a trembling hand, corrections."""
+"""Simulated annotation: augmented objects, imprecise extreme points, corrective clicks."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from trainer.engines.interactor.correcting.evidence import correcting_channels
 from trainer.evaluation.simulated_annotator import depth
 
 _PIXEL_JITTER_SHARE = (
-    0.6  # of the unsteady samples: points that err by pixels, not by a share of the object
+    0.6  # of the inexact samples: errors in pixels instead of a share of the object
 )
-_NEAR = 0.02  # of a side: border pixels so near the outermost one are as good an extreme point
+_NEAR = (
+    0.02  # of a side: border pixels this close to the outermost one also count as extreme points
+)
 
 
 @dataclass(frozen=True)
 class ClickAugmentation:
-    """How objects and clicks are varied.
+    """How objects and clicks are augmented.
 
-    jitter: of the points, the most, of the object's mean side. steady: share of the samples whose
-    points are exact. tremble: of the points, the most, in pixels of the original image, for most
-    of the other samples: a hand errs by pixels of the screen, however small the object.
-    boxes, blind: share with a box instead of points, and with one click only. corrected: share
-    with corrective clicks. turn: degrees. stretch: of the aspect, a factor. colour: strength of
-    brightness, contrast and tint.
+    relative_jitter: largest error of the points as a share of the object's mean side. exact_share:
+    share of samples with exact points. click_jitter: largest error of the points in pixels of the
+    original image, for most of the other samples: people miss by screen pixels, however small the
+    object. boxes, single_click: share of samples with a box instead of points, and with one click
+    only. corrected: share with corrective clicks. turn: degrees of rotation. stretch: factor of the
+    aspect. colour: strength of brightness, contrast and tint changes.
     """
 
     relative_jitter: float = 0.1
@@ -45,9 +47,9 @@ class ClickAugmentation:
 
 @dataclass(frozen=True)
 class ClickSample:
-    """One thing to learn: the crop (S, S, 3), the mask in it (S, S), the clicks in its pixels.
+    """One training sample: the crop (S, S, 3), its mask (S, S), the clicks in its pixels.
 
-    before: (S, S) 0..1, the mask that is to be corrected, or None for a first answer.
+    before: (S, S) 0..1, the mask to be corrected, or None for a first prediction.
     """
 
     pixels: RGBImage
@@ -56,7 +58,7 @@ class ClickSample:
     before: NDArray[np.float32] | None = None
 
     def seen(self, count: int = CHANNELS) -> NDArray[np.float32]:
-        """Return what a network of so many channels sees of it."""
+        """Return the input of a network with this many channels."""
         if count == CHANNELS:
             return channels(self.pixels, self.prompt)
         return correcting_channels(self.pixels, self.prompt, self.before)
@@ -111,7 +113,7 @@ def _prompt(rim: Points, how: ClickAugmentation, scale: float, rng: np.random.Ge
     if rng.random() >= how.exact_share:
         jitter = float(rng.uniform() ** 1.5 * how.relative_jitter * sides.mean())
         if how.click_jitter and rng.random() < _PIXEL_JITTER_SHARE:
-            # Beyond a third of the object nobody could say what was meant.
+            # Beyond a third of the object the clicks become ambiguous.
             pixels = float(rng.uniform() ** 0.5) * how.click_jitter
             jitter = min(pixels * scale, float(sides.mean()) / 3)
     none = np.zeros((0, 2))
@@ -135,7 +137,7 @@ def _prompt(rim: Points, how: ClickAugmentation, scale: float, rng: np.random.Ge
 
 
 def _corrected(prompt: Prompt, mask: NDArray[np.bool_], rng: np.random.Generator) -> Prompt:
-    """Add clicks where a naive guess errs: the quadrilateral, the box or nothing at all."""
+    """Add clicks where a naive guess errs: the quadrilateral, the box or an empty mask."""
     guess: NDArray[np.uint8] = np.zeros(mask.shape, np.uint8)
     if len(prompt.extremes) and rng.random() < 0.6:
         cv2.fillConvexPoly(guess, np.round(prompt.extremes).astype(np.int32), 1)

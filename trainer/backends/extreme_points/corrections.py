@@ -1,7 +1,7 @@
-"""Masks to correct: those that the network gave, and spoilt true ones; and a person who clicks.
+"""Samples of corrections: predicted or corrupted masks, and simulated corrective clicks.
 
-Iterated training as in RITM (Sofiiuk et al., 2022): the network answers, a person clicks where it
-errs, and it is learnt what the mask and the click together ask for.
+Iterative training as in RITM (Sofiiuk et al., 2022): the network predicts a mask, a click is
+simulated where it errs, and the network is trained on the mask and the click together.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Share = NDArray[np.float32]
 Bitmap = NDArray[np.bool_]
 
 _WITHOUT_CLICK = (
-    0.3  # of the answers: looked at once more without a click, as a first answer is served
+    0.3  # of the predictions: fed back without a click, as a first prediction is served
 )
-_BINARY = 0.6  # of the masks before: as they are shown, without their doubt
-_CLICKS_KEPT = 0.5  # of the spoilt masks: some clicks before were obeyed already
+_BINARY = 0.6  # of the previous masks: binarised, as people see them
+_CLICKS_KEPT = 0.5  # of the corrupted masks: some earlier clicks are already satisfied
 
 
 def with_correction(one: ClickSample, share: Share, rng: np.random.Generator) -> ClickSample:
-    """Return the sample after the network's answer (S, S) 0..1: with a click, or as it is."""
+    """Return the sample with the prediction (S, S) 0..1 as previous mask, mostly with a click."""
     before = previous_mask(share, rng)
     if rng.random() < _WITHOUT_CLICK:
         return dataclasses.replace(one, before=before)
@@ -36,7 +36,7 @@ def with_correction(one: ClickSample, share: Share, rng: np.random.Generator) ->
 
 
 def with_corrupted_mask(one: ClickSample, rng: np.random.Generator) -> ClickSample:
-    """Return the sample with a mask before that errs by made mistakes, and clicks on them."""
+    """Return the sample with a corrupted previous mask and clicks that correct it."""
     wrong = _corrupt(one.mask, rng)
     prompt = one.prompt
     if rng.random() < _CLICKS_KEPT:
@@ -52,12 +52,12 @@ def with_corrupted_mask(one: ClickSample, rng: np.random.Generator) -> ClickSamp
 
 
 def previous_mask(share: Share, rng: np.random.Generator) -> Share:
-    """Return a mask before as it may be given: as it is, or only what of it people see."""
+    """Return a previous mask as the network may receive it: soft, or binarised."""
     return share if rng.random() >= _BINARY else (share > 0.5).astype(np.float32)
 
 
 def _clicked(prompt: Prompt, target: Bitmap, found: Bitmap, rng: np.random.Generator) -> Prompt:
-    """Add a click deep in the largest error, or now and then in the largest of the other kind."""
+    """Add a click deep in the largest error, or sometimes in the largest of the other sign."""
     errors = {True: target & ~found, False: found & ~target}
     deepest = {
         positive: float(depth(wrong).max()) if wrong.any() else 0.0
@@ -72,7 +72,7 @@ def _clicked(prompt: Prompt, target: Bitmap, found: Bitmap, rng: np.random.Gener
 def _placed(
     prompt: Prompt, where: Bitmap, rng: np.random.Generator, *, positive: bool, least: float
 ) -> Prompt:
-    """Add a click somewhere in a region, at least so deep of its deepest; none in no region."""
+    """Add a click in a region, at least `least` of its maximum depth; none in an empty region."""
     if not where.any():
         return prompt
     deep = depth(where)
@@ -87,7 +87,7 @@ def _placed(
 
 
 def _corrupt(mask: Bitmap, rng: np.random.Generator) -> Bitmap:
-    """Return the mask with parts missing and parts too many, as networks err."""
+    """Return the mask with missing and superfluous parts, like a network's errors."""
     found = mask.astype(np.uint8)
     side = float(np.sqrt(max(1.0, float(mask.sum()))))
     if rng.random() < 0.3:

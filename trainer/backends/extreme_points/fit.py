@@ -1,4 +1,4 @@
-"""Learning to turn clicks into masks, by the loop that all backends share."""
+"""Train the interactor with the training loop that all backends share."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _CLIP = 5.0
 def fit(
     dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
 ) -> Path:
-    """Learn from the train part; see Backend.fit."""
+    """Train on the train part; see Backend.fit."""
     settings = read_settings(config)
     images = dataset.split("train")
     if not images:
-        raise DatasetError(dataset.path, "split train", "has no image to learn from")
+        raise DatasetError(dataset.path, "split train", "has no image to train on")
     objects = sum(not o.crowd and o.segmentation is not None for i in images for o in i.objects)
     if not objects:
-        raise DatasetError(dataset.path, "split train", "has no mask or polygon to learn from")
+        raise DatasetError(dataset.path, "split train", "has no mask or polygon to train on")
     run_dir.mkdir(parents=True, exist_ok=True)
     images, held = split_held_out(images, settings.held_out, config.seed)
     most_held = round(settings.held_out * settings.max_objects)
@@ -62,7 +62,7 @@ def fit(
             side=settings.kept_side(config),
         )
         if not things:
-            raise DatasetError(dataset.path, "split train", "has only specks to learn from")
+            raise DatasetError(dataset.path, "split train", "has only specks to train on")
         loop.run(lesson(ObjectSampler(things, settings), config, settings, total), report)
     weights, blend = loop.weights, None
     if settings.held_out:
@@ -97,7 +97,7 @@ def _optimizer_settings(settings: ExtremePointsSettings) -> OptimizerSettings:
 def _meta(
     dataset: Dataset, config: FitConfig, settings: ExtremePointsSettings, blend: Blend | None
 ) -> dict[str, Any]:
-    """Return what rebuilds the network from its checkpoint, and where it comes from."""
+    """Return what is needed to rebuild the network from its checkpoint, and its origin."""
     extra = dataclasses.asdict(settings) | {"shares": dict(settings.shares)}
     return {
         "labels": list(dataset.labels),

@@ -1,7 +1,7 @@
-"""What a mask is worth: cross-entropy, heavier along the border and at the clicks, and soft IoU.
+"""The loss: cross-entropy, weighted up along the border and at the clicks, and soft IoU.
 
-Half of the entropy is the normalised focal loss (Sofiiuk et al., 2019), which turns to the pixels
-that are still wrong; the other half keeps marks that people placed badly from ruling.
+Half of the cross-entropy is the normalised focal loss (Sofiiuk et al., 2019), which focuses on the
+pixels that are still wrong; the other half keeps inaccurate labels from dominating.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from trainer.backends.extreme_points.networks.unet import InteractorOutputs
 if TYPE_CHECKING:
     from torch import Tensor
 
-_RIM = 1.5  # what a pixel near the border weighs more
-_CLICK = 6.0  # what a pixel at a corrective click weighs more
-_FOCUS = 2.0  # power of what a pixel misses by
+_RIM = 1.5  # extra weight of a pixel near the border
+_CLICK = 6.0  # extra weight of a pixel at a corrective click
+_FOCUS = 2.0  # exponent of a pixel's error
 _IOU_WEIGHT = 0.2
 
 
 def loss(
     outputs: InteractorOutputs, masks: Tensor, clicks: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the loss of a batch and its parts.
+    """Return the loss of a batch and its components.
 
-    masks: (B, 1, H, W) 0 or 1. clicks: (B, 1, H, W) 0..1, where corrective clicks lie.
+    masks: (B, 1, H, W) 0 or 1. clicks: (B, 1, H, W) 0..1, map of the corrective clicks.
     """
     rim = functional.max_pool2d(masks, 5, 1, 2) + functional.max_pool2d(-masks, 5, 1, 2)
     weights = 1 + _RIM * rim + _CLICK * clicks

@@ -1,4 +1,4 @@
-"""The objects to learn from, cut out once with what surrounds them and kept in memory as bytes."""
+"""Crops of the training objects with their surroundings, cut once and kept in memory as bytes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.data.images import RGBImage
 
-LEAST_AREA = 40  # pixels; below, a mask has no shape to speak of
+LEAST_AREA = 40  # pixels; smaller masks have no meaningful shape
 _MARGIN = 0.75  # of a side, around the object, on each side
-SIDE = 120  # pixels, of the longer side of an object as it is kept, at least
+SIDE = 120  # pixels: minimum of the longer side at which objects are stored
 
 
 @dataclass(frozen=True)
 class ObjectCrop:
     """One object: pixels (H, W, 3), mask (H, W), rim (K, 2) x y of the mask's border pixels.
 
-    source: the set it came from. scale: kept pixels per pixel of the image it came from.
+    source: its dataset. scale: pixels of the crop per pixel of the original image.
     """
 
     pixels: RGBImage
@@ -41,10 +41,10 @@ def crop_objects(
     on_done: Callable[[int], None],
     side: int = SIDE,
 ) -> list[ObjectCrop]:
-    """Cut the objects of these images out; told(n) after each image.
+    """Crop the objects of these images; call on_done(n) after each image.
 
-    Objects without a mask, crowds and specks are left out. most: of one source, at random. side:
-    pixels of an object's longer side, beyond which it is kept smaller.
+    Objects without a mask, crowds and specks are skipped. most: objects per source, chosen at
+    random. side: longer sides of more pixels are scaled down to this.
     """
     drawn = _drawn(images, most, seed)
     found: list[ObjectCrop] = []
@@ -63,7 +63,7 @@ def crop_objects(
 def crop_object(
     pixels: RGBImage, mask: NDArray[np.bool_], source: str = "", *, side: int = SIDE
 ) -> ObjectCrop | None:
-    """Cut one object out of an image, kept at most so large (pixels); None for a speck."""
+    """Crop one object of an image, its longer side at most `side` pixels; None for a speck."""
     if int(mask.sum()) < LEAST_AREA:
         return None
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -87,7 +87,7 @@ def crop_object(
 
 
 def rim_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the middles of the mask's border pixels, (K, 2) x y."""
+    """Return the centres of the mask's border pixels, (K, 2) x y."""
     inner = cv2.erode(
         mask.astype(np.uint8),
         np.ones((3, 3), np.uint8),
@@ -99,7 +99,7 @@ def rim_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def source_of(image: AnnotatedImage) -> str:
-    """Return the set that an image came from, "" where the dataset does not say."""
+    """Return the source of an image, "" when the dataset does not name it."""
     return str(image.extra.get("source", ""))
 
 

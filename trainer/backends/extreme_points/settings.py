@@ -1,4 +1,4 @@
-"""This backend's own settings, read from FitConfig.extra and checked together."""
+"""The backend's own settings, read from FitConfig.extra and validated together."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from trainer.backends.fit_checks import shared_faults
 from trainer.backends.learning.backend_settings import SharedSettings
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
+from trainer.renamed import current_settings
 
 STRIDE = 16  # height and width of the input are multiples of it
-_SHOWN = 0.75  # of a crop's side: how large it shows an object
+_SHOWN = 0.75  # of a crop's side that an object takes
 
 
 @dataclass(frozen=True)
 class ExtremePointsSettings(SharedSettings):
     """Keys of FitConfig.extra; each has a default that works.
 
-    Epochs are over the objects.
-    width: channels of the finest level of the decoder. backbone: "" for the small network,
-    "lite0" for the one that corrects masks, or "resnet18" or "mobilenet_v3_large" of torchvision;
-    pretrained: begin with its published weights. encoder_rate: of the learning rate, in lite0's
-    encoder. warmup: share of the fit in which the learning rate rises.
-    first_size, initial_share: side of the crops in the first part of the steps (0: the same), and how large
-    that part is. corrupted: share of samples that begin with a mask to correct. max_objects: objects of one
-    source kept in memory. shares: how often a source (images[].source) is drawn, all alike where
-    it is empty. composed: share of samples that are composed scenes. freeze_norm: leave the norms of
-    the base as they are. held_out: share of the images (and of most) that choose how much of the fit
-    is mixed into the base, see blending.
-    The others: see SharedSettings and ClickAugmentation.
+    Epochs are over the objects. width: channels of the finest level of the decoder. backbone: ""
+    for the small network, "lite0" for the one that corrects masks, or "resnet18" or
+    "mobilenet_v3_large" of torchvision; pretrained: start from its published weights. encoder_rate:
+    factor of the learning rate in lite0's encoder. warmup: share of the fit in which the learning
+    rate rises. initial_size, initial_share: side of the crops in the first steps (0: the same as
+    later), and the share of these steps. corrupted: share of samples that start from a corrupted
+    mask. max_objects: objects of one source kept in memory. shares: sampling weight of each source
+    (images[].source), equal when empty. composed: share of samples that are composed scenes.
+    freeze_norm: keep the batch norm statistics of the base. held_out: share of the images (and of
+    max_objects) on which the interpolation between base and fit is chosen, see blending. The
+    others: see SharedSettings and ClickAugmentation.
     """
 
     min_steps: int = 200
@@ -63,12 +63,12 @@ class ExtremePointsSettings(SharedSettings):
 
     @property
     def augmentation(self) -> ClickAugmentation:
-        """How objects and clicks are varied."""
+        """Return how objects and clicks are augmented."""
         names = [f.name for f in dataclasses.fields(ClickAugmentation)]
         return ClickAugmentation(**{name: getattr(self, name) for name in names})
 
     def kept_side(self, config: FitConfig) -> int:
-        """Return how large objects are kept, pixels: as large as a crop shows them."""
+        """Return the side at which objects are stored, pixels: as large as a crop shows them."""
         return max(SIDE, round(_SHOWN * config.image_size[0]))
 
 
@@ -78,18 +78,19 @@ _WHOLE = ("min_steps", "width", "initial_size", "max_objects")
 def read_settings(config: FitConfig) -> ExtremePointsSettings:
     """Check a config and return the settings in its extra; ConfigError lists every fault."""
     fields = {f.name: f for f in dataclasses.fields(ExtremePointsSettings)}
+    extra = current_settings(config.backend, config.extra)
     faults = [
-        f"extra.{name} is no setting of extreme_points; there are {', '.join(fields)}"
-        for name in config.extra
+        f"extra.{name} is not a setting of extreme_points; known are {', '.join(fields)}"
+        for name in extra
         if name not in fields
     ]
-    values = {name: value for name, value in config.extra.items() if name in fields}
+    values = {name: value for name, value in extra.items() if name in fields}
     faults += [fault for name, value in values.items() if (fault := _fault(name, value))]
     if not faults:
         faults += _ranges(config, ExtremePointsSettings(**values))
     faults += shared_faults(config, precisions=("fp32",))
     faults += [
-        f"extreme_points has no {name}: leave it out"
+        f"extreme_points does not support {name}: remove it"
         for name, set_ in (
             ("early_stopping", bool(config.early_stopping)),
             ("evaluation_period", bool(config.evaluation_period)),
@@ -163,7 +164,7 @@ def _ranges(config: FitConfig, settings: ExtremePointsSettings) -> list[str]:
         ),
         (
             config.base is not None or not (settings.freeze_norm or settings.held_out),
-            "extra.freeze_norm and extra.held_out are for a fit that begins with a base",
+            "extra.freeze_norm and extra.held_out need base weights",
         ),
         *((0 <= getattr(settings, name) <= 1, f"extra.{name} must lie in 0..1") for name in shares),
     ]

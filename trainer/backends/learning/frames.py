@@ -1,4 +1,4 @@
-"""Training frames with masks: decoded and scaled once, kept as bytes, varied when drawn."""
+"""Training frames with masks: decoded and resized once, cached as bytes, augmented when drawn."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LEAST_SIDE = 1.0  # pixels of the input
 
 @dataclass(frozen=True)
 class TrainingFrame:
-    """One frame at the network's size.
+    """One frame at the network's input size.
 
-    pixels: (H, W, 3). boxes: (M, 4) in its pixels. class_ids: (M,). masks: M, each cut to where
-    it is, or none of a network of boxes.
+    pixels: (H, W, 3). boxes: (M, 4) in its pixels. class_ids: (M,). masks: M, each cropped to its
+    extent, or empty for a network that predicts boxes.
     """
 
     pixels: RGBImage
@@ -33,7 +33,7 @@ class TrainingFrame:
     masks: tuple[Mask, ...] = ()
 
     def drawn(self) -> NDArray[np.bool_]:
-        """Return the masks over the whole frame, (M, H, W)."""
+        """Return the full-frame masks, (M, H, W)."""
         height, width = self.pixels.shape[:2]
         found = [mask.on((height, width)) for mask in self.masks]
         return np.array(found, np.bool_).reshape(-1, height, width)
@@ -47,10 +47,10 @@ def read_frames(
     *,
     masks: bool,
 ) -> list[TrainingFrame]:
-    """Read frames at the network's size (height, width); told(n) after each.
+    """Read frames at the network's size (height, width); call on_done(n) after each.
 
-    Crowd regions are left out, and objects that vanish at this size. masks: whether they are
-    learnt; then an object without one raises DatasetError, since its box is not its outline.
+    Crowd regions and objects that vanish at this size are skipped. masks: whether masks are
+    trained; then an object without one raises DatasetError, since a box is not an outline.
     """
     frames = []
     for image in images:
@@ -77,7 +77,7 @@ def read_frames(
 def augment(
     frame: TrainingFrame, rng: np.random.Generator, *, mirrored: bool, colour: float
 ) -> TrainingFrame:
-    """Return a varied copy. mirrored: whether it may be. colour: 0..1, strength of its change."""
+    """Return an augmented copy. mirrored: allow flips. colour: 0..1, strength of colour jitter."""
     pixels, boxes, masks = frame.pixels, frame.boxes, frame.masks
     width = pixels.shape[1]
     if mirrored and rng.random() < 0.5:
@@ -90,7 +90,7 @@ def augment(
 
 
 def jitter_colour(pixels: RGBImage, rng: np.random.Generator, strength: float) -> RGBImage:
-    """Return a copy of other contrast, tint and brightness. strength: 0..1, 0 for none."""
+    """Return a copy with random contrast, tint and brightness. strength: 0..1, 0 for none."""
     if not strength:
         return pixels
     gain = np.exp(rng.uniform(-strength, strength) + rng.uniform(-0.3, 0.3, 3) * strength)
@@ -99,16 +99,16 @@ def jitter_colour(pixels: RGBImage, rng: np.random.Generator, strength: float) -
 
 
 def missing_mask(dataset: Dataset, image: AnnotatedImage) -> DatasetError:
-    """Return the error of an object without a mask where masks are learnt."""
+    """Return the error for an object without a mask when masks are trained."""
     return DatasetError(
         dataset.path,
         f"image {image.file_name}",
-        "an object has no mask: draw it, or learn boxes with another backend",
+        "an object has no mask: draw it, or train boxes with another backend",
     )
 
 
 def _scaled(bitmap: NDArray[np.bool_], scale: float, size: tuple[int, int]) -> Mask | None:
-    """Return the bitmap at the network's size cut to where it is; None when it vanishes."""
+    """Return the bitmap at the network's size, cropped to its extent; None when it vanishes."""
     height, width = (max(1, round(side * scale)) for side in bitmap.shape)
     small = cv2.resize(bitmap.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA)
     return clip_mask(Mask(small > 0, 0, 0), size)

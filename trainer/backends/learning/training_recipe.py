@@ -1,4 +1,4 @@
-"""A fit from the first check to the checkpoint, the same for every backend that learns by TrainingLoop."""
+"""Run a fit from the first check to the checkpoint, for every backend that uses TrainingLoop."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ Sample = TypeVar("Sample")
 
 @dataclass(frozen=True)
 class TrainingRecipe(Generic[Sample]):
-    """What a backend brings to a fit.
+    """What a backend supplies for a fit.
 
-    network: to be learnt. notes: what of the base did not carry over, a sentence each. total:
-    steps. settings: the backend's own. described: what rebuilds the network from a checkpoint,
-    beside its labels and the size of its input. load_task: reads the train part, telling how many
-    frames are read. export: Backend.export. task: "boxes" or "masks", by what val is judged.
-    figures: what else a look at val tells; see learning.looking.
+    network: to train. notes: a sentence for each part of the base that was not loaded. total:
+    number of steps. optimizer: settings of the optimiser. settings: the backend's own. described:
+    what is needed to rebuild the network from a checkpoint, besides its labels and input size.
+    load_task: reads the train part and calls its argument with the number of frames read so far.
+    export: Backend.export. task: "boxes" or "masks", how val is evaluated. figures: further metrics
+    of a validation; see learning.validating.
     """
 
     network: nn.Module
@@ -54,12 +55,12 @@ class TrainingRecipe(Generic[Sample]):
 
 
 def train_part(dataset: Dataset) -> tuple[AnnotatedImage, ...]:
-    """Return the frames to learn from; DatasetError when there is nothing to be learnt in them."""
+    """Return the training frames; DatasetError when they hold nothing to train on."""
     images = dataset.split("train")
     if not images:
-        raise DatasetError(dataset.path, "split train", "has no image to learn from")
+        raise DatasetError(dataset.path, "split train", "has no image to train on")
     if not any(not o.crowd for image in images for o in image.objects):
-        raise DatasetError(dataset.path, "split train", "has no object to learn from")
+        raise DatasetError(dataset.path, "split train", "has no object to train on")
     return images
 
 
@@ -71,7 +72,7 @@ def train(
     run_dir: Path,
     report: Callable[[Progress], None],
 ) -> Path:
-    """Learn, or go on with what run_dir holds, and return the checkpoint; see Backend.fit."""
+    """Train, or resume from run_dir, and return the checkpoint; see Backend.fit."""
     images = train_part(dataset)
     run_dir.mkdir(parents=True, exist_ok=True)
     loop = TrainingLoop(

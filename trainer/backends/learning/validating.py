@@ -1,4 +1,4 @@
-"""Looking at the val part while a fit learns: the exported model is what is measured."""
+"""Validation during a fit: the exported model is evaluated on the val part."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from trainer.engines import load
 from trainer.evaluation.evaluate import evaluate_predictions, predict
 from trainer.evaluation.samples import write_samples
 
-_FOLDER = "look"
-# Answers, one a frame of a part of the dataset, and the names of their classes → figures.
+_FOLDER = "validation"
+# Predictions of each frame, dataset, split, and class names of the predictions → metrics.
 ExtraFigures = Callable[[Sequence[Detections], Dataset, str, Sequence[str]], Mapping[str, float]]
 
 
@@ -33,11 +33,11 @@ def validator(
     task: str = "boxes",
     more: ExtraFigures | None = None,
 ) -> Validator | None:
-    """Return what looks at val, or None where there is no val part.
+    """Return a function that evaluates weights on the val part, or None when there is none.
 
-    save: writes a checkpoint of some weights. export: Backend.export. more: further figures of
-    the answers. Each look leaves a picture of predictions in run_dir/samples and is told as a step
-    of stage "val".
+    save: writes a checkpoint of given weights. export: Backend.export. more: further metrics of the
+    predictions. Each validation saves a picture of predictions in run_dir/samples and is reported
+    as a step of stage "val".
     """
     if not dataset.split("val"):
         return None

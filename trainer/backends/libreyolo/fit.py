@@ -1,4 +1,4 @@
-"""Learning: libreyolo's networks and losses through the shared loop."""
+"""Train libreyolo's networks with its losses in the shared loop."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from trainer.backends.libreyolo.settings import LibreyoloSettings, network_size,
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 
-_HIGH_RATE = 3.0  # times the usual learning rate, from which on people are told
+_HIGH_RATE = 3.0  # times the usual learning rate, above which people are warned
 
 
 def fit(
     dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
 ) -> Path:
-    """Learn from the train part; see Backend.fit."""
+    """Train on the train part; see Backend.fit."""
     asked = read_settings(config)
     images = train_part(dataset)
     base = BaseWeights.read(config, ENGINES, asked.architecture)
@@ -103,6 +103,6 @@ def _rate_warning(config: FitConfig, architecture: str, *, begun: bool) -> list[
         return []
     on_done = (
         f"learning_rate {config.learning_rate} is high for {architecture}: it is usually "
-        f"fine-tuned with {usual}, and forgets what it knew with much more"
+        f"fine-tuned with {usual}; a much higher rate destroys what it has learned"
     )
     return [on_done]

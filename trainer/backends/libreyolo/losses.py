@@ -1,4 +1,4 @@
-"""libreyolo's own losses over frames as the shared loop gives them."""
+"""libreyolo's own losses on the frames of the shared loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Loss = Callable[[nn.Module, Sequence[TrainingFrame]], tuple[Tensor, Mapping[str,
 
 
 def loss_of(architecture: str, network: Any, classes: int, device: torch.device) -> Loss:
-    """Return the loss of a network on some frames, with the parts it is made of."""
+    """Return a function that computes the loss of a network on frames, and its components."""
     family = architecture.partition("_")[0]
     if family in ("yolox", "yolo9"):
         return _dense_loss(family, device)
@@ -36,9 +36,7 @@ def _dense_loss(family: str, device: torch.device) -> Loss:
         images = _images(samples, device)
         height, width = images.shape[-2:]
         most = max(1, *(len(frame.boxes) for frame in samples))
-        targets = torch.zeros(
-            len(samples), most, 5, device=device
-        )  # rows of nothing are no objects
+        targets = torch.zeros(len(samples), most, 5, device=device)  # rows of zeros are padding
         for row, frame in zip(targets, samples, strict=True):
             boxes = torch.from_numpy(frame.boxes).to(device)
             if family == "yolox":
@@ -68,11 +66,11 @@ def _set_loss(family: str, criterion: Any, device: torch.device) -> Loss:
             labels = torch.from_numpy(frame.class_ids).to(device)
             targets.append({"labels": labels, "boxes": boxes.clamp(0, 1)})
         found = criterion(network(preprocess(family, images), targets=targets), targets)
-        if family == "rfdetr":  # the others' losses come weighted
+        if family == "rfdetr":  # the other losses are already weighted
             weights = criterion.weight_dict
             found = {name: found[name] * weights[name] for name in found if name in weights}
         parts: dict[str, Tensor] = {}
-        for name, value in found.items():  # those of the layers are told as one
+        for name, value in found.items():  # the auxiliary layers' losses are summed
             kind = "_".join(name.split("_")[:2])
             parts[kind] = parts.get(kind, value.new_zeros(())) + value
         return torch.stack([*parts.values()]).sum(), parts
@@ -81,7 +79,7 @@ def _set_loss(family: str, criterion: Any, device: torch.device) -> Loss:
 
 
 def _criterion(family: str, classes: int, device: torch.device) -> Any:
-    """Return the criterion with the weights of libreyolo's own trainer, which alone knows them."""
+    """Return the criterion with the loss weights of libreyolo's own trainer."""
     trainer = import_module(f"libreyolo.models.{family_of(family).module}.trainer")
     kind = trainer.DFINETrainer if family == "dfine" else trainer.DEIMTrainer
     stand_in = SimpleNamespace(
@@ -97,5 +95,5 @@ def _images(samples: Sequence[TrainingFrame], device: torch.device) -> Tensor:
 
 
 def _centred(boxes: Tensor) -> Tensor:
-    """Return (N, 4) x1 y1 x2 y2 as middle and size."""
+    """Return boxes (N, 4) x1 y1 x2 y2 as centre and size."""
     return torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1)

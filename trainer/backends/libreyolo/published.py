@@ -1,7 +1,7 @@
-"""The published weights of COCO by architecture, each with the sha256 that it is taken with.
+"""The published COCO weights by architecture, each with its pinned sha256.
 
-deploy/weights.lock holds the same for those who fetch files by hand. Where no sha256 is known, the
-file is loaded only with one that the team states itself (extra.weights_sha256).
+deploy/weights.lock lists the same for those who download files by hand. A file without a known
+sha256 is loaded only with one that the team states itself (extra.weights_sha256).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _RFDETR = "https://storage.googleapis.com/rfdetr"
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """One file. name: in torch's cache. sha256: "" where none is known."""
+    """One file. name: in torch's cache. sha256: "" if unknown."""
 
     url: str
     name: str
@@ -76,7 +76,7 @@ PUBLISHED: dict[str, PublishedFile] = {
         "b44a7586bf490858c7b8bce9e44bd025cb88724df9a07a8deb3ae1c12e608195",
     ),
     **{f"dfine_{size}": _named(_DFINE, f"dfine_{size}_coco.pth") for size in "lx"},
-    # Its authors publish on Google Drive alone; libreyolo's mirror holds the same tensors.
+    # Its authors publish only on Google Drive; libreyolo's mirror has the same tensors.
     **{
         f"deim_{size}": _named(f"{_DEIM}/LibreDEIM{size}/resolve/main", f"LibreDEIM{size}.pt")
         for size in "nsmlx"

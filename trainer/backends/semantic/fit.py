@@ -1,4 +1,4 @@
-"""Learning: the class of every pixel, through the shared loop."""
+"""Train semantic segmentation with the shared loop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trainer.evaluation.mean_iou import IGNORE_INDEX, mean_iou
 def fit(
     dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
 ) -> Path:
-    """Learn from the train part; see Backend.fit. Every object needs a mask."""
+    """Train on the train part; see Backend.fit. Every object needs a mask."""
     asked = read_settings(config)
     images = train_part(dataset)
     config = with_planned_size(images, config)
@@ -92,7 +92,7 @@ def _batches_and_loss(
         wrong = functional.cross_entropy(
             logits.float(), target, weights, ignore_index=IGNORE_INDEX, reduction="sum"
         )
-        # Of a frame that is a crowd all over there is nothing to learn, and nothing to divide by.
+        # A frame that is all crowd has no labelled pixel: avoid dividing by zero.
         total = wrong / weights[target.clamp(0)][target >= 0].sum().clamp(1)
         return total, {"pixels": total}
 

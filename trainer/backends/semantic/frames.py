@@ -1,4 +1,4 @@
-"""Training frames as pixels and their classes: read and scaled once, varied when drawn."""
+"""Training frames as pixels and class maps: read and resized once, augmented when sampled."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from trainer.evaluation.mean_iou import IGNORE_INDEX, class_map
 class SemanticFrame:
     """One frame at the network's size.
 
-    pixels: (H, W, 3). classes: (H, W), 0 the background, then the classes in order;
-    IGNORE_INDEX where a crowd is, and beyond the image.
+    pixels: (H, W, 3). classes: (H, W), 0 the background, then the classes in order; IGNORE_INDEX in
+    crowd regions and outside the image.
     """
 
     pixels: RGBImage
@@ -36,10 +36,10 @@ def read_frames(
     size: tuple[int, int],
     on_done: Callable[[int], None],
 ) -> list[SemanticFrame]:
-    """Read frames at the network's size (height, width); told(n) after each.
+    """Read frames at the network's size (height, width); call on_done(n) after each.
 
-    Where objects overlap, the smaller one is seen. Raises DatasetError for an object without a
-    mask, since its box is not its outline.
+    Where objects overlap, the smaller one wins. Raises DatasetError for an object without a mask,
+    since a box is not an outline.
     """
     frames = []
     for image in images:
@@ -57,7 +57,7 @@ def read_frames(
 
 
 def pixels_of(frames: list[SemanticFrame], classes: int) -> NDArray[np.int64]:
-    """Return how many pixels are of each class, the background first, (1 + classes,)."""
+    """Return the number of pixels per class, background first, (1 + classes,)."""
     counts = np.zeros(1 + classes, np.int64)
     for frame in frames:
         counts += np.bincount(frame.classes[frame.classes >= 0], minlength=1 + classes)
@@ -65,14 +65,14 @@ def pixels_of(frames: list[SemanticFrame], classes: int) -> NDArray[np.int64]:
 
 
 def augment(frame: SemanticFrame, how: SemanticSettings, rng: np.random.Generator) -> SemanticFrame:
-    """Return a varied copy of the frame, of the same size."""
+    """Return an augmented copy of the frame, of the same size."""
     height, width = frame.pixels.shape[:2]
     zoom = float(np.exp(rng.uniform(-1, 1) * np.log(how.zoom)))
     scale, shift = zoom, rng.uniform(min(0, width - width * zoom), max(0, width - width * zoom))
     down = rng.uniform(min(0, height - height * zoom), max(0, height - height * zoom))
     if how.flip_horizontal and rng.random() < 0.5:
         scale, shift = -scale, width - shift
-    # Pixel centres lie at halves: x' = s (x + .5) + t - .5.
+    # Pixel centres are at halves: x' = s (x + .5) + t - .5.
     matrix = np.array([[scale, 0, shift + (scale - 1) / 2], [0, zoom, down + (zoom - 1) / 2]])
     pixels = cv2.warpAffine(
         frame.pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(FILL,) * 3

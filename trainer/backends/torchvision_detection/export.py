@@ -1,7 +1,7 @@
-"""Checkpoint → bundle: the network up to candidates in ONNX, thinned by the engine in numpy.
+"""Checkpoint → bundle: the network up to candidates in ONNX; the engine applies NMS in numpy.
 
-The engine does what torchvision does after its heads, so that every class's probability is known
-of each object. MaskNetwork have a graph of their own, since they are drawn for the chosen boxes only.
+The engine does what torchvision does after its heads, but keeps every class's probability of each
+object. Masks have a graph of their own, since they are predicted for the selected boxes only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ENGINES = ("torchvision_detection", "mask_rcnn")
 
 
 def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
-    """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
+    """Write the bundle; see Backend.export. card: fields of Card that override the checkpoint's."""
     weights, meta = read_weights(checkpoint, engines=ENGINES)
     size = (int(meta["image_size"][0]), int(meta["image_size"][1]))
     network = build(meta["architecture"], meta["labels"], image_size=size)
@@ -47,9 +47,9 @@ def export_network(
     files: Mapping[str, Path],
     card: Mapping[str, Any],
 ) -> Bundle:
-    """Write the bundle of a network that build made. card: `labels` and `name` at least.
+    """Write the bundle of a network made by build. card: `labels` and `name` at least.
 
-    files: what else belongs into the bundle, by name.
+    files: further files of the bundle, by name.
     """
     graph = CandidateNetwork(network.eval(), image_size).eval()
     height, width = image_size

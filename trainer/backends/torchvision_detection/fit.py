@@ -1,4 +1,4 @@
-"""Learning: torchvision's own losses through the shared loop."""
+"""Train torchvision's detectors with their own losses in the shared loop."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from trainer.errors import ConfigError
 def fit(
     dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
 ) -> Path:
-    """Learn from the train part; see Backend.fit. Mask R-CNN needs a mask of every object."""
+    """Train on the train part; see Backend.fit. Mask R-CNN needs a mask of every object."""
     asked = read_settings(config)
     images = train_part(dataset)
     config = with_planned_size(images, config)
@@ -38,7 +38,7 @@ def fit(
     if base.architecture and asked.task not in (None, task_of(base.architecture)):
         theirs = task_of(base.architecture)
         raise ConfigError(
-            [f"base weights {config.base} are of {theirs}, this fit is of {asked.task}"]
+            [f"base weights {config.base} are for {theirs}, this fit is for {asked.task}"]
         )
     settings = asked.resolved(base.architecture)
     architecture = str(settings.architecture)
@@ -84,7 +84,7 @@ def _batches_and_loss(
     device = torch.device(config.device)
     first = int(
         two_stages(str(settings.architecture))
-    )  # where there is a background, it is class 0
+    )  # class 0 is the background, if there is one
 
     def batch(step: int) -> list[TrainingFrame]:
         return [

@@ -1,4 +1,4 @@
-"""Listening to ultralytics' trainer: progress, looks at val, the stop file, the state."""
+"""Callbacks for ultralytics' trainer: progress, validation, stop file, saved state."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from trainer.evaluation.samples import write_samples
 _FIGURES = {"metrics/mAP50-95(B)": "ap", "metrics/mAP50(B)": "ap50"}
 _MASK_FIGURES = {"metrics/mAP50-95(M)": "ap", "metrics/mAP50(M)": "ap50"}
 PROGRESS_FILE = "learnt.json"  # seconds and epochs so far
-_PICTURES = 10  # of sample predictions in a fit, at most about
+_PICTURES = 10  # of sample predictions per fit, at most about
 
 
 class TrainingCallbacks:
-    """Listens to ultralytics' trainer: tells of progress, stops it, keeps its state."""
+    """Callbacks for ultralytics' trainer: report progress, stop it, save its state."""
 
     def __init__(
         self,
@@ -45,22 +45,22 @@ class TrainingCallbacks:
 
     @property
     def seconds(self) -> float:
-        """Seconds of learning, those before a restart included."""
+        """Return the seconds of training, including those before a restart."""
         return self._before + (0.0 if self._begun is None else time.monotonic() - self._begun)
 
     def catch_up(self) -> None:
-        """Read how long and how far was learnt before, or in other processes."""
+        """Read the time and epochs trained before, or in other processes."""
         clock = self._run_dir / PROGRESS_FILE
         if clock.exists():
             known = json.loads(clock.read_text())
             self._before, self.epochs = float(known["seconds"]), int(known["epochs"])
 
     def hear(self, step: Progress) -> None:
-        """Tell what another process told."""
+        """Forward a step reported by another process."""
         self._report(step)
 
     def callbacks(self) -> dict[str, Callable[[Any], None]]:
-        """Return what to add to the trainer, by event."""
+        """Return the callbacks to add to the trainer, by event."""
         return {
             "on_train_start": self._start,
             "on_train_epoch_start": self._start_epoch,
@@ -71,7 +71,7 @@ class TrainingCallbacks:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        # With several devices ultralytics learns in processes of its own; see relay.
+        # With several devices ultralytics trains in processes of its own; see relay.
         return {**self.__dict__, "_report": relay_reporter(self._run_dir)}
 
     def _start(self, _trainer: Any) -> None:
@@ -117,10 +117,10 @@ class TrainingCallbacks:
         number = trainer.epoch + 1
         trainer.args.val = bool(period) and number % period == 0
         if not trainer.args.val and number < trainer.epochs:
-            trainer.fitness = None  # or this epoch would pass for as good as the last look
+            trainer.fitness = None  # or this epoch would count as good as the last validation
 
     def _look(self, trainer: Any) -> None:
-        """Tell what val said, with a picture now and then."""
+        """Report the validation metrics, sometimes with a picture."""
         if (
             not is_main_process()
             or not self._names
@@ -131,7 +131,7 @@ class TrainingCallbacks:
         number = trainer.epoch + 1
         picture = None
         every = -(-trainer.epochs // _PICTURES)
-        # After its last epoch ultralytics looks once more, at the best one: that is no new epoch.
+        # After its last epoch ultralytics validates the best one again: not a new epoch.
         due = number % every == 0 and number <= trainer.epochs
         if due and trainer.ema is not None:
             live = LiveDetector(trainer.ema.ema, self._dataset.labels, network_size(self._config))

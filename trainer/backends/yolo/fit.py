@@ -1,4 +1,4 @@
-"""Learning by ultralytics' own trainer, in this process, in run_dir and nowhere else."""
+"""Train with ultralytics' own trainer, in this process; it writes to run_dir only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOG = "yolo.log"
 def fit(
     dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
 ) -> Path:
-    """Learn from the train part; see Backend.fit. Keeps the best epoch on val, if there is val."""
+    """Train on the train part; see Backend.fit. Keeps the best epoch on val, if there is val."""
     settings = read_settings(config)
     run_dir = run_dir.resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -65,13 +65,15 @@ def fit(
 def _initial_model(
     dataset: Dataset, config: FitConfig, settings: YoloSettings, run_dir: Path
 ) -> tuple[list[str], str]:
-    """Return what did not carry over from the base, and the network or weights to begin with."""
+    """Return what was not loaded from the base, and the network or weights to start from."""
     if config.base is None:
         return [], settings.model + ("-seg" if settings.task == "masks" else "") + ".yaml"
     weights, known = base_weights(config.base, run_dir, task=settings.task)
-    notes = [f"class {n}: new, begun anew" for n in dataset.labels if n not in known.names]
+    notes = [
+        f"class {n}: new, initialised at random" for n in dataset.labels if n not in known.names
+    ]
     notes += [
-        f"class {n}: of base, not among the labels now"
+        f"class {n}: in the base, not among the labels"
         for n in known
         if n not in dataset.labels.names
     ]
@@ -100,8 +102,8 @@ def _train(
         "data": str(data),
         "epochs": config.epochs,
         "batch": batch,
-        # A step each batch_size images, gathered from smaller batches where memory is short: by
-        # itself ultralytics gathers 64 for one, which on few images leaves hardly any steps.
+        # One optimiser step per batch_size images, accumulated from smaller batches when memory
+        # is short: ultralytics' default of 64 leaves hardly any steps on few images.
         "nbs": config.batch_size,
         "imgsz": max(network_size(config)),
         "lr0": config.learning_rate,
@@ -109,7 +111,7 @@ def _train(
         "device": ",".join(d.removeprefix("cuda:") for d in devices_of(config)),
         "workers": config.workers,
         "val": val,
-        "plots": False,  # they need a font from the network
+        "plots": False,  # they would download a font
         "verbose": False,
         "exist_ok": True,
         "project": str(run_dir),
@@ -140,8 +142,8 @@ def _train(
     except subprocess.CalledProcessError as error:
         raise TrainingError(
             "yolo",
-            f"the processes on {config.device} ended with exit code {error.returncode}; what they "
-            "said is in the output of this fit",
+            f"the processes on {config.device} ended with exit code {error.returncode}; their "
+            "messages are in the output of this fit",
         ) from error
     except (RuntimeError, ValueError, AssertionError, OSError, TypeError) as error:
         raise TrainingError("yolo", str(error), run_dir / LOG) from error
@@ -149,7 +151,7 @@ def _train(
 
 
 def with_step_schedule(kind: Any, config: FitConfig) -> Any:
-    """Return ultralytics' trainer with the rate falling by gamma, which it lacks."""
+    """Return ultralytics' trainer class with a step schedule, which it lacks."""
 
     class StepScheduleTrainer(kind):  # type: ignore[misc]
         def _setup_scheduler(self) -> None:
@@ -165,7 +167,7 @@ def with_step_schedule(kind: Any, config: FitConfig) -> Any:
 def _finished(state: Path, epochs: int) -> bool:
     import torch
 
-    # Ours: it was copied in this folder from what ultralytics had just written.
+    # Our own file: copied into this folder from what ultralytics had just written.
     return int(torch.load(state, map_location="cpu", weights_only=False)["epoch"]) + 1 >= epochs
 
 
@@ -178,12 +180,12 @@ def _check_key(run_dir: Path, key: dict[str, Any]) -> None:
     differ = [k for k in key if before.get(k) != key[k]]
     if differ:
         raise TrainingError(
-            "yolo", f"{run_dir} holds a fit of another {' and '.join(differ)}; use a new folder"
+            "yolo", f"{run_dir} contains a fit of another {' and '.join(differ)}; use a new folder"
         )
 
 
 def _settings_json(config: FitConfig, settings: YoloSettings) -> dict[str, Any]:
-    """Return the settings that decide what is learnt, as JSON values."""
+    """Return the settings that determine the training, as JSON values."""
     values = config.to_json() | {"extra": dataclasses.asdict(settings)}
     for name in ("device", "workers", "time_limit"):
         del values[name]

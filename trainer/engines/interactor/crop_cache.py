@@ -1,4 +1,4 @@
-"""What the clicks on one object look at, kept between them: the crop, and the edges around it."""
+"""A cache of the crop and its edge guide, shared by the clicks on one object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainer.engines.interactor.upsample import guide_of
 
 Window = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the image
 _Key = tuple[int, bytes, Window]
-_MOST = 16  # of up to 1.7 MB each
+_MOST = 16  # crops, of up to 1.7 MB each
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class CachedCrop:
 
 
 class CropCache:
-    """The looks last taken, a fixed number; safe for several threads.
+    """The most recently used crops, a fixed number; thread-safe.
 
-    An image is told by its array, which is not held: a look goes unused once its image is freed.
-    size: (height, width) of the crops.
+    An image is identified by its array, by weak reference: a crop is unused once its image is
+    freed. size: (height, width) of the crops.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -40,9 +40,9 @@ class CropCache:
         self._lock = threading.Lock()
 
     def at(self, pixels: RGBImage, region: Box, window: Window) -> CachedCrop:
-        """Return the look at a region and a window of an image (H, W, 3).
+        """Return the crop of a region and the guide of a window of an image (H, W, 3).
 
-        An image that may be written to is looked at anew: it could have changed.
+        Crops of a writable array are not cached, since it could have changed.
         """
         key = id(pixels), region.tobytes(), window
         with self._lock:

@@ -1,4 +1,4 @@
-"""Run a bundle of the extreme_points backend: clicks in, a mask with the image's edges out."""
+"""Run a bundle of the extreme_points backend: clicks in, an edge-aligned mask out."""
 
 from __future__ import annotations
 
@@ -49,22 +49,24 @@ from trainer.errors import BundleError, PromptError
 from trainer.interactor import Candidate
 
 MODEL = "model.onnx"
-_PULL = 0.2  # of the share, at a corrective click: people click where the network errs
-_LEAST = np.float32(1e-4)  # of a share: surer is no view
-_PULL_WIDTH = 0.1  # of the input's side, to where it fades
-_VIEWS = 4  # mirrored, of four points and of their corrections: two harm one click in eighty more
-# Of a box alone: four cost twice as much and give 0.002 IoU more.
+_PULL = 0.2  # added probability at a corrective click: people click where the network errs
+_LEAST = np.float32(1e-4)  # clipping of probabilities
+_PULL_WIDTH = 0.1  # of the input's side: width of that addition
+_VIEWS = (
+    4  # flips, for four points and corrections: with two, one more click in eighty harms the mask
+)
+# For a box: four cost twice as much and gain 0.002 IoU.
 _BOX_VIEWS = 2
-_BOXES = 8  # of one run of the network: more are no faster, and take memory
+_BOXES = 8  # per run of the network: more are not faster and use more memory
 _NONE = np.zeros((0, 2))
 
 
 def load(
     bundle: Bundle, *, threads: int | None = None, cache_bytes: int = DEFAULT_BYTES
 ) -> ExtremePoints:
-    """Load the bundle; BundleError when its network is another one's.
+    """Load the bundle; BundleError for another network.
 
-    cache_bytes: bound on the decoded images kept between clicks.
+    cache_bytes: bound on the decoded images cached between clicks.
     """
     session = open_session(bundle.file(MODEL), threads=threads)
     found = [(i.name, tuple(i.shape[1:])) for i in session.get_inputs()]
@@ -81,9 +83,10 @@ def load(
 class ExtremePoints:
     """The Interactor and BoxSegmenter of one bundle; see trainer.interactor.
 
-    A network of CORRECTING channels sees the mask that it corrects. A first answer passes it once:
-    correcting its own answer without a click lost 0.005 IoU on held-out objects, and cost as much
-    again. A network of CHANNELS, as earlier bundles have, sees the clicks alone.
+    A network with CORRECTING channels receives the mask that it corrects. A first prediction takes
+    one pass: a second pass that corrects the first without a click lost 0.005 IoU on held-out
+    objects and doubled the cost. A network with CHANNELS, as in earlier bundles, receives the
+    clicks only.
     """
 
     def __init__(self, bundle: Bundle, session: Any, cache: ImageCache) -> None:
@@ -103,7 +106,7 @@ class ExtremePoints:
         negative: Points,
         box: Box | None,
     ) -> tuple[list[Candidate], tuple[int, int]]:
-        """PastAnswer the clicks so far; see Interactor.segment."""
+        """Segment by the clicks so far; see Interactor.segment."""
         pixels = self.cache.decode(image)
         size = (pixels.shape[0], pixels.shape[1])
         return [self.candidate(pixels, positive, negative, box)], size
@@ -111,15 +114,15 @@ class ExtremePoints:
     def candidate(
         self, pixels: RGBImage, positive: Points, negative: Points, box: Box | None
     ) -> Candidate:
-        """PastAnswer clicks on decoded pixels (H, W, 3).
+        """Segment by clicks on decoded pixels (H, W, 3).
 
-        What was answered before on the same pixels is corrected, where they cannot be written to.
+        An earlier prediction on the same pixels is corrected, if the array is read-only.
         """
         answers = self._history.on(pixels)
         try:
             checked = check_clicks(positive, negative, box, (pixels.shape[0], pixels.shape[1]))
         except PromptError:
-            # A click that means nothing takes nothing away.
+            # A click that makes no sense does not remove the mask.
             if (shown := contradicted_answer(answers, positive, negative, box)) is not None:
                 return shown.candidate
             raise
@@ -134,7 +137,7 @@ class ExtremePoints:
         return answer.candidate
 
     def segment_boxes(self, pixels: RGBImage, boxes: NDArray[np.floating[Any]]) -> list[Mask]:
-        """PastAnswer boxes as `candidate` answers each, in few runs; see BoxSegmenter."""
+        """Segment boxes like `candidate` does for each, in few runs; see BoxSegmenter."""
         height, width = pixels.shape[:2]
         masks = [Mask(np.zeros((0, 0), np.bool_), 0, 0)] * len(boxes)
         inside = np.clip(np.asarray(boxes, np.float64), 0, [width, height, width, height])
@@ -147,7 +150,7 @@ class ExtremePoints:
         return masks
 
     def _box_shares(self, crops: Sequence[_View]) -> list[NDArray[np.float32]]:
-        """Return the share (H, W) of each sight, all in one run."""
+        """Return the probabilities (H, W) of each crop, all in one run."""
         seen = [mirrored_views(self._seen(view, None))[:_BOX_VIEWS] for view in crops]
         shares, _ = self._session.run(None, {"seen": np.concatenate(seen)})
         return [
@@ -157,7 +160,7 @@ class ExtremePoints:
     def _answered(
         self, pixels: RGBImage, clicks: Clicks, prompt: Prompt, former: PastAnswer | None
     ) -> PastAnswer:
-        """PastAnswer clicks that make sense, as a correction of an answer before where there is one."""
+        """Segment by valid clicks, as a correction of an earlier prediction if there is one."""
         corrected = len(prompt.inside) or len(prompt.outside)
         if former is None and corrected and (len(prompt.extremes) or prompt.box is not None):
             first = Prompt(prompt.extremes, _NONE, _NONE, prompt.box)
@@ -166,7 +169,7 @@ class ExtremePoints:
             former = PastAnswer(Clicks((), frozenset(), None), shown, frozenset(), None)
         if former is None:
             mask, quality = self._first(pixels, prompt)
-            # A box is drawn with some play, four points are not.
+            # A box is imprecise, four points are not.
             frame = prompt.box if len(prompt.extremes) else None
             return PastAnswer(clicks, Candidate(mask, quality, prompt), frozenset(), frame)
         added = set(clicks.positive) - set(former.clicks.positive)
@@ -177,7 +180,7 @@ class ExtremePoints:
         return PastAnswer(clicks, Candidate(mask, quality, prompt), frozenset(later), former.frame)
 
     def _first(self, pixels: RGBImage, prompt: Prompt) -> tuple[Mask, float]:
-        """Return a first answer, and how good it is thought to be."""
+        """Return a first prediction and its estimated IoU."""
         view = self._view(pixels, prompt)
         views = _VIEWS if len(prompt.extremes) else _BOX_VIEWS
         share, quality = self._answer(self._seen(view, None), views)
@@ -186,7 +189,7 @@ class ExtremePoints:
     def _correction(
         self, pixels: RGBImage, prompt: Prompt, new: Prompt, former: PastAnswer
     ) -> tuple[Mask, float]:
-        """Return the mask before with what the new clicks ask for."""
+        """Return the previous mask corrected by the new clicks, and its estimated IoU."""
         view = self._view(pixels, prompt)
         old = former.candidate.mask
         known = on_region(old, view.region, self.size)
@@ -224,17 +227,17 @@ class ExtremePoints:
         return channels(view.cached.crop, view.near)
 
     def _shares(self, view: _View, share: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the share of the window, with the image's own edges."""
+        """Return the probabilities of the window, aligned with the image's edges."""
         pulled = np.clip(share + _pull(view.near, self.size), 0, 1)
         return upsample(pulled, view.cached.crop, view.cached.guide, view.region, view.window)
 
     def _drawn(self, view: _View, share: NDArray[np.float32]) -> Mask:
-        """Return the mask of a share (H, W), at the image's own pixels."""
+        """Return the mask of probabilities (H, W), at the image's resolution."""
         found = self._shares(view, share)
         return self._finished(view, found > min(0.5, 0.5 * float(found.max())))
 
     def _finished(self, view: _View, shown: NDArray[np.bool_]) -> Mask:
-        """Return the mask at the image's own size, with the laws of the clicks kept."""
+        """Return the mask at the image's resolution, with the clicks enforced."""
         left, top, right, bottom = view.window
         whole = bottom - top, right - left
         place = np.array(view.window, np.float64)
@@ -246,7 +249,7 @@ class ExtremePoints:
         return Mask(kept, left, top)
 
     def _answer(self, seen: NDArray[np.float32], views: int) -> tuple[NDArray[np.float32], float]:
-        """Return the share (H, W) and the quality that so many mirrored views agree on."""
+        """Return the probabilities (H, W) and the estimated IoU, averaged over mirrored views."""
         shares, qualities = self._session.run(None, {"seen": mirrored_views(seen)[:views]})
         share = shares[0] if len(shares) == 1 else mean_of_views(shares)
         return share, float(np.clip(qualities.mean(), 0, 1))
@@ -254,7 +257,7 @@ class ExtremePoints:
 
 @dataclass(frozen=True)
 class _View:
-    """What a call looks at. region, window: of the image. near: the prompt in the crop's pixels."""
+    """The crop of a call. region, window: of the image. near: the prompt in the crop's pixels."""
 
     cached: CachedCrop
     region: Box
@@ -264,7 +267,7 @@ class _View:
 
 
 def _only_clicks(prompt: Prompt, positive: set[Click], negative: AbstractSet[Click]) -> Prompt:
-    """Return only these clicks of a prompt."""
+    """Return a prompt with only these clicks."""
 
     def kept(points: Points, clicks: AbstractSet[Click]) -> Points:
         return np.array([p for p in points.tolist() if tuple(p) in clicks]).reshape(-1, 2)
@@ -278,7 +281,7 @@ def _only_clicks(prompt: Prompt, positive: set[Click], negative: AbstractSet[Cli
 
 
 def _side(prompt: Prompt, shape: tuple[int, int], window: Window) -> float:
-    """Return the longer side of the object in pixels of a window drawn (height, width) large."""
+    """Return the longer side of the object in pixels of a window resized to (height, width)."""
     if prompt.box is None:
         return float(max(shape)) / 2
     scale = shape[1] / (window[2] - window[0])
@@ -286,14 +289,14 @@ def _side(prompt: Prompt, shape: tuple[int, int], window: Window) -> float:
 
 
 def mirrored_views(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (C, H, W) as it is, from right to left, upside down and both, (4, C, H, W)."""
+    """Return (C, H, W) unchanged, flipped horizontally, vertically and both, (4, C, H, W)."""
     return np.stack([seen, seen[..., ::-1], seen[:, ::-1], seen[:, ::-1, ::-1]])
 
 
 def mean_of_views(shares: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the share (H, W) that the answers to `mirrored` agree on: the mean of their logits.
 
-    shares: (N, H, W) of its first N views.
+    shares: (N, H, W), predictions on its first N views.
     """
     back = (np.s_[:, :], np.s_[:, ::-1], np.s_[::-1], np.s_[::-1, ::-1])
     turned = [share[how] for share, how in zip(shares, back, strict=False)]
@@ -305,10 +308,10 @@ def mean_of_views(shares: NDArray[np.float32]) -> NDArray[np.float32]:
 def check_clicks(
     positive: Points, negative: Points, box: Box | None, size: tuple[int, int]
 ) -> tuple[Points, Points, Box | None]:
-    """Return the clicks that count in an image of (height, width), positive ones moved onto it.
+    """Return the valid clicks in an image of (height, width), positive ones moved into it.
 
-    Raises PromptError for clicks that mean nothing: none at all, all of them outside of the
-    image, or one that is both positive and negative.
+    Raises PromptError for clicks that make no sense: none at all, all outside the image, or one
+    that is both positive and negative.
     """
     height, width = size
     if not len(positive) and box is None:
@@ -321,7 +324,7 @@ def check_clicks(
             raise PromptError(f"the box has less than a pixel inside {place}")
     elif far.all():
         raise PromptError(f"all positive clicks lie outside of {place}: {positive.tolist()}")
-    # A little less than the side: the rim itself belongs to the last pixel.
+    # Slightly less than the side: the edge itself belongs to the last pixel.
     positive = np.clip(positive, 0, [width - 1e-3, height - 1e-3])
     negative = negative[~_outside(negative, size)]
     both = {tuple(p) for p in np.floor(positive)} & {tuple(p) for p in np.floor(negative)}
@@ -332,7 +335,7 @@ def check_clicks(
 
 
 def _pull(prompt: Prompt, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return what corrective clicks add to the share around them, (height, width)."""
+    """Return the probability that corrective clicks add around them, (height, width)."""
     height, width = size
     x = np.arange(width, dtype=np.float32) + np.float32(0.5)
     y = (np.arange(height, dtype=np.float32) + np.float32(0.5))[:, None]
@@ -349,7 +352,7 @@ def _outside(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _window(prompt: Prompt, region: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of the pixels that the answer may hold."""
+    """Return left, top, right, bottom of the pixels that the mask may contain."""
     if len(prompt.extremes) and prompt.box is not None:
         region = np.concatenate([np.floor(prompt.box[:2]), np.floor(prompt.box[2:]) + 1])
     left, top = (int(v) for v in np.clip(np.floor(region[:2]), 0, [size[1] - 1, size[0] - 1]))

@@ -1,7 +1,7 @@
-"""The network: a small U-Net that works from half of the input's size on, and judges itself.
+"""A small U-Net that works at half of the input size and estimates the IoU of its mask.
 
-The input's pixels are folded into channels (a block of 2 x 2 a cell), the answer is unfolded
-likewise, so nothing is computed at full size and a CPU answers in milliseconds.
+The input's pixels are folded into channels (a block of 2 x 2 per cell) and the output is unfolded
+likewise, so nothing is computed at full size and a CPU takes milliseconds.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class InteractorOutputs(NamedTuple):
-    """logits: (B, 1, H, W) of the object. quality: (B,) logits of the mask's own IoU."""
+    """logits: (B, 1, H, W) of the mask. quality: (B,) logits of the mask's estimated IoU."""
 
     logits: Tensor
     quality: Tensor
 
 
 class UNet(nn.Module):
-    """What clicks.channels gives, (B, CHANNELS, H, W), to InteractorOutputs."""
+    """Map the channels of clicks.channels, (B, CHANNELS, H, W), to InteractorOutputs."""
 
     def __init__(self, *, width: int = 16) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class UNet(nn.Module):
         self.iou_head = IouHead(8 * w)
 
     def forward(self, seen: Tensor) -> InteractorOutputs:
-        """Return the mask's logits and how good the network thinks they are."""
+        """Return the mask's logits and the estimated IoU."""
         c2 = self.stem(functional.pixel_unshuffle(seen, 2))
         c4 = self.down4(c2)
         c8 = self.down8(c4)
@@ -58,7 +58,7 @@ class UNet(nn.Module):
 
 
 class IouHead(nn.Module):
-    """How good a mask is, from the features it came from; it learns and doesn't bend them."""
+    """Estimate a mask's IoU from its features, through which no gradient flows back."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class IouHead(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two convolutions and the way around them (He et al., 2016)."""
+    """A residual block of two convolutions (He et al., 2016)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class _Block(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """The coarser level, enlarged, with the finer one."""
+    """Upsample the coarser level and merge it with the finer one."""
 
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class UpBlock(nn.Module):
 
 
 def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """Return a 3 x 3 convolution, its normalisation and ReLU."""
+    """Return a 3 x 3 convolution with batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(outputs),
