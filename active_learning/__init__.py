@@ -1,5 +1,5 @@
-"""Which frames deserve a person: measure x aggregation x selector.
+"""Choose which frames to label: measure x aggregation x selector.
 
-`choose` picks the phase and the batch; `STRATEGIES` is the table; nothing here knows CVAT, a
-model library, a file or a clock.
+`choose` selects the phase and the batch; `STRATEGIES` is the table of strategies; nothing here
+depends on CVAT, a model library, files or the clock.
 """

@@ -1,4 +1,4 @@
-"""The one call of a round: which phase the project is in, and which frames go to people."""
+"""The entry point of a round: determine the project's phase and select the frames to label."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from active_learning.control import control_rows, control_size, early_share, interleave
 from active_learning.pool import FloatArray, IntArray, Pool, ProjectState, Selection
-from active_learning.prepared import Prepared, prepared
+from active_learning.prepared import PreparedStrategy, prepare
 from active_learning.reasons import CONTROL
 from active_learning.selectors.ordering import content_rank
 from active_learning.settings import SelectionSettings
@@ -22,10 +22,10 @@ from active_learning.strategies import (
 __all__ = ["SelectionSettings", "choose"]
 
 _ONE_CLASS = (
-    "with one class there is no rarer one to look for, and in replays doubt alone saved no labels "
-    "against frames at random"
+    "with one class there is no rarer one to look for, and in replays uncertainty alone saved no "
+    "labels compared with random frames"
 )
-_WHOLE_POOL = "the batch takes all that is left of the pool: choosing saves nothing here"
+_WHOLE_POOL = "the batch takes the rest of the pool: selection saves nothing here"
 
 COLD_START, INFORMED, NAMED = "cold start", "uncertainty and diversity", "set by hand"
 WEAK = "uncertainty and diversity of a weak model"
@@ -34,22 +34,22 @@ WEAK = "uncertainty and diversity of a weak model"
 def choose(
     pool: Pool, *, budget: int, seed: int, state: ProjectState, settings: SelectionSettings
 ) -> Selection:
-    """Choose the next batch: a random control arm first, then the strategy's part of the rest.
+    """Select the next batch: a random control arm first, then the strategy's part from the rest.
 
-    Returns min(budget, len(pool)) distinct frames, best first with the control frames spread
-    evenly between; fewer only where cap_per_group leaves no more, which the notes say. The same
-    pool, state, settings and seed give the same batch. Raises EmptyPoolError, InvalidPoolError
-    or UnknownStrategyError.
+    Returns min(budget, len(pool)) distinct frames, best first, with the control frames spread
+    evenly; fewer only if cap_per_group leaves no more, which the notes report. The same pool,
+    state, settings and seed give the same batch. Raises EmptyPoolError, InvalidPoolError or
+    UnknownStrategyError.
     """
     check_budget(pool, budget)
     phase, name, notes = _phase(pool, state, settings)
-    chosen = prepared(strategy(name), pool, state, settings)
+    chosen = prepare(strategy(name), pool, state, settings)
     streams = np.random.default_rng(seed).spawn(2)
     size = min(len(pool), budget)
     rank = content_rank(pool)
     share = settings.control_share
     if settings.strategy == "auto":
-        share = early_share(share, labelled=state.labelled, warm_up=settings.warm_up)
+        share = early_share(share, labelled=state.labelled, warmup=settings.control_warmup_frames)
     weak = state.weak and phase == WEAK
     if weak and settings.control_share > 0 and share < settings.weak_share:
         share = settings.weak_share
@@ -59,7 +59,7 @@ def choose(
     elif share > settings.control_share:
         notes["control_share"] = (
             f"{share:.2f} at random, more than later: {state.labelled} labelled frames, fewer "
-            f"than {settings.warm_up}"
+            f"than {settings.control_warmup_frames}"
         )
     control = control_rows(rank, control_size(size, share), streams[0])
     rows, scores, texts = _strategy_part(
@@ -68,7 +68,7 @@ def choose(
     if len(rows) < size - len(control):
         notes["cap_per_group"] = (
             f"{size - len(control) - len(rows)} frames short of the budget: at most "
-            f"{settings.cap_per_group} of a group, and no other group has frames left"
+            f"{settings.cap_per_group} per group, and no other group has frames left"
         )
     ranked, places = interleave(rows, control)
     arms = np.full(len(ranked), "strategy")
@@ -96,7 +96,7 @@ def choose(
 def _phase(
     pool: Pool, state: ProjectState, settings: SelectionSettings
 ) -> tuple[str, str, dict[str, str]]:
-    """Return the phase, the name of the strategy, and notes that say why."""
+    """Return the phase, the name of the strategy, and notes that explain it."""
     seen = pool.objects is not None and len(pool.objects.probabilities) > 0
     if not state.trusted:
         why = "no trusted model yet"
@@ -108,9 +108,9 @@ def _phase(
         why = ""
     phase = COLD_START if why else WEAK if state.weak else INFORMED
     seen_by = (
-        "a model that is too weak to serve, but already finds objects, has looked at the pool"
+        "a model that is too weak to serve, but already finds objects, has predicted the pool"
         if state.weak
-        else "a trusted model has looked at the pool"
+        else "a trusted model has predicted the pool"
     )
     notes = {"phase": why or seen_by}
     if settings.strategy != "auto":
@@ -142,8 +142,8 @@ def _advice(
     weak: bool,
     share: float,
 ) -> str:
-    """Say what the next labels promise, where choosing saves nothing, and how much is by chance."""
-    # A curve that is still flat is no reason to stop before anything serves.
+    """Return advice: expected gain of the next labels, and when selection saves nothing."""
+    # A flat curve is no reason to stop before any model serves.
     stop_gain = -1.0 if weak else settings.stop_gain
     texts = [advice(state.curve, batch=size, stop_gain=stop_gain)]
     if weak:
@@ -153,23 +153,23 @@ def _advice(
     if size == len(pool):
         texts.append(_WHOLE_POOL)
     elif settings.strategy == "auto" and name == ONE_CLASS_STRATEGY:
-        texts.append(f"choosing saves nothing here: {_ONE_CLASS}")
+        texts.append(f"selection saves nothing here: {_ONE_CLASS}")
     return "; ".join(text for text in texts if text)
 
 
 def _strategy_part(
-    chosen: Prepared,
+    chosen: PreparedStrategy,
     pool: Pool,
     budget: int,
     rng: np.random.Generator,
     control: IntArray,
     rank: IntArray,
 ) -> tuple[IntArray, FloatArray, list[str]]:
-    """Return the rows of the strategy's part, the scores of those and of control, the reasons."""
+    """Return the rows of the strategy's part, the scores of these and of control, the reasons."""
     picks = chosen.pick(pool, budget=budget, rng=rng, barred=control, rank=rank)
     texts = chosen.reasons(pool, picks)
-    # A diverse batch is one choice, in no order of worth: people get what is worth most first,
-    # and near-duplicates that filled it up last.
+    # A diverse batch is selected as a set, without an order: people get the most valuable frames
+    # first, and near-duplicates that filled it up last.
     firm = len(picks.rows) - picks.duplicates
     order = np.arange(len(picks.rows))
     if not picks.ranked:

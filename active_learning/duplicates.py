@@ -1,4 +1,4 @@
-"""Which frames are near-duplicates of one another, for the split as much as for the choice."""
+"""Group near-duplicate frames, for data splits and for selection."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from scipy.cluster.hierarchy import DisjointSet
 
 from active_learning.errors import InvalidPoolError
 from active_learning.pool import FloatArray, IntArray
-from active_learning.selectors.distances import Space, squared_distances
+from active_learning.selectors.distances import EmbeddingSpace, squared_distances
 
 _BLOCK, _SAMPLE = 1024, 4096
 
 
 def duplicate_groups(embeddings: FloatArray, *, near_duplicate: float = 0.05) -> IntArray:
-    """Return (N,) int64 group of each frame: near-duplicates, and theirs in turn, share a group.
+    """Return (N,) int64 group of each frame: near-duplicates share a group, transitively.
 
     embeddings: (N, D), finite. near_duplicate: as in SelectionSettings, a share of the typical
-    distance; 0 groups copies alone. Groups are numbered by their first frame.
+    distance; 0 groups only exact copies. Groups are numbered by their first frame.
 
-    Exact. Frames are sorted along their widest direction and only compared while they are
-    within the radius along it, so the cost is N² times the share of the pool inside the radius:
-    meant for the tens of thousands of frames of a project, not for a million.
-    Raises InvalidPoolError on another shape or a value that is not finite.
+    Exact. Frames are sorted along the direction of largest variance and compared only within the
+    radius along it, so the cost is N² times the share of the pool inside the radius: suitable for
+    tens of thousands of frames, not for a million. Raises InvalidPoolError on another shape or a
+    value that is not finite.
     """
     if embeddings.ndim != 2 or not np.isfinite(embeddings).all():
         raise InvalidPoolError(f"embeddings must be (N, D) and finite, found {embeddings.shape}")
     if not 0 <= near_duplicate < np.inf:
         raise InvalidPoolError(f"near_duplicate must be 0 or more, found {near_duplicate}")
-    # Copies are put together first, so that they are compared once.
+    # Exact copies are merged first, so that they are compared once.
     rows, copies = np.unique(np.asarray(embeddings, np.float32), axis=0, return_inverse=True)
     copies = np.asarray(copies).reshape(-1)
     if not len(rows):
         return np.zeros(0, np.int64)
-    space = Space.of(np.asarray(embeddings))
+    space = EmbeddingSpace.of(np.asarray(embeddings))
     vectors = space.place(rows)
     sample = vectors[:: max(1, len(vectors) // _SAMPLE)]
     widest = np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)[2][:1].T

@@ -1,9 +1,9 @@
 """Everything this package raises.
 
 ActiveLearningError
-├── InvalidPoolError      a pool, budget or setting that cannot be chosen from
-├── EmptyPoolError        there is nothing to choose from
-├── UnknownStrategyError  a name that the table does not have
+├── InvalidPoolError      an invalid pool, budget or setting
+├── EmptyPoolError        there is nothing to select from
+├── UnknownStrategyError  a name that is not in the table
 └── ExtensionError        a strategy of another package that cannot be used
 """
 
@@ -11,24 +11,24 @@ from __future__ import annotations
 
 
 class ActiveLearningError(Exception):
-    """The one ancestor of this package's errors."""
+    """Base class of this package's errors."""
 
 
 class InvalidPoolError(ActiveLearningError, ValueError):
-    """The pool, the budget or a setting breaks its contract; the text says which row and why."""
+    """The pool, the budget or a setting is invalid; the message names the row and the reason."""
 
 
 class EmptyPoolError(ActiveLearningError):
-    """There is no frame to choose from."""
+    """There is no frame to select from."""
 
 
 class UnknownStrategyError(ActiveLearningError, KeyError):
-    """No strategy of that name; the text lists the names there are."""
+    """Unknown strategy name; the message lists the known names."""
 
     def __str__(self) -> str:
-        """Give the plain text, which KeyError would quote."""
+        """Return the plain text, which KeyError would quote."""
         return str(self.args[0]) if self.args else ""
 
 
 class ExtensionError(ActiveLearningError):
-    """A strategy that another package offers cannot be used; the text names the package."""
+    """A strategy of another package cannot be used; the message names the package."""

@@ -1,4 +1,4 @@
-"""Likely mistakes in the labels of a frame: objects overlooked, swapped or badly placed.
+"""Find likely label mistakes of a frame: objects overlooked, swapped or badly placed.
 
 The scores are ObjectLab's (Tkachenko, Thyagarajan and Mueller, "ObjectLab: automated diagnosis of
 mislabeled images in object detection data", 2023, arXiv 2309.00832), computed by cleanlab, which
@@ -20,12 +20,12 @@ OVERLOOKED, SWAPPED, BADLY_PLACED = "overlooked", "swapped", "badly placed"
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledFrame:
-    """What people said of a frame, and what a model says that has not learnt from it.
+class FrameToCheck:
+    """The labels of a frame, and the predictions of a model that was not trained on it.
 
     boxes: (L, 4) x1 y1 x2 y2 in pixels, class_ids: (L,), as labelled. predicted_boxes: (P, 4),
-    predicted_ids: (P,), predicted_scores: (P,) in 0..1, from an out-of-fold model: one that saw
-    the frame in training repeats its labels, mistakes and all.
+    predicted_ids: (P,), predicted_scores: (P,) in 0..1, from an out-of-fold model: one trained on
+    the frame would repeat its label mistakes.
     """
 
     id: str
@@ -38,11 +38,11 @@ class LabelledFrame:
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """One label to look at again.
+    """One label to review.
 
     kind: "overlooked" (box and class_id are the model's, label is None), "swapped" or "badly
-    placed" (box and class_id are the label's, label is its row in the frame). score: 0..1, the
-    lower the likelier a mistake.
+    placed" (box and class_id are the label's, label is its row in the frame). score: 0..1, lower is
+    more likely a mistake.
     """
 
     frame_id: str
@@ -54,18 +54,18 @@ class Mistake:
 
 
 def likely_mistakes(
-    frames: Sequence[LabelledFrame],
+    frames: Sequence[FrameToCheck],
     *,
     classes: int,
     below: float = 0.5,
     sure_from: float = 0.5,
 ) -> tuple[Mistake, ...]:
-    """Return the labels whose score is under `below`, the likeliest mistakes first.
+    """Return the labels with a score under `below`, the most likely mistakes first.
 
-    classes: how many classes there are. sure_from: predictions from this score speak against a
-    label (ObjectLab takes 0.95; detectors with few labels are rarely that sure). Each kind has
-    its own scale, so kinds are ranked apart and then merged, best of each first.
-    Raises InvalidPoolError on arrays that do not fit and ImportError, with what to install, when
+    classes: number of classes. sure_from: predictions from this score count against a label
+    (ObjectLab uses 0.95; detectors with few labels are rarely that confident). Each kind has its
+    own scale, so kinds are ranked separately and then interleaved, best of each first. Raises
+    InvalidPoolError on arrays that do not match and ImportError, with what to install, when
     cleanlab is missing.
     """
     if not 0 <= sure_from <= 1 or not 0 <= below <= 1:
@@ -92,7 +92,7 @@ def likely_mistakes(
 
 
 def _scores(
-    frames: Sequence[LabelledFrame], classes: int, sure_from: float
+    frames: Sequence[FrameToCheck], classes: int, sure_from: float
 ) -> dict[str, list[FloatArray]]:
     try:
         from cleanlab.object_detection import rank
@@ -114,11 +114,11 @@ def _scores(
     }
 
 
-def _labels(frame: LabelledFrame) -> dict[str, Any]:
+def _labels(frame: FrameToCheck) -> dict[str, Any]:
     return {"bboxes": np.asarray(frame.boxes, float), "labels": np.asarray(frame.class_ids)}
 
 
-def _predictions(frame: LabelledFrame, classes: int) -> Any:
+def _predictions(frame: FrameToCheck, classes: int) -> Any:
     rows = np.column_stack([frame.predicted_boxes, frame.predicted_scores]).astype(float)
     answer = np.empty(classes, object)
     for column in range(classes):
@@ -126,9 +126,9 @@ def _predictions(frame: LabelledFrame, classes: int) -> Any:
     return answer
 
 
-def _mistake(frame: LabelledFrame, kind: str, row: int, score: float) -> Mistake:
+def _mistake(frame: FrameToCheck, kind: str, row: int, score: float) -> Mistake:
     if kind == OVERLOOKED:
-        # cleanlab lists predictions class by class.
+        # cleanlab orders predictions by class.
         order = np.argsort(frame.predicted_ids, kind="stable")
         place = int(order[row])
         box, class_id, label = frame.predicted_boxes[place], frame.predicted_ids[place], None
@@ -138,7 +138,7 @@ def _mistake(frame: LabelledFrame, kind: str, row: int, score: float) -> Mistake
     return Mistake(frame.id, kind, label, (left, top, right, bottom), int(class_id), score)
 
 
-def _check(frame: LabelledFrame, classes: int) -> None:
+def _check(frame: FrameToCheck, classes: int) -> None:
     for name, boxes, ids in (
         ("boxes", frame.boxes, frame.class_ids),
         ("predicted_boxes", frame.predicted_boxes, frame.predicted_ids),
@@ -148,7 +148,9 @@ def _check(frame: LabelledFrame, classes: int) -> None:
                 f"frame {frame.id!r}: {name} must be ({len(ids)}, 4), found {boxes.shape}"
             )
         if not np.isfinite(boxes).all():
-            raise InvalidPoolError(f"frame {frame.id!r}: {name} holds a value that is not finite")
+            raise InvalidPoolError(
+                f"frame {frame.id!r}: {name} contains a value that is not finite"
+            )
         if len(ids) and not (np.min(ids) >= 0 and np.max(ids) < classes):
             raise InvalidPoolError(f"frame {frame.id!r}: a class id is outside 0..{classes - 1}")
     scores = frame.predicted_scores

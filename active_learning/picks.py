@@ -1,4 +1,4 @@
-"""What a strategy may know beside the pool, and what it took."""
+"""A strategy's context beside the pool, and its selection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from active_learning.pool import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class Context:
-    """What a strategy may know beside the pool. Everything is optional.
+class SelectionContext:
+    """What a strategy may use beside the pool; everything is optional.
 
-    class_need: (C,) factor of each class. known: (L, D) embeddings of labelled frames.
-    seconds: (N,) expected seconds of a person a frame; values become gain per second.
-    quotas: (name of the class, (N,) bool of the frames that seem to show it, frames wanted).
-    class_names: C names for the reasons, or none.
+    class_need: (C,) factor of each class. known: (L, D) embeddings of labelled frames. seconds:
+    (N,) expected annotation seconds per frame; values become gain per second. quotas: (class name,
+    (N,) bool of the frames that seem to show it, number of frames). class_names: C names for the
+    reasons, or none.
     """
 
     class_need: FloatArray | None = None
@@ -29,13 +29,13 @@ class Context:
 
 @dataclass(frozen=True, eq=False)
 class Picks:
-    """What a strategy took.
+    """The frames that a strategy selected.
 
-    rows: in the order taken. values: (N,) of every frame of the pool. whys: what spoke for a row
-    beside its value. gaps: (K,) distance of each taken frame to what was labelled or taken before
-    it, in typical distances, or None where no embedding was read. duplicates: how many of the
-    last rows are near-duplicates, taken for want of others. ranked: whether the rows before those
-    stand in order of worth already; else the values say it.
+    rows: in the order selected. values: (N,) of every frame of the pool. whys: reasons for a row
+    besides its value. gaps: (K,) distance of each frame to the labelled and previously selected
+    ones, in typical distances, or None if no embeddings were used. duplicates: how many of the last
+    rows are near-duplicates, selected because nothing else was left. ranked: whether the rows
+    before those are already in order of value.
     """
 
     rows: IntArray

@@ -1,4 +1,4 @@
-"""The values a strategy reads and returns: frames by id, their candidate objects, the selection."""
+"""Inputs and outputs of a strategy: frames by id, their candidate objects, the selection."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ StrArray = NDArray[np.str_]
 class Objects:
     """Candidate objects of all frames, ragged: frame i owns rows offsets[i]:offsets[i + 1].
 
-    offsets: (N + 1,) int64, first 0, last M, never falling.
-    probabilities: (M, C) class probabilities. A sigmoid head gives independent columns in 0..1,
-        a softmax head rows that sum to 1, or to less when the column of the background was left
-        out; `head` says which, nobody guesses it from the range.
+    offsets: (N + 1,) int64, first 0, last M, non-decreasing.
+    probabilities: (M, C) class probabilities. A sigmoid head gives independent columns in 0..1, a
+        softmax head rows that sum to 1, or less without a background column; `head` states which,
+        it is not guessed from the range.
     boxes: (M, 4) x1 y1 x2 y2 in pixels, or None.
-    disagreement: (M,) in 0..1, how much passes or models differ about the object, or None.
+    disagreement: (M,) in 0..1, disagreement of passes or models about the object, or None.
     head: "sigmoid" or "softmax".
     """
 
@@ -43,7 +43,9 @@ class Objects:
             )
         if np.any(np.diff(offsets) < 0):
             row = int(np.argmax(np.diff(offsets) < 0))
-            raise InvalidPoolError(f"objects.offsets falls after row {row}; it must never fall")
+            raise InvalidPoolError(
+                f"objects.offsets decreases after row {row}; it must not decrease"
+            )
         if self.probabilities.ndim != 2:
             raise InvalidPoolError(
                 f"objects.probabilities must be (M, C), found shape {self.probabilities.shape}"
@@ -57,7 +59,7 @@ class Objects:
             if total > 1 + 1e-3:
                 raise InvalidPoolError(
                     f"objects.probabilities row {row} sums to {total:.4g}; a softmax head sums to "
-                    "1 at most (say head='sigmoid' when the columns are independent)"
+                    "1 at most (set head='sigmoid' when the columns are independent)"
                 )
         for name, value, shape in (
             ("boxes", self.boxes, (rows, 4)),
@@ -66,21 +68,20 @@ class Objects:
             if value is not None and value.shape != shape:
                 raise InvalidPoolError(f"objects.{name} must be {shape}, found {value.shape}")
             if value is not None and not np.all(np.isfinite(value)):
-                raise InvalidPoolError(f"objects.{name} holds a value that is not finite")
+                raise InvalidPoolError(f"objects.{name} contains a value that is not finite")
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Unlabelled frames that a round may choose from. Rows are frames, named by id.
+    """The unlabelled frames that a round may select from. Rows are frames, identified by id.
 
-    ids: (N,) distinct strings.
-    embeddings: (N, D) finite, or None.
-    groups: (N,) video, scene or near-duplicate cluster of each frame, or None.
-    objects: candidate objects, or None when no trusted model has looked (cold start).
-    scores: (N,) how informative each frame is, where the caller has worked it out (for example
-        `measures.map_entropy` of a semantic mask), or None. Higher is more informative.
+    ids: (N,) unique strings. embeddings: (N, D) finite, or None. groups: (N,) video, scene or
+    near-duplicate cluster of each frame, or None. objects: candidate objects, or None without
+    predictions of a trusted model (cold start). scores: (N,) how informative each frame is, if
+    computed by the caller (for example `measures.map_entropy` of a semantic mask), or None. Higher
+    is more informative.
 
-    Embeddings may be a np.memmap larger than memory: they are only ever read in blocks of rows.
+    Embeddings may be a np.memmap larger than memory: they are read in blocks of rows only.
     """
 
     ids: StrArray
@@ -94,7 +95,7 @@ class Pool:
         unique, first = np.unique(self.ids, return_index=True)
         if len(unique) != count:
             row = int(np.setdiff1d(np.arange(count), first)[0])
-            raise InvalidPoolError(f"pool.ids[{row}] = {self.ids[row]!r} stands twice")
+            raise InvalidPoolError(f"pool.ids[{row}] = {self.ids[row]!r} occurs twice")
         if self.embeddings is not None:
             if self.embeddings.ndim != 2 or len(self.embeddings) != count:
                 raise InvalidPoolError(
@@ -127,16 +128,15 @@ class Pool:
 
 @dataclass(frozen=True)
 class ProjectState:
-    """What the project knows beside the pool; it decides the phase and the class need.
+    """The state of the project beside the pool; it determines the phase and the class need.
 
-    labelled: frames labelled so far.
-    trusted: whether a model may be believed: one that serves (it passed the gate), or a weak one.
-    labelled_embeddings: (L, D) embeddings of labelled frames, so that diversity counts them.
-    class_names: C names, in the column order of Objects.probabilities.
-    class_counts: (C,) labelled objects a class, or None.
-    class_ap: (C,) champion's AP a class in 0..1, NaN where unknown, or None.
-    curve: (labelled frames, AP) of past rounds, oldest first, for the advice to stop.
-    weak: whether that model finds enough to choose frames by, but too little to serve.
+    labelled: frames labelled so far. trusted: whether predictions may be used: of a model that
+    serves (it passed the gate), or a weak one. labelled_embeddings: (L, D) embeddings of labelled
+    frames, so that diversity counts them. class_names: C names, in the column order of
+    Objects.probabilities. class_counts: (C,) labelled objects per class, or None. class_ap: (C,)
+    champion's AP per class in 0..1, NaN if unknown, or None. curve: (labelled frames, AP) of past
+    rounds, oldest first, for the advice to stop. weak: whether that model is good enough to select
+    frames, but not to serve.
     """
 
     labelled: int = 0
@@ -151,15 +151,15 @@ class ProjectState:
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen frames, in rank order: the first is worth most.
+    """The selected frames, in rank order: the most valuable first.
 
-    ids: (K,) distinct ids of the pool.
-    scores: (K,) the strategy's value of each frame at the time it was taken.
-    reasons: one short true sentence a frame.
+    ids: (K,) unique ids of the pool.
+    scores: (K,) the strategy's value of each frame when it was selected.
+    reasons: one short sentence per frame.
     arms: (K,) "strategy" or "control".
     weights: (K,) inverse inclusion probability for control frames (for unbiased estimates over
         the pool), NaN for frames of the strategy arm.
-    strategy, phase: names for the record; advice: what the learning curve says, or "".
+    strategy, phase: names for the record; advice: from the learning curve, or "".
     """
 
     ids: StrArray
@@ -182,20 +182,20 @@ class Selection:
 
 
 class Strategy(Protocol):
-    """Measure x aggregation x selector, as one plain call."""
+    """Measure x aggregation x selector, as a single call."""
 
     def __call__(self, pool: Pool, *, budget: int, rng: np.random.Generator) -> Selection:
-        """Choose min(budget, len(pool)) distinct frames, best first.
+        """Select min(budget, len(pool)) distinct frames, best first.
 
-        The same seed gives the same answer; the order and the names of the frames do not matter
-        except in ties. Raises EmptyPoolError on an empty pool and InvalidPoolError on a budget
-        below one or when the pool lacks what the strategy reads.
+        The same seed gives the same result; the order and names of the frames matter only in ties.
+        Raises EmptyPoolError on an empty pool and InvalidPoolError on a budget below one or when
+        the pool lacks what the strategy needs.
         """
         ...
 
 
 def _first_not_finite(values: FloatArray) -> int | None:
-    """Row of the first NaN or infinity, looked for in blocks so that a memmap stays on disk."""
+    """Return the row of the first NaN or infinity; reads blocks, so that a memmap stays on disk."""
     step = max(1, (1 << 22) // max(1, values[:1].size))
     for start in range(0, len(values), step):
         good = np.isfinite(values[start : start + step])

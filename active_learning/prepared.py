@@ -1,4 +1,4 @@
-"""A strategy with all that a round knows: class need, cost, quotas, caps, near-duplicates."""
+"""A strategy with the round's context: class need, cost, quotas, caps, near-duplicates."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from active_learning.errors import InvalidPoolError
 from active_learning.measures.class_need import class_need, presence
 from active_learning.measures.cost import expected_seconds
-from active_learning.picks import Context, Picks
+from active_learning.picks import Picks, SelectionContext
 from active_learning.pool import IntArray, Pool, ProjectState, Selection, Strategy
 from active_learning.query_strategy import QueryStrategy, limits_of
-from active_learning.selectors.distances import Space
-from active_learning.selectors.limits import Limits
+from active_learning.selectors.distances import EmbeddingSpace
+from active_learning.selectors.limits import SelectionLimits
 from active_learning.selectors.rankings import take_in_order
 from active_learning.settings import SelectionSettings
 
 
-class Prepared(Protocol):
-    """A strategy that is ready to choose beside the control arm."""
+class PreparedStrategy(Protocol):
+    """A strategy that is ready to select beside the control arm."""
 
     def pick(
         self,
@@ -34,25 +34,25 @@ class Prepared(Protocol):
         barred: IntArray | None = None,
         rank: IntArray | None = None,
     ) -> Picks:
-        """Choose rows of the pool, none of the barred ones; see QueryStrategy.pick."""
+        """Select rows of the pool, none of the barred ones; see QueryStrategy.pick."""
         ...
 
     def reasons(self, pool: Pool, picks: Picks) -> tuple[str, ...]:
-        """Return one short true sentence for each row taken."""
+        """Return one short sentence for each selected row."""
         ...
 
 
-def prepared(
+def prepare(
     chosen: Strategy, pool: Pool, state: ProjectState, settings: SelectionSettings
-) -> Prepared:
-    """Give the strategy what the project knows, and its limits.
+) -> PreparedStrategy:
+    """Return the strategy with the project's context and limits.
 
     Raises InvalidPoolError when class_quotas names a class that the project does not have.
     """
-    # Ours without a measure does not look at objects; a team's own may.
-    looks = not isinstance(chosen, QueryStrategy) or chosen.measure is not None
-    weighed = looks and pool.objects is not None
-    context = Context(
+    # A built-in strategy without a measure does not use objects; a third-party one may.
+    uses_objects = not isinstance(chosen, QueryStrategy) or chosen.measure is not None
+    weighed = uses_objects and pool.objects is not None
+    context = SelectionContext(
         class_need=class_need(state, strength=settings.class_need) if weighed else None,
         known=state.labelled_embeddings if pool.embeddings is not None else None,
         seconds=(
@@ -64,7 +64,7 @@ def prepared(
         class_names=state.class_names,
     )
     if not isinstance(chosen, QueryStrategy):
-        return OwnStrategy(
+        return ThirdPartyStrategy(
             chosen,
             context=context,
             cap_per_group=settings.cap_per_group,
@@ -76,9 +76,9 @@ def prepared(
         cap_per_group=settings.cap_per_group,
         near_duplicate=settings.near_duplicate if chosen.selector != "random" else None,
         candidates=settings.candidates if chosen.candidates is not None else None,
-        believed=settings.believed if chosen.believed else 0.0,
+        min_confidence=settings.min_confidence if chosen.min_confidence else 0.0,
         k=settings.k,
-        empty_place=settings.empty_place,
+        empty_frame_quantile=settings.empty_frame_quantile,
     )
 
 
@@ -90,27 +90,27 @@ def _quotas(
     unknown = [name for name in settings.class_quotas if name not in state.class_names]
     if unknown:
         raise InvalidPoolError(
-            f"class_quotas names {', '.join(unknown)}, which is no class of the project; there "
+            f"class_quotas names {', '.join(unknown)}, which is not a class of the project; known "
             f"are {', '.join(state.class_names) or 'none'}"
         )
     return tuple(
-        (name, presence(pool.objects, state.class_names.index(name)) >= 0.3, wanted)
-        for name, wanted in settings.class_quotas.items()
+        (name, presence(pool.objects, state.class_names.index(name)) >= 0.3, count)
+        for name, count in settings.class_quotas.items()
     )
 
 
 @dataclass(frozen=True, eq=False)
-class OwnStrategy:
-    """The team's ranking, taken from the top down as far as the limits admit.
+class ThirdPartyStrategy:
+    """A third-party strategy's ranking, followed from the top as far as the limits permit.
 
-    The control arm, caps, near-duplicates and quotas are seen to here. Class need, seconds and
-    labelled frames cannot be weighed into scores of an unknown unit, so a strategy that has a
-    parameter `context` (a picks.Context) is given them and weighs them itself.
-    cap_per_group, near_duplicate: see `limits.Limits`.
+    Control arm, caps, near-duplicates and quotas are applied here. Class need, seconds and labelled
+    frames cannot be combined with scores of an unknown unit, so a strategy with a parameter
+    `context` (a picks.SelectionContext) receives them and applies them itself. cap_per_group,
+    near_duplicate: see `limits.SelectionLimits`.
     """
 
     call: Strategy
-    context: Context = field(default_factory=Context)
+    context: SelectionContext = field(default_factory=SelectionContext)
     cap_per_group: int | None = None
     near_duplicate: float | None = None
 
@@ -123,21 +123,23 @@ class OwnStrategy:
         barred: IntArray | None = None,
         rank: IntArray | None = None,
     ) -> Picks:
-        """Choose rows of the pool, in the order of the team's ranking; see QueryStrategy.pick.
+        """Select rows of the pool, in the order of the ranking; see QueryStrategy.pick.
 
-        When the limits leave the batch short, the strategy is asked for twice as many frames, and
-        so on to the end of the pool. Raises InvalidPoolError when it answers with a frame twice,
-        or with one that the pool does not have.
+        When the limits leave the batch short, the strategy is called for twice as many frames, up
+        to the whole pool. Raises InvalidPoolError when it returns a frame twice, or one that is not
+        in the pool.
         """
-        del rank  # the team's own order settles every tie
+        del rank  # the strategy's own order breaks ties
         if budget < 1:
             return Picks(np.zeros(0, np.int64), np.full(len(pool), np.nan), ranked=True)
         embedded = pool.embeddings is not None and pool.embeddings.shape[1] > 0
-        wanted = self.near_duplicate is not None and embedded
-        space = Space.of(pool.embeddings) if wanted and pool.embeddings is not None else None
+        compares = self.near_duplicate is not None and embedded
+        space = (
+            EmbeddingSpace.of(pool.embeddings) if compares and pool.embeddings is not None else None
+        )
         asked = min(len(pool), budget + (0 if barred is None else len(barred)))
         if self.context.quotas:
-            asked = len(pool)  # a rare class may stand at the end of the ranking
+            asked = len(pool)  # a rare class may be at the end of the ranking
         while True:
             ranking, answer = self._ranking(pool, asked, copy.deepcopy(rng))
             limits, _ = limits_of(
@@ -154,12 +156,12 @@ class OwnStrategy:
             asked = min(len(pool), 2 * asked)
 
     def reasons(self, pool: Pool, picks: Picks) -> tuple[str, ...]:
-        """Return the strategy's own reason for each taken frame, and what else spoke for it."""
+        """Return the strategy's own reason for each selected frame, and further reasons."""
         del pool
         firm = len(picks.rows) - picks.duplicates
-        twin = "a near-duplicate, taken because nothing else is left"
+        duplicate = "a near-duplicate, taken because nothing else is left"
         return tuple(
-            picks.whys[int(row)] + (f"; {twin}" if place >= firm else "")
+            picks.whys[int(row)] + (f"; {duplicate}" if place >= firm else "")
             for place, row in enumerate(picks.rows)
         )
 
@@ -176,20 +178,20 @@ class OwnStrategy:
         if strange is not None:
             raise InvalidPoolError(f"the strategy chose {strange!r}, which is not in the pool")
         if len(set(names)) < len(names):
-            raise InvalidPoolError("the strategy chose a frame twice; every frame may stand once")
+            raise InvalidPoolError("the strategy chose a frame twice; frames must be unique")
         return np.array([place[name] for name in names], np.int64), answer
 
 
 def _walk(
     ranking: IntArray,
     answer: Selection,
-    limits: Limits,
-    context: Context,
+    limits: SelectionLimits,
+    context: SelectionContext,
     budget: int,
     *,
     last: bool,
 ) -> Picks:
-    """Take from the ranking: quotas first, then from the top; twins only where all is asked for."""
+    """Follow the ranking: quotas first, then from the top; near-duplicates only at its end."""
     count = len(limits.open)
     keys, scores = np.full(count, -np.inf), np.full(count, np.nan)
     keys[ranking] = -np.arange(len(ranking), dtype=float)
@@ -201,8 +203,8 @@ def _walk(
         return [int(r) for r in take_in_order(keys, order, limits, budget=budget, rows=rows)]
 
     taken: list[int] = []
-    for name, shown, wanted in context.quotas:
-        fresh = take(min(wanted, budget - len(taken)), ranking[shown[ranking]])
+    for name, shown, count in context.quotas:
+        fresh = take(min(count, budget - len(taken)), ranking[shown[ranking]])
         for row in fresh:
             whys[row] += f"; seems to show {name}, which has a quota"
         taken += fresh

@@ -1,4 +1,4 @@
-"""Object-level queries: which objects deserve a look, and which are sure."""
+"""Object-level queries: which objects to review, and which are certain."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from active_learning.pool import FloatArray, IntArray, Objects
 
 @dataclass(frozen=True, eq=False)
 class ObjectQueries:
-    """What a person is asked about, object by object.
+    """The objects that a person is asked to review.
 
-    ask: (Q,) object rows, the most informative first. sure: (M,) bool, objects that may pass
-    without a look. sure_from: the probability from which objects are sure, or None when none is.
-    expected_errors: how many of the sure objects are expected to be wrong.
+    ask: (Q,) object rows, the most informative first. sure: (M,) bool, objects that need no review.
+    sure_from: the probability from which objects are certain, or None if none is. expected_errors:
+    expected number of wrong objects among the certain ones.
     """
 
     ask: IntArray
@@ -36,17 +36,17 @@ def object_queries(
     error_rate: float = 0.02,
     class_need: FloatArray | None = None,
 ) -> ObjectQueries:
-    """Split objects into those to ask about and those that are sure, and rank the first.
+    """Split objects into those to review and those that are certain, and rank the former.
 
-    Sure are as many of the most probable objects as keep their mean of 1 - p within error_rate,
-    which holds as far as the probabilities are calibrated: check it on the control arm. The
-    others are ranked by measure * class need, equals by their probability. budget: most objects
-    asked about, or None for all. After box-level labelling: Lyu et al., "Box-level active
-    detection", CVPR 2023 (arXiv 2303.13089), which asks about boxes instead of frames.
-    Raises InvalidPoolError on an unknown measure or a setting out of range.
+    Certain are the most probable objects, as many as keep the mean of 1 - p within error_rate; this
+    assumes calibrated probabilities: check it on the control arm. The others are ranked by measure
+    * class need, ties by probability. budget: maximum number of objects to review, or None for all.
+    After box-level labelling: Lyu et al., "Box-level active detection", CVPR 2023 (arXiv
+    2303.13089), which asks about boxes instead of frames. Raises InvalidPoolError on an unknown
+    measure or a setting out of range.
     """
     if measure not in MEASURES:
-        raise InvalidPoolError(f"no measure {measure!r}; there are {', '.join(sorted(MEASURES))}")
+        raise InvalidPoolError(f"no measure {measure!r}; known are {', '.join(sorted(MEASURES))}")
     if not 0 <= error_rate <= 1:
         raise InvalidPoolError(f"error_rate must lie in 0..1, found {error_rate}")
     if budget is not None and budget < 0:
@@ -63,7 +63,7 @@ def object_queries(
 
 
 def _sure_from(p: FloatArray, error_rate: float) -> tuple[float | None, float]:
-    """Return the lowest probability whose objects, with all above, keep the error rate."""
+    """Return the lowest threshold at which the objects above it keep the error rate."""
     if not len(p):
         return None, 0.0
     levels, counts = np.unique(p, return_counts=True)

@@ -1,4 +1,4 @@
-"""A query strategy: measure x aggregation x selector, with what the project knows."""
+"""A query strategy: measure x aggregation x selector, with the project's context."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 
 from active_learning.errors import EmptyPoolError, InvalidPoolError
 from active_learning.measures.aggregate import frame_values
-from active_learning.measures.believed import believed
 from active_learning.measures.class_need import object_weights
+from active_learning.measures.confident import confident_objects
 from active_learning.measures.uncertainty import MEASURES
-from active_learning.picks import Context, Picks
+from active_learning.picks import Picks, SelectionContext
 from active_learning.pool import FloatArray, IntArray, Pool, Selection
 from active_learning.reasons import reasons
 from active_learning.selectors.cold_start import probcover, typiclust
-from active_learning.selectors.distances import Float32Array, Space, squared_distances
+from active_learning.selectors.distances import EmbeddingSpace, Float32Array, squared_distances
 from active_learning.selectors.k_center import k_center
 from active_learning.selectors.k_means_pp import k_means_pp
-from active_learning.selectors.limits import Limits
+from active_learning.selectors.limits import SelectionLimits
 from active_learning.selectors.ordering import content_rank, top_rows
 from active_learning.selectors.rankings import (
-    Choice,
     Selector,
+    SelectorInput,
     random,
     take_in_order,
     top_k,
@@ -49,14 +49,13 @@ DIVERSE = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class QueryStrategy:
-    """One strategy, as a value that can be called and changed with dataclasses.replace.
+    """A strategy, as a callable value that dataclasses.replace can modify.
 
-    measure: a name of MEASURES; "scores" reads Pool.scores; None makes all frames equal.
-    aggregation, k, empty_place: see `aggregate.frame_values`.
-    candidates: a diverse selector sees only the best candidates * budget frames (at least 20),
-        or all of them when None.
-    believed: candidate objects below this probability are left out, see `believed.believed`.
-    cap_per_group, near_duplicate: see `limits.Limits`.
+    measure: a name of MEASURES; "scores" uses Pool.scores; None treats all frames equally.
+    aggregation, k, empty_frame_quantile: see `aggregate.frame_values`. candidates: a diverse
+    selector considers only the best candidates * budget frames (at least 20), or all of them when
+    None. min_confidence: candidate objects below this probability are ignored, see
+    `confident_objects`. cap_per_group, near_duplicate: see `limits.Limits`.
     """
 
     name: str
@@ -64,15 +63,15 @@ class QueryStrategy:
     measure: str | None = None
     aggregation: str = "topk_mean"
     k: int = 3
-    empty_place: float = 0.0
+    empty_frame_quantile: float = 0.0
     candidates: float | None = None
-    believed: float = 0.0
+    min_confidence: float = 0.0
     cap_per_group: int | None = None
     near_duplicate: float | None = None
-    context: Context = field(default_factory=Context)
+    context: SelectionContext = field(default_factory=SelectionContext)
 
     def __call__(self, pool: Pool, *, budget: int, rng: np.random.Generator) -> Selection:
-        """Choose as `pool.Strategy` promises."""
+        """Select frames; see `pool.Strategy`."""
         check_budget(pool, budget)
         picks = self.pick(pool, budget=budget, rng=rng)
         return Selection(
@@ -85,7 +84,7 @@ class QueryStrategy:
         )
 
     def values(self, pool: Pool) -> FloatArray:
-        """Return (N,) what each frame is worth by itself: measure * class need, per second."""
+        """Return (N,) the value of each frame by itself: measure * class need, per second."""
         worth = self._worth(pool)
         seconds = self.context.seconds
         if seconds is None:
@@ -97,7 +96,7 @@ class QueryStrategy:
         return worth / seconds
 
     def reasons(self, pool: Pool, picks: Picks) -> tuple[str, ...]:
-        """Return one short true sentence a taken frame."""
+        """Return one short sentence for each selected frame."""
         return reasons(pool, picks, context=self.context, informed=self.measure is not None)
 
     def pick(
@@ -109,10 +108,10 @@ class QueryStrategy:
         barred: IntArray | None = None,
         rank: IntArray | None = None,
     ) -> Picks:
-        """Choose rows of the pool, best first.
+        """Select rows of the pool, best first.
 
-        barred: rows that the batch has already; they count as labelled. rank: the pool's
-        content_rank, where the caller has it already.
+        barred: rows already in the batch; they count as labelled. rank: the pool's content_rank, if
+        already computed.
         """
         values = self.values(pool)
         rank = content_rank(pool) if rank is None else rank
@@ -125,10 +124,10 @@ class QueryStrategy:
             cap=self.cap_per_group,
             radius=self.near_duplicate,
         )
-        choice = Choice(values=values, rank=rank, rng=rng, space=space, known=placed)
+        choice = SelectorInput(values=values, rank=rank, rng=rng, space=space, known=placed)
         taken = self._quotas(choice, limits, budget)
         taken += self._select(choice, limits, budget - len(taken), taken)
-        # A selector that sees a part of the pool (cold start) may leave frames that are no twins.
+        # A selector that uses a part of the pool (cold start) may leave non-duplicates.
         taken += take_in_order(values, rank, limits, budget=budget - len(taken)).tolist()
         distinct = len(taken)
         limits.lift_duplicates()
@@ -142,37 +141,40 @@ class QueryStrategy:
             return np.ones(len(pool))
         if self.measure == "scores":
             if pool.scores is None:
-                raise InvalidPoolError(f"{self.name} reads pool.scores and the pool has none")
+                raise InvalidPoolError(f"{self.name} needs pool.scores, but the pool has none")
             return np.asarray(pool.scores, float)
         if self.measure not in MEASURES:
             raise InvalidPoolError(
-                f"no measure {self.measure!r}; there are scores, {', '.join(sorted(MEASURES))}"
+                f"no measure {self.measure!r}; known are scores, {', '.join(sorted(MEASURES))}"
             )
         if pool.objects is None:
             raise InvalidPoolError(
-                f"{self.name} reads candidate objects and the pool has none: predict the pool "
+                f"{self.name} needs candidate objects, but the pool has none: predict the pool "
                 "first, or choose a cold-start strategy such as typiclust"
             )
-        objects, need = believed(pool.objects, least=self.believed), self.context.class_need
+        objects, need = (
+            confident_objects(pool.objects, least=self.min_confidence),
+            self.context.class_need,
+        )
         return frame_values(
             MEASURES[self.measure](objects),
             objects.offsets,
             aggregation=self.aggregation,
             k=self.k,
-            empty_place=self.empty_place,
+            empty_frame_quantile=self.empty_frame_quantile,
             weights=None if need is None else object_weights(objects, need),
         )
 
-    def _space(self, pool: Pool) -> Space | None:
-        wanted = self.selector in DIVERSE or self.near_duplicate is not None
-        if pool.embeddings is None or not pool.embeddings.shape[1] or not wanted:
+    def _space(self, pool: Pool) -> EmbeddingSpace | None:
+        compares = self.selector in DIVERSE or self.near_duplicate is not None
+        if pool.embeddings is None or not pool.embeddings.shape[1] or not compares:
             return None
-        return Space.of(pool.embeddings)
+        return EmbeddingSpace.of(pool.embeddings)
 
-    def _quotas(self, choice: Choice, limits: Limits, budget: int) -> list[int]:
+    def _quotas(self, choice: SelectorInput, limits: SelectionLimits, budget: int) -> list[int]:
         taken: list[int] = []
-        for name, rows, wanted in self.context.quotas:
-            most = min(wanted, budget - len(taken))
+        for name, rows, count in self.context.quotas:
+            most = min(count, budget - len(taken))
             seen = np.flatnonzero(rows)
             fresh = take_in_order(
                 choice.values, choice.rank, limits, budget=most, rows=seen
@@ -181,7 +183,9 @@ class QueryStrategy:
             taken += fresh
         return taken
 
-    def _select(self, choice: Choice, limits: Limits, budget: int, taken: list[int]) -> list[int]:
+    def _select(
+        self, choice: SelectorInput, limits: SelectionLimits, budget: int, taken: list[int]
+    ) -> list[int]:
         if budget < 1:
             return []
         select = SELECTORS[self.selector]
@@ -190,8 +194,8 @@ class QueryStrategy:
             choice = replace(choice, known=known)
         if self.candidates is None or choice.space is None:
             return [int(row) for row in select(choice, limits, budget=budget)]
-        # Near-duplicates among the candidates may leave the batch short; then twice as many of
-        # the next best are looked at, and so on to the end of the pool.
+        # Near-duplicates among the candidates may leave the batch short; then twice as many are
+        # considered, up to the whole pool.
         fresh: list[int] = []
         seen = ~limits.open
         count = max(_LEAST_CANDIDATES, round(self.candidates * budget))
@@ -204,12 +208,12 @@ class QueryStrategy:
         return fresh
 
     def _select_among(
-        self, rows: IntArray, choice: Choice, limits: Limits, budget: int
+        self, rows: IntArray, choice: SelectorInput, limits: SelectionLimits, budget: int
     ) -> list[int]:
-        """Let the selector see these rows only, numbered anew, and number its answer back."""
+        """Run the selector on these rows only, and map its result back to the pool's rows."""
         if choice.space is None:
             return []
-        narrowed = Choice(
+        narrowed = SelectorInput(
             values=choice.values[rows],
             rank=np.argsort(np.argsort(choice.rank[rows])),
             rng=choice.rng,
@@ -226,16 +230,16 @@ class QueryStrategy:
 
 def limits_of(
     pool: Pool,
-    space: Space | None,
-    context: Context,
+    space: EmbeddingSpace | None,
+    context: SelectionContext,
     *,
     barred: IntArray | None,
     cap: int | None,
     radius: float | None,
-) -> tuple[Limits, Float32Array | None]:
-    """Return the limits of a choice that begins, and the labelled frames placed in the space.
+) -> tuple[SelectionLimits, Float32Array | None]:
+    """Return the initial limits of a selection, and the labelled frames in the embedding space.
 
-    barred: rows that the batch has already; they count as labelled. cap, radius: see Limits.
+    barred: rows already in the batch; they count as labelled. cap, radius: see SelectionLimits.
     """
     known = context.known
     placed = space.place(known) if space is not None and known is not None else None
@@ -243,14 +247,16 @@ def limits_of(
     if barred is not None and len(barred):
         open_rows[barred] = False
         placed = _joined(placed, space, barred)
-    limits = Limits(
+    limits = SelectionLimits(
         open_rows, groups=pool.groups, cap=cap, space=space, radius=radius, known=placed
     )
     return limits, placed
 
 
-def _joined(known: Float32Array | None, space: Space | None, rows: IntArray) -> Float32Array | None:
-    """Return what is known with these rows of the pool added to it."""
+def _joined(
+    known: Float32Array | None, space: EmbeddingSpace | None, rows: IntArray
+) -> Float32Array | None:
+    """Return the known embeddings with these rows of the pool appended."""
     if space is None:
         return known
     own = space.rows(rows)
@@ -258,7 +264,7 @@ def _joined(known: Float32Array | None, space: Space | None, rows: IntArray) -> 
 
 
 def _gaps(taken: Float32Array, known: Float32Array | None) -> FloatArray:
-    """Return (K,) distance of each to what is known or stands before it; inf for a lone first."""
+    """Return (K,) distance of each to the known and previous ones; inf for a first one alone."""
     gaps = np.full(len(taken), np.inf)
     if known is not None:
         for start in range(0, len(known), 4096):
@@ -274,7 +280,7 @@ def _gaps(taken: Float32Array, known: Float32Array | None) -> FloatArray:
 
 
 def check_budget(pool: Pool, budget: int) -> None:
-    """Raise EmptyPoolError or InvalidPoolError when nothing can be chosen."""
+    """Raise EmptyPoolError or InvalidPoolError when nothing can be selected."""
     if not len(pool):
         raise EmptyPoolError("the pool is empty: every frame is labelled, held out or in work")
     if isinstance(budget, bool) or not isinstance(budget, int | np.integer) or budget < 1:

@@ -1,4 +1,4 @@
-"""One short true sentence a frame: why a person is asked to look at it."""
+"""One short sentence per frame: why it was selected for labelling."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import numpy as np
 
 from active_learning.measures.class_need import presence
 from active_learning.measures.uncertainty import entropy
-from active_learning.picks import Context, Picks
+from active_learning.picks import Picks, SelectionContext
 from active_learning.pool import FloatArray, IntArray, Objects, Pool
 
 CONTROL = "drawn at random for the control arm"
-_NEEDED = 1.25  # a class needed this much more than the average one is worth naming
+_NEEDED = 1.25  # a class needed this much more than average is named
 _SEEN = 0.3  # a class is named when its best object reaches this probability
-_FAR = 0.5  # nearer than this share of the typical distance is not worth calling different
+_FAR = 0.5  # frames closer than this share of the typical distance are not called different
 
 
-def reasons(pool: Pool, picks: Picks, *, context: Context, informed: bool) -> tuple[str, ...]:
-    """Return one reason for each taken row, in the order taken.
+def reasons(
+    pool: Pool, picks: Picks, *, context: SelectionContext, informed: bool
+) -> tuple[str, ...]:
+    """Return one reason for each selected row, in order.
 
-    informed: whether the values come from a measure, so that comparing them means something.
+    informed: whether the values come from a measure, so that comparisons are meaningful.
     """
     rows = picks.rows
     parts: list[list[str]] = [[] for _ in rows]
@@ -48,17 +50,17 @@ def reasons(pool: Pool, picks: Picks, *, context: Context, informed: bool) -> tu
 
 
 def _shares_below(values: FloatArray, rows: IntArray) -> FloatArray:
-    """Return (K,) share of the pool with a strictly lower value than each row's."""
+    """Return (K,) share of the pool with a strictly lower value than each row."""
     ordered = np.sort(values)
     below: FloatArray = np.searchsorted(ordered, values[rows], side="left") / max(1, len(values))
     return below
 
 
 def _doubt(objects: Objects, row: int, names: tuple[str, ...]) -> str:
-    """Name the object that the model is least sure of."""
+    """Describe the object that the model is least certain of."""
     start, stop = int(objects.offsets[row]), int(objects.offsets[row + 1])
     if start == stop:
-        return "the model sees no object"
+        return "the model finds no object"
     own = Objects(np.array([0, stop - start]), objects.probabilities[start:stop], head=objects.head)
     worst = int(np.argmax(entropy(own)))
     column = int(np.argmax(own.probabilities[worst]))
@@ -69,7 +71,7 @@ def _doubt(objects: Objects, row: int, names: tuple[str, ...]) -> str:
 
 
 def _name_needed(
-    parts: list[list[str]], objects: Objects, rows: IntArray, context: Context
+    parts: list[list[str]], objects: Objects, rows: IntArray, context: SelectionContext
 ) -> None:
     need = context.class_need
     if need is None or not need.size:

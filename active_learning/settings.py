@@ -1,4 +1,4 @@
-"""How a batch is chosen, checked when it is built."""
+"""The settings of the selection, validated on construction."""
 
 from __future__ import annotations
 
@@ -8,36 +8,33 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from active_learning.errors import InvalidPoolError
-from active_learning.measures.believed import BELIEVED
+from active_learning.measures.confident import MIN_CONFIDENCE
 from active_learning.measures.cost import CostModel
 
 
 @dataclass(frozen=True)
 class SelectionSettings:
-    """How a batch is chosen.
+    """How a batch is selected.
 
-    strategy: a name of STRATEGIES, or "auto": cold_start until a trusted model has looked at the
-        pool, then uncertainty_diversity; with a single class stratified_random, since doubt alone
-        saved no labels in replays.
-    cold_start: the strategy of the first rounds. min_labelled: with fewer labelled frames than
-        this, "auto" stays with the cold start even if the model is trusted.
-    control_share: part of the batch drawn at random, at least one frame from a budget of 5.
-    weak_share: the same while the model is too weak to serve (ProjectState.weak) and "auto" goes by
-        it all the same (control_share 0 stays 0).
-    warm_up: while "auto" has fewer labelled frames than this, control_share rises, to a half with
-        none: a weak model's doubts mislead (0: never; control_share 0 stays 0).
-    cap_per_group: most frames of one video or scene in the strategy's part, or None. It is
-        never lifted, so a pool of few groups may give less than the budget.
-    class_need: 0 ignores classes, 1 weighs objects by rarity and low AP, 2 doubly so.
-    class_quotas: class name → frames of the batch that seem to show it, before all others.
-    near_duplicate: two frames nearer than this share of the pool's typical distance are not both
-        chosen while others are left; 0 bars exact copies alone, None bars nothing.
-    candidates: uncertainty_k_means_pp sees candidates * budget of the most informative frames; so
-        do disagreement_diversity and others that narrow the pool first.
-    believed: the default strategy counts candidates from this probability, and no fainter ones.
-    k, empty_place: see aggregate.frame_values.
-    gain_per_second: choose by gain per second of a person, `cost` giving the seconds.
-    stop_gain: AP that the next batch must promise, below which the advice is to stop.
+    strategy: a name of STRATEGIES, or "auto": cold_start until a trusted model has predicted the
+    pool, then uncertainty_diversity; with a single class stratified_random, since uncertainty alone
+    saved no labels in replays. cold_start: the strategy of the first rounds. min_labelled: with
+    fewer labelled frames, "auto" keeps the cold start even if the model is trusted. control_share:
+    part of the batch drawn at random, at least one frame from a budget of 5. weak_share: the same
+    while the model is too weak to serve (ProjectState.weak) but "auto" uses it for selection
+    (control_share 0 stays 0). control_warmup_frames: with fewer labelled frames, "auto" raises
+    control_share, up to a half without labels: a weak model's uncertainty is misleading (0: never;
+    control_share 0 stays 0). cap_per_group: maximum frames per video or scene in the strategy's
+    part, or None. It is never lifted, so a pool with few groups may give less than the budget.
+    class_need: 0 ignores classes, 1 weights objects by rarity and low AP, 2 more strongly.
+    class_quotas: class name → frames of the batch that seem to show it, selected first.
+    near_duplicate: two frames closer than this share of the pool's typical distance are not both
+    selected while others are left; 0 excludes only exact copies, None nothing. candidates:
+    uncertainty_k_means_pp, disagreement_diversity and others that narrow the pool first consider
+    the candidates * budget most informative frames. min_confidence: the default strategy ignores
+    candidates below this probability. k, empty_frame_quantile: see aggregate.frame_values.
+    gain_per_second: select by gain per second of annotation time, as given by `cost`. stop_gain:
+    expected AP gain of the next batch below which the advice is to stop.
     """
 
     strategy: str = "auto"
@@ -45,15 +42,15 @@ class SelectionSettings:
     min_labelled: int = 0
     control_share: float = 0.10
     weak_share: float = 0.40
-    warm_up: int = 30
+    control_warmup_frames: int = 30
     cap_per_group: int | None = None
     class_need: float = 1.0
     class_quotas: Mapping[str, int] = field(default_factory=dict)
     near_duplicate: float | None = 0.05
     candidates: float | None = 2.0
-    believed: float = BELIEVED
+    min_confidence: float = MIN_CONFIDENCE
     k: int = 3
-    empty_place: float = 0.0
+    empty_frame_quantile: float = 0.0
     gain_per_second: bool = False
     cost: CostModel = field(default_factory=CostModel)
     stop_gain: float = 0.002
@@ -65,16 +62,18 @@ class SelectionSettings:
             faults.append(f"control_share must lie in 0..1, found {self.control_share}")
         if not 0 <= self.weak_share <= 1:
             faults.append(f"weak_share must lie in 0..1, found {self.weak_share}")
-        if self.warm_up < 0:
-            faults.append(f"warm_up must be 0 or more, found {self.warm_up}")
+        if self.control_warmup_frames < 0:
+            faults.append(
+                f"control_warmup_frames must be 0 or more, found {self.control_warmup_frames}"
+            )
         if self.cap_per_group is not None and self.cap_per_group < 1:
             faults.append(f"cap_per_group must be 1 or more, found {self.cap_per_group}")
         if self.near_duplicate is not None and not 0 <= self.near_duplicate < np.inf:
             faults.append(f"near_duplicate must be 0 or more, found {self.near_duplicate}")
         if self.candidates is not None and not 1 <= self.candidates < np.inf:
             faults.append(f"candidates must be 1 or more, found {self.candidates}")
-        if not 0 <= self.believed <= 1:
-            faults.append(f"believed must lie in 0..1, found {self.believed}")
+        if not 0 <= self.min_confidence <= 1:
+            faults.append(f"min_confidence must lie in 0..1, found {self.min_confidence}")
         if not 0 <= self.class_need < np.inf:
             faults.append(f"class_need must be 0 or more, found {self.class_need}")
         if self.min_labelled < 0:
@@ -83,12 +82,14 @@ class SelectionSettings:
             faults.append(f"stop_gain must be 0 or more, found {self.stop_gain}")
         if self.k < 1:
             faults.append(f"k must be 1 or more, found {self.k}")
-        if not 0 <= self.empty_place <= 1:
-            faults.append(f"empty_place must lie in 0..1, found {self.empty_place}")
+        if not 0 <= self.empty_frame_quantile <= 1:
+            faults.append(
+                f"empty_frame_quantile must lie in 0..1, found {self.empty_frame_quantile}"
+            )
         faults += [
-            f"class_quotas[{name!r}] must be 0 or more, found {wanted}"
-            for name, wanted in self.class_quotas.items()
-            if wanted < 0
+            f"class_quotas[{name!r}] must be 0 or more, found {count}"
+            for name, count in self.class_quotas.items()
+            if count < 0
         ]
         if faults:
             raise InvalidPoolError("\n".join(faults))

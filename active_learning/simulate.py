@@ -1,4 +1,4 @@
-"""Replay of rounds against known labels: what a strategy would have saved."""
+"""Replay rounds on labelled data, to measure what a strategy would have saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Select = Callable[[Pool, ProjectState, int, int], StrArray]
 
 @dataclass(frozen=True)
 class ReplayedRound:
-    """One round: what was labelled when the model learnt, and how good it came out."""
+    """One round: the labelled frames that the model was trained on, and its metrics."""
 
     number: int
     labelled: tuple[str, ...]
@@ -36,19 +36,19 @@ def replay(
     observe: Observe[Model],
     select: Select,
 ) -> Iterator[ReplayedRound]:
-    """Play len(budgets) + 1 rounds, giving each as it ends.
+    """Replay len(budgets) + 1 rounds, yielding each as it ends.
 
-    ids: every frame whose labels are known and may be bought. first: those labelled at the start.
-    learn(labelled) fits on the labels of those frames and returns the model, what the project
-    then knows, and figures measured on frames outside `ids`. observe(model, remaining) is the
-    pool that the model sees. select(pool, state, budget, round) returns the ids to buy.
-    The harness owns no clock, file or randomness, so a replay is as repeatable as its callables.
-    Raises InvalidPoolError when `first` or a choice holds a frame that may not be bought.
+    ids: all frames with known labels that may be selected. first: those labelled at the start.
+    learn(labelled) trains on the labels of these frames and returns the model, the project state,
+    and metrics on frames outside `ids`. observe(model, remaining) returns the pool with the model's
+    predictions. select(pool, state, budget, round) returns the ids to label. The harness uses no
+    clock, file or randomness, so a replay is as reproducible as its callables. Raises
+    InvalidPoolError when `first` or a selection contains a frame that may not be selected.
     """
     known = set(ids)
     labelled = tuple(first)
     if len(known) != len(ids) or len(set(labelled)) != len(labelled) or not known >= set(labelled):
-        raise InvalidPoolError("ids and first must be distinct, and first must be part of ids")
+        raise InvalidPoolError("ids and first must be unique, and first must be part of ids")
     for number, budget in enumerate((*budgets, 0)):
         model, state, figures = learn(labelled)
         yield ReplayedRound(number, labelled, figures)
@@ -63,10 +63,10 @@ def replay(
 
 
 def labels_to_reach(curve: Sequence[tuple[float, float]], target: float) -> float | None:
-    """Return how many labels a learning curve needs to reach the target, or None if it does not.
+    """Return how many labels a learning curve needs to reach the target, or None if it never does.
 
-    curve: (labels, figure) of each round. Between two rounds the curve is taken as straight; the
-    first crossing counts.
+    curve: (labels, figure) of each round. Linear interpolation between rounds; the first crossing
+    counts.
     """
     points = sorted(curve)
     if not points:

@@ -1,4 +1,4 @@
-"""What the next labels promise, read off the learning curve."""
+"""Predict the gain of the next labels from the learning curve."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LearningCurve:
     error: float
 
     def at(self, labelled: float) -> float:
-        """Return the AP expected with so many labelled frames."""
+        """Return the expected AP with this many labelled frames."""
         return float(self.ceiling - self.loss * labelled**-self.exponent)
 
 
@@ -35,13 +35,13 @@ def fit_curve(curve: Sequence[tuple[int, float]]) -> LearningCurve | None:
     """Fit the inverse power law to (labelled frames, AP) of past rounds; None below three rounds.
 
     The law is that of Viering and Loog, "The shape of learning curves", 2022 (arXiv 2103.10948),
-    where it fits best on the whole. The exponent is searched on a grid, the other two follow by
-    least squares with loss >= 0 and ceiling within 0..1. Raises InvalidPoolError on values that
-    are not finite, AP outside 0..1 or fewer than one labelled frame.
+    where it fits best overall. The exponent is searched on a grid, the other two by least squares
+    with loss >= 0 and ceiling within 0..1. Raises InvalidPoolError on values that are not finite,
+    AP outside 0..1 or fewer than one labelled frame.
     """
     points = np.asarray(curve, float).reshape(-1, 2)
     if not np.isfinite(points).all() or (points[:, 0] < 1).any():
-        raise InvalidPoolError("curve must hold finite (labelled frames >= 1, AP) pairs")
+        raise InvalidPoolError("curve must contain finite (labelled frames >= 1, AP) pairs")
     if (points[:, 1] < 0).any() or (points[:, 1] > 1).any():
         raise InvalidPoolError("curve's AP must lie in 0..1; divide percentages by 100")
     if len(np.unique(points[:, 0])) < _LEAST_ROUNDS:
@@ -51,9 +51,9 @@ def fit_curve(curve: Sequence[tuple[int, float]]) -> LearningCurve | None:
 
 
 def advice(curve: Sequence[tuple[int, float]], *, batch: int, stop_gain: float) -> str:
-    """Say what the next batch promises, in AP points, or "" while the curve is too short.
+    """Return the expected AP gain of the next batch as text, "" if the curve is too short.
 
-    stop_gain: AP that the next batch must promise; below it the advice is to stop.
+    stop_gain: expected AP gain below which the advice is to stop.
     """
     fitted = fit_curve(curve)
     if fitted is None:

@@ -1,7 +1,7 @@
-"""The table of query strategies: a name, and what it is made of.
+"""The table of query strategies by name.
 
-Another package adds strategies by an entry point of the group cvat_active_learning.strategies
-that names an object of the protocol pool.Strategy; it is imported on first use.
+Another package adds strategies through an entry point of the group cvat_active_learning.strategies
+that names an object with the protocol pool.Strategy; it is imported on first use.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import cast
 
 from active_learning.errors import ExtensionError, UnknownStrategyError
 from active_learning.measures.aggregate import AGGREGATIONS
-from active_learning.measures.believed import BELIEVED
+from active_learning.measures.confident import MIN_CONFIDENCE
 from active_learning.pool import Strategy
 from active_learning.query_strategy import DIVERSE, QueryStrategy, check_budget
 
@@ -42,15 +42,23 @@ def _table() -> dict[str, Strategy]:
         QueryStrategy("uncertainty_k_center", "k_center", "entropy"),
         QueryStrategy("badge", "k_means_pp", "entropy"),
         QueryStrategy(
-            "uncertainty_diversity", "stratified", "entropy", "capped_sum", believed=BELIEVED
+            "uncertainty_diversity",
+            "stratified",
+            "entropy",
+            "capped_sum",
+            min_confidence=MIN_CONFIDENCE,
         ),
         QueryStrategy(
-            "uncertainty_diversity_sum", "stratified", "entropy", "sum", believed=BELIEVED
+            "uncertainty_diversity_sum",
+            "stratified",
+            "entropy",
+            "sum",
+            min_confidence=MIN_CONFIDENCE,
         ),
         QueryStrategy(
             *("uncertainty_k_means_pp", "k_means_pp", "entropy", "sum"),
             candidates=2.0,
-            believed=BELIEVED,
+            min_confidence=MIN_CONFIDENCE,
         ),
         QueryStrategy("disagreement", "top_k", "disagreement"),
         QueryStrategy("disagreement_diversity", "k_means_pp", "disagreement", candidates=2.0),
@@ -67,39 +75,39 @@ def _table() -> dict[str, Strategy]:
 
 STRATEGIES: dict[str, Strategy] = _table()
 DEFAULT_STRATEGY = "uncertainty_diversity"
-ONE_CLASS_STRATEGY = "stratified_random"  # of a model of one class, see choose
+ONE_CLASS_STRATEGY = "stratified_random"  # for models with one class, see choose
 GROUP = "cvat_active_learning.strategies"
 
 
 def reads_disagreement(name: str) -> bool:
-    """Whether the strategy of that name wants Objects.disagreement, a second look at the pool."""
+    """Return whether a strategy uses Objects.disagreement, which needs a second prediction pass."""
     chosen = strategy(name) if name in names() else None
     return isinstance(chosen, QueryStrategy) and chosen.measure == "disagreement"
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all strategies, ours and those of other packages, sorted."""
+    """Return the names of all strategies, built-in and from other packages, sorted."""
     return tuple(sorted({*STRATEGIES, *(entry.name for entry in entry_points(group=GROUP))}))
 
 
 def strategy(name: str) -> Strategy:
     """Return the strategy of that name.
 
-    Raises UnknownStrategyError, which lists the names there are, and ExtensionError when a name
-    is offered twice or what another package offers cannot be imported or called.
+    Raises UnknownStrategyError, which lists the known names, and ExtensionError when two packages
+    provide the name or another package's strategy cannot be imported or called.
     """
     offered = tuple(entry_points(group=GROUP, name=name))
     own = STRATEGIES.get(name)
     if len(offered) + (own is not None) > 1:
         packages = [_package(entry) for entry in offered] + ["active_learning"] * (own is not None)
         raise ExtensionError(
-            f"the strategy {name!r} is offered by {' and by '.join(packages)}; a name belongs to "
-            "one package: rename the entry point, or uninstall one of them"
+            f"the strategy {name!r} is provided by {' and by '.join(packages)}; names are unique: "
+            "rename the entry point, or uninstall one of them"
         )
     if own is not None:
         return own
     if not offered:
-        raise UnknownStrategyError(f"no strategy {name!r}; there are {', '.join(names())}")
+        raise UnknownStrategyError(f"no strategy {name!r}; known are {', '.join(names())}")
     return _loaded(offered[0])
 
 

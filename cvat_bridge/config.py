@@ -41,6 +41,7 @@ from trainer.data.fingerprints import WITHIN
 from trainer.data.texts import read_text
 from trainer.detector import AUTOMATIC, FitConfig
 from trainer.gate.gate_settings import GateSettings
+from trainer.renamed import renamed
 from trainer.terminal import without_credentials
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -64,6 +65,16 @@ def _address(url: str) -> str:
         raise ValueError("ends with a query or fragment, which is no part of a server's address")
     return url
 
+
+# Section -> keys of version 0.1, old name to new: read for one version more, with a FutureWarning.
+RENAMED_KEYS: Mapping[str, Mapping[str, str]] = {
+    "active_learning": {
+        "believed": "min_confidence",
+        "control_warmup_frames": "control_warmup_frames",
+        "empty_frame_quantile": "empty_frame_quantile",
+    },
+    "promotion": {"min_first_metric": "min_first_metric"},
+}
 
 Address = Annotated[str, AfterValidator(_address)]
 
@@ -399,7 +410,16 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raw = {}
     if not isinstance(raw, dict):
         raise ConfigError([f"{path}: expected sections, found {type(raw).__name__}"])
-    return raw
+    return current_keys(path, raw)
+
+
+def current_keys(path: Path, sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sections with the keys of version 0.1 under their names of today."""
+    found = dict(sections)
+    for name, names in RENAMED_KEYS.items():
+        if isinstance(found.get(name), dict):
+            found[name] = renamed(found[name], names, where=f"{path}: {name}")
+    return found
 
 
 def resolved(path: Path, config: Config) -> Config:

@@ -1,4 +1,4 @@
-"""What CVAT calls: the wire form, the function host, one folder an engine."""
+"""The functions that CVAT calls: wire format, function host, one folder per engine."""
 
 from serverless.moved_names import MOVED
 from trainer.moved import moved

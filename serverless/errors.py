@@ -1,16 +1,16 @@
 """Everything this package raises.
 
 FunctionError
-├── BadRequestError      400  what the caller sent cannot be answered
-│   └── UnreadableImageError  the image cannot be read: a detector answers nothing, and says so
+├── BadRequestError      400  an invalid request
+│   └── UnreadableImageError  the image cannot be read: a detector returns no objects and a header
 ├── UnknownFunctionError 404  nothing is published under that name
-├── ModelError           500  the model failed, or answered what cannot be shown
+├── ModelError           500  the model failed, or returned what cannot be shown
 ├── UpstreamError        502  the Nuclio behind the host cannot be reached
-├── TooLargeError        413  what the caller sent is larger than is read
+├── TooLargeError        413  a request larger than the limit
 ├── SlowSenderError      408  the caller took too long to send
-├── BusyError            503  too many calls wait; worth another try
-├── PausedError          503  the model failed again and again and is tried again later
-├── CallTimeoutError     504  the model took longer than a call may
+├── BusyError            503  too many calls are waiting; try again
+├── PausedError          503  the model failed repeatedly and is restarted later
+├── CallTimeoutError     504  the model exceeded the time limit of a call
 ├── StoreError           500  an entry of the store that cannot be read or written
 ├── ExportError               a model that cannot be written as a function's folder
 └── HostError                 the function host did not start
@@ -22,13 +22,13 @@ from pathlib import Path
 
 
 class FunctionError(Exception):
-    """The one ancestor of this package's errors; `status` is what HTTP answers."""
+    """Base class of this package's errors; `status` is the HTTP status."""
 
     status = 500
 
 
 class BadRequestError(FunctionError):
-    """What the caller sent cannot be answered."""
+    """An invalid request."""
 
     status = 400
 
@@ -36,8 +36,8 @@ class BadRequestError(FunctionError):
 class UnreadableImageError(BadRequestError):
     """The image of a request cannot be read.
 
-    CVAT ends the annotation of a whole task at the first answer that is no list, so a detector's
-    call ends as an empty one that names the reason in its header and in the log.
+    CVAT aborts the annotation of a whole task at the first response that is not a list, so a
+    detector's call returns an empty list, with the reason in a header and in the log.
     """
 
 
@@ -52,7 +52,7 @@ class UnknownFunctionError(FunctionError):
 
 
 class ModelError(FunctionError):
-    """The model failed, or answered what cannot be shown."""
+    """The model failed, or returned what cannot be shown."""
 
 
 class UpstreamError(FunctionError):
@@ -66,13 +66,13 @@ class UpstreamError(FunctionError):
 
 
 class BusyError(FunctionError):
-    """Too many calls wait already."""
+    """Too many calls are already waiting."""
 
     status = 503
 
 
 class TooLargeError(FunctionError):
-    """What the caller sent is larger than is read."""
+    """The request is larger than the limit."""
 
     status = 413
 
@@ -84,7 +84,7 @@ class SlowSenderError(FunctionError):
 
 
 class PausedError(FunctionError):
-    """The model's process failed, and another one is started in `seconds` only."""
+    """The model's process failed, and is restarted after `seconds`."""
 
     status = 503
 
@@ -94,7 +94,7 @@ class PausedError(FunctionError):
 
 
 class CallTimeoutError(FunctionError):
-    """The model took longer than a call may."""
+    """The model exceeded the time limit of a call."""
 
     status = 504
 

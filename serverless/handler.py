@@ -1,11 +1,10 @@
-"""The Nuclio handler that every engine folder shares: an event in, an answer or an error out.
+"""The Nuclio handler shared by all engine folders: an event in, a response or an error out.
 
-A worker answers one event at a time. The model comes from the environment, read when the worker
-starts:
+A worker handles one event at a time. The environment selects the model when the worker starts:
 
     BUNDLE                 folder of one bundle; or
-    STORE and FUNCTION_ID  the store and the entry in it, looked at again before each call, so
-                           that a promoted model serves without a new image.
+    STORE and FUNCTION_ID  the store and the entry in it, read again before each call, so that a
+                           promoted model serves without a new image.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from serverless.wire.requests import (
     parse,
 )
 
-if TYPE_CHECKING:  # Nuclio's wrapper brings it
+if TYPE_CHECKING:  # provided by Nuclio's wrapper
     from nuclio_sdk import Context, Event, Response
 
 InitContext = Callable[["Context"], None]
@@ -38,8 +37,8 @@ Handler = Callable[["Context", "Event"], "Response"]
 
 
 @dataclass
-class Worker:
-    """What one worker answers with; `current` follows the store where there is one."""
+class FunctionWorker:
+    """The model of one worker; `current` follows the store, if there is one."""
 
     entry: Entry
     model: Model
@@ -47,15 +46,15 @@ class Worker:
     load: Callable[[Entry], Model]
 
     def current(self) -> tuple[Entry, Model, str]:
-        """Return the model to answer with, and why the published one can't be it ("" if it is)."""
+        """Return the model to use, and why it is not the published one ("" if it is)."""
         if self.catalogue is None:
             return self.entry, self.model, ""
         try:
-            wanted = self.catalogue.entry(self.entry.id)
-            if wanted != self.entry:
-                same = identity(wanted) == identity(self.entry)
-                self.model = self.model if same else self.load(wanted)
-                self.entry = wanted
+            published = self.catalogue.entry(self.entry.id)
+            if published != self.entry:
+                same = identity(published) == identity(self.entry)
+                self.model = self.model if same else self.load(published)
+                self.entry = published
         except FunctionError as error:
             return self.entry, self.model, str(error)
         return self.entry, self.model, ""
@@ -69,11 +68,10 @@ def make_handler(
 ) -> tuple[InitContext, Handler]:
     """Return Nuclio's init_context and handler for the folder of this function.yaml.
 
-    function_yaml: its name, kind and labels are what CVAT was told, so they hold for the answers.
-    environment: os.environ unless given, read by init_context. load: how an entry becomes a
-    model. init_context raises ModelError
-    when the model cannot be loaded or doesn't know the labels: a worker that cannot answer
-    shall not start.
+    function_yaml: its name, kind and labels are those that CVAT knows, so they apply to the
+    responses. environment: default os.environ, read by init_context. load: loads the model of an
+    entry. init_context raises ModelError when the model cannot be loaded or lacks the labels: a
+    worker without a model must not start.
     """
 
     def init_context(context: Context) -> None:
@@ -84,11 +82,11 @@ def make_handler(
         )
 
     def handler(context: Context, event: Event) -> Response:
-        worker: Worker = context.user_data.worker
+        worker: FunctionWorker = context.user_data.worker
         try:
             entry, model, fault = worker.current()
             if fault:
-                context.logger.warn_with("the model before goes on serving", fault=fault)
+                context.logger.warn_with("the previous model keeps serving", fault=fault)
             content = _answer(entry, model, event)
         except UnreadableImageError as error:
             if worker.entry.kind != "detector":
@@ -115,7 +113,7 @@ def _answer(entry: Entry, model: Model, event: Event) -> object:
 def _response(
     context: Context, content: object, status: int, headers: Mapping[str, str] | None = None
 ) -> Response:
-    # A bare list would be taken for a batch of responses, a list as body for its repr.
+    # Nuclio would treat a bare list as a batch of responses, and a list as body by its repr.
     return context.Response(
         body=json.dumps(content, allow_nan=False),
         headers=dict(headers or {}),
@@ -126,20 +124,20 @@ def _response(
 
 def _worker(
     function_yaml: Path, environment: Mapping[str, str], load: Callable[[Entry], Model]
-) -> Worker:
+) -> FunctionWorker:
     if store := environment.get("STORE"):
         catalogue = Catalogue(Path(store))
         entry = catalogue.entry(environment.get("FUNCTION_ID", ""))
-        return Worker(entry, load(entry), catalogue, load)
+        return FunctionWorker(entry, load(entry), catalogue, load)
     if not environment.get("BUNDLE"):
         raise ModelError("set BUNDLE, or STORE and FUNCTION_ID, in spec.env of function.yaml")
     entry = entry_of(function_yaml, Path(environment["BUNDLE"]))
-    return Worker(entry, load(entry), None, load)
+    return FunctionWorker(entry, load(entry), None, load)
 
 
-def _header(headers: Mapping[Any, Any] | None, wanted: str) -> str | None:
+def _header(headers: Mapping[Any, Any] | None, header: str) -> str | None:
     for name, value in (headers or {}).items():
         text = name.decode() if isinstance(name, bytes) else str(name)
-        if text.lower() == wanted:
+        if text.lower() == header:
             return value.decode() if isinstance(value, bytes) else str(value)
     return None

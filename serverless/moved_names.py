@@ -19,6 +19,7 @@ MOVED = {
     "serverless.pool": "serverless.host.pool",
     "serverless.simplify": "serverless.polygon.simplify",
     "serverless.sources": "serverless.export.sources",
-    "serverless.unpacked": "serverless.wire.unpacked",
+    "serverless.unpacked": "serverless.wire.base64_cache",
     "serverless.upstream": "serverless.host.upstream",
+    "serverless.wire.unpacked": "serverless.wire.base64_cache",
 }

@@ -28,7 +28,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         *("strategies", "prepared", "choose"),
     ),
     "trainer": (
-        *("moved_names", "moved", "errors", "machine", "terminal"),
+        *("moved_names", "moved", "renamed", "errors", "machine", "terminal"),
         *("detections", "scores"),
         *("extensions", "__init__", "data", "interactor", "bundles", "detector", "events"),
         *("registry", "calibration", "engines", "evaluation", "gate", "backends", "embedding"),

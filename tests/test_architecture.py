@@ -147,7 +147,7 @@ def test_every_kind_of_import_is_seen() -> None:
     assert ("trainer.cli.app", "trainer.cli.fit_commands") in seen
     assert ("cvat_bridge.models.place", "cvat_bridge.cvat.connecting") in seen
     assert ("trainer.__init__", "trainer.backends.sam.engine") in seen
-    assert ("trainer.importing.apart", "trainer.backends.semantic.settings") in seen
+    assert ("trainer.importing.torch_weights", "trainer.backends.semantic.settings") in seen
 
 
 def test_there_is_no_circle_between_files() -> None:

@@ -1,4 +1,4 @@
-"""What a detector says about one image, and the geometry of its boxes and masks."""
+"""A detector's output for one image, and the geometry of its boxes and masks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Mask:
     top: int
 
     def on(self, size: tuple[int, int]) -> NDArray[np.bool_]:
-        """Return it on a whole image of (height, width) = size, in which it must lie."""
+        """Return the mask on a whole image of (height, width) = size, which must contain it."""
         canvas = np.zeros(size, np.bool_)
         height, width = self.bitmap.shape
         canvas[self.top : self.top + height, self.left : self.left + width] = self.bitmap
@@ -33,13 +33,11 @@ class Mask:
 class Detections:
     """The N objects found in one image, best score first.
 
-    boxes: (N, 4) float32, x1 y1 x2 y2 in pixels of the image given, inside the image.
-    scores: (N,) float32 in 0..1.
-    class_ids: (N,) int64 into the label map.
-    probabilities: (N, C) float32, or None when the model gives only the winner.
-    masks: N masks, or None for a model of boxes.
-    embedding: (D,) float32 that describes the whole image, or None.
-    head: "sigmoid" or "softmax": how to read probabilities.
+    boxes: (N, 4) float32, x1 y1 x2 y2 in pixels of the input image, inside the image. scores: (N,)
+    float32 in 0..1. class_ids: (N,) int64 into the label map. probabilities: (N, C) float32, or
+    None when the model returns only the best class. masks: N masks, or None for a model of boxes.
+    embedding: (D,) float32 that describes the whole image, or None. head: "sigmoid" or "softmax":
+    how to read probabilities.
 
     Raises ValueError naming the array, the shape expected and the shape found.
     """
@@ -62,7 +60,7 @@ class Detections:
             if array.shape != shape:
                 raise ValueError(f"detections.{name} must be {shape}, found {array.shape}")
             if not np.all(np.isfinite(array)):
-                raise ValueError(f"detections.{name} holds a value that is not finite")
+                raise ValueError(f"detections.{name} contains a value that is not finite")
         if count and (self.scores.min() < 0 or self.scores.max() > 1):
             raise ValueError(
                 f"detections.scores must lie in 0..1, "
@@ -82,7 +80,7 @@ class Detections:
 
     @classmethod
     def empty(cls, *, classes: int = 0, embedding: NDArray[np.float32] | None = None) -> Detections:
-        """Nothing found (which is an answer: a failure raises instead)."""
+        """Return detections of no object: nothing was found (a failure raises instead)."""
         return cls(
             boxes=np.zeros((0, 4), np.float32),
             scores=np.zeros(0, np.float32),
@@ -97,8 +95,8 @@ def box_iou(
 ) -> NDArray[np.float64]:
     """Return (A, B) intersection over union of (A, 4) and (B, 4) boxes x1 y1 x2 y2.
 
-    crowd: (B,) 1 for a box of a crowd, by COCO's rule over the area of the left box alone.
-    A box without area overlaps nothing.
+    crowd: (B,) 1 for a crowd box; by COCO's rule its IoU is over the area of the left box. An empty
+    box overlaps nothing.
     """
     from pycocotools import mask as coco
 
@@ -110,7 +108,7 @@ def box_iou(
 
 
 def clip_mask(mask: Mask, size: tuple[int, int]) -> Mask | None:
-    """Return a mask's set pixels inside an image, its box drawn tight; None where none are left.
+    """Return the part of a mask inside an image, with a tight box; None if nothing is left.
 
     size: (height, width) of the image.
     """
@@ -127,6 +125,6 @@ def clip_mask(mask: Mask, size: tuple[int, int]) -> Mask | None:
 
 
 def _with_sizes(boxes: ArrayLike) -> NDArray[Any]:
-    """Return (N, 4) boxes as x y width height, as pycocotools has them."""
+    """Return (N, 4) boxes as x y width height, for pycocotools."""
     corners = np.asarray(boxes, np.float64).reshape(-1, 4)
     return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)

@@ -1,4 +1,4 @@
-"""The protocols a model family implements: Detector serves, Backend learns."""
+"""The protocols that a model family implements: Detector predicts, Backend trains."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.images import RGBImage as RGBImage  # noqa: PLC0414 part of this seam
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections
+from trainer.renamed import current_settings
 
 
 class Detector(Protocol):
@@ -24,23 +25,23 @@ class Detector(Protocol):
         ...
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image in order, as one batch where the model can.
+        """Return the detections of each image, in order; one batch where the model allows it.
 
-        images: (H, W, 3) uint8 RGB of any sizes. min_score: 0..1; 0 keeps every candidate.
-        Returns one Detections per image, clipped to it, sorted by falling score, with an
-        embedding of the whole image where the model has one. Raises; never answers "nothing"
-        for "could not look".
+        images: (H, W, 3) uint8 RGB of any sizes. min_score: 0..1; 0 keeps every candidate. Returns
+        one Detections per image, clipped to it, sorted by falling score, with an embedding of the
+        whole image where the model has one. Raises an error when it cannot look; an empty answer
+        always means "nothing found".
         """
         ...
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a fit, as told to whoever watches.
+    """One step of a fit, as it is reported to callers.
 
-    done, total: steps (of epochs or batches). seconds_left: estimate, or None.
-    figures: loss, ap, lr, … at this step. picture: sample predictions of this moment, a PNG file.
-    note: a sentence that people should read (stage "note").
+    done, total: steps (of epochs or batches). seconds_left: estimate, or None. figures: loss, ap,
+    lr, … at this step. picture: a PNG file of sample predictions at this step. note: a sentence for
+    people to read (stage "note").
     """
 
     stage: str
@@ -54,7 +55,7 @@ class Progress:
 
 SCHEDULES = ("cosine", "step", "constant", "restarts")
 PRECISIONS = ("fp32", "bf16", "fp16")
-# What a backend may choose from the data where nobody set it; see FitConfig.automatic.
+# What a backend may choose from the data when it is not set; see FitConfig.automatic.
 AUTOMATIC = frozenset(
     {"epochs", "batch_size", "learning_rate", "image_size", "schedule", "time_limit"}
 )
@@ -62,20 +63,20 @@ AUTOMATIC = frozenset(
 
 @dataclass(frozen=True)
 class FitConfig:
-    """What every backend understands; `extra` holds a backend's own settings, checked by it.
+    """The settings that every backend shares; `extra` holds a backend's own, which it checks.
 
-    image_size: (height, width) the network sees. time_limit: seconds of wall clock, or None.
-    base: weights to start from (a bundle folder or a checkpoint), or None for from scratch.
+    image_size: (height, width) the network sees. time_limit: seconds of wall clock, or None. base:
+    weights to start from (a bundle folder or a checkpoint), or None to train from scratch.
     schedule: of the learning rate, one of SCHEDULES; "step" multiplies it by gamma after each of
-    the epochs in milestones (two thirds and eight ninths of the way where there are none);
-    "restarts" is a cosine after a cosine, each half as high, as long as the validation AP gains.
-    regions_per_image: regions that a two-stage detector learns from in an image, None for its
-    own. evaluation_period: epochs between two looks at the val part, 0 for never, None for about
-    ten looks a fit. early_stopping: looks without gain before the fit ends, 0 for never; the best
-    is kept. precision: one of PRECISIONS. device: cpu, cuda:0, or several: cuda:0,1.
-    automatic: which of AUTOMATIC nobody set: a backend that plans from the data chooses them, the
-    others use the values here. val_share: of the train part, taken as val where the dataset has
-    no val part, 0 for none; see trainer.data.validation_part.
+    the epochs in milestones (at two thirds and eight ninths of the fit when there are none);
+    "restarts" repeats cosine cycles, each with half the peak rate of the one before, as long as the
+    validation AP rises. regions_per_image: regions that a two-stage detector samples per image,
+    None for its default. evaluation_period: epochs between validations, 0 for none, None for about
+    ten per fit. early_stopping: patience, the number of validations without improvement before the
+    fit ends, 0 for never; the best weights are kept. precision: one of PRECISIONS. device: cpu,
+    cuda:0, or several: cuda:0,1. automatic: which of AUTOMATIC were not set: a backend that plans
+    from the data chooses them, the others use the values here. val_share: share of the train part
+    that becomes val when the dataset has none, 0 for none; see trainer.data.validation_part.
     """
 
     backend: str = "centernet"
@@ -111,7 +112,7 @@ class FitConfig:
 
     @property
     def given(self) -> dict[str, Any]:
-        """What was set, as JSON values: the settings of a file for `trainer fit --config`."""
+        """Return the settings that were set, as JSON values for `trainer fit --config`."""
         unset = {*self.automatic, "automatic"}
         names = [field.name for field in dataclasses.fields(FitConfig)]
         values = self.to_json()
@@ -119,7 +120,7 @@ class FitConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> FitConfig:
-        """Return what to_json wrote; settings that an earlier version did not know are unset."""
+        """Return the config that to_json wrote; settings that it did not know are unset."""
         base = values.get("base")
         return cls(
             **{
@@ -128,25 +129,28 @@ class FitConfig:
                 "image_size": tuple(values["image_size"]),
                 "milestones": tuple(values.get("milestones", ())),
                 "automatic": frozenset(values.get("automatic", ())),
+                "extra": current_settings(
+                    values.get("backend", cls.backend), values.get("extra", {})
+                ),
             }
         )
 
 
 class Backend(Protocol):
-    """One family of models: learns from a dataset and writes the bundle that serves."""
+    """One family of models: trains on a dataset and writes the bundle that serves."""
 
     @property
     def name(self) -> str:
-        """Its key in BACKENDS."""
+        """The backend's key in BACKENDS."""
         ...
 
     @property
     def tasks(self) -> frozenset[str]:
-        """What it can learn, of "boxes", "masks", "interactor"."""
+        """The tasks it can train, of "boxes", "masks" and "interactor"."""
         ...
 
     def check(self, config: FitConfig) -> None:
-        """Refuse settings that cannot be used, all faults at once, before anything is loaded.
+        """Reject settings that cannot be used, all faults at once, before anything is loaded.
 
         Raises ConfigError. Reads nothing but the config: no dataset, no weights, no torch.
         """
@@ -160,18 +164,18 @@ class Backend(Protocol):
         run_dir: Path,
         report: Callable[[Progress], None],
     ) -> Path:
-        """Learn from dataset's train part; return the checkpoint, written inside run_dir.
+        """Train on the dataset's train part; return the checkpoint, written inside run_dir.
 
-        A run_dir that holds a part-way state of the same dataset and config is continued, not
-        begun anew. Raises DatasetError when there is too little to learn from and TrainingError
-        when learning fails.
+        If run_dir holds an unfinished state of the same dataset and config, training resumes from
+        it. Raises DatasetError when there is too little to train on and TrainingError when training
+        fails.
         """
         ...
 
     def export(self, checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
         """Write the bundle (ONNX, so that serving needs no torch) into the folder destination.
 
-        checkpoint: what fit returned, or the folder of a bundle of this backend with its weights
-        inside. Raises BundleError for what is neither.
+        checkpoint: what fit returned, or the folder of a bundle of this backend that holds its
+        weights. Raises BundleError for anything else.
         """
         ...

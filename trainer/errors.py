@@ -4,11 +4,11 @@ TrainerError
 ├── ConfigError    settings that cannot be used; lists every fault
 ├── DatasetError   a dataset that cannot be read (file, row, reason)
 ├── BundleError    a bundle that is not what its card says (path, expected, found)
-├── ModelFileError  a file of weights that is not taken in (path, reason, what to do)
+├── ModelFileError  a file of weights that cannot be imported (path, reason, what to do)
 ├── ImageError     bytes that are not an image we can decode
-├── PromptError    clicks of an annotator that mean nothing
-├── ComparisonError  two evaluations that do not speak of the same frames
-├── RegistryError  a model version that is not there, or a registry that cannot be asked
+├── PromptError    clicks of an annotator that make no sense
+├── ComparisonError  two evaluations that do not cover the same frames
+├── RegistryError  a model version that does not exist, or a registry that cannot be reached
 └── TrainingError  a fit that failed (backend, log path)
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 
 class TrainerError(Exception):
-    """The one ancestor of this package's errors."""
+    """Base class of this package's errors."""
 
 
 class ConfigError(TrainerError, ValueError):
@@ -31,7 +31,7 @@ class ConfigError(TrainerError, ValueError):
 
 
 class DatasetError(TrainerError):
-    """A dataset that cannot be read or learnt from."""
+    """A dataset that cannot be read or trained on."""
 
     def __init__(self, path: Path | str, where: str, reason: str) -> None:
         self.path, self.where, self.reason = Path(path), where, reason
@@ -47,7 +47,7 @@ class BundleError(TrainerError):
 
 
 class ModelFileError(TrainerError):
-    """A file of weights that is not taken in."""
+    """A file of weights that cannot be imported."""
 
     def __init__(self, path: Path | str, reason: str, advice: str = "") -> None:
         self.path, self.reason, self.advice = Path(path), reason, advice
@@ -55,15 +55,15 @@ class ModelFileError(TrainerError):
 
 
 class ImageError(TrainerError, ValueError):
-    """Bytes that are not an image we can decode."""
+    """Bytes that cannot be decoded as an image."""
 
 
 class PromptError(TrainerError, ValueError):
-    """Clicks of an annotator that mean nothing."""
+    """Clicks of an annotator that make no sense."""
 
 
 class TrainingError(TrainerError):
-    """A fit that failed; the log says more."""
+    """A fit that failed; see the log for details."""
 
     def __init__(self, backend: str, reason: str, log: Path | None = None) -> None:
         self.backend, self.reason, self.log = backend, reason, log
@@ -71,7 +71,7 @@ class TrainingError(TrainerError):
 
 
 class RegistryError(TrainerError):
-    """A model version that is not there, or a registry that cannot be asked."""
+    """A model version that does not exist, or a registry that cannot be reached."""
 
     def __init__(self, key: str, reason: str) -> None:
         self.key, self.reason = key, reason
@@ -79,7 +79,7 @@ class RegistryError(TrainerError):
 
 
 class ComparisonError(TrainerError, ValueError):
-    """Two evaluations that do not speak of the same frames; lists every difference."""
+    """Two evaluations that do not cover the same frames; lists every difference."""
 
     def __init__(self, differences: Sequence[str]) -> None:
         self.differences = tuple(differences)

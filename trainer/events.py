@@ -1,8 +1,8 @@
-"""The event stream of a run: JSON lines in <run>/events.jsonl, written at once, followed by any.
+"""The event stream of a run: JSON lines in <run>/events.jsonl, flushed at once, for any reader.
 
-Each line is {"event", "at", …}: "begun" (backend, data, config), "note" (text), "progress"
-(stage, done, total, seconds_left, figures, picture), "done" (see run.Outcome.to_json) and
-"error" (kind, message, faults). A run that is gone on with appends to its lines.
+Each line is {"event", "at", …}: "begun" (backend, data, config), "note" (text), "progress" (stage,
+done, total, seconds_left, figures, picture), "done" (see run.Outcome.to_json) and "error" (kind,
+message, faults). A resumed run appends to the same file.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from trainer.detector import Progress
 
 EVENTS = "events.jsonl"
 _PERIOD = 0.2  # seconds between two progress lines of a stage
-_LOOK = 0.3  # seconds between two looks at a file that is followed
+_POLL = 0.3  # seconds between polls of a followed file
 _ENDS = ("done", "error")
 
 
-class Events:
-    """Writes the events of a run. run: its folder, which must be there."""
+class EventLog:
+    """Write the events of a run. run: its folder, which must exist."""
 
     def __init__(self, run: Path) -> None:
         self._path = run / EVENTS
-        self._told: dict[str, float] = {}
+        self._written: dict[str, float] = {}
         if _cut_off(self._path):
             self._append("\n")
 
     def write(self, event: str, values: Mapping[str, Any]) -> None:
-        """Append a line; it is whole for whoever reads, since it is written by one call."""
+        """Append a line by a single write, so that readers never see half a line."""
         at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         self._append(json.dumps({"event": event, "at": at, **as_json(values)}) + "\n")
 
     def progress(self, step: Progress) -> None:
-        """Write a step; those that follow too soon are left out, the last of a stage never."""
+        """Write a step; steps in quick succession are skipped, except the last one of a stage."""
         if step.note:
             self.write("note", {"text": step.note})
             return
         now = time.monotonic()
-        soon = now - self._told.get(step.stage, -math.inf) < _PERIOD
+        soon = now - self._written.get(step.stage, -math.inf) < _PERIOD
         if soon and step.done < step.total and step.picture is None:
             return
-        self._told[step.stage] = now
+        self._written[step.stage] = now
         self.write("progress", step_json(step))
 
     def error(self, error: BaseException) -> None:
-        """Write what ended the run: kind is the error's class."""
+        """Write the error that ended the run; kind is its class."""
         self.write("error", error_json(error))
 
     def _append(self, text: str) -> None:
@@ -64,7 +64,7 @@ class Events:
 
 
 def _cut_off(path: Path) -> bool:
-    """Whether a killed process left half a line."""
+    """Return whether a killed process left a truncated line."""
     if not path.exists() or not path.stat().st_size:
         return False
     with path.open("rb") as file:
@@ -75,10 +75,10 @@ def _cut_off(path: Path) -> bool:
 def follow(
     run: Path, *, past: bool = True, alive: Callable[[], bool] = lambda: True
 ) -> Iterator[dict[str, Any] | None]:
-    """Give the events of a run as they come, until it is done or failed; None at each idle look.
+    """Yield the events of a run as they arrive, until it is done or failed; None at each idle poll.
 
-    past: whether to begin with those there are. alive: asked when there is nothing new; when it
-    says no, following ends. A run whose file is not there yet is waited for.
+    past: whether to start with the events already written. alive: called when there is nothing new;
+    following ends when it returns False. A run whose file does not exist yet is waited for.
     """
     path, place = run / EVENTS, 0
     if not past and path.exists():
@@ -94,11 +94,11 @@ def follow(
         if not alive():
             return
         yield None
-        time.sleep(_LOOK)
+        time.sleep(_POLL)
 
 
 def read_events(run: Path) -> list[dict[str, Any]]:
-    """Return the whole lines there are; none for a run that has not begun."""
+    """Return all complete lines so far; empty for a run that has not started."""
     return _lines_from(run / EVENTS, 0)[0]
 
 
@@ -115,7 +115,7 @@ def _lines_from(path: Path, place: int) -> tuple[list[dict[str, Any]], int]:
     for line in whole.split(b"\n"):
         try:
             found.append(json.loads(line))
-        except ValueError:  # half a line that a killed process left
+        except ValueError:  # a truncated line left by a killed process
             continue
     return [line for line in found if isinstance(line, dict) and "event" in line], (
         place + len(whole) + 1
@@ -135,7 +135,7 @@ def step_json(step: Progress) -> dict[str, Any]:
 
 
 def step_of(event: Mapping[str, Any]) -> Progress:
-    """Return the step that a "progress" or "note" event tells of."""
+    """Return the step that a "progress" or "note" event describes."""
     if event["event"] == "note":
         return Progress("note", 0, 0, note=event["text"])
     figures = {name: value for name, value in event["figures"].items() if value is not None}
@@ -146,14 +146,14 @@ def step_of(event: Mapping[str, Any]) -> Progress:
 
 
 def error_json(error: BaseException) -> dict[str, Any]:
-    """Return what went wrong as JSON values."""
+    """Return an error as JSON values."""
     values: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
     faults = getattr(error, "faults", None)
     return values | ({"faults": list(faults)} if faults else {})
 
 
 def as_json(value: Any) -> Any:
-    """Make JSON of it: NaN and infinity are no JSON, and a figure may be either."""
+    """Convert a value to JSON; NaN and infinity, which JSON lacks, become null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

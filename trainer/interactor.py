@@ -18,11 +18,11 @@ Box = NDArray[np.float64]  # (4,), x1 y1 x2 y2
 
 @dataclass(frozen=True)
 class Prompt:
-    """Clicks with their roles.
+    """The annotator's clicks, sorted by role.
 
-    extremes: (4, 2) left, top, right, bottom, of which some may be the same click; (0, 2) where
-    there are none. inside, outside: (N, 2) further positive clicks, and the negative ones.
-    box: (4,) of the object as far as the clicks tell, None where they don't.
+    extremes: (4, 2) left, top, right, bottom; one click may fill two roles; (0, 2) when there are
+    none. inside, outside: (N, 2) further positive clicks, and the negative ones. box: (4,) of the
+    object as far as the clicks determine it, else None.
     """
 
     extremes: Points
@@ -51,7 +51,7 @@ def _scaled(points: Points, region: Box, scale: Points) -> Points:
 class Candidate:
     """One answer of an interactor: a mask, and the model's own estimate of its IoU in 0..1.
 
-    prompt: how the clicks were understood, which hold on the mask; None where nobody says.
+    prompt: how the clicks were parsed, which the mask satisfies; None if unknown.
     """
 
     mask: Mask
@@ -70,26 +70,26 @@ class Interactor(Protocol):
         negative: NDArray[np.float64],
         box: NDArray[np.float64] | None,
     ) -> tuple[Sequence[Candidate], tuple[int, int]]:
-        """Answer the clicks so far; returns masks and the image's (height, width).
+        """Segment the object that the clicks so far select; return masks and the image's size.
 
-        image: encoded bytes, so that decoding can be kept by content between the clicks on one
-        image. positive, negative: (N, 2) x y in pixels of any numbers and order. box: (4,)
-        x1 y1 x2 y2 with x1 <= x2 and y1 <= y2, or None. Every mask lies inside the image, holds
-        the positive clicks and none of the negative ones. Raises PromptError for clicks that mean
-        nothing and ImageError for bytes that are no image.
+        image: encoded bytes, so that the decoded image can be cached between clicks. The size is
+        (height, width). positive, negative: (N, 2) x y in pixels of any numbers and order. box:
+        (4,) x1 y1 x2 y2 with x1 <= x2 and y1 <= y2, or None. Every mask lies inside the image,
+        contains the positive clicks and none of the negative ones. Raises PromptError for clicks
+        that make no sense and ImageError for bytes that are not an image.
         """
         ...
 
 
 @runtime_checkable
 class BoxSegmenter(Protocol):
-    """An interactor that answers many boxes of one image at once. Safe from several threads."""
+    """An interactor that segments many boxes of one image at once; thread-safe."""
 
     def segment_boxes(self, pixels: RGBImage, boxes: NDArray[np.floating[Any]]) -> list[Mask]:
-        """Answer a box around each of N objects: the masks that `segment` gives for each alone.
+        """Segment the object in each of N boxes: the masks that `segment` returns for each alone.
 
-        pixels: (H, W, 3). boxes: (N, 4) x1 y1 x2 y2 in pixels. A mask lies inside the image and
-        may leave its box a little. One without any pixel means that nothing was found in the
-        box, or that less than a pixel of the box lies in the image.
+        pixels: (H, W, 3). boxes: (N, 4) x1 y1 x2 y2 in pixels. A mask lies inside the image and may
+        extend slightly beyond its box. An empty mask means that nothing was found in the box, or
+        that less than a pixel of the box lies in the image.
         """
         ...

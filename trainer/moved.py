@@ -1,6 +1,6 @@
-"""Modules under the names that they had in version 0.1, for one version more.
+"""Keep the module names of version 0.1 importable for one more version.
 
-Importing an old name gives the module under its new one, the same object, and a
+Importing an old name returns the module under its new name, the same object, with a
 DeprecationWarning.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 
 class _Moved(MetaPathFinder, Loader):
-    """Answers for old names alone; a folder that is gone is an empty package."""
+    """Import hook for old names only; a folder that is gone is an empty package."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
@@ -33,7 +33,7 @@ class _Moved(MetaPathFinder, Loader):
         return ModuleSpec(name, self) if self._new(name) else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the module that is meant in the place of the empty one."""
+        """Replace the empty module by the one under its new name."""
         name = module.__name__
         if name in self.packages:
             return
@@ -42,7 +42,7 @@ class _Moved(MetaPathFinder, Loader):
         sys.modules[name] = importlib.import_module(new)
 
     def _new(self, name: str) -> str:
-        """Return where a module went, "" for one that did not move; modules of packages follow."""
+        """Return the new name of a module, "" for one that did not move; submodules follow."""
         whole, rest = name, ""
         while whole.count("."):
             if whole in self.names:
@@ -56,7 +56,7 @@ _FINDER = _Moved()
 
 
 def moved(names: dict[str, str], packages: Sequence[str] = ()) -> None:
-    """Let old names be imported. packages: folders that are gone, whose modules are in names."""
+    """Register old names. packages: folders that no longer exist, whose modules are in names."""
     _FINDER.names.update(names)
     _FINDER.packages.update(packages)
     if _FINDER not in sys.meta_path:

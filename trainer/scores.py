@@ -1,4 +1,4 @@
-"""What an evaluation found: matches a frame, and average precision over any weighting of them."""
+"""Results of an evaluation: the matches of each frame, and average precision over any weighting."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _RECALLS = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True)
 class FrameMatches:
-    """The answers of one frame, held against what people marked.
+    """The predictions of one frame, matched with the labels.
 
-    objects: (C,) objects a class. class_ids, scores: (N,) of the answers. matched, ignored:
-    (N, 10) a column for each of IOU_THRESHOLDS; an ignored answer is neither right nor wrong.
+    objects: (C,) labelled objects per class. class_ids, scores: (N,) of the predictions. matched,
+    ignored: (N, 10) a column for each of IOU_THRESHOLDS; an ignored prediction counts as neither
+    right nor wrong.
     """
 
     file_name: str
@@ -32,7 +33,7 @@ class FrameMatches:
 
 @dataclass(frozen=True)
 class Scores:
-    """Average precision in 0..1; None where no object of the class is there to be found.
+    """Average precision in 0..1; None for a class without objects.
 
     ap, ap50: means over the classes that have objects. class_ap, class_ap50: by class name.
     """
@@ -47,9 +48,9 @@ class Scores:
 class Evaluation:
     """One detector on one part of one dataset.
 
-    dataset: fingerprint. split, task: as asked for. labels: C class names of the dataset.
-    frames: in the order of the part. seconds: wall clock of reading and detecting. miou: IoU of
-    pixels meaned over the classes (see mean_iou), of a model that names every pixel.
+    dataset: fingerprint. split, task: as requested. labels: C class names of the dataset. frames:
+    in the order of the split. seconds: wall-clock time of reading and predicting. miou: mean IoU of
+    pixels over the classes (see mean_iou), for a semantic segmentation model.
     """
 
     dataset: str
@@ -62,38 +63,38 @@ class Evaluation:
 
     @property
     def ap(self) -> float | None:
-        """Mean AP over IoU 0.50:0.95 and classes, or None when there is no object at all."""
+        """Return the mean AP over IoU 0.50:0.95 and classes, or None when there are no objects."""
         return self.overall.ap
 
     @property
     def ap50(self) -> float | None:
-        """Mean AP at IoU 0.50 over classes, or None when there is no object at all."""
+        """Return the mean AP at IoU 0.50 over classes, or None when there are no objects."""
         return self.overall.ap50
 
     @property
     def objects(self) -> dict[str, int]:
-        """Objects of each class in the part."""
+        """Return the number of labelled objects per class in the split."""
         total = sum((f.objects for f in self.frames), np.zeros(len(self.labels), np.int64))
         return {name: int(n) for name, n in zip(self.labels, total, strict=True)}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the figures cannot tell: classes without an object in this part."""
+        """Return a sentence for each class that the split cannot measure."""
         return tuple(
-            f"class {name} has no object in {self.split}, so nothing is known of it"
+            f"class {name} has no object in {self.split}, so its quality is unknown"
             for name, count in self.objects.items()
             if not count
         )
 
     @functools.cached_property
     def overall(self) -> Scores:
-        """The scores of all frames, each counted once."""
+        """Return the scores over all frames, each counted once."""
         return self.scores(np.ones(len(self.frames)))
 
     def scores(self, counts: NDArray[np.floating] | NDArray[np.integer]) -> Scores:
         """Return the scores when frame n counts counts[n] times: a resample of the frames.
 
-        counts: (frames,) not negative. Equal to evaluating the repeated frames, and quick.
+        counts: (frames,) not negative. Equivalent to evaluating the repeated frames, but fast.
         """
         weights = np.asarray(counts, np.float64)
         if weights.shape != (len(self.frames),):
@@ -113,7 +114,7 @@ class Evaluation:
         return tuple(_class_column(self.frames, n) for n in range(len(self.labels)))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values, from which from_json makes an equal evaluation."""
+        """Return plain JSON values that from_json reads back into an equal evaluation."""
         overall = self.overall
         return {
             "dataset": self.dataset,
@@ -143,7 +144,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
-        """Read what to_json wrote; the figures are counted anew from the matches."""
+        """Read what to_json wrote; the scores are recomputed from the matches."""
         return cls(
             dataset=values["dataset"],
             split=values["split"],
@@ -167,10 +168,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _ClassColumn:
-    """All answers of a class over all frames, best score first, ready to be weighted."""
+    """All predictions of a class over all frames, best score first, ready to be weighted."""
 
     objects: NDArray[np.int64]  # (frames,)
-    frame: NDArray[np.int64]  # (N,) place of each answer's frame
+    frame: NDArray[np.int64]  # (N,) index of each prediction's frame
     right: NDArray[np.float64]  # (N, 10)
     wrong: NDArray[np.float64]  # (N, 10)
 

@@ -1,7 +1,7 @@
-"""What is printed for people: names and addresses as text, whatever they hold.
+"""Printing for people: names and URLs appear as plain text, whatever they contain.
 
-A class may be called `[red]`, `:warning:` or hold codes that move a terminal's cursor, and an
-address of a database may hold its password.
+A class may be called `[red]` or `:warning:`, or contain codes that move a terminal's cursor, and
+the URL of a database may contain its password.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from rich.text import Text
 HIDDEN = "***"
 _CREDENTIALS = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
 _KEPT = "\n\t"
-_BAR = 20  # characters, so that figures stand beside it on 80
+_BAR = 20  # characters, so that the metrics fit beside it within 80
 
 
 def without_credentials(text: str) -> str:
-    """Return a text whose addresses name neither user nor password: "https://***@host"."""
+    """Return a text whose URLs show neither user nor password: "https://***@host"."""
     return _CREDENTIALS.sub(rf"\g<scheme>{HIDDEN}@", text)
 
 
 def visible(text: str) -> str:
-    """Return a text with every control character, and every one that turns text, as its escape."""
+    """Return a text with control and direction characters as escapes."""
     if text.isprintable():
         return text
     return "".join(
@@ -39,37 +39,37 @@ def visible(text: str) -> str:
 
 
 class PlainConsole(Console):
-    """A console that prints texts as `visible` and `without_credentials` give them, no emoji."""
+    """A console that prints texts through `visible` and `without_credentials`, without emoji."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"emoji": False, **settings})
 
     def render_str(self, text: str, **settings: Any) -> Text:
-        """Render a text; what `print` and the cells of tables go through."""
+        """Render a text; `print` and the cells of tables go through this method."""
         return super().render_str(visible(without_credentials(text)), **settings)
 
     def print_json(self, json: str | None = None, **settings: Any) -> None:
-        """Print JSON, in which control characters are escaped already."""
+        """Print JSON, in which control characters are already escaped."""
         super().print_json(None if json is None else without_credentials(json), **settings)
 
 
-# What commands print to: results, and all else that is said to a person.
+# Consoles of the commands: results, and messages for people.
 out = PlainConsole(soft_wrap=True)
 err = PlainConsole(stderr=True, soft_wrap=True)
 
 
 class Stages(Protocol):
-    """Moves the bar of a stage; what is not given stays as it is."""
+    """Update the bar of a stage; omitted values stay unchanged."""
 
     def __call__(
         self, stage: str, *, total: int, done: int | None = None, figures: str | None = None
     ) -> None:
-        """Show how far the stage is, and a text beside its bar."""
+        """Show the progress of the stage, and a text beside its bar."""
 
 
 @contextmanager
 def bars(console: Console, *, transient: bool) -> Iterator[Stages]:
-    """Draw a bar for each stage that is told of. transient: whether they go when all is done."""
+    """Draw a bar for each reported stage. transient: whether to remove them at the end."""
     from rich import progress
 
     columns = (

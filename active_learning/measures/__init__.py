@@ -1,1 +1,1 @@
-"""What a frame is worth: uncertainty, need of a class, cost, and how objects become one value."""
+"""Measures of a frame's value: uncertainty, class need, cost, and aggregation over objects."""

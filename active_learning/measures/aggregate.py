@@ -1,8 +1,8 @@
-"""From the objects of a frame to the frame: one value a frame, and a defined place for none.
+"""Aggregate object values to frame values, with a defined value for frames without objects.
 
-Frames without a candidate object carry no evidence of their own. They stand at a quantile of the
-frames that do have objects (`empty_place`): 0 puts them level with the least informative frame,
-0.5 in the middle, 1 level with the most informative one.
+Frames without candidate objects provide no evidence. They get a quantile of the values of frames
+with objects (`empty_frame_quantile`): 0 equals the least informative frame, 0.5 the median, 1 the
+most informative one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Aggregation = Callable[[FloatArray, IntArray], FloatArray]
 
 
 def largest(values: FloatArray, offsets: IntArray) -> FloatArray:
-    """Return (F,) the largest value of each frame; hunts single doubtful objects."""
+    """Return (F,) the largest value of each frame; finds single uncertain objects."""
     return np.asarray(np.maximum.reduceat(values, offsets[:-1]), float)
 
 
@@ -29,16 +29,16 @@ def total(values: FloatArray, offsets: IntArray) -> FloatArray:
 
 
 def mean(values: FloatArray, offsets: IntArray) -> FloatArray:
-    """Return (F,) the mean of each frame; one doubtful object among many hardly shows."""
+    """Return (F,) the mean of each frame; one uncertain object among many hardly counts."""
     return total(values, offsets) / np.diff(offsets)
 
 
 def capped_total(values: FloatArray, offsets: IntArray) -> FloatArray:
     """Return (F,) the sum of each frame's largest values, of as many as the median frame has.
 
-    A frame with more objects than half of the frames gains nothing by their number: it cost more to
-    label, and one crowded kind of frame would take the batch over. Up to there objects add up, so
-    that a frame with two doubtful ones is worth more than a frame with one.
+    A frame with more objects than the median gains nothing by their number: it costs more to label,
+    and one crowded kind of frame would dominate the batch. Up to there objects add up, so a frame
+    with two uncertain objects is worth more than a frame with one.
     """
     counts = np.diff(offsets)
     cap = max(1, int(np.median(counts)))
@@ -50,7 +50,7 @@ def top_mean(values: FloatArray, offsets: IntArray, *, k: int = 3) -> FloatArray
     counts = np.diff(offsets)
     frames = np.repeat(np.arange(len(counts)), counts)
     left, sums = np.array(values, float), np.zeros(len(counts))
-    # k readings find the k largest sooner than a sort would, unless k is large.
+    # k passes find the k largest faster than a sort, unless k is large.
     for _ in range(min(k, _READINGS, int(counts.max(initial=0)))):
         best = largest(left, offsets)
         sums += np.where(np.isfinite(best), best, 0.0)
@@ -80,15 +80,15 @@ def frame_values(
     *,
     aggregation: str,
     k: int = 3,
-    empty_place: float = 0.0,
+    empty_frame_quantile: float = 0.0,
     weights: FloatArray | None = None,
 ) -> FloatArray:
-    """Return (N,) one value a frame from (M,) object values.
+    """Return (N,) one value per frame from (M,) object values.
 
-    k: how many objects "topk_mean" averages. empty_place: quantile, 0..1, at which frames without
-    objects stand. weights: (M,) factor of each object, for example its class need, or None.
-    Raises InvalidPoolError on an unknown aggregation, a value that is not finite or a setting
-    out of range. When no frame has an object, every frame gets 0.
+    k: how many objects "topk_mean" averages. empty_frame_quantile: quantile, 0..1, that frames
+    without objects get. weights: (M,) factor of each object, for example its class need, or None.
+    Raises InvalidPoolError on an unknown aggregation, a value that is not finite or a setting out
+    of range. When no frame has an object, every frame gets 0.
     """
     if aggregation not in AGGREGATIONS:
         raise InvalidPoolError(
@@ -96,8 +96,10 @@ def frame_values(
         )
     if k < 1:
         raise InvalidPoolError(f"k of topk_mean must be 1 or more, found {k}")
-    if not 0 <= empty_place <= 1:
-        raise InvalidPoolError(f"empty_place must lie in 0..1, found {empty_place}")
+    if not 0 <= empty_frame_quantile <= 1:
+        raise InvalidPoolError(
+            f"empty_frame_quantile must lie in 0..1, found {empty_frame_quantile}"
+        )
     if weights is not None:
         values = values * weights
     if not np.isfinite(values).all():
@@ -108,12 +110,12 @@ def frame_values(
     result = np.zeros(len(seen))
     if not seen.any():
         return result
-    # reduceat misreads empty slices, so the starts of the frames that have objects are kept alone.
+    # reduceat mishandles empty slices, so only the starts of frames with objects are used.
     starts = np.append(offsets[:-1][seen], offsets[-1])
     if aggregation == "topk_mean":
         result[seen] = top_mean(values, starts, k=k)
     else:
         result[seen] = AGGREGATIONS[aggregation](values, starts)
     if not seen.all():
-        result[~seen] = np.quantile(result[seen], empty_place)
+        result[~seen] = np.quantile(result[seen], empty_frame_quantile)
     return result

@@ -1,4 +1,4 @@
-"""Which classes the project still needs, and what a frame has of them."""
+"""Which classes the project still needs, and which frames show them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _MOST = 10.0
 
 
 def class_need(state: ProjectState, *, strength: float = 1.0) -> FloatArray | None:
-    """Return (C,) factor of each class, mean 1, higher for rare classes and those with low AP.
+    """Return (C,) factor of each class, mean 1, higher for rare classes and low AP.
 
     rarity = (mean count + 1) / (count + 1), difficulty = (1 - AP) / mean (1 - AP), an unknown AP
-    counts as the mean; need = (rarity * difficulty) ** strength, brought to mean 1 and kept
-    within 1/10..10. None when the project knows neither counts nor AP, or strength is 0.
+    counts as the mean; need = (rarity * difficulty) ** strength, normalised to mean 1 and clipped
+    to 1/10..10. None when the project has neither counts nor AP, or strength is 0.
 
-    Strength 1 is what one more label of a class is worth where its error 1 - AP falls with a
-    power of its labels n, as learning curves do (Viering and Loog, 2022): the slope of
-    loss * n ** -a is a * (1 - AP) / n. So a frame's needs summed over its objects are in
-    proportion to what it adds to the mean AP over classes.
-    Raises InvalidPoolError when the lengths differ or a value is out of range.
+    Strength 1 is the value of one more label of a class whose error 1 - AP falls as a power of its
+    labels n, as learning curves do (Viering and Loog, 2022): the slope of loss * n ** -a is a * (1
+    - AP) / n. So the sum of needs over a frame's objects is proportional to what it adds to the
+    mean AP over classes. Raises InvalidPoolError when the lengths differ or a value is out of
+    range.
     """
     counts, precision = state.class_counts, state.class_ap
     if strength < 0 or not np.isfinite(strength):
@@ -56,9 +56,9 @@ def class_need(state: ProjectState, *, strength: float = 1.0) -> FloatArray | No
 def object_weights(objects: Objects, need: FloatArray) -> FloatArray:
     """Return (M,) factor of each object: the need of its classes, by their squared probability.
 
-    Squared, so that a real doubt between two classes counts both, yet the faint second guess that
-    a sigmoid head has everywhere does not lift objects of a common class to the need of a rare one.
-    Raises InvalidPoolError when need is not (C,).
+    Squared, so that a real uncertainty between two classes counts both, but the low second
+    probability that a sigmoid head always has does not raise objects of a common class to the need
+    of a rare one. Raises InvalidPoolError when need is not (C,).
     """
     if need.shape != (objects.probabilities.shape[1],):
         raise InvalidPoolError(
@@ -68,13 +68,13 @@ def object_weights(objects: Objects, need: FloatArray) -> FloatArray:
     squares = np.square(objects.probabilities)
     sums = squares.sum(axis=1)
     weighted = squares @ need
-    # An object without any probability says nothing about its class.
+    # An object with zero probabilities has no class information.
     weights: FloatArray = np.where(sums > 0, weighted / np.where(sums > 0, sums, 1), need.mean())
     return weights
 
 
 def presence(objects: Objects, column: int) -> FloatArray:
-    """Return (N,) how sure the model is that a frame shows the class: its best object, else 0."""
+    """Return (N,) the confidence that a frame shows the class: its best object's, else 0."""
     offsets = np.asarray(objects.offsets)
     seen = np.diff(offsets) > 0
     found = np.zeros(len(seen))

@@ -1,4 +1,4 @@
-"""What a frame costs: the seconds that a person is expected to spend on it."""
+"""The cost of a frame: the expected annotation time in seconds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from active_learning.pool import FloatArray, Objects
 
 @dataclass(frozen=True)
 class CostModel:
-    """Seconds of a person, before a project has measured its own.
+    """Annotation times in seconds, used until a project has measured its own.
 
-    frame: to open a frame and look it over. verify: to see that a shape is right. fix: to move or
-    relabel one. add: to draw one that is missing. delete: to remove a false one.
-    shown_from: candidates from this probability are pre-annotated; the others, where real, have
-    to be drawn. The defaults keep the order that studies agree on (deleting is cheap, verifying
-    6 to 9 times cheaper than drawing: Papadopoulos et al., CVPR 2016); replace them by the
-    project's own times as soon as the ledger has some.
+    frame: open and scan a frame. verify: check that a shape is right. fix: move or relabel one.
+    add: draw a missing one. delete: remove a false one. shown_from: candidates from this
+    probability are pre-annotated; the others, if real, have to be drawn. The defaults follow the
+    order that studies agree on (deleting is cheap, verifying 6 to 9 times cheaper than drawing:
+    Papadopoulos et al., CVPR 2016); replace them by the project's own times as soon as the ledger
+    has some.
     """
 
     frame: float = 2.0
@@ -30,7 +30,7 @@ class CostModel:
     shown_from: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse times that cannot be: a frame takes time, nothing takes less than none."""
+        """Reject invalid times: a frame takes time, and no time is negative."""
         for name in ("frame", "verify", "fix", "add", "delete"):
             value = getattr(self, name)
             if not np.isfinite(value) or value < 0 or (name == "frame" and value == 0):
@@ -42,9 +42,10 @@ class CostModel:
 def expected_seconds(objects: Objects, cost: CostModel) -> FloatArray:
     """Return (N,) seconds expected for each frame.
 
-    A candidate with probability p that is shown is right with p (verify), else half the time
-    badly placed or named (fix) and half the time false (delete). One that is not shown is real
-    with p (add). An even split of the wrong ones is an assumption until the ledger knows better.
+    A candidate with probability p that is shown is right with probability p (verify), else half the
+    time badly placed or labelled (fix) and half the time false (delete). One that is not shown is
+    real with probability p (add). The even split of the wrong ones is an assumption until the
+    ledger has data.
     """
     p = np.asarray(objects.probabilities.max(axis=1, initial=0), float)
     shown = p * cost.verify + (1 - p) * 0.5 * (cost.fix + cost.delete)

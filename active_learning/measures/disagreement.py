@@ -1,8 +1,8 @@
-"""How much passes or models differ about an object: the numbers of Objects.disagreement, 0..1.
+"""Disagreement between passes or models about an object: Objects.disagreement, 0..1.
 
-A pass is the same model on a changed image (flipped, scaled), its boxes mapped back. Models are
-checkpoints or fits with other seeds. Where a model is sure and wrong, its own probabilities say
-nothing, but its answers to a changed image often differ.
+A pass is the same model on a transformed image (flipped, scaled), with boxes mapped back. Models
+are checkpoints or fits with other seeds. When a model is confident but wrong, its probabilities do
+not show it, but its predictions on a transformed image often differ.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def between_passes(
     """Return (M,) in 0..1: how far other passes over one frame differ from its M objects.
 
     boxes (M, 4), probabilities (M, C): the frame's objects. passes: (boxes (K, 4), probabilities
-    (K, C)) of each other pass, boxes in the same pixels. Each object is paired with the box of
-    the pass that overlaps it most; the pair differs by (1 - IoU + JS) / 2, JS being the
-    Jensen-Shannon divergence in bits, of a sigmoid head that of its most differing class. An
-    object that a pass lost altogether differs by 1. The mean over passes is returned.
+    (K, C)) of each other pass, boxes in the same pixels. Each object is paired with the box of the
+    pass that overlaps it most; the pair differs by (1 - IoU + JS) / 2, JS being the Jensen-Shannon
+    divergence in bits, of a sigmoid head that of its most differing class. An object without a
+    counterpart in a pass differs by 1. Returns the mean over passes.
 
     After CALD: Yu et al., "Consistency-based active learning for object detection", CVPRW 2022
     (arXiv 2103.10374), whose metric adds IoU and confidence-weighted 1 - JS, and prefers frames
@@ -61,8 +61,8 @@ def between_passes(
 def jensen_shannon(left: FloatArray, right: FloatArray, *, head: str = "softmax") -> FloatArray:
     """Return (M,) Jensen-Shannon divergence in bits, 0..1, of two (M, C) rows of probabilities.
 
-    H((p + q) / 2) - (H(p) + H(q)) / 2. A softmax row is one distribution, what it lacks of 1
-    being the background; a sigmoid row is C yes-or-no distributions, of which the largest counts.
+    H((p + q) / 2) - (H(p) + H(q)) / 2. A softmax row is one distribution, whose remainder to 1 is
+    the background; a sigmoid row is C binary distributions, of which the largest divergence counts.
     """
     p, q = _outcomes(left, head), _outcomes(right, head)
     bits = _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2
@@ -70,18 +70,18 @@ def jensen_shannon(left: FloatArray, right: FloatArray, *, head: str = "softmax"
 
 
 def mutual_information(passes: FloatArray, *, head: str = "softmax") -> FloatArray:
-    """Return (M,) in 0..1: mutual information of answer and model, as a share of its maximum.
+    """Return (M,) in 0..1: mutual information of prediction and model, as a share of its maximum.
 
-    passes: (T, M, C) probabilities of the same M objects by T models, T >= 2. H(mean p) - mean
-    H(p) (BALD: Houlsby et al. 2011, arXiv 1112.5745; with an ensemble: Beluch et al., CVPR 2018),
-    divided by ln min(T, outcomes). Of a sigmoid head the largest of its C questions counts.
+    passes: (T, M, C) probabilities of the same M objects by T models, T >= 2. H(mean p) - mean H(p)
+    (BALD: Houlsby et al. 2011, arXiv 1112.5745; with an ensemble: Beluch et al., CVPR 2018),
+    divided by ln min(T, outcomes). For a sigmoid head the largest of its C values counts.
     """
     if passes.ndim != 3 or len(passes) < 2:
         raise InvalidPoolError(
             f"mutual information needs (T, M, C) with T of 2 or more, found {passes.shape}"
         )
     if not np.isfinite(passes).all():
-        raise InvalidPoolError("the models' probabilities hold a value that is not finite")
+        raise InvalidPoolError("the models' probabilities contain a value that is not finite")
     outcomes = np.stack([_outcomes(one, head) for one in passes])
     gain = _entropy(outcomes.mean(axis=0)) - np.mean([_entropy(one) for one in outcomes], axis=0)
     most = np.log(min(len(passes), outcomes.shape[-1]))
@@ -114,7 +114,7 @@ def _check_pair(name: str, boxes: FloatArray, probabilities: FloatArray) -> None
             f"{probabilities.shape}"
         )
     if not (np.isfinite(boxes).all() and np.isfinite(probabilities).all()):
-        raise InvalidPoolError(f"{name} holds a value that is not finite")
+        raise InvalidPoolError(f"{name} contains a value that is not finite")
 
 
 def _outcomes(p: FloatArray, head: str) -> FloatArray:

@@ -1,8 +1,8 @@
-"""How informative one candidate object is: higher is more informative.
+"""Uncertainty of a candidate object: higher is more informative.
 
-A softmax head answers one question with C answers; what its row lacks of 1 is the background. A
-sigmoid head answers C questions with yes or no. The formulas stand in each docstring, with p the
-row of probabilities, p1 >= p2 its two highest values.
+A softmax head is one distribution over C classes, whose remainder to 1 is the background. A sigmoid
+head is C binary distributions. The formulas are in each docstring, with p the row of probabilities,
+p1 >= p2 its two highest values.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def least_confidence(objects: Objects) -> FloatArray:
 def margin(objects: Objects) -> FloatArray:
     """Return (M,). Softmax: 1 - (p1 - p2). Sigmoid: 1 - |p1 - max(p2, 1 - p1)|.
 
-    The background is one of the answers of a softmax head. The winner of a sigmoid head has two
-    rivals, the next class and "no object at all"; with one class the formula is 1 - |2p - 1|.
+    For a softmax head the background is one of the classes. The best class of a sigmoid head
+    competes with the next class and with "no object"; with one class the formula is 1 - |2p - 1|.
     """
 
     def rows(p: FloatArray) -> FloatArray:
@@ -50,7 +50,7 @@ def margin(objects: Objects) -> FloatArray:
 def entropy(objects: Objects) -> FloatArray:
     """Return (M,) in nats. Softmax: sum of -p ln p. Sigmoid: sum of -p ln p - (1-p) ln (1-p).
 
-    The background is one of the answers of a softmax head.
+    For a softmax head the background is one of the classes.
     """
 
     def rows(p: FloatArray) -> FloatArray:
@@ -62,7 +62,7 @@ def entropy(objects: Objects) -> FloatArray:
 
 
 def disagreement(objects: Objects) -> FloatArray:
-    """Return (M,) what passes or models disagreed by, see measures/disagreement."""
+    """Return (M,) the disagreement of passes or models, see measures/disagreement."""
     if objects.disagreement is None:
         raise InvalidPoolError(
             "objects.disagreement is missing: this measure reads how much two passes or models "
@@ -74,14 +74,14 @@ def disagreement(objects: Objects) -> FloatArray:
 def likely_miss(objects: Objects) -> FloatArray:
     """Return (M,) p1 where it is below 0.5, else 0: summed, the objects expected but not shown.
 
-    An object that the model half sees is not pre-annotated, so a person has to find it.
+    An object below that confidence is not pre-annotated, so a person has to find it.
     """
     winner = winning_score(objects)
     return np.where(winner < 0.5, winner, 0.0)
 
 
 def certainty(objects: Objects) -> FloatArray:
-    """Return (M,) p1: summed over a frame, the number of objects that the model expects there."""
+    """Return (M,) p1: summed over a frame, the expected number of objects."""
     return winning_score(objects)
 
 
@@ -93,21 +93,21 @@ def winning_score(objects: Objects) -> FloatArray:
 def map_entropy(probabilities: FloatArray, *, share: float = 1.0) -> float:
     """Return the mean entropy in nats of a semantic mask's (C, H, W) softmax, for Pool.scores.
 
-    share: only this share of the pixels, the most uncertain ones, is averaged, so that a small
-    doubtful region does not drown in a sure background. Raises InvalidPoolError.
+    share: only this share of the pixels, the most uncertain ones, is averaged, so that a large
+    certain background does not hide a small uncertain region. Raises InvalidPoolError.
     """
     if probabilities.ndim != 3 or not probabilities.size:
         raise InvalidPoolError(f"a mask's map must be (C, H, W), found {probabilities.shape}")
     if not 0 < share <= 1:
         raise InvalidPoolError(f"share must lie in 0..1 above 0, found {share}")
     if not np.isfinite(probabilities).all():
-        raise InvalidPoolError("the mask's map holds a value that is not finite")
+        raise InvalidPoolError("the mask's map contains a value that is not finite")
     pixels = np.sort(_plogp(probabilities).sum(axis=0), axis=None)[::-1]
     return float(pixels[: max(1, round(share * pixels.size))].mean())
 
 
 def classification(probabilities: FloatArray, *, head: str = "softmax") -> Objects:
-    """See (N, C) class probabilities of whole frames as one object a frame."""
+    """Convert (N, C) class probabilities of whole frames to one object per frame."""
     return Objects(
         offsets=np.arange(len(probabilities) + 1), probabilities=probabilities, head=head
     )

@@ -1,1 +1,1 @@
-"""From values and embeddings to a batch: rankings, k-centre, clusters, limits."""
+"""Selectors: from values and embeddings to a batch by ranking, k-centre, clusters, limits."""

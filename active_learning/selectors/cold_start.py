@@ -1,7 +1,7 @@
-"""The first batches, when there is no model to be unsure: typical frames before odd ones.
+"""Selection for the first batches, without a model: typical frames before unusual ones.
 
-Choosing by uncertainty with few labels can be much worse than choosing at random; typical frames
-are better (Hacohen, Dekel and Weinshall, 2022). Both selectors read embeddings alone.
+Selection by uncertainty with few labels can be much worse than at random; typical frames are better
+(Hacohen, Dekel and Weinshall, 2022). Both selectors use embeddings only.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from active_learning.selectors.clusters import (
     representatives,
 )
 from active_learning.selectors.distances import Float32Array, squared_distances
-from active_learning.selectors.limits import Limits
-from active_learning.selectors.rankings import Choice
+from active_learning.selectors.limits import SelectionLimits
+from active_learning.selectors.rankings import SelectorInput
 
-_MOST_COVERED = 8_192  # beyond this a random part of the pool stands for all of it
+_MOST_COVERED = 8_192  # larger pools are represented by a random sample
 _MOST_CLUSTERS, _SMALL_CLUSTER, _NEIGHBOURS = 500, 5, 20
 _REFERENCES = 2048
 _PURITY, _PSEUDO_CLASSES = 0.95, 10
 
 
-def typiclust(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
-    """Take the most typical frame of each large cluster that holds no label yet.
+def typiclust(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
+    """Select the most typical frame of each large cluster without a label.
 
     TypiClust: Hacohen, Dekel and Weinshall, "Active learning on a budget", ICML 2022 (arXiv
-    2202.02794). As there: as many clusters as labels there will be, at most 500; clusters with
-    the fewest labels first, of those the largest; typicality is the inverse of the mean distance
-    to 20 neighbours of the cluster. Different here: pools above 20,000 frames are represented by
-    a random part, and the embeddings are whatever the caller has, not a self-supervised network's.
+    2202.02794). As there: as many clusters as labels there will be, at most 500; clusters with the
+    fewest labels first, of those the largest; typicality is the inverse of the mean distance to 20
+    neighbours of the cluster. Different here: pools above 20,000 frames are represented by a random
+    sample, and the embeddings are the caller's, not those of a self-supervised network.
     """
     space = choice.needed_space("typiclust")
     rows = representatives(choice, limits, max(MOST_CLUSTERED, 4 * budget))
@@ -64,14 +64,14 @@ def typiclust(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     return np.asarray(taken, np.int64)
 
 
-def probcover(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
-    """Take the frame whose ball covers most frames that no ball covers yet, repeatedly.
+def probcover(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
+    """Repeatedly select the frame whose ball covers the most uncovered frames.
 
     ProbCover: Yehuda, Dekel, Hacohen and Weinshall, "Active learning through a covering lens",
-    NeurIPS 2022 (arXiv 2205.11320). As there: the radius is the largest at which 95 % of the
-    balls hold frames of one pseudo-class only, pseudo-classes being k-means clusters. Different
-    here: 10 clusters, since the number of scenes is not known; pools above 8,192 frames are
-    represented by a random part; once all is covered, a second cover begins.
+    NeurIPS 2022 (arXiv 2205.11320). As there: the radius is the largest at which 95 % of the balls
+    hold frames of one pseudo-class only, pseudo-classes being k-means clusters. Different here: 10
+    clusters, since the number of scenes is unknown; pools above 8,192 frames are represented by a
+    random sample; once all is covered, a second cover starts.
     """
     space = choice.needed_space("probcover")
     rows = representatives(choice, limits, max(_MOST_COVERED, budget))
@@ -89,7 +89,7 @@ def probcover(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
         for start in range(0, len(known), 1024):
             gaps = squared_distances(vectors, known[start : start + 1024])
             covered |= gaps.min(axis=1) <= radius**2
-    # Balls are as wide as each other, so near is symmetric and rows stand for columns.
+    # All balls have the same radius, so the neighbourhood matrix is symmetric.
     alone, degree = near.sum(axis=0), near[~covered].sum(axis=0)
     left = np.ones(len(rows), bool)
     taken: list[int] = []
@@ -99,7 +99,7 @@ def probcover(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
         if not limits.admissible(rows[best : best + 1])[0]:
             continue
         fresh = near[best] & ~covered
-        limits.take(int(rows[best]), f"stands for {int(fresh.sum())} frames like it")
+        limits.take(int(rows[best]), f"represents {int(fresh.sum())} similar frames")
         taken.append(int(rows[best]))
         covered |= fresh
         alone = alone - near[best]
@@ -111,9 +111,9 @@ def probcover(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
 
 
 def _by_typicality(members: IntArray, vectors: Float32Array) -> IntArray:
-    """Members of a cluster, most typical first; equals keep their order.
+    """Return the members of a cluster, most typical first; ties keep their order.
 
-    In a crowded cluster the neighbours are sought among its first 2,048, a random part.
+    In a large cluster the neighbours are searched among its first 2,048, a random sample.
     """
     if len(members) < 3:
         return members
@@ -123,7 +123,7 @@ def _by_typicality(members: IntArray, vectors: Float32Array) -> IntArray:
     for start in range(0, len(members), 1024):
         gaps = squared_distances(vectors[members[start : start + 1024]], others)
         own = np.arange(start, min(start + len(gaps), len(others)))
-        gaps[own - start, own] = np.inf  # nobody is a neighbour of itself
+        gaps[own - start, own] = np.inf  # a frame is not its own neighbour
         near = np.partition(gaps, count - 1, axis=1)[:, :count]
         mean[start : start + 1024] = np.sqrt(near).mean(axis=1)
     return members[np.argsort(mean, kind="stable")]

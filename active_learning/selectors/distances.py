@@ -12,17 +12,17 @@ from active_learning.pool import FloatArray, IntArray
 
 Float32Array = NDArray[np.float32]
 
-# |x - c|² is computed as |x|² - 2xc + |c|². Below this share of |x|² only rounding is left.
+# |x - c|² is computed as |x|² - 2xc + |c|². Below this share of |x|² it is rounding error.
 _ROUNDING = np.float32(4e-6)
 _BLOCK_ENTRIES = 1 << 20
 
 
-class Space:
-    """The embeddings of a pool, moved to mean zero and scaled so that 1 is the typical distance.
+class EmbeddingSpace:
+    """The embeddings of a pool, centred and scaled so that 1 is the typical distance.
 
-    Typical is the root of the mean squared distance between two frames of the pool, so that a
-    radius means the same whatever network made the embeddings. The array may be a np.memmap
-    larger than memory; it is read in blocks and two numbers a frame are all that is kept.
+    The typical distance is the root mean squared distance between two frames of the pool, so that a
+    radius has the same meaning for any embedding network. The array may be a np.memmap larger than
+    memory; it is read in blocks and only two numbers per frame are stored.
     """
 
     def __init__(
@@ -31,19 +31,19 @@ class Space:
         self._array, self._centre, self._scale = array, centre, scale
         self.norms = norms
         self._step = max(1, _BLOCK_ENTRIES // max(1, array.shape[1]))
-        # Only where the mean is not large beside the spread does float32 keep the digits.
+        # float32 is precise enough only if the mean is not large compared with the spread.
         self._direct = array.dtype == np.float32 and float(centre @ centre) * scale**2 < 4
 
     @classmethod
-    def of(cls, embeddings: FloatArray) -> Space:
-        """Measure the pool's (N, D) embeddings, in two readings.
+    def of(cls, embeddings: FloatArray) -> EmbeddingSpace:
+        """Measure the pool's (N, D) embeddings, in two passes.
 
         Raises InvalidPoolError when float32 cannot hold their squares.
         """
         count, width = embeddings.shape
         norms = np.zeros(count, np.float32)
         space = cls(embeddings, centre=np.zeros(width), scale=1.0, norms=norms)
-        # Sums in float64: a million float32 terms would lose their last digits to the order.
+        # Sums in float64: a million float32 terms would lose precision.
         total, largest = np.zeros(width), 0.0
         for _, block in space._raw_blocks():
             total += block.sum(axis=0, dtype=np.float64)
@@ -57,14 +57,14 @@ class Space:
                 "pool.embeddings are too large for float32 distances; scale them, for example to "
                 "unit length"
             )
-        # A spread within rounding of nothing is a pool of identical frames.
+        # A spread of zero within rounding means a pool of identical frames.
         space._scale = float(1 / np.sqrt(spread)) if spread > (1e-6 * largest) ** 2 else 0.0
         norms *= np.float32(space._scale**2)
         return cls(embeddings, centre=space._centre, scale=space._scale, norms=norms)
 
-    def subset(self, index: IntArray) -> Space:
-        """Return the rows named as a space of their own, with the same centre and scale."""
-        return Space(
+    def subset(self, index: IntArray) -> EmbeddingSpace:
+        """Return a space of these rows, with the same centre and scale."""
+        return EmbeddingSpace(
             self._array[index], centre=self._centre, scale=self._scale, norms=self.norms[index]
         )
 
@@ -73,15 +73,15 @@ class Space:
 
     @property
     def width(self) -> int:
-        """Length of one embedding."""
+        """Return the dimension of an embedding."""
         return int(self._array.shape[1])
 
     def rows(self, index: IntArray) -> Float32Array:
-        """Return (K, D) embeddings of the rows named, moved and scaled."""
+        """Return (K, D) embeddings of these rows, centred and scaled."""
         return self.place(self._array[index])
 
     def place(self, vectors: FloatArray) -> Float32Array:
-        """Move and scale (L, D) vectors of the same network into this space.
+        """Transform (L, D) vectors of the same network into this space.
 
         Raises InvalidPoolError when the width differs or a value is not finite.
         """
@@ -93,11 +93,11 @@ class Space:
         kind = np.promote_types(vectors.dtype, np.float32)
         moved = (vectors - self._centre.astype(kind)) * np.asarray(self._scale, kind)
         if not np.isfinite(moved).all():
-            raise InvalidPoolError("labelled embeddings hold a value that is not finite")
+            raise InvalidPoolError("labelled embeddings contain a value that is not finite")
         return np.asarray(moved, np.float32)
 
     def blocks(self) -> Iterator[tuple[slice, Float32Array]]:
-        """Give (rows, (b, D) float32) over the whole pool."""
+        """Yield (rows, (b, D) float32) over the whole pool."""
         for rows, block in self._raw_blocks():
             kind = np.promote_types(block.dtype, np.float32)
             with np.errstate(over="ignore"):
@@ -106,17 +106,17 @@ class Space:
                 yield rows, moved.astype(np.float32, copy=False)
 
     def shrink(self, nearest: Float32Array, centres: Float32Array) -> None:
-        """Lower nearest (N,), squared distances, in place where one of (m, D) centres is nearer."""
+        """Update nearest (N,), squared distances, in place with (m, D) further centres."""
         own = np.einsum("ij,ij->i", centres, centres)
         factors = np.ascontiguousarray(centres.T) * np.float32(-2)
         source = self.blocks()
         if self._direct:
-            # (x - m)c = xc - mc: the block itself is multiplied, without a moved copy of it.
+            # (x - m)c = xc - mc: multiply the block itself, without a centred copy.
             own = own + 2 * self._scale * (centres.astype(np.float64) @ self._centre)
             own = own.astype(np.float32)
             factors *= np.float32(self._scale)
             source = self._raw_blocks()
-        # A product that stays in cache is added up and reduced at no cost beside the product.
+        # Adding to and reducing a product that stays in cache costs nothing extra.
         step = int(np.clip((_BLOCK_ENTRIES >> 1) // max(1, len(centres)), 64, self._step))
         for rows, block in source:
             for start in range(0, len(block), step):

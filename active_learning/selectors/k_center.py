@@ -1,4 +1,4 @@
-"""Greedy k-centre: each frame taken is the one farthest from all taken before it."""
+"""Greedy k-centre: each selected frame is the farthest from all selected before."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from active_learning.pool import FloatArray, IntArray
-from active_learning.selectors.distances import Space, squared_distances_to
-from active_learning.selectors.limits import Limits
+from active_learning.selectors.distances import EmbeddingSpace, squared_distances_to
+from active_learning.selectors.limits import SelectionLimits
 from active_learning.selectors.ordering import top_rows
-from active_learning.selectors.rankings import Choice, take_in_order
+from active_learning.selectors.rankings import SelectorInput, take_in_order
 
 _LEAST_CANDIDATES = 1024
 _SHARE = 32
 
 
-def k_center(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
-    """Take the frame with the largest value * distance to what is labelled or taken, repeatedly.
+def k_center(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
+    """Repeatedly select the frame of largest value * distance to labelled and selected frames.
 
     Gonzalez 1985; as a core-set for labelling: Sener and Savarese, "Active learning for
-    convolutional neural networks: a core-set approach", ICLR 2018 (arXiv 1708.00489). They weigh
-    nothing; here a frame's value multiplies its distance, and equal values give the original.
-    Without labelled frames the first taken is the one of highest value, of equals the one
-    nearest to the mean of the pool.
+    convolutional neural networks: a core-set approach", ICLR 2018 (arXiv 1708.00489). They use no
+    weights; here a frame's value multiplies its distance, and equal values give the original.
+    Without labelled frames the first is the one of highest value, among ties the one nearest to the
+    mean of the pool.
 
-    The greedy answer is exact, yet the pool is read a few times, not `budget` times. Distances
-    only ever fall, so a frame among the currently farthest that still beats all the frames left
-    aside, whose distances are not brought up to date, is the true farthest. When none beats them,
-    one matrix product brings every distance up to date.
+    The greedy result is exact, but the pool is read a few times, not `budget` times. Distances only
+    decrease, so a frame among the currently farthest that still beats all others, whose stored
+    distances are upper bounds, is the true farthest. When none beats them, one matrix product
+    updates all distances.
     """
     space = choice.needed_space("k_center")
     weights = choice.spread_weights()
@@ -49,7 +49,7 @@ def k_center(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
             break
         keys = weights[left] * np.sqrt(nearest[left])
         if not keys.any():
-            # Copies of what is taken, or frames worth nothing: none is farther than another.
+            # Copies of selected frames, or frames of value 0: all distances are equal.
             level = -choice.rank.astype(float)
             taken += take_in_order(level, choice.rank, limits, budget=budget - len(taken)).tolist()
             break
@@ -60,7 +60,7 @@ def k_center(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     return np.asarray(taken, np.int64)
 
 
-def _first(choice: Choice, space: Space, limits: Limits) -> int | None:
+def _first(choice: SelectorInput, space: EmbeddingSpace, limits: SelectionLimits) -> int | None:
     left = np.flatnonzero(limits.open)
     left = left[limits.admissible(left)]
     if not len(left):
@@ -70,15 +70,15 @@ def _first(choice: Choice, space: Space, limits: Limits) -> int | None:
 
 
 def _race(
-    choice: Choice,
-    space: Space,
-    limits: Limits,
+    choice: SelectorInput,
+    space: EmbeddingSpace,
+    limits: SelectionLimits,
     left: IntArray,
     keys: FloatArray,
     refused: NDArray[np.bool_],
     budget: int,
 ) -> list[int]:
-    """Take frames for as long as one of the farthest provably stays the farthest of all."""
+    """Select frames as long as one of the farthest is provably the farthest of all."""
     count = min(len(left), max(_LEAST_CANDIDATES, 2 * budget, len(left) // _SHARE))
     part = top_rows(keys, count, choice.rank[left])
     rows, keys = left[part], keys[part]
@@ -90,7 +90,7 @@ def _race(
     settled = False
     while len(fresh) < budget:
         best = int(np.argmax(keys))
-        # At the bar itself a frame outside may tie, so only the first step may go that low.
+        # At the bound itself a frame outside may tie, so only the first step may go that low.
         if keys[best] < 0 or (settled and not everyone and keys[best] <= bar):
             break
         settled = True

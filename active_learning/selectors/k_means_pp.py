@@ -1,4 +1,4 @@
-"""k-means++ seeding: frames drawn with chances that grow with their distance to those taken."""
+"""k-means++ seeding: draw frames with probabilities that grow with their distance."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from active_learning.pool import FloatArray, IntArray
-from active_learning.selectors.distances import Float32Array, Space, squared_distances
-from active_learning.selectors.limits import Limits
-from active_learning.selectors.rankings import Choice
+from active_learning.selectors.distances import EmbeddingSpace, Float32Array, squared_distances
+from active_learning.selectors.limits import SelectionLimits
+from active_learning.selectors.rankings import SelectorInput
 
 _DRAWS = 256
 
 
-def k_means_pp(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
-    """Draw frames with chances proportional to value * squared distance to what is taken.
+def k_means_pp(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
+    """Draw frames with probability proportional to value * squared distance to selected ones.
 
-    Arthur and Vassilvitskii, "k-means++", 2007. For labelling: BADGE (Ash et al., ICLR 2020,
-    arXiv 1906.03671) draws so among gradient embeddings, PPAL (Yang et al., CVPR 2024, arXiv
-    2211.11612) among the most uncertain frames. Here the uncertainty weighs the draw instead of
-    stretching the embedding, and the first frame is drawn by value alone. Labelled frames count
-    as taken.
+    Arthur and Vassilvitskii, "k-means++", 2007. For active learning: BADGE (Ash et al., ICLR 2020,
+    arXiv 1906.03671) uses it on gradient embeddings, PPAL (Yang et al., CVPR 2024, arXiv
+    2211.11612) on the most uncertain frames. Here the uncertainty weights the draw instead of
+    scaling the embedding, and the first frame is drawn by value alone. Labelled frames count as
+    selected.
 
-    The draw is exact, yet the pool is read a few times, not `budget` times. Distances only ever
-    fall, so the chances of an earlier reading are upper bounds: a frame is drawn by those and
-    kept with the probability true / earlier. When too many are sent back, one matrix product
-    brings every distance up to date.
+    The draw is exact, but the pool is read a few times, not `budget` times. Distances only
+    decrease, so earlier probabilities are upper bounds: a frame is drawn by those and accepted with
+    probability true / earlier. When too many are rejected, one matrix product updates all
+    distances.
     """
     space = choice.needed_space("k_means_pp")
     order = np.argsort(choice.rank)
@@ -57,8 +57,8 @@ def k_means_pp(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
 
 
 def _draw_first(
-    choice: Choice,
-    limits: Limits,
+    choice: SelectorInput,
+    limits: SelectionLimits,
     weights: FloatArray,
     order: IntArray,
     refused: NDArray[np.bool_],
@@ -75,9 +75,9 @@ def _draw_first(
 
 
 def _draw(
-    choice: Choice,
-    space: Space,
-    limits: Limits,
+    choice: SelectorInput,
+    space: EmbeddingSpace,
+    limits: SelectionLimits,
     chances: FloatArray,
     nearest: Float32Array,
     order: IntArray,
@@ -115,21 +115,21 @@ def _draw(
 
 
 def _place(sums: FloatArray, draws: float | FloatArray) -> IntArray:
-    """Places in a running sum that draws in 0..1 fall on; never a place of weight 0."""
+    """Return the indices in a cumulative sum for draws in 0..1; never one of weight 0."""
     found = np.searchsorted(sums, np.asarray(draws) * sums[-1], side="right")
     last = np.searchsorted(sums, sums[-1], side="left")
     return np.asarray(np.minimum(found, last), np.int64)
 
 
 def _take_rest(
-    choice: Choice,
-    limits: Limits,
+    choice: SelectorInput,
+    limits: SelectionLimits,
     taken: list[int],
     nearest: Float32Array,
     refused: NDArray[np.bool_],
     budget: int,
 ) -> None:
-    """Frames without a chance of their own (value 0, or no distance at all) come last, by rank."""
+    """Select frames of probability 0 (value 0, or distance 0) last, by rank."""
     if len(taken) == budget:
         return
     left = np.flatnonzero(limits.room() & ~refused & (nearest > limits.floor))

@@ -1,4 +1,4 @@
-"""What a batch may not do: take a frame twice, too many of one group, or a near-duplicate."""
+"""Limits of a batch: no frame twice, not too many of a group, no near-duplicates."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from active_learning.errors import InvalidPoolError
 from active_learning.pool import IntArray, StrArray
-from active_learning.selectors.distances import Float32Array, Space, squared_distances
+from active_learning.selectors.distances import EmbeddingSpace, Float32Array, squared_distances
 
 
-class Limits:
-    """The state of one choice: which frames are still open, and who keeps the others out.
+class SelectionLimits:
+    """The state of a selection: which frames are still open, and why others are not.
 
-    open: (N,) bool, frames that may still be taken. A group is full after `cap` frames. A frame
-    nearer than `radius` (in typical distances, see Space) to one taken or to one of `known` is a
-    near-duplicate. radius None admits near-duplicates.
+    open: (N,) bool, frames that may still be selected. A group is full after `cap` frames. A frame
+    closer than `radius` (in typical distances, see EmbeddingSpace) to a selected one or to one of
+    `known` is a near-duplicate. radius None permits near-duplicates.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class Limits:
         *,
         groups: StrArray | None = None,
         cap: int | None = None,
-        space: Space | None = None,
+        space: EmbeddingSpace | None = None,
         radius: float | None = None,
         known: Float32Array | None = None,
     ) -> None:
@@ -48,17 +48,17 @@ class Limits:
 
     @property
     def floor(self) -> float:
-        """Squared distance at or below which a frame is a near-duplicate; -1 when none is."""
+        """Return the squared distance up to which a frame is a near-duplicate; -1 if none is."""
         return -1.0 if self.radius is None else self.radius**2
 
     def room(self) -> NDArray[np.bool_]:
-        """Return (N,) whether each frame is open and of a group with room, whatever it is near."""
+        """Return (N,) whether each frame is open and its group not full; near-duplicates count."""
         if self._groups is None:
             return self.open
         return np.asarray(self.open & (self._counts < (self.cap or 0))[self._groups])
 
     def admissible(self, rows: IntArray) -> NDArray[np.bool_]:
-        """Return (K,) whether each row is open, of a group with room, and no near-duplicate."""
+        """Return (K,) whether each row is open, its group not full, and not a near-duplicate."""
         good = self.open[rows].copy()
         if self._groups is not None:
             good &= self._counts[self._groups[rows]] < (self.cap or 0)
@@ -74,11 +74,11 @@ class Limits:
 
     @property
     def mark(self) -> int:
-        """A moment in the choice, for `still_admissible`."""
+        """Return a marker of the current state, for `still_admissible`."""
         return self._anchor_count
 
     def still_admissible(self, row: int, since: int) -> bool:
-        """Whether a row that was admissible at the mark `since` still is."""
+        """Return whether a row that was admissible at the marker `since` still is."""
         if self._groups is not None and self._counts[self._groups[row]] >= (self.cap or 0):
             return False
         if self.radius is None or self._space is None or since == self._anchor_count:
@@ -88,9 +88,9 @@ class Limits:
         return bool(gaps.min() > self.floor)
 
     def take(self, row: int, why: str = "") -> None:
-        """Take a frame: it closes, its group fills up, its near-duplicates will be refused.
+        """Select a frame: close it, count it in its group, exclude its near-duplicates.
 
-        why: what spoke for it beside its value, for its reason; "" adds nothing.
+        why: a reason besides its value, "" for none.
         """
         self.open[row] = False
         if why:
@@ -106,12 +106,12 @@ class Limits:
             self._anchor_count += 1
 
     def lift_duplicates(self) -> None:
-        """From here on admit near-duplicates: there is nothing else left."""
+        """Permit near-duplicates from now on, when nothing else is left."""
         self.radius = None
 
-    def narrowed(self, rows: IntArray, space: Space | None) -> Limits:
-        """Return a copy of this state for the rows named, numbered as they stand in `rows`."""
-        part = Limits(self.open[rows], cap=self.cap, space=space, radius=self.radius)
+    def narrowed(self, rows: IntArray, space: EmbeddingSpace | None) -> SelectionLimits:
+        """Return a copy of this state for these rows, numbered by their position in `rows`."""
+        part = SelectionLimits(self.open[rows], cap=self.cap, space=space, radius=self.radius)
         if self._groups is not None:
             part._groups, part._counts = self._groups[rows], self._counts.copy()
         part._anchors, part._anchor_count = self._anchors.copy(), self._anchor_count

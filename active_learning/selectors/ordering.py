@@ -1,7 +1,7 @@
-"""An order of frames by what they hold, not by where they stand or what they are called.
+"""An order of frames by content, independent of their positions and names.
 
-Random draws and ties follow it, so that a pool listed in another order, or under other names,
-gives the same batch. Frames with the same content tie, and their ids settle it.
+Random draws and ties follow it, so that a pool in another order, or with other names, gives the
+same batch. Frames with equal content are ordered by their ids.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BLOCK_ENTRIES = 1 << 20
 
 
 def content_rank(pool: Pool) -> IntArray:
-    """Return (N,) int64: the place of each frame in the order of content."""
+    """Return (N,) int64: the rank of each frame in content order."""
     count = len(pool)
     digest = np.zeros(count, np.uint64)
     if pool.embeddings is not None:
@@ -48,14 +48,14 @@ def content_rank(pool: Pool) -> IntArray:
 
 
 def _row_digest(values: FloatArray, *, salt: int) -> UInt64Array:
-    """Multilinear hash of each row's float32 bits: sum of bits * random odd numbers, mod 2^64."""
+    """Return a multilinear hash of each row's float32 bits: sum of bits * odd numbers, mod 2^64."""
     count, width = values.shape
     factors = np.random.default_rng([salt, width]).integers(0, 2**63, width, dtype=np.uint64)
     factors = factors * np.uint64(2) + np.uint64(1)
     digest = np.empty(count, np.uint64)
     step = max(1, _BLOCK_ENTRIES // max(1, width))
     for start in range(0, count, step):
-        # Adding zero turns -0.0 into 0.0, which are the same content.
+        # Adding zero turns -0.0 into 0.0, which is the same content.
         block = np.ascontiguousarray(values[start : start + step], np.float32) + np.float32(0)
         bits = block.view(np.uint32).astype(np.uint64)
         bits *= factors
@@ -64,7 +64,7 @@ def _row_digest(values: FloatArray, *, salt: int) -> UInt64Array:
 
 
 def _mix(digest: UInt64Array) -> UInt64Array:
-    """Spread the bits (the finaliser of splitmix64)."""
+    """Mix the bits (the finaliser of splitmix64)."""
     mixed = digest + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

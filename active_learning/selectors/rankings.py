@@ -1,7 +1,7 @@
-"""From values and embeddings to a batch: the order in which frames are taken.
+"""The selector protocol, and selectors by value.
 
-A selector takes at most `budget` rows that the limits admit and returns them in the order taken.
-It returns fewer when the limits leave fewer.
+A selector selects at most `budget` rows that the limits permit and returns them in order. It
+returns fewer when the limits leave fewer.
 """
 
 from __future__ import annotations
@@ -13,78 +13,78 @@ import numpy as np
 
 from active_learning.errors import InvalidPoolError
 from active_learning.pool import FloatArray, IntArray
-from active_learning.selectors.distances import Float32Array, Space
-from active_learning.selectors.limits import Limits
+from active_learning.selectors.distances import EmbeddingSpace, Float32Array
+from active_learning.selectors.limits import SelectionLimits
 from active_learning.selectors.ordering import top_rows
 
 _WALK = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """What a selector chooses by.
+class SelectorInput:
+    """The inputs of a selector.
 
-    values: (N,) how much each frame is worth by itself. rank: (N,) order that settles ties.
-    space: embeddings, or None. known: (L, D) labelled frames placed in that space, or None.
+    values: (N,) the value of each frame by itself. rank: (N,) order that breaks ties. space:
+    embeddings, or None. known: (L, D) labelled frames in that space, or None.
     """
 
     values: FloatArray
     rank: IntArray
     rng: np.random.Generator
-    space: Space | None = None
+    space: EmbeddingSpace | None = None
     known: Float32Array | None = None
 
     def weights(self) -> FloatArray:
-        """Return (N,) the values moved to 0 or above, so that they can weigh a draw."""
+        """Return (N,) the values shifted to 0 or above, for use as weights."""
         least = float(self.values.min(initial=0))
         return self.values - least if least < 0 else self.values
 
     def spread_weights(self) -> FloatArray:
-        """Return the weights with a floor: a far cluster is seen though its frames are worth 0.
+        """Return the weights with a floor, so that distant clusters of value 0 are reachable.
 
-        The floor is a thousandth of the greatest weight; where all are 0 all weigh the same.
+        The floor is a thousandth of the largest weight; if all are 0, all weights are equal.
         """
         weights = self.weights()
         most = float(weights.max(initial=0))
         return np.maximum(weights, 1e-3 * most) if most > 0 else np.ones(len(weights))
 
     def draws(self) -> FloatArray:
-        """Return (N,) uniform numbers in 0..1 that belong to the frames, whatever their order."""
+        """Return (N,) uniform numbers in 0..1, assigned to frames independently of their order."""
         return self.rng.random(len(self.values))[self.rank]
 
-    def needed_space(self, selector: str) -> Space:
-        """Return the space, or raise InvalidPoolError naming the selector that reads it."""
+    def needed_space(self, selector: str) -> EmbeddingSpace:
+        """Return the space, or raise InvalidPoolError naming the selector that needs it."""
         if self.space is None:
             raise InvalidPoolError(
-                f"{selector} compares frames by their embeddings and the pool has none; give "
-                "pool.embeddings, or choose a strategy that reads scores alone"
+                f"{selector} compares frames by their embeddings, but the pool has none; set "
+                "pool.embeddings, or choose a strategy that uses scores only"
             )
         return self.space
 
 
 class Selector(Protocol):
-    """Takes frames one after another, within the limits."""
+    """Select frames one after another, within the limits."""
 
-    def __call__(self, choice: Choice, limits: Limits, *, budget: int) -> IntArray:
-        """Return the rows taken, in the order taken: min(budget, what the limits admit)."""
+    def __call__(self, choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
+        """Return the selected rows, in order: min(budget, what the limits permit)."""
         ...
 
 
-def top_k(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
-    """Take the highest values, ties by rank."""
+def top_k(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
+    """Select the highest values, ties by rank."""
     return take_in_order(choice.values, choice.rank, limits, budget=budget)
 
 
-def random(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
-    """Take any frames, each as likely as the next."""
+def random(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
+    """Select frames uniformly at random."""
     return take_in_order(choice.draws(), choice.rank, limits, budget=budget)
 
 
-def weighted_random(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
-    """Draw without replacement with chances proportional to the values.
+def weighted_random(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
+    """Draw without replacement with probabilities proportional to the values.
 
     Exponential race: Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006.
-    Frames of value 0 come last, in a random order of their own.
+    Frames of value 0 come last, in random order.
     """
     weights = choice.weights()
     race = -np.log1p(-choice.draws())
@@ -98,14 +98,14 @@ def weighted_random(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
 def take_in_order(
     keys: FloatArray,
     rank: IntArray,
-    limits: Limits,
+    limits: SelectionLimits,
     *,
     budget: int,
     rows: IntArray | None = None,
 ) -> IntArray:
-    """Walk the keys from the highest down, ties by rank, and take what the limits admit.
+    """Select by descending key, ties by rank, what the limits permit.
 
-    rows: walk these alone; None walks the whole pool.
+    rows: restrict to these; None for the whole pool.
     """
     taken: list[int] = []
     left = np.flatnonzero(limits.open) if rows is None else rows[limits.open[rows]]
@@ -118,8 +118,8 @@ def take_in_order(
     return np.asarray(taken, np.int64)
 
 
-def _take(rows: IntArray, limits: Limits, taken: list[int], budget: int) -> None:
-    """Take from rows, in order. Refusals are found a block at a time, so that they cost little."""
+def _take(rows: IntArray, limits: SelectionLimits, taken: list[int], budget: int) -> None:
+    """Select from rows, in order; admissibility is checked in blocks, to be fast."""
     while len(rows) and len(taken) < budget:
         block, rows = rows[:_WALK], rows[_WALK:]
         since = limits.mark

@@ -1,4 +1,4 @@
-"""A batch that mirrors the pool: each kind of frame in its share, of each the most valuable."""
+"""Stratified selection: each kind of frame in proportion, of each the most valuable."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from active_learning.selectors.clusters import (
     known_vectors,
     representatives,
 )
-from active_learning.selectors.distances import Float32Array, Space, squared_distances
-from active_learning.selectors.limits import Limits
-from active_learning.selectors.rankings import Choice, take_in_order
+from active_learning.selectors.distances import EmbeddingSpace, Float32Array, squared_distances
+from active_learning.selectors.limits import SelectionLimits
+from active_learning.selectors.rankings import SelectorInput, take_in_order
 
-_MOST_STRATA = 64  # more divide what belongs together, and gain nothing (Cochran, 5A.8)
+_MOST_STRATA = 64  # more strata gain nothing (Cochran, 5A.8)
 
 
-def stratified(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
-    """Take the most valuable frames of each stratum, as many as its share of the pool asks for.
+def stratified(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
+    """Select the most valuable frames of each stratum, in proportion to its share of the pool.
 
-    Strata are k-means clusters of the embeddings, about the square root of the labels there will
-    be. Labelled frames count: the stratum that lags furthest behind its share is next. Proportional
-    allocation (Cochran, Sampling Techniques, 1977, ch. 5) keeps the kinds in the measure that the
-    pool has them, whatever the values say; so a kind of frame that a young model doubts everywhere,
-    or that is merely crowded, cannot take the batch over. Zhdanov, "Diverse mini-batch active
-    learning", 2019 (arXiv 1901.05954) clusters for the same end; there informativeness weighs the
-    clusters and the frame nearest to each centre is taken, here it chooses within them.
+    Strata are k-means clusters of the embeddings, about as many as the square root of the labels
+    after this batch. Labelled frames count: the stratum furthest behind its share is next.
+    Proportional allocation (Cochran, Sampling Techniques, 1977, ch. 5) keeps the proportions of the
+    pool, whatever the values; so a kind of frame that an early model finds uncertain everywhere, or
+    that is merely crowded, cannot dominate the batch. Zhdanov, "Diverse mini-batch active
+    learning", 2019 (arXiv 1901.05954) clusters for the same purpose; there informativeness weights
+    the clusters and the frame nearest to each centre is selected, here it selects within them.
     """
     space = choice.needed_space("stratified")
     members, lags = _strata(choice, space, limits, budget)
     taken: list[int] = []
-    # A stratum may have fewer frames to give than its share: the others then share what is left.
+    # A stratum may have fewer frames than its share: the others then share the rest.
     while members and len(taken) < budget:
         for stratum, count in _allocation(lags, sorted(members), budget - len(taken)).items():
             rows = members[stratum]
@@ -49,11 +49,11 @@ def stratified(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
     return np.asarray(taken, np.int64)
 
 
-def stratified_random(choice: Choice, limits: Limits, *, budget: int) -> IntArray:
-    """Take frames of each stratum at random, as many as its share of the pool asks for.
+def stratified_random(choice: SelectorInput, limits: SelectionLimits, *, budget: int) -> IntArray:
+    """Select frames of each stratum at random, in proportion to its share of the pool.
 
-    Stratified random sampling with proportional allocation (Cochran, 1977, ch. 5): what is
-    estimated from such a sample is never surer by plain random sampling. Values are not read.
+    Stratified random sampling with proportional allocation (Cochran, 1977, ch. 5): estimates from
+    such a sample are at least as precise as from plain random sampling. Values are not used.
     """
     drawn = replace(choice, values=choice.draws())
     taken = stratified(drawn, limits, budget=budget)
@@ -62,9 +62,9 @@ def stratified_random(choice: Choice, limits: Limits, *, budget: int) -> IntArra
 
 
 def _strata(
-    choice: Choice, space: Space, limits: Limits, budget: int
+    choice: SelectorInput, space: EmbeddingSpace, limits: SelectionLimits, budget: int
 ) -> tuple[dict[int, IntArray], FloatArray]:
-    """Return the open rows of each stratum, and how many labels each lacks of its share."""
+    """Return the open rows of each stratum, and how many labels it is behind its share."""
     rows = representatives(choice, limits, MOST_CLUSTERED)
     if not len(rows) or budget < 1:
         return {}, np.zeros(0)
@@ -89,7 +89,7 @@ def _nearest(vectors: Float32Array, centres: Float32Array) -> IntArray:
 
 
 def _allocation(lags: FloatArray, strata: list[int], budget: int) -> dict[int, int]:
-    """Give the budget out, one by one, to the stratum that lags furthest behind its share."""
+    """Allocate the budget, one by one, to the stratum furthest behind its share."""
     left = lags[strata].copy()
     counts = np.zeros(len(strata), np.int64)
     for _ in range(budget):

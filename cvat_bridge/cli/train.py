@@ -81,8 +81,8 @@ def train(
     )
     from cvat_bridge.training.choice import Choice, Part
     from cvat_bridge.training.fitting import run_fit
-    from trainer.cli.console import bars as fit_bars
     from trainer.cli.console import evaluation_table
+    from trainer.cli.console import progress_bars as fit_bars
     from trainer.registry.registry import Registry
     from trainer.scores import Evaluation
 

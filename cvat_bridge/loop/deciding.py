@@ -20,7 +20,7 @@ from trainer.data.leakage import find_leaks
 from trainer.detections import Detections
 from trainer.detector import Progress
 from trainer.engines import load
-from trainer.evaluation.evaluate import answer, evaluate_answers
+from trainer.evaluation.evaluate import evaluate_predictions, predict
 from trainer.gate.promote import GateSettings, decide, groups_of
 from trainer.gate.usefulness import Usefulness, usefulness
 from trainer.registry.registry import Version
@@ -160,11 +160,11 @@ def _evaluate(
 
     bundle, began = read_bundle(path), time.monotonic()
     detector = load(bundle)
-    answers = answer(detector, dataset, split="holdout", report=told)
+    answers = predict(detector, dataset, split="holdout", report=told)
     seconds, names = time.monotonic() - began, tuple(detector.labels)
     if witness is not None:
         witness(bundle, dataset, answers)
-    return evaluate_answers(
+    return evaluate_predictions(
         answers, dataset, split="holdout", task=task, names=names, seconds=seconds
     )
 

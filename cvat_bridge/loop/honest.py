@@ -71,7 +71,7 @@ def honest_part(data: Dataset, model: Path, *, known: Mapping[str, str]) -> Hone
             unknown.append(fingerprint)
             continue
         leaking |= names & shared  # named by content
-        leaking |= {leak.judged for leak in found.leaks}
+        leaking |= {leak.evaluated for leak in found.leaks}
     kept = tuple(i for i in data.images if i.file_name not in leaking or i.split != "holdout")
     whole = data if not leaking else replace(data, images=kept, origin=data.path.name)
     return Honest(whole, tuple(sorted(leaking)), len(held), tuple(unknown))

@@ -133,8 +133,8 @@ def _boxes(one: DisputedFrame) -> np.ndarray[tuple[int, ...], np.dtype[np.float6
     return np.array([row.box for row in _placed(one)], float).reshape(-1, 4)
 
 
-def _scored(key: str, one: DisputedFrame, place: Mapping[str, int]) -> scoring.LabelledFrame:
-    return scoring.LabelledFrame(
+def _scored(key: str, one: DisputedFrame, place: Mapping[str, int]) -> scoring.FrameToCheck:
+    return scoring.FrameToCheck(
         id=key,
         boxes=_boxes(one),
         class_ids=np.array([place[row.label] for row in _placed(one)], np.int64),

@@ -17,7 +17,7 @@ from serverless.store.functions import Entry
 from trainer.bundles.bundle import Bundle, with_card
 from trainer.data.files import file_sha256
 from trainer.data.images import decode
-from trainer.importing import Request, import_model
+from trainer.importing import ImportRequest, import_model
 from trainer.registry.versions import Version
 
 
@@ -38,7 +38,7 @@ class Brought:
 
 def bring(
     shelf: Shelf,
-    request: Request,
+    request: ImportRequest,
     function_id: str,
     *,
     sample: bytes,
@@ -88,7 +88,7 @@ def bring(
     return Brought(version, published, bundle, trial, new, missing)
 
 
-def _origin(request: Request) -> dict[str, object]:
+def _origin(request: ImportRequest) -> dict[str, object]:
     """Say where the weights came from, as a card does; see trainer.runs.provenance."""
     if request.path.is_dir():
         return {}

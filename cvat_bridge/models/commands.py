@@ -52,11 +52,11 @@ def add(
     from cvat_bridge.models.entries import function_id, people_get, shape_of, shapes_told
     from cvat_bridge.models.trial import ask_host, doubt_of, sample_frame
     from trainer.data.class_list import read_classes
-    from trainer.importing import Request
+    from trainer.importing import ImportRequest
 
     here = place(config, home)
     called = name or file.resolve().stem
-    request = Request(
+    request = ImportRequest(
         file,
         called,
         labels=None if labels is None else read_classes(labels),
@@ -125,7 +125,7 @@ def add(
 def list_(config: ConfigPath = None, home: HomePath = None, as_json: AsJson = False) -> None:
     """List what CVAT offers, and what was brought and is not offered."""
     from cvat_bridge.models.trial import host_states
-    from trainer.cli.model_page import figures_told
+    from trainer.cli.model_page import metrics_text
 
     here = place(config, home)
     states = host_states(here.config.function_host.url)
@@ -168,7 +168,7 @@ def list_(config: ConfigPath = None, home: HomePath = None, as_json: AsJson = Fa
             row["name"],
             answers,
             f"{number}({row['version'][:8]})",
-            figures_told(row["figures"]) or "not measured",
+            metrics_text(row["figures"]) or "not measured",
             row["licence"] or "not stated",
             row["state"],
         )

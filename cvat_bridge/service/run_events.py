@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from cvat_bridge.service.guard import token_needed
 from trainer.events import follow
-from trainer.runs.small_files import in_work
+from trainer.runs.small_files import is_running
 
 _NAME = re.compile(r"\w[\w.-]{0,99}")  # one folder's name, so that no path leads elsewhere
 MOST_STREAMS = 12
@@ -46,7 +46,7 @@ def add_run_routes(app: FastAPI, runs: Callable[[], Iterable[Path]], *, token: s
 def server_sent(run: Path) -> Iterator[str]:
     """Give a run's events in the form of EventSource, past ones first, until the run ends."""
     idle = 0
-    for event in follow(run, alive=lambda: in_work(run)):
+    for event in follow(run, alive=lambda: is_running(run)):
         if event is None:
             idle += 1
             if idle % _BEAT == 0:

@@ -13,7 +13,7 @@ from cvat_bridge.ledger.records import Correction
 from cvat_bridge.settings import UNCALIBRATED, RoundSettings
 from cvat_bridge.thresholds.corrected import ENOUGH, Experience, experience
 from trainer.calibration.score_map import ScoreMaps
-from trainer.calibration.worth import LEAST, ShapeSeconds, mended_share
+from trainer.calibration.worth import LEAST, ShapeSeconds, fixed_share
 
 Basis = Literal["configuration", "corrections", "calibration", "uncalibrated"]
 _WHY: Mapping[Basis, str] = {
@@ -81,7 +81,7 @@ def shown_from(
         if maps is None:
             scores[label.name], basis[label.name] = UNCALIBRATED, "uncalibrated"
             continue
-        each, mended = seconds.of(label.type, task), mended_share(maps.of(name))
+        each, mended = seconds.of(label.type, task), fixed_share(maps.of(name))
         past = experience(corrections, label.name)
         if len(past) >= ENOUGH:
             worth, basis[label.name] = _worth_from(each, past, mended), "corrections"

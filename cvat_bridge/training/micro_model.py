@@ -19,7 +19,7 @@ from serverless.store.functions import Entry, publish, withdraw
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.data.dataset import Dataset, load_dataset
 from trainer.engines import load_interactor
-from trainer.gate.interactor_gate import FourClicks, judge, measure
+from trainer.gate.interactor_gate import FourPointScores, decide_interactor, measure
 from trainer.registry.registry import Registry, Version
 
 GENERAL = GENERAL_INTERACTOR  # the function whose place it takes, for this project
@@ -29,8 +29,8 @@ TUNING: dict[str, Any] = {
     "steps": 300,
     "composed": 0.1,
     "ema": 0.98,
-    "still": True,
-    "held": 0.2,
+    "freeze_norm": True,
+    "held_out": 0.2,
 }
 TUNING_RATE = 5e-4
 
@@ -109,7 +109,9 @@ def learn_interactor(
             reasons = ("the same data gave the interactor that serves",)
         else:
             theirs, ours = _measured(before, data), _measured(fitted, data)
-            verdict = judge(theirs, ours, rng=np.random.default_rng(seed), confidence=confidence)
+            verdict = decide_interactor(
+                theirs, ours, rng=np.random.default_rng(seed), confidence=confidence
+            )
             figures = {"champion": theirs.mean, "challenger": ours.mean}
             registry.measured(key, version.number, {"iou4": figures["challenger"]}, step=number)
             reasons, promoted = verdict.reasons, verdict.promoted
@@ -190,5 +192,5 @@ def _fitted(
     return read_bundle(fitted.bundle)
 
 
-def _measured(bundle: Bundle, data: Dataset) -> FourClicks:
+def _measured(bundle: Bundle, data: Dataset) -> FourPointScores:
     return measure(load_interactor(bundle), data)

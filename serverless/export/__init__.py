@@ -1,4 +1,4 @@
-"""One model becomes a folder that `nuctl deploy` takes."""
+"""Export a model as a folder for `nuctl deploy`."""
 
 from trainer.moved import names_of
 

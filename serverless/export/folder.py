@@ -1,12 +1,11 @@
-"""One model becomes a folder that `nuctl deploy` takes as it is, without this program.
+"""Export a model as a folder that `nuctl deploy` accepts as it is, without this program.
 
-function.yaml   what CVAT and Nuclio are told: labels of the card, limits, pinned requirements
-main.py         Nuclio's entry point
-serverless/, trainer/   the files of ours that it needs, and no others; no torch
-store/<id>.json the entry, and model/ the bundle whose sha256 is checked at each start; or
-neither, and the store of the function host is mounted and watched
-interactor/, or serverless/extreme_points/weights/   where boxes are shown as masks or polygons:
-the interactor's bundle that makes them, of the entry or the one that ships
+function.yaml   for CVAT and Nuclio: labels of the card, limits, pinned requirements main.py
+Nuclio's entry point serverless/, trainer/   only the modules that it needs; no torch
+store/<id>.json the entry, and model/ the bundle, whose sha256 is verified at each start; or
+neither, if the store of the function host is mounted and watched interactor/, or
+serverless/extreme_points/weights/   if boxes are shown as masks or polygons: the interactor's
+bundle, of the entry or the built-in one
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from trainer.engines import ENGINES, names
 from trainer.extensions import ENGINES_GROUP, offered_names
 
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyyaml", "shapely")
-_TWINS = {"opencv-python-headless": "opencv-python"}  # one release, with and without windows
-_BODY_BYTES = 33554432  # as CVAT's own functions; base64 makes an image a third larger
+_TWINS = {"opencv-python-headless": "opencv-python"}  # the same release, with and without GUI
+_BODY_BYTES = 33554432  # as in CVAT's own functions; base64 adds a third
 _MAIN = '''"""Nuclio's entry point for {name!r}; the work is in serverless.handler."""
 
 from __future__ import annotations
@@ -67,22 +66,24 @@ def handler(context: Context, event: Event) -> Response:
 
 
 def write_function(entry: Entry, folder: Path, *, mounts: Sequence[Path] = ()) -> str:
-    """Write the folder and return the command that deploys it; all of it or nothing.
+    """Write the folder atomically and return the command that deploys it.
 
-    mounts: empty packs the bundle; else the store and the folder of bundles of this machine,
-    which the container sees under the same paths, so that a promoted version serves without a
-    new image. Raises ExportError for a folder that is not empty, an engine that needs torch, and
-    an entry that is not in a store that is to be watched; BundleError for a broken bundle.
+    mounts: if empty, the bundle is packed; else the store and the folder of bundles of this
+    machine, which are mounted in the container under the same paths, so that a promoted version
+    serves without a new image. Raises ExportError for a folder that is not empty, an engine that
+    needs torch, and an entry missing from the store to watch; BundleError for a damaged bundle.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ExportError(folder, "is there already and is not an empty folder")
+        raise ExportError(folder, "already exists and is not an empty folder")
     bundle = read_bundle(entry.bundle, version=entry.version)
     engines = _engines(bundle, folder, every=bool(mounts))
     helper = _interactor(entry, bundle, folder, mounts)
     if helper is not None:
         engines += _engines(helper, folder, every=False)
     if mounts and entry.id not in {known.id for known in listing(mounts[0]).entries}:
-        raise ExportError(folder, f"{entry.id!r} is not in the store {mounts[0]}, nothing to watch")
+        raise ExportError(
+            folder, f"{entry.id!r} is not in the store {mounts[0]}: there is nothing to watch"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         made = Path(scratch) / "function"
@@ -118,34 +119,34 @@ def _pack(bundle: Bundle, folder: Path) -> None:
 def _interactor(
     entry: Entry, bundle: Bundle, folder: Path, mounts: Sequence[Path]
 ) -> Bundle | None:
-    """Return the interactor that the folder must carry: none where no box becomes a mask.
+    """Return the interactor that the folder must include: None if no box becomes a mask.
 
-    With mounts it is the one that ships, for later entries that name none; an entry's own is
-    found under the mounts. Raises ExportError where there is none to carry.
+    With mounts it is the built-in one, for later entries that name none; an entry's own is found
+    under the mounts. Raises ExportError if there is none.
     """
-    wanted = bundle.card.task == "boxes" and entry.shows_masks
-    if not wanted and not mounts:
+    needs_masks = bundle.card.task == "boxes" and entry.shows_masks
+    if not needs_masks and not mounts:
         return None
     if entry.interactor is not None and not mounts:
         return read_bundle(entry.interactor)
     general = general_interactor()
-    if general is None and wanted:
+    if general is None and needs_masks:
         raise ExportError(
             folder,
-            "its boxes are shown as masks or polygons, and no interactor that could make them"
-            " ships with this build",
+            "its boxes are shown as masks or polygons, but no interactor that could make them"
+            " is part of this build",
         )
     return general
 
 
 def _engines(bundle: Bundle, folder: Path, *, every: bool) -> list[str]:
-    """Return the modules of the engines: the bundle's, or all that a later version may need."""
+    """Return the modules of the engines: the bundle's, or all that later versions may need."""
     places = {name: target.partition(":")[0] for name, target in ENGINES.items()}
     own = places.get(bundle.card.engine, "")
     foreign = set(names()) - set(places) - set(offered_names(ENGINES_GROUP))
     if bundle.card.engine in foreign:
         raise ExportError(
-            folder, f"engine {bundle.card.engine} is another package's; run the function host"
+            folder, f"engine {bundle.card.engine} belongs to another package; run the function host"
         )
     if not own:
         raise ExportError(folder, f"engine {bundle.card.engine} needs torch; run the function host")
@@ -159,13 +160,13 @@ def _engines(bundle: Bundle, folder: Path, *, every: bool) -> list[str]:
 
 
 def _yaml(entry: Entry, bundle: Bundle, mounts: Sequence[Path]) -> str:
-    told = describe(entry, labels_of(entry, bundle.card), port=8080)
+    described = describe(entry, labels_of(entry, bundle.card), port=8080)
     hashes = ", ".join(f"{name} {sha256}" for name, sha256 in bundle.card.files.items())
     content: dict[str, Any] = {
         "metadata": {
             "name": entry.id,
             "namespace": "cvat",
-            "annotations": told["metadata"]["annotations"],
+            "annotations": described["metadata"]["annotations"],
         },
         "spec": {
             "description": entry.description,
@@ -216,7 +217,7 @@ def _yaml(entry: Entry, bundle: Bundle, mounts: Sequence[Path]) -> str:
 
 
 def _pins() -> str:
-    """Name the packages in the versions that run here: what was tried is what serves."""
+    """Return the requirements, pinned to the installed versions: what was tested is what serves."""
     return " ".join(f"{name}=={_version(name)}" for name in _PACKAGES)
 
 

@@ -1,4 +1,4 @@
-"""Which files of ours a module needs: what a function's folder must hold besides its weights."""
+"""Find the first-party files that a module needs, for a function's folder."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _OURS = ("serverless", "trainer")
 
 
 def sources(*modules: str) -> list[Path]:
-    """Return the files of these modules and of all of ours that they import, relative to ROOT.
+    """Return the files of these modules and of all first-party modules they import, from ROOT.
 
-    Imports inside functions count too. A module that is named by a text alone, as in a table of
-    engines, must be given. Raises ModuleNotFoundError for a module that is not there.
+    Imports inside functions count too. Modules named only in strings, as in a table of engines,
+    must be passed explicitly. Raises ModuleNotFoundError for a missing module.
     """
     found: dict[str, Path] = {}
     waiting = list(modules)

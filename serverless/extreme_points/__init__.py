@@ -1,1 +1,1 @@
-"""Four clicks to a mask as a Nuclio function, with the weights that ship."""
+"""Four clicks to a mask as a Nuclio function, with built-in weights."""

@@ -1,4 +1,4 @@
-"""The animated picture of the four clicks that CVAT shows beside the tool's help.
+"""The animation of the four clicks that CVAT shows next to the tool's help.
 
 python -m serverless.extreme_points.picture     writes it into function.yaml
 """
@@ -11,13 +11,13 @@ import re
 from pathlib import Path
 
 SECONDS = 6
-# Left, top, right, bottom of the drawn leaf, and when each is clicked, as a share of the loop.
+# Left, top, right, bottom of the drawn leaf, and the time of each click, as a share of the loop.
 _CLICKS = ((24.0, 66.0, 0.08), (70.0, 18.0, 0.23), (136.0, 52.0, 0.38), (92.0, 102.0, 0.53))
-_SHOWN = 0.66  # when the outline comes
+_SHOWN = 0.66  # when the outline appears
 
 
 def svg() -> str:
-    """Return the picture: a shape, four clicks one after the other, and the outline they give."""
+    """Return the animation: a shape, four clicks one after the other, and the resulting outline."""
     outline = _leaf()
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 120" width="320" height="240">',
@@ -35,7 +35,7 @@ def svg() -> str:
 
 
 def data_uri() -> str:
-    """Return the picture as an address that needs no server."""
+    """Return the picture as a data URI."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg().encode()).decode()
 
 
@@ -53,7 +53,7 @@ def _leaf() -> str:
     path = [f"M{points[0][0]:g} {points[0][1]:g}"]
     for place, (x, y) in enumerate(points):
         to_x, to_y = points[(place + 1) % len(points)]
-        # Tangents run along the box at its extreme points: nothing lies beyond them.
+        # Tangents are parallel to the box at its extreme points: nothing lies beyond them.
         along = math.copysign(0.55, to_x - x), math.copysign(0.55, to_y - y)
         width, height = abs(to_x - x), abs(to_y - y)
         if place % 2 == 0:

@@ -14,7 +14,7 @@ from serverless.store.describe import labels_of
 from serverless.store.folders import general_interactor
 from serverless.store.functions import Entry
 from serverless.wire.answers import Draw, detector_answer, interactor_answer
-from serverless.wire.outline import SETTING, outlined
+from serverless.wire.outline import SETTING, redrawn_mask
 from serverless.wire.requests import DetectorRequest, InteractorRequest, pixels
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.data.images import RGBImage
@@ -183,7 +183,7 @@ def answer_interactor(
         )
         if entry.annotations.get(SETTING) == "polygon":
             candidates = [
-                replace(found, mask=outlined(found, request, size)) for found in candidates
+                replace(found, mask=redrawn_mask(found, request, size)) for found in candidates
             ]
     except FunctionError:
         raise

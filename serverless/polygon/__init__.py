@@ -1,4 +1,4 @@
-"""Masks to polygons of few vertices, and back."""
+"""Convert masks to polygons with few vertices, and back."""
 
 from trainer.moved import names_of
 

@@ -1,8 +1,8 @@
 """The borders of a mask, in the coordinates of CVAT's editor.
 
 Pixel (row r, column c) is the square from (c, r) to (c + 1, r + 1), as the editor draws masks and
-traces them. A border runs along the cracks between pixels. Pixels that touch only at a corner
-belong to different parts, and a hole that touches the outside at a corner is no hole.
+traces them. A border runs along the edges between pixels. Pixels that touch only at a corner belong
+to different parts, and a hole that touches the outside at a corner is no hole.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ring = NDArray[np.float64]  # (N, 2) x y, closed without repeating the first point
-Toggles = NDArray[np.int64]  # sorted row * stride + column, where a row goes in or out
+Toggles = NDArray[np.int64]  # sorted row * stride + column of the crossings of each row
 
 
 def rings(bitmap: NDArray[np.bool_]) -> list[Ring]:
-    """Return every border, one point a crack, in order of its first pixel.
+    """Return every border, one point per pixel edge, in order of its first pixel.
 
     Outer borders have a positive `area`, holes a negative one.
     """
@@ -25,17 +25,17 @@ def rings(bitmap: NDArray[np.bool_]) -> list[Ring]:
     above, below = padded[:-2, 1:-1], padded[2:, 1:-1]
     before, after = padded[1:-1, :-2], padded[1:-1, 2:]
     starts = []
-    # East, south, west, north: along the four sides of a pixel, the mask on the right hand.
+    # East, south, west, north: along the four sides of a pixel, with the mask on the right.
     for beyond, down, right in ((above, 0, 0), (after, 0, 1), (below, 1, 1), (before, 1, 0)):
         flat = np.flatnonzero(bitmap & ~beyond)
-        # A corner's place has one column more than a pixel's.
+        # The grid of corners has one column more than the grid of pixels.
         starts.append(flat + flat // width + down * stride + right)
     corner = np.concatenate(starts)
     direction = np.repeat(np.arange(4), [len(part) for part in starts])
     leaving = np.full(4 * (height + 1) * stride, -1, np.int32)
     leaving[4 * corner + direction] = np.arange(len(corner))
     end = 4 * (corner + np.array([1, stride, -1, -stride])[direction])
-    # The right turn first: it stays with its own pixel where two touch at a corner.
+    # Right turn first: it stays with its own pixel where two touch at a corner.
     following = leaving[end + (direction + 1) % 4]
     for turn in (0, 3):
         following = np.where(following < 0, leaving[end + (direction + turn) % 4], following)
@@ -50,10 +50,10 @@ def area(ring: Ring) -> float:
 
 
 def corners(ring: Ring) -> Ring:
-    """Return the border with only the points where it turns, touching itself nowhere.
+    """Return only the corner points of the border, without self-contact.
 
-    Where it comes by one point twice, each passage is drawn a quarter pixel into its own pixel,
-    so that the ring stays simple and no pixel's centre changes sides.
+    Where it passes a point twice, each pass is moved a quarter pixel into its own pixel, so that
+    the ring stays simple and no pixel centre changes sides.
     """
     before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
     turning = np.any(before != after, axis=1)
@@ -65,10 +65,10 @@ def corners(ring: Ring) -> Ring:
 
 
 def toggles(ring: Ring, stride: int, height: int) -> Toggles:
-    """Return where rows of pixel centres go into or out of a polygon, even-odd.
+    """Return where rows of pixel centres enter or leave a polygon, by the even-odd rule.
 
-    stride: more than the largest column, so that row * stride + column is unique; columns
-    outside 0..stride - 1 and rows outside 0..height - 1 are moved to the border.
+    stride: more than the largest column, so that row * stride + column is unique; columns outside
+    0..stride - 1 and rows outside 0..height - 1 are clipped.
     """
     start, end = ring, np.roll(ring, -1, axis=0)
     low, high = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
@@ -85,12 +85,12 @@ def toggles(ring: Ring, stride: int, height: int) -> Toggles:
 
 
 def pixels_in(crossings: Toggles) -> int:
-    """Return how many pixels lie inside; every row has an even number of toggles."""
+    """Return the number of pixels inside; every row has an even number of toggles."""
     return int(crossings[1::2].sum() - crossings[0::2].sum())
 
 
 def pixels_between(one: Toggles, other: Toggles) -> int:
-    """Return how many pixels lie in one of two polygons and not in the other."""
+    """Return the number of pixels in exactly one of two polygons."""
     return pixels_in(np.sort(np.concatenate([one, other])))
 
 

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from serverless.polygon.contour import Ring, area, corners, rings, toggles
 from serverless.polygon.simplify import Tolerance, simplify
 
-# Of the pixels that may be wrong, so many may go into leaving specks out.
+# Share of the permitted wrong pixels that may be spent on dropping specks.
 _SPECKS = 0.25
-# Borders worth fitting; the smaller ones of a mask that is mostly noise stay as they are.
+# Maximum number of fitted borders; the smaller ones of a noisy mask stay unchanged.
 _FITTED = 64
-# Pixels around the bitmap that vertices may use; more than a fit ever asks for costs memory only.
+# Pixels around the bitmap that vertices may use; more would only cost memory.
 _ROOM = 24
 
 
@@ -36,7 +36,7 @@ class Polygon:
 
     @property
     def vertices(self) -> int:
-        """How many vertices it has, holes included."""
+        """Return the number of vertices, holes included."""
         return len(self.exterior) + sum(len(hole) for hole in self.holes)
 
 
@@ -54,11 +54,11 @@ def polygons_from_mask(
 
     bitmap: (h, w) bool; left, top: its place in the image. size: (height, width) of the image;
     vertices may leave the bitmap but not the image; without it they stay within the bitmap.
-    tolerance_px: farthest that border and polygon may lie apart, in pixels; None allows 6 % of
-    the root of the area, 1.5 at least. min_iou: of the polygons, rasterised, with the mask.
-    Parts that touch at a corner only are parts of their own. Specks (parts and holes narrower
-    than the tolerance) are left out where min_iou allows. max_vertices: budget of all parts and
-    holes together, at least 3; it goes before tolerance and min_iou.
+    tolerance_px: maximum distance between border and polygon, in pixels; None allows 6 % of the
+    root of the area, at least 1.5. min_iou: of the polygons, rasterised, with the mask. Parts that
+    touch only at a corner are separate parts. Specks (parts and holes narrower than the tolerance)
+    are dropped if min_iou allows it. max_vertices: budget of all parts and holes together, at least
+    3; it takes precedence over tolerance and min_iou.
 
     Every polygon is simple and valid. An empty mask has none. Raises ValueError for settings
     that cannot be met.
@@ -95,7 +95,7 @@ def rasterize(polygons: Iterable[Polygon], shape: tuple[int, int]) -> NDArray[np
             [toggles(ring, width + 1, height) for ring in (polygon.exterior, *polygon.holes)]
         )
         flips.sort()
-        # Rows have an even number of toggles, so pairs are runs of a row; without the spare column.
+        # Rows have an even number of toggles, so pairs are runs of a row; drop the extra column.
         places = (flips - flips // (width + 1)).tolist()
         for first, last in zip(places[0::2], places[1::2], strict=True):
             mask[first:last] = True
@@ -104,7 +104,7 @@ def rasterize(polygons: Iterable[Polygon], shape: tuple[int, int]) -> NDArray[np
 
 @dataclass(frozen=True)
 class _Part:
-    """One part as the mask has it; holes turned to run as the exterior does."""
+    """One part of the mask; holes have the orientation of the exterior."""
 
     exterior: Ring
     holes: tuple[Ring, ...]
@@ -130,7 +130,7 @@ def _check(
 def _padded(
     mask: NDArray[np.bool_], left: int, top: int, size: tuple[int, int] | None, reach: int
 ) -> tuple[NDArray[np.bool_], int, int]:
-    """Give vertices room around the bitmap: a line along a curve ends outside of it."""
+    """Pad the bitmap, since the vertices of a polygon along a curve lie outside of it."""
     if size is None:
         return mask, left, top
     height, width = mask.shape
@@ -160,7 +160,7 @@ def _parts(mask: NDArray[np.bool_]) -> list[_Part]:
 
 
 def _label(ring: Ring, labels: NDArray[np.int32]) -> int:
-    """Return the part whose pixel lies to the right of the border's first crack."""
+    """Return the part whose pixel lies to the right of the border's first edge."""
     (x, y), (dx, dy) = ring[0], ring[1] - ring[0]
     return int(labels[int(y + (dx + dy - 1) // 2), int(x + (dx - dy - 1) // 2)])
 
@@ -184,7 +184,7 @@ def _without_specks(parts: list[_Part], wrong: float, distance: float) -> tuple[
         for part in parts
         if area(part.exterior) > limit
     ]
-    # Equal specks share one limit: those beyond the budget would go with the rest.
+    # Specks of equal size are kept or dropped together.
     gone = sum(size for size in sizes if size <= limit)
     if not kept or gone > wrong:
         return parts, wrong
@@ -198,7 +198,7 @@ def _simplified(
     least: float = 0.0,
     most: Sequence[int | None] | None = None,
 ) -> Polygon:
-    """Return one part; share.pixels is of wrong pixels to a pixel of border-enclosed area.
+    """Return one part; share.pixels: wrong pixels permitted per pixel of enclosed area.
 
     Holes smaller than least stay as they are.
     """
@@ -214,7 +214,7 @@ def _simplified(
             )
             for ring, bound in zip(borders, bounds, strict=True)
         )
-        # A hole's line may cross its exterior's where the part is thin.
+        # A hole may cross its exterior where the part is thin.
         if not holes or shapely.Polygon(exterior, holes).is_valid:
             return Polygon(exterior, tuple(holes))
         distance /= 2
@@ -234,7 +234,7 @@ def _within_budget(
     frame: tuple[float, float],
     most: int,
 ) -> list[Polygon]:
-    """Leave out the smallest borders until three vertices each will do, then share the rest."""
+    """Drop the smallest borders until three vertices each suffice, then distribute the rest."""
     sizes = sorted(
         (area(ring) for part in parts for ring in (part.exterior, *part.holes)), reverse=True
     )
@@ -251,9 +251,9 @@ def _within_budget(
         left -= 1 + len(pairs)
         holes, counts = tuple(ring for ring, _ in pairs), [count for _, count in pairs]
         kept.append((_Part(part.exterior, holes), [len(polygon.exterior), *counts]))
-    wanted = [count for _, counts in kept for count in counts]
-    spare = most - 3 * len(wanted)
-    asked = max(1, sum(count - 3 for count in wanted))
+    every = [count for _, counts in kept for count in counts]
+    spare = most - 3 * len(every)
+    asked = max(1, sum(count - 3 for count in every))
     shared = [
         (part, [3 + min(count - 3, (count - 3) * spare // asked) for count in counts])
         for part, counts in kept

@@ -1,10 +1,10 @@
-"""One border → the polygon of fewest vertices that stays within a tolerance.
+"""Simplify a border to the polygon with the fewest vertices within a tolerance.
 
-Vertices are first placed on the border by dynamic programming, which is optimal for every number
-of them at once (Perez and Vidal, Optimum polygonal approximation of digitized curves, Pattern
-Recognition Letters 15, 1994), then moved off it to where the lines between them fit the border
-best in least absolute distance. The second step matters most: a polygon inscribed in a curve
-wastes its vertices on one side of it.
+Vertices are first placed on the border by dynamic programming, which is optimal for every number of
+them at once (Perez and Vidal, Optimum polygonal approximation of digitized curves, Pattern
+Recognition Letters 15, 1994), then moved off it to where the lines between them fit the border best
+in least absolute distance. The second step matters most: an inscribed polygon lies on one side of
+the curve and wastes vertices.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from shapely import LinearRing
 
 from serverless.polygon.contour import Ring, Toggles, area, corners, pixels_between, toggles
 
-_CANDIDATES = 120  # places on the border that a vertex may start from
-_MOST = 56  # vertices tried by dynamic programming; beyond, the border is not worth it
-_SAMPLES = 800  # points of the border that the fit looks at
+_CANDIDATES = 120  # initial positions of vertices on the border
+_MOST = 56  # maximum vertices of the dynamic programme; longer borders are only thinned
+_SAMPLES = 800  # points of the border used by the fit
 _FIT_STEPS = (2, 3)
-_HOPELESS = 1.3  # times the wrong pixels allowed: the later, finer fit rarely mends more
+_HOPELESS = 1.3  # times the permitted wrong pixels: the later, finer fit rarely corrects more
 # Wrong pixels of a fit, of the inscribed polygon's root mean square distance times its length.
 _GUESS = 0.3
 _REACH = 24  # samples that a vertex may move along the border in one step
@@ -33,7 +33,7 @@ _MOMENTS = 6
 
 @dataclass(frozen=True)
 class Tolerance:
-    """pixels: how many may lie on the wrong side. distance: of border and polygon, in pixels."""
+    """pixels: maximum on the wrong side. distance: maximum of border and polygon, in pixels."""
 
     pixels: float
     distance: float
@@ -41,12 +41,12 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class _Border:
-    """A border as the search sees it.
+    """A border prepared for the search.
 
-    ring: one point a crack. samples: (S, 2) points along it. places: (M + 1,) samples where
-    vertices may start, the last closing the ring. back: (K + 1, M + 1) of the dynamic
-    programme. errors: (K + 1,) least sum of squared distances with that many vertices.
-    frame: (width, height) that vertices stay within.
+    ring: one point per pixel edge. samples: (S, 2) points along it. places: (M + 1,) samples where
+    vertices may start, the last closing the ring. back: (K + 1, M + 1) of the dynamic programme.
+    errors: (K + 1,) least sum of squared distances with that many vertices. frame: (width, height)
+    that vertices stay within.
     """
 
     ring: Ring
@@ -64,8 +64,8 @@ def simplify(
 ) -> Ring:
     """Return the simple ring of fewest vertices found within the tolerance.
 
-    ring: of `contour.rings`. frame: (width, height); no vertex leaves 0..width, 0..height.
-    most: a bound on the vertices, which goes before the tolerance; at least 3.
+    ring: of `contour.rings`. frame: (width, height); no vertex leaves 0..width, 0..height. most:
+    maximum number of vertices, at least 3; takes precedence over the tolerance.
     """
     exact = corners(ring)
     if len(exact) <= min(4, most or 4):
@@ -78,14 +78,14 @@ def simplify(
 
 
 def _fewest(border: _Border, tolerance: Tolerance, most: int | None) -> Ring | None:
-    """Search the number of vertices: from a guess to where the last fit's error points, in bounds.
+    """Search the number of vertices: a bracketed search guided by the error of the last fit.
 
-    For a smooth border the wrong pixels fall with the second to third power of the vertices.
+    For a smooth border the wrong pixels decrease with the second to third power of the vertices.
     """
     ceiling = min(len(border.errors) - 1, most or _MOST)
     guess = _GUESS * np.sqrt(border.errors * len(border.samples)) * len(border.ring)
     enough = np.flatnonzero(guess / len(border.samples) <= tolerance.pixels)
-    # Every number up to low is too few; high is enough, and best is its ring.
+    # All numbers up to low are too few; high suffices, and best is its ring.
     low, high, best = min(3, ceiling) - 1, ceiling + 1, None
     at = int(enough[0]) if len(enough) else ceiling
     while high - low > 1:
@@ -104,9 +104,9 @@ def _fewest(border: _Border, tolerance: Tolerance, most: int | None) -> Ring | N
 
 
 def _tried(border: _Border, count: int, tolerance: Tolerance) -> tuple[Ring | None, float]:
-    """Return a ring of count vertices within the tolerance, and its wrong pixels to those allowed.
+    """Return a ring of count vertices within the tolerance, and wrong over permitted pixels.
 
-    None where no fit is within; one far off is not fitted further.
+    None if no fit is within the tolerance; hopeless ones are not refined.
     """
     excess = math.inf
     for ring in _fits(border, count):
@@ -119,7 +119,7 @@ def _tried(border: _Border, count: int, tolerance: Tolerance) -> tuple[Ring | No
 
 
 def _keep_most(border: _Border, exact: Ring, tolerance: Tolerance) -> Ring:
-    """Thin the border out by Douglas and Peucker, as far as the tolerance allows."""
+    """Simplify the border by Douglas-Peucker, as far as the tolerance allows."""
     for epsilon in (2.0, 1.4, 1.0, 0.7, 0.5):
         thinned = _thin(exact, epsilon)
         if len(thinned) >= 3 and _simple(thinned) and _within(border, thinned, tolerance):
@@ -140,7 +140,7 @@ def _closest(border: _Border, exact: Ring, most: int) -> Ring:
 
 def _prepare(ring: Ring, frame: tuple[float, float]) -> _Border:
     width, height = int(np.ceil(frame[0])), int(np.ceil(frame[1]))
-    # The middles of cracks lie on both sides of a slanted edge alike, their ends do not.
+    # The midpoints of pixel edges lie symmetrically around a slanted line, their ends do not.
     middles = (ring + np.roll(ring, -1, axis=0)) / 2
     block = -(-len(middles) // _SAMPLES)
     starts = np.arange(0, len(middles), block)
@@ -186,9 +186,10 @@ def _places(samples: Ring) -> NDArray[np.int64]:
 def _costs(
     samples: Ring, places: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the sum of squared distances to every chord, (M + 1, M + 1), and the closed places.
+    """Return the sum of squared distances to every chord, (M + 1, M + 1), and the closed positions.
 
-    By running sums of the samples' moments, so that a chord costs the same however long it is.
+    Uses cumulative sums of the samples' moments, so that the cost of a chord is independent of its
+    length.
     """
     turned = np.roll(samples, -places[0], axis=0)
     closed = np.append(places - places[0], len(samples))
@@ -213,7 +214,7 @@ def _costs(
 def _programme(
     costs: NDArray[np.float64], most: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the least cost of going once round in k chords, for every k, and the way back."""
+    """Return the minimal cost of a ring of k chords, for every k, and the back pointers."""
     size = len(costs)
     totals = np.full((most + 1, size), np.inf)
     back = np.zeros((most + 1, size), np.int64)
@@ -236,7 +237,7 @@ def _trace(back: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 def _fits(border: _Border, count: int) -> Iterator[Ring]:
-    """Give ever better fits of count vertices whose lines lie close to the border."""
+    """Yield successively better fits of count vertices that are close to the border."""
     if count >= len(border.errors) or not np.isfinite(border.errors[count]):
         return
     samples = border.samples
@@ -292,7 +293,7 @@ def _least_absolute(samples: Ring, vertices: Ring, breaks: NDArray[np.int64]) ->
     matrix[following, here] += runs[1, :, None, None] * outer
     right = runs[3, :, None] * normal
     right[following] += runs[4, :, None] * normal
-    # A vertex between two lines in one direction may slide along them; this holds it.
+    # A vertex between two parallel lines could slide along them; this regularises it.
     hold = 0.01 * max(1.0, float(weight.sum()) / size)
     system = matrix.transpose(0, 2, 1, 3).reshape(2 * count, 2 * count)
     system[np.diag_indices(2 * count)] += hold
@@ -301,7 +302,7 @@ def _least_absolute(samples: Ring, vertices: Ring, breaks: NDArray[np.int64]) ->
 
 
 def _move_breaks(samples: Ring, vertices: Ring, breaks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Begin each segment at the sample nearest its vertex, half way to its neighbours at most."""
+    """Start each segment at the sample nearest to its vertex, at most halfway to its neighbours."""
     size, count = len(samples), len(breaks)
     gap = np.diff(breaks, append=breaks[0] + size)
     after = gap // 2
@@ -334,7 +335,7 @@ def _error(border: _Border, vertices: Ring) -> int:
 
 
 def _distance(samples: Ring, vertices: Ring) -> float:
-    """Return the farthest that border and vertices lie from each other, in pixels."""
+    """Return the maximum distance of border and vertices, in pixels."""
     along = np.roll(vertices, -1, axis=0) - vertices
     squared = np.maximum((along**2).sum(axis=1), 1e-12)
     offset = samples[:, None] - vertices[None]

@@ -1,4 +1,4 @@
-"""What the function host serves: published functions, their folders and their descriptions."""
+"""The published functions of the function host, their folders and descriptions."""
 
 from trainer.moved import names_of
 

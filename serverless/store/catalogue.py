@@ -1,4 +1,4 @@
-"""What the host offers right now: the store read afresh, each function described for CVAT."""
+"""The functions available now: the current store, each function described for CVAT."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Signature = tuple[tuple[str, int, int, int], ...]
 
 @dataclass
 class Catalogue:
-    """The functions of a store. Files are read again only when one of them has changed.
+    """The functions of a store. Files are read again only after a change.
 
-    builtin: offered besides, unless the store holds an entry of the same id.
+    builtin: further functions, unless the store has an entry with the same id.
     """
 
     store: Path
@@ -29,24 +29,24 @@ class Catalogue:
     _cards: dict[tuple[str, str], Card] = field(default_factory=dict)
 
     def read(self) -> Listing:
-        """Return the store as it is now; raises StoreError when the folder cannot be read."""
+        """Return the current store; raises StoreError when the folder cannot be read."""
         signature = self._signature_now()
         if signature is None or signature != self._signature:
             self._listing = _with(listing(self.store), self.builtin)
             self._signature = signature
-            wanted = {(str(entry.bundle), entry.version) for entry in self._listing.entries}
-            self._cards = {key: card for key, card in self._cards.items() if key in wanted}
+            current = {(str(entry.bundle), entry.version) for entry in self._listing.entries}
+            self._cards = {key: card for key, card in self._cards.items() if key in current}
         return self._listing
 
     def entry(self, function_id: str) -> Entry:
-        """Return one entry; UnknownFunctionError when it is not published."""
+        """Return an entry; UnknownFunctionError when it is not published."""
         for entry in self.read().entries:
             if entry.id == function_id:
                 return entry
         raise UnknownFunctionError(function_id)
 
     def describe(self, entry: Entry, *, port: int, fault: str = "") -> dict[str, Any]:
-        """Return the function object for CVAT; ModelError when its labels cannot be known."""
+        """Return the function object for CVAT; ModelError when its labels cannot be determined."""
         try:
             return describe(entry, self._labels(entry), port=port, fault=fault)
         except FunctionError as error:
@@ -58,7 +58,7 @@ class Catalogue:
         key = (str(entry.bundle), entry.version)
         if key not in self._cards:
             try:
-                # The weights are hashed when they are loaded, not for a list.
+                # Weights are verified when they are loaded, not for the list.
                 bundle = read_bundle(entry.bundle, verify=False, version=entry.version)
             except (TrainerError, OSError) as error:
                 raise ModelError(f"model {entry.id!r}: {error}") from error
@@ -74,7 +74,7 @@ class Catalogue:
 
 
 def _with(found: Listing, builtin: tuple[Entry, ...]) -> Listing:
-    # A file that cannot be read may be the entry that was to replace a built-in one.
+    # An unreadable file may be meant to replace a built-in entry.
     taken = {entry.id for entry in found.entries} | {fault.path.stem for fault in found.faults}
     added = [entry for entry in builtin if entry.id not in taken]
     return Listing(tuple(sorted([*found.entries, *added], key=lambda e: e.id)), found.faults)

@@ -1,4 +1,4 @@
-"""The attribute `confidence` of a label in CVAT, and how a score is written into it."""
+"""The attribute `confidence` of a label in CVAT, and how to write a score into it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAME = "confidence"  # a label's attribute of this name shows the score to annot
 
 @dataclass(frozen=True)
 class ConfidenceForm:
-    """The attribute as the label in CVAT has it: text, number, select, radio or checkbox.
+    """The attribute as defined in CVAT: text, number, select, radio or checkbox.
 
     values: lowest, highest and step of a number, the choices of a select or radio.
     """
@@ -19,11 +19,10 @@ class ConfidenceForm:
     values: tuple[str, ...] = ()
 
     def write(self, score: float) -> str | None:
-        """Write a score in 0..1 as the attribute's value; None where its kind cannot hold one.
+        """Format a score in 0..1 as the attribute's value; None if its type cannot represent one.
 
-        A number runs from its lowest to its highest value as the score runs from 0 to 1, except
-        where it holds shares (highest value 1), and in its own steps. Of a list of numbers the
-        nearest is taken.
+        A number maps 0..1 to the range from its lowest to its highest value, except when it holds
+        shares (highest value 1), rounded to its steps. For a list of numbers the nearest is used.
         """
         if self.input_type == "text":
             return f"{score:.2f}"
@@ -44,17 +43,17 @@ class ConfidenceForm:
 
     @property
     def passes_functions(self) -> bool:
-        """Whether CVAT lets a function fill it.
+        """Return whether CVAT lets a function fill it.
 
-        It reads a number's limits as whole numbers and fails the whole call on others, so such an
-        attribute must not even be declared.
+        CVAT parses a number's limits as integers and fails the whole call on others, so such an
+        attribute must not be declared.
         """
         if self.input_type == "number":
             return len(self.values) == 3 and all(_is_whole(value) for value in self.values)
         return self.write(0.5) is not None
 
     def spec(self) -> dict[str, Any]:
-        """Return the attribute as a function declares it."""
+        """Return the attribute for a function's declaration."""
         return {"name": NAME, "input_type": self.input_type, "values": list(self.values)}
 
 

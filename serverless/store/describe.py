@@ -1,7 +1,7 @@
-"""A function as Nuclio's dashboard describes it, which is what CVAT reads.
+"""Describe a function like Nuclio's dashboard, in the format that CVAT reads.
 
-One malformed description makes CVAT's whole list of models a 500 for everybody, so what comes
-from elsewhere is checked by the rules CVAT applies and held back when it breaks one.
+One malformed description turns CVAT's whole list of models into an error 500 for everybody, so
+external descriptions are validated by CVAT's rules and withheld if they violate one.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ _KINDS = ("detector", "interactor", "reid", "tracker")
 
 
 def labels_of(entry: Entry, card: Card) -> tuple[FunctionLabel, ...]:
-    """Return the labels a function shows: the entry's, else every class of the card.
+    """Return the labels of a function: the entry's, else all classes of the card.
 
-    Raises ModelError naming the classes that the entry shows and the model doesn't know.
+    Raises ModelError naming the classes of the entry that the model lacks.
     """
     if not entry.labels:
-        # A class declared as rectangles would meet no label of another type, without a word.
+        # CVAT silently ignores a class declared as rectangle for labels of another type.
         kind = "mask" if card.task == "masks" else "any"
         return tuple(FunctionLabel(name, name, kind) for name in card.labels)
     known = card.labels.names
     if missing := [label.source for label in entry.labels if label.source not in known]:
         raise ModelError(
-            f"function {entry.id!r} shows {', '.join(missing)}, which the model doesn't know;"
-            f" it knows {', '.join(known)}"
+            f"function {entry.id!r} shows {', '.join(missing)}, which the model lacks;"
+            f" it has {', '.join(known)}"
         )
     return entry.labels
 
 
 def label_spec(labels: Sequence[FunctionLabel]) -> str:
-    """Return the JSON string of annotation `spec`: every label, its confidence as an attribute."""
+    """Return the JSON string of the annotation `spec`: labels with confidence attributes."""
     return json.dumps(
         [
             {
@@ -59,14 +59,14 @@ def describe(
 ) -> dict[str, Any]:
     """Return the function object for CVAT's list.
 
-    port: where the host listens. fault: why the model can't answer; CVAT ignores states and
-    offers the function all the same, other readers see it.
+    port: of the host. fault: why the model is unavailable; CVAT ignores the state and lists the
+    function anyway, other clients see it.
     """
     detector = entry.kind == "detector"
     annotations = {
         "name": entry.name,
         "type": entry.kind,
-        # The editor refuses interactors below version 2.
+        # The editor rejects interactors below version 2.
         "version": "1" if detector else "2",
         "spec": label_spec(labels) if detector else "",
         "framework": "onnx",
@@ -93,7 +93,7 @@ def describe(
 
 
 def faults_in(name: str, function: object) -> list[str]:
-    """Return why CVAT could not read this function object; empty when it can."""
+    """Return why CVAT could not read this function object; empty if it can."""
     if not isinstance(function, dict):
         return [f"the function must be an object, found {type(function).__name__}"]
     faults: list[str] = []

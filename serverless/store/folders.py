@@ -1,4 +1,4 @@
-"""A function's folder: its function.yaml says what CVAT is told, its weights folder may ship."""
+"""A function's folder: function.yaml describes it for CVAT, a weights folder may be included."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.errors import TrainerError
 
 WEIGHTS = "weights"
-GENERAL_INTERACTOR = "extreme-points"  # the id of the interactor that ships
-_OWN = ("name", "type", "version", "spec", "framework")  # told from the entry's other fields
+GENERAL_INTERACTOR = "extreme-points"  # the id of the built-in interactor
+_OWN = ("name", "type", "version", "spec", "framework")  # derived from the entry's other fields
 
 
 def entry_of(function_yaml: Path, folder: Path) -> Entry:
-    """Return the entry for a function.yaml answered by the bundle in a folder.
+    """Return the entry for a function.yaml served by the bundle in a folder.
 
-    Raises ModelError when either cannot be read or the bundle doesn't know the labels.
+    Raises ModelError when either cannot be read or the bundle lacks the labels.
     """
     try:
         content = yaml.safe_load(function_yaml.read_text(encoding="utf-8"))
@@ -48,7 +48,9 @@ def entry_of(function_yaml: Path, folder: Path) -> Entry:
         )
         labels_of(entry, bundle.card)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{function_yaml}: not a function.yaml we can serve: {error}") from error
+        raise ModelError(
+            f"{function_yaml}: not a function.yaml that can be served: {error}"
+        ) from error
     except TrainerError as error:
         raise ModelError(str(error)) from error
     return entry
@@ -63,23 +65,23 @@ def _confidence(label: Mapping[str, Any]) -> ConfidenceForm:
 
 
 def shipped(root: Path = Path(__file__).parents[1]) -> tuple[Entry, ...]:
-    """Return the functions whose weights lie beside their function.yaml, in order of id.
+    """Return the functions whose weights are next to their function.yaml, in order of id.
 
-    A folder may hold several: function-<use>.yaml tells CVAT of another use of the same weights.
+    A folder may contain several: function-<use>.yaml describes another use of the same weights.
     """
     folders = sorted(path.parent for path in root.glob(f"*/{WEIGHTS}/card.json"))
     found = [
-        entry_of(told, folder)
+        entry_of(description, folder)
         for folder in folders
-        for told in sorted(folder.parent.glob("function*.yaml"))
+        for description in sorted(folder.parent.glob("function*.yaml"))
     ]
     return tuple(sorted(found, key=lambda entry: entry.id))
 
 
 def general_interactor(root: Path = Path(__file__).parents[1]) -> Bundle | None:
-    """Return the bundle of the interactor that ships, which serves every project; None without.
+    """Return the bundle of the built-in interactor, which serves every project; None if missing.
 
-    Raises BundleError when it is there and not what its card says.
+    Raises BundleError when it does not match its card.
     """
     for entry in shipped(root):
         if entry.id == GENERAL_INTERACTOR:

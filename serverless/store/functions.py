@@ -1,9 +1,9 @@
-"""The folder that says what the function host serves: one JSON file a function.
+"""The store of the function host: a folder with one JSON file per function.
 
-    <store>/<function-id>.json   an Entry; names the bundle that answers
+    <store>/<function-id>.json   an Entry; names the bundle that serves
 
-The bridge writes, the host reads at each request, neither calls the other. A file is replaced by
-rename, so a reader sees the old entry or the new one and nothing between.
+The bridge writes, the host reads at each request, neither calls the other. Files are replaced by
+rename, so a reader sees either the old entry or the new one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from serverless.store.confidence import ConfidenceForm
 
 KINDS = ("detector", "interactor")
 LABEL_TYPES = ("rectangle", "ellipse", "polygon", "mask", "any")
-MASKED = ("polygon", "mask")  # the label types that a box alone does not answer
-# CVAT's own route accepts no other name.
+MASKED = ("polygon", "mask")  # label types that need more than a box
+# CVAT's route accepts no other names.
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
@@ -31,10 +31,10 @@ _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 class FunctionLabel:
     """How one class of a bundle appears in CVAT.
 
-    source: the class in the bundle's label map. name: the label shown in CVAT.
-    type: one of LABEL_TYPES; it decides the shape that is sent. A model of boxes answers "any"
-    with rectangles, and "polygon" and "mask" with what an interactor draws in each box.
-    confidence: the label's attribute of that name, filled with the score where CVAT has one.
+    source: the class in the bundle's label map. name: the label shown in CVAT. type: one of
+    LABEL_TYPES; it determines the shape that is sent. A model of boxes returns rectangles for
+    "any", and an interactor's mask of each box for "polygon" and "mask". confidence: the label's
+    attribute of that name, filled with the score if CVAT has one.
     """
 
     source: str
@@ -54,19 +54,17 @@ class FunctionLabel:
 
 @dataclass(frozen=True)
 class Entry:
-    """One function in CVAT's list of models, and the bundle behind it.
+    """A function in CVAT's list of models, and its bundle.
 
-    id: letters, digits, "_", ".", "-"; stays the same when the model changes.
-    kind: "detector" or "interactor". name, description: shown in CVAT, never empty.
-    bundle: the bundle's folder; relative paths count from the store's folder.
-    version: the bundle's version; another version makes the host load anew.
-    labels: the classes shown; empty means all of the bundle under their own names, as masks where
-    the bundle's task is masks and else of type "any". Classes left out are not sent.
-    min_score: 0..1, used where the caller names no threshold (CVAT drops a threshold of 0); None
-    leaves it to the bundle's card, which may differ a class.
-    annotations: what else CVAT reads of an interactor (min_pos_points, help_message, …), as text.
-    interactor: the bundle's folder, as bundle, of the interactor that makes masks of a detector's
-    boxes; None is the one that ships.
+    id: letters, digits, "_", ".", "-"; stable when the model changes. kind: "detector" or
+    "interactor". name, description: shown in CVAT, never empty. bundle: the bundle's folder;
+    relative paths refer to the store's folder. version: the bundle's version; a new version makes
+    the host reload. labels: the classes shown; empty means all of the bundle under their own names,
+    as masks if the bundle's task is masks, else with type "any". Other classes are not sent.
+    min_score: 0..1, used if the caller sends no threshold (CVAT drops a threshold of 0); None uses
+    the bundle's card, which may differ per class. annotations: further properties of an interactor
+    for CVAT (min_pos_points, help_message, …), as text. interactor: folder of the bundle, like
+    bundle, of the interactor that turns a detector's boxes into masks; None for the built-in one.
 
     Raises ValueError naming every fault.
     """
@@ -84,7 +82,7 @@ class Entry:
 
     @property
     def shows_masks(self) -> bool:
-        """Whether a class is shown as masks or polygons, which a box alone does not answer."""
+        """Return whether a class is shown as masks or polygons, which need more than a box."""
         return any(label.type in MASKED for label in self.labels)
 
     def __post_init__(self) -> None:
@@ -114,20 +112,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What the store holds: the entries in order of id, and the files that are not entries."""
+    """The content of the store: the entries in order of id, and the files that are not entries."""
 
     entries: tuple[Entry, ...]
     faults: tuple[StoreError, ...]
 
 
 def publish(store: Path, entry: Entry) -> None:
-    """Make the host serve this entry from its next request on; replaces the entry of that id.
+    """Make the host serve this entry from the next request on; replaces an entry of the same id.
 
     Raises StoreError when the folder cannot be written.
     """
     path = store / f"{entry.id}.json"
     content = asdict(entry) | {"bundle": str(entry.bundle)}
-    # Left out where there is none, so that a host of before reads the entry as well.
+    # Omitted if there is none, so that earlier hosts can read the entry.
     del content["interactor"]
     if entry.interactor is not None:
         content["interactor"] = str(entry.interactor)
@@ -149,7 +147,7 @@ def publish(store: Path, entry: Entry) -> None:
 
 
 def withdraw(store: Path, function_id: str) -> None:
-    """Take a function out of CVAT's list; nothing happens when it is not there."""
+    """Remove a function from CVAT's list; no effect if it is not there."""
     path = store / f"{function_id}.json"
     try:
         path.unlink(missing_ok=True)
@@ -158,9 +156,9 @@ def withdraw(store: Path, function_id: str) -> None:
 
 
 def listing(store: Path) -> Listing:
-    """Read every entry; a malformed file becomes a fault and leaves the others alone.
+    """Read all entries; a malformed file becomes a fault and does not affect the others.
 
-    A folder that does not exist yet is an empty store. Raises StoreError when it cannot be read.
+    A missing folder is an empty store. Raises StoreError when it cannot be read.
     """
     try:
         paths = sorted(path for path in store.glob("*.json") if not path.name.startswith("."))
@@ -177,7 +175,7 @@ def listing(store: Path) -> Listing:
 
 
 def entries(store: Path) -> tuple[Entry, ...]:
-    """Return the entries that can be read, in order of id; `listing` also tells of the others."""
+    """Return the entries that can be read, in order of id; `listing` also reports the others."""
     return listing(store).entries
 
 

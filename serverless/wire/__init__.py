@@ -1,4 +1,4 @@
-"""CVAT's requests and answers: checked, parsed, written."""
+"""CVAT's wire format: parse and validate requests, write responses."""
 
 from trainer.moved import names_of
 

@@ -1,8 +1,8 @@
-"""What a model found, in the words CVAT reads.
+"""Write a model's predictions as the responses that CVAT reads.
 
-CVAT checks little of an answer: a mask whose box leaves the image is stored and breaks later, one
-item with a wrong number of points fails the whole frame, a label it doesn't know vanishes without
-a word. So everything is clipped and checked here, before it leaves.
+CVAT validates little of a response: a mask whose box leaves the image is stored and breaks later,
+one item with a wrong number of points fails the whole frame, an unknown label is silently dropped.
+So everything is clipped and validated here, before it is sent.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from trainer.detections import Detections, Mask, clip_mask
 from trainer.errors import ConfigError
 from trainer.interactor import Candidate as Candidate  # noqa: PLC0414 part of what answers take
 
-# The first CVAT that reads {"shapes": …} from an interactor and keeps its confidence.
+# The first CVAT version that reads {"shapes": …} from an interactor and keeps its confidence.
 _SHAPES_SINCE = (2, 60)
-# CVAT's slider begins at 0.5 and shows what is above.
+# CVAT's confidence slider starts at 0.5 and hides what is below.
 SHOWN_FROM = 0.501
 
-# Boxes (N, 4) → the mask in each, None where there is none; see trainer.engines.boxes_to_masks.
+# Boxes (N, 4) → the mask in each, or None; see trainer.engines.boxes_to_masks.
 Draw = Callable[[NDArray[np.float32]], Sequence[Mask | None]]
 
 
@@ -43,12 +43,12 @@ def detector_answer(
 ) -> list[dict[str, Any]]:
     """Return the items of one image, best score first.
 
-    classes: what class_ids point into. labels: how classes appear in CVAT; a class without one
-    isn't shown. size: (height, width) of the image. min_score: for all, or a class name. draw:
-    asked once for the masks of the boxes that are shown as masks or polygons, where the model
-    gave none; an object that gets no mask is not sent, since its box would be no outline of it.
-    Raises ModelError for a class id that is not in classes: a wrong label map is no silence; and
-    for boxes that are to be masks where there is no draw.
+    classes: indexed by class_ids. labels: how classes appear in CVAT; a class without one is not
+    shown. size: (height, width) of the image. min_score: for all, or per class name. draw: called
+    once for the masks of the boxes that are shown as masks or polygons, if the model returned none;
+    an object without a mask is not sent, since its box is not its outline. Raises ModelError for a
+    class id that is not in classes, since a wrong label map must not pass silently; and for boxes
+    to be shown as masks without draw.
     """
     rows = _shown(detections, classes, labels, min_score)
     masks = _masks(detections, rows, draw)
@@ -77,14 +77,14 @@ def _shown(
     labels: Sequence[FunctionLabel],
     min_score: float | Mapping[str, float],
 ) -> list[tuple[int, FunctionLabel]]:
-    """Give the detections that are sent, and how each appears."""
+    """Yield the detections to send, and how each appears."""
     shown = {label.source: label for label in labels}
     rows = []
     for i in range(len(detections)):
         try:
             name = classes.name_of(int(detections.class_ids[i]))
         except ConfigError as error:
-            raise ModelError(f"the model answered {error}") from error
+            raise ModelError(f"the model returned {error}") from error
         score = float(detections.scores[i])
         least = min_score if isinstance(min_score, int | float) else min_score[name]
         label = shown.get(name)
@@ -96,27 +96,29 @@ def _shown(
 def _masks(
     detections: Detections, rows: Sequence[tuple[int, FunctionLabel]], draw: Draw | None
 ) -> dict[int, Mask]:
-    """Give the mask of each detection that has one: the model's, else one drawn in its box."""
+    """Return the mask of each detection that has one: the model's, else one drawn in its box."""
     if detections.masks is not None:
         return {i: detections.masks[i] for i, _ in rows}
-    wanted = [i for i, label in rows if label.type in MASKED]
-    if not wanted:
+    masked = [i for i, label in rows if label.type in MASKED]
+    if not masked:
         return {}
     if draw is None:
-        raise ModelError("a model of boxes is shown as masks, and no interactor makes them")
-    drawn = zip(wanted, draw(detections.boxes[wanted]), strict=True)
+        raise ModelError(
+            "a model of boxes is shown as masks, but there is no interactor to make them"
+        )
+    drawn = zip(masked, draw(detections.boxes[masked]), strict=True)
     return {i: mask for i, mask in drawn if mask is not None}
 
 
 def interactor_answer(
     candidates: Sequence[Candidate], *, size: tuple[int, int], user_agent: str | None
 ) -> dict[str, Any]:
-    """Return an interactor's answer in the form that the calling CVAT reads.
+    """Return an interactor's response in the format of the calling CVAT version.
 
-    size: (height, width) of the image. From 2.60, and for callers who do not say, the shapes
-    form with every candidate; before, the mask of the best one over the full frame. The best one
-    is always shown: CVAT hides what is below 0.5 until somebody moves its slider, and a person
-    asked for this mask, however well it is thought of.
+    size: (height, width) of the image. From 2.60, and for callers without a version, the shapes
+    format with all candidates; before, the mask of the best one over the full frame. The best one
+    is always visible: CVAT hides shapes below 0.5 until the slider is moved, but a person requested
+    this mask, whatever its estimated IoU.
     """
     clipped = [
         Candidate(mask, candidate.confidence)
@@ -141,12 +143,12 @@ def interactor_answer(
 
 
 def shown_estimate(estimate: float, best: bool) -> float:
-    """Return the estimated IoU as CVAT is told: of the best mask never so low that it is hidden."""
+    """Return the estimated IoU sent to CVAT: for the best mask never so low that it is hidden."""
     return max(estimate, SHOWN_FROM) if best else estimate
 
 
 def rle(mask: Mask) -> list[int]:
-    """Return CVAT's form of a mask: run lengths by rows, zeros first, then the inclusive box."""
+    """Return a mask in CVAT's format: run lengths by rows, zeros first, then the inclusive box."""
     flat = mask.bitmap.ravel()
     edges = np.flatnonzero(np.diff(flat)) + 1
     runs: list[int] = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
@@ -156,9 +158,9 @@ def rle(mask: Mask) -> list[int]:
 def _shapes(
     kind: str, box: NDArray[np.float32], mask: Mask | None, size: tuple[int, int]
 ) -> list[dict[str, Any]]:
-    """Return one shape of the label's type, several where one object needs several polygons.
+    """Return one shape of the label's type, several if an object needs several polygons.
 
-    None for a mask or polygon without a mask: the box filled is not the object.
+    None for a mask or polygon without a mask: the filled box is not the object.
     """
     height, width = size
     x1, x2 = np.clip(box[[0, 2]].astype(float), 0, width)
@@ -170,7 +172,7 @@ def _shapes(
         return [] if inside is None else _mask_shapes(kind, inside, size)
     if x2 - x1 <= 0 or y2 - y1 <= 0:
         return []
-    if kind == "ellipse":  # CVAT's form: the middle, the right edge and the upper one
+    if kind == "ellipse":  # CVAT's format: the centre, the right edge and the upper edge
         points = [(x1 + x2) / 2, (y1 + y2) / 2, x2, y1]
         return [{"type": "ellipse", "points": _rounded(points), "rotation": 0}]
     return [{"type": "rectangle", "points": _rounded([x1, y1, x2, y2])}]
@@ -180,7 +182,7 @@ def _mask_shapes(kind: str, mask: Mask, size: tuple[int, int]) -> list[dict[str,
     parts = polygons_from_mask(mask.bitmap, left=mask.left, top=mask.top, size=size)
     if kind == "polygon":
         return [{"type": "polygon", "points": _flat(part)} for part in parts]
-    # CVAT makes the polygon of these points when asked to convert masks; it takes one only.
+    # CVAT uses these points as the polygon when converting masks; it accepts one only.
     return [
         {
             "type": "mask",

@@ -1,7 +1,7 @@
-"""A mask redrawn by its own polygon, so that the editor's trace of it has few vertices.
+"""Redraw a mask from its simplified polygon, so that the editor's outline has few vertices.
 
-CVAT's editor traces an interactor's mask itself and keeps every wiggle. What it gets is the
-rasterised form of our polygon, on which the clicks hold as they did on the mask.
+CVAT's editor traces an interactor's mask itself and keeps every irregularity. It receives the
+rasterised form of our polygon, on which the clicks are enforced as on the mask.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from numpy.typing import NDArray
 from serverless.polygon.polygons import Polygon, polygons_from_mask, rasterize
 from serverless.wire.requests import InteractorRequest
 from trainer.detections import Mask, clip_mask
-from trainer.engines.interactor.click_laws import obey
-from trainer.engines.interactor.clicks import Prompt, understand
+from trainer.engines.interactor.click_constraints import enforce_clicks
+from trainer.engines.interactor.clicks import Prompt, parse_clicks
 from trainer.engines.interactor.extreme_points import check_clicks
 from trainer.interactor import Candidate
 
-# Set to "raw" among a function's annotations, the mask leaves as the model gave it.
+# Set to "raw" in a function's annotations, the model's mask is sent unchanged.
 SETTING = "mask"
-_WORK = 640  # pixels, of the side up to which a mask is traced as it is
-_APART = 1.5  # pixels, how far the mask and its polygon may lie apart, at the image's own size
-_LEAST_APART = 0.75  # pixels of the smaller picture: less than that its own steps are traced
+_WORK = 640  # pixels: larger masks are traced at reduced size
+_APART = 1.5  # pixels: maximum distance of mask and polygon, at the image's size
+_LEAST_APART = 0.75  # pixels of the reduced image: below it the polygon follows single pixels
 
 
-def outlined(found: Candidate, request: InteractorRequest, size: tuple[int, int]) -> Mask:
-    """Return the mask of the polygons of an answer's mask; size: (height, width) of the image."""
+def redrawn_mask(found: Candidate, request: InteractorRequest, size: tuple[int, int]) -> Mask:
+    """Return a candidate's mask redrawn from its polygons; size: (height, width) of the image."""
     inside = clip_mask(found.mask, size)
     if inside is None:
         return found.mask
-    prompt = found.prompt or understand(
+    prompt = found.prompt or parse_clicks(
         *check_clicks(request.positive, request.negative, request.box, size)
     )
     polygons = _polygons(inside, size)
@@ -42,11 +42,11 @@ def outlined(found: Candidate, request: InteractorRequest, size: tuple[int, int]
     )
     box = None if prompt.box is None else prompt.box - np.tile(shift, 2)
     moved = Prompt(prompt.extremes - shift, prompt.inside - shift, prompt.outside - shift, box)
-    return Mask(obey(drawn, moved, parts=False), left, top)
+    return Mask(enforce_clicks(drawn, moved, parts=False), left, top)
 
 
 def _polygons(mask: Mask, size: tuple[int, int]) -> tuple[Polygon, ...]:
-    """Return the polygons of a mask, of a large one those of a smaller picture of it."""
+    """Return the polygons of a mask, for a large one those of a reduced copy."""
     height, width = mask.bitmap.shape
     factor = min(1.0, _WORK / max(height, width))
     if factor == 1:
@@ -68,7 +68,7 @@ def _polygons(mask: Mask, size: tuple[int, int]) -> tuple[Polygon, ...]:
 def _window(
     polygons: tuple[Polygon, ...], mask: Mask, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of what holds both the mask and its polygons."""
+    """Return left, top, right, bottom of the union of the mask and its polygons."""
     height, width = mask.bitmap.shape
     corners = [np.array([[mask.left, mask.top], [mask.left + width, mask.top + height]])]
     points: NDArray[np.float64] = np.concatenate([*corners, *(p.exterior for p in polygons)])

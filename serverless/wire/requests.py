@@ -1,8 +1,8 @@
-"""CVAT's requests to a function, checked and turned into values; nothing else reads them.
+"""Validate and parse CVAT's requests to a function; the only module that reads them.
 
 A detector gets `{"image", "threshold"?}`, an interactor `{"image", "pos_points", "neg_points",
 "obj_bbox"?, "threshold"?}`: the image as base64 of an encoded file, coordinates as floats in its
-pixels. Unknown keys are left alone, since newer servers send more.
+pixels. Unknown keys are ignored, since newer servers send more.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serverless.errors import BadRequestError, UnreadableImageError
+from serverless.wire.base64_cache import Base64Cache, decode_base64
 from serverless.wire.bounds import MAX_COORDINATE, check_points, check_values
-from serverless.wire.unpacked import Unpacked, unpacked
 from trainer.data.images import RGBImage, decode
 from trainer.errors import ImageError
 
 Points = NDArray[np.float64]  # (N, 2), x y
-_UNPACKED = Unpacked()
+_UNPACKED = Base64Cache()
 
 
 @dataclass(frozen=True)
 class DetectorRequest:
-    """image: encoded bytes. threshold: 0..1, or None where the caller leaves it to the model."""
+    """image: encoded bytes. threshold: 0..1, or None if the caller sends none."""
 
     image: bytes
     threshold: float | None
@@ -38,9 +38,9 @@ class DetectorRequest:
 
 @dataclass(frozen=True)
 class InteractorRequest:
-    """What an annotator has clicked so far, in the order of the clicks.
+    """The clicks of an annotator so far, in order.
 
-    image: encoded bytes; its hash names it in a cache. positive, negative: (N, 2) x y in pixels,
+    image: encoded bytes; their hash is the cache key. positive, negative: (N, 2) x y in pixels,
     possibly outside the image. box: (4,) x1 y1 x2 y2 with x1 <= x2, y1 <= y2, or None.
     """
 
@@ -52,7 +52,7 @@ class InteractorRequest:
 
 
 def parse(body: bytes | str | dict[str, Any] | None) -> dict[str, Any]:
-    """Return the JSON object of a request, whether it was parsed on the way or not.
+    """Return the JSON object of a request, already parsed or not.
 
     Nuclio parses a body only when the content type is exactly application/json.
     """
@@ -62,7 +62,7 @@ def parse(body: bytes | str | dict[str, Any] | None) -> dict[str, Any]:
         try:
             content = json.loads(body)
         except RecursionError:
-            raise BadRequestError("the body is nested too deep") from None
+            raise BadRequestError("the body is nested too deeply") from None
         except ValueError as error:
             raise BadRequestError(f"the body is not JSON: {error}") from error
     if not isinstance(content, dict):
@@ -71,14 +71,14 @@ def parse(body: bytes | str | dict[str, Any] | None) -> dict[str, Any]:
 
 
 def detector_request(body: dict[str, Any]) -> DetectorRequest:
-    """Read a detector's request; BadRequestError says what is wrong with it."""
-    return DetectorRequest(_image(body, unpacked), _threshold(body))
+    """Parse a detector's request; BadRequestError explains what is wrong."""
+    return DetectorRequest(_image(body, decode_base64), _threshold(body))
 
 
 def interactor_request(body: dict[str, Any]) -> InteractorRequest:
-    """Read an interactor's request; BadRequestError says what is wrong with it.
+    """Parse an interactor's request; BadRequestError explains what is wrong.
 
-    CVAT sends the whole image with every click, so the last ones are kept unpacked.
+    CVAT sends the whole image with every click, so the last decoded ones are cached.
     """
     keys = ("pos_points", "neg_points", "obj_bbox")
     check_points(*(len(body[key]) for key in keys if isinstance(body.get(key), list)))
@@ -92,24 +92,24 @@ def interactor_request(body: dict[str, Any]) -> InteractorRequest:
 
 
 def pixels(image: bytes) -> RGBImage:
-    """Decode the image of a request; UnreadableImageError when nobody could."""
+    """Decode the image of a request; UnreadableImageError if that is impossible."""
     try:
         return decode(image)
     except ImageError as error:
         raise UnreadableImageError(str(error)) from error
 
 
-UNREADABLE_HEADER = "x-frame-not-read"  # of an empty answer: why the image could not be looked at
+UNREADABLE_HEADER = "x-frame-not-read"  # of an empty response: why the image could not be read
 
 
 def header_text(text: str) -> str:
-    """Return a text as a header can hold it: printable ASCII, one line."""
+    """Return a text in the form of a header value: printable ASCII, one line."""
     plain = text.encode("ascii", "replace").decode()
     return "".join(one if one.isprintable() else " " for one in plain)[:500]
 
 
 def cvat_version(user_agent: str | None) -> tuple[int, int] | None:
-    """Return (major, minor) of the CVAT that calls, from `CVAT/2.73.0 …`; None for others."""
+    """Return (major, minor) of the calling CVAT, from `CVAT/2.73.0 …`; None for others."""
     found = re.search(r"\bCVAT/(\d+)\.(\d+)", user_agent or "")
     return (int(found[1]), int(found[2])) if found else None
 
@@ -144,7 +144,7 @@ def _points(body: dict[str, Any], key: str) -> Points:
     for point in value:
         if not isinstance(point, list) or len(point) != 2 or not all(map(_number, point)):
             raise BadRequestError(
-                f"{key} must hold [x, y] of finite numbers up to {MAX_COORDINATE:g},"
+                f"{key} must contain [x, y] of finite numbers up to {MAX_COORDINATE:g},"
                 f" found {_shown(point)}"
             )
     return np.array(value, np.float64).reshape(-1, 2)
@@ -155,8 +155,10 @@ def _box(body: dict[str, Any]) -> NDArray[np.float64] | None:
     if not len(corners):
         return None
     if len(corners) % 2:
-        raise BadRequestError(f"obj_bbox must hold pairs of corners, found {len(corners)} points")
-    # The editor sends several boxes as one flat list; the last drawn is the one meant now.
+        raise BadRequestError(
+            f"obj_bbox must contain pairs of corners, found {len(corners)} points"
+        )
+    # The editor sends several boxes as one flat list; the last one is the current one.
     pair = corners[-2:]
     return np.concatenate([pair.min(axis=0), pair.max(axis=0)])
 
@@ -164,7 +166,7 @@ def _box(body: dict[str, Any]) -> NDArray[np.float64] | None:
 def _number(value: object) -> bool:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
-    # A whole number may be longer than any float.
+    # An integer may exceed the range of floats.
     return abs(value) <= MAX_COORDINATE if isinstance(value, int) else _finite(value)
 
 

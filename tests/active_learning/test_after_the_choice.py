@@ -8,7 +8,7 @@ import pytest
 from active_learning.duplicates import duplicate_groups
 from active_learning.errors import InvalidPoolError
 from active_learning.measures.class_need import class_need, object_weights
-from active_learning.mistakes import LabelledFrame, likely_mistakes
+from active_learning.mistakes import FrameToCheck, likely_mistakes
 from active_learning.pool import Objects, Pool, ProjectState
 from active_learning.queries import object_queries
 from active_learning.simulate import band, labels_to_reach, replay
@@ -42,7 +42,7 @@ def test_need_reorders_what_is_asked():
 
 
 def frame(name, boxes, ids, predicted, predicted_ids, scores):
-    return LabelledFrame(
+    return FrameToCheck(
         name,
         np.array(boxes, float).reshape(-1, 4),
         np.array(ids, int),

@@ -34,7 +34,7 @@ def test_by_hand_with_empty_frames_level_with_the_least(aggregation, k, expected
 
 @pytest.mark.parametrize(("place", "expected"), [(0.0, 0.5), (0.5, 0.7), (1.0, 0.9)])
 def test_empty_frames_stand_at_the_quantile_asked_for(place, expected):
-    found = frame_values(VALUES, OFFSETS, aggregation="max", empty_place=place)
+    found = frame_values(VALUES, OFFSETS, aggregation="max", empty_frame_quantile=place)
 
     assert found == pytest.approx([0.5, expected, 0.9, expected])
 
@@ -56,7 +56,7 @@ def test_no_object_anywhere_makes_all_frames_equal():
     [
         ({"aggregation": "median"}, "no aggregation 'median'; there are capped_sum, max, mean"),
         ({"k": 0}, "k of topk_mean"),
-        ({"empty_place": 1.2}, "empty_place"),
+        ({"empty_frame_quantile": 1.2}, "empty_frame_quantile"),
         ({"weights": np.array([1, 1, np.nan, 1, 1])}, "object row 2 is not finite"),
     ],
 )

@@ -12,7 +12,7 @@ from active_learning import strategies
 from active_learning.choose import SelectionSettings, choose
 from active_learning.control import control_size, estimate
 from active_learning.errors import EmptyPoolError, InvalidPoolError, UnknownStrategyError
-from active_learning.measures.believed import believed
+from active_learning.measures.confident import confident_objects
 from active_learning.measures.cost import CostModel
 from active_learning.pool import Objects, Pool, ProjectState, Selection
 from tests.contract.test_strategies import make_pool
@@ -97,8 +97,8 @@ def test_control_frames_are_spread_and_weighted():
     [(0, 0.1, 10), (6, 0.1, 8), (24, 0.1, 2), (99, 0.1, 2), (0, 0.0, 0)],
 )
 def test_a_weak_model_leaves_more_to_chance(labelled, share, control):
-    """From a half at none down to the share, along a line that ends at warm_up; 0 stays 0."""
-    settings = SelectionSettings(control_share=share, warm_up=30)
+    """From a half at none down to the share, linearly up to control_warmup_frames; 0 stays 0."""
+    settings = SelectionSettings(control_share=share, control_warmup_frames=30)
     state = replace(TRUSTED, labelled=labelled)
 
     found = batch(make_pool(0, 200), 20, state=state, settings=settings)
@@ -112,7 +112,7 @@ def test_a_weak_model_leaves_more_to_chance(labelled, share, control):
 
 def test_a_model_too_weak_to_serve_chooses_less_and_says_so():
     """The weak share comes instead of the control share; without a control arm there is none."""
-    settings = SelectionSettings(control_share=0.1, weak_share=0.4, warm_up=0)
+    settings = SelectionSettings(control_share=0.1, weak_share=0.4, control_warmup_frames=0)
     curve = ((25, 0.10), (50, 0.10), (100, 0.10))
     state = replace(TRUSTED, weak=True, curve=curve)
 
@@ -181,8 +181,8 @@ def test_with_one_class_frames_of_each_kind_are_drawn_at_random_and_it_is_said()
     batches = [batch(one_class(100), 9, state=state, seed=seed) for seed in range(40)]
 
     assert batches[0].strategy == "stratified_random"
-    assert "choosing saves nothing here" in batches[0].advice
-    assert "doubt alone saved no labels" in batches[0].notes["strategy"]
+    assert "selection saves nothing here" in batches[0].advice
+    assert "uncertainty alone saved no labels" in batches[0].notes["strategy"]
     for found in batches:
         assert np.bincount([int(i[0]) for i in found.ids]).tolist() == [5, 3, 1]
     # The least doubted frames of a kind come as often as the most doubted ones.
@@ -201,7 +201,7 @@ def test_with_one_class_a_strategy_set_by_hand_is_kept():
 
 
 def test_a_batch_that_takes_the_whole_pool_says_that_nothing_was_chosen():
-    assert "all that is left" in batch(make_pool(0, 30), 30).advice
+    assert "the rest of the pool" in batch(make_pool(0, 30), 30).advice
     assert batch(make_pool(0, 30), 29).advice == ""
 
 
@@ -219,7 +219,7 @@ def test_the_default_does_not_count_faint_candidates():
     )
 
     found = batch(pool, 8)
-    everything = batch(pool, 8, settings=replace(NO_CONTROL, believed=0.0))
+    everything = batch(pool, 8, settings=replace(NO_CONTROL, confident_objects=0.0))
 
     assert not any(int(i.split("-")[1]) % 2 for i in found.ids)
     assert all(int(i.split("-")[1]) % 2 for i in everything.ids)
@@ -233,7 +233,7 @@ def test_believed_candidates_keep_all_that_is_known_of_them():
         disagreement=np.array([0.1, 0.2, 0.3, 0.4]),
     )
 
-    found = believed(objects)
+    found = confident_objects(objects)
 
     assert found.offsets.tolist() == [0, 1, 1, 2]
     assert found.probabilities.tolist() == [[0.9, 0.1], [0.1, 0.3]]
@@ -241,9 +241,9 @@ def test_believed_candidates_keep_all_that_is_known_of_them():
     assert found.boxes.tolist() == [[0, 1, 2, 3], [8, 9, 10, 11]]
     assert found.disagreement is not None
     assert found.disagreement.tolist() == [0.1, 0.3]
-    assert believed(objects, least=0) is objects
-    with pytest.raises(InvalidPoolError, match=r"believed must lie in 0\.\.1"):
-        believed(objects, least=1.5)
+    assert confident_objects(objects, least=0) is objects
+    with pytest.raises(InvalidPoolError, match=r"min_confidence must lie in 0\.\.1"):
+        confident_objects(objects, least=1.5)
 
 
 def test_every_frame_is_equally_likely_to_be_control():
@@ -397,9 +397,9 @@ def test_the_time_of_a_frame_by_hand():
 
 def test_settings_report_every_fault_at_once():
     with pytest.raises(InvalidPoolError) as caught:
-        SelectionSettings(control_share=2, cap_per_group=0, candidates=0.5, empty_place=-1)
+        SelectionSettings(control_share=2, cap_per_group=0, candidates=0.5, empty_frame_quantile=-1)
 
-    for name in ("control_share", "cap_per_group", "candidates", "empty_place"):
+    for name in ("control_share", "cap_per_group", "candidates", "empty_frame_quantile"):
         assert name in str(caught.value)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from active_learning.picks import Context
+from active_learning.picks import SelectionContext
 from active_learning.pool import Pool
 from active_learning.strategies import STRATEGIES
 
@@ -24,7 +24,7 @@ def three_clusters() -> Pool:
 
 
 def chosen(name: str, pool: Pool, budget: int, known=None) -> list[str]:
-    entry = replace(STRATEGIES[name], context=Context(known=known))
+    entry = replace(STRATEGIES[name], context=SelectionContext(known=known))
     return [str(i) for i in entry(pool, budget=budget, rng=np.random.default_rng(0)).ids]
 
 

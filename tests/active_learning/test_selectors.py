@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from active_learning.errors import InvalidPoolError
-from active_learning.selectors.distances import Space, squared_distances
+from active_learning.selectors.distances import EmbeddingSpace, squared_distances
 from active_learning.selectors.k_center import k_center
 from active_learning.selectors.k_means_pp import k_means_pp
-from active_learning.selectors.limits import Limits
+from active_learning.selectors.limits import SelectionLimits
 from active_learning.selectors.ordering import top_rows
-from active_learning.selectors.rankings import Choice, weighted_random
+from active_learning.selectors.rankings import SelectorInput, weighted_random
 
 
-def choice(vectors, *, values=None, known=None, seed=0) -> Choice:
-    space = Space.of(vectors)
-    return Choice(
+def choice(vectors, *, values=None, known=None, seed=0) -> SelectorInput:
+    space = EmbeddingSpace.of(vectors)
+    return SelectorInput(
         values=np.ones(len(vectors)) if values is None else values,
         rank=np.arange(len(vectors)),
         rng=np.random.default_rng(seed),
@@ -25,8 +25,8 @@ def choice(vectors, *, values=None, known=None, seed=0) -> Choice:
     )
 
 
-def everything(count: int) -> Limits:
-    return Limits(np.ones(count, bool))
+def everything(count: int) -> SelectionLimits:
+    return SelectionLimits(np.ones(count, bool))
 
 
 def plain_k_center(vectors, weights, budget, known):
@@ -97,14 +97,14 @@ def test_weighted_random_draws_with_chances_proportional_to_the_values():
     values = np.array([0.0, 1.0, 2.0, 5.0])
     drawn = np.zeros(4)
     for seed in range(2000):
-        asked = Choice(values, np.arange(4), np.random.default_rng(seed))
+        asked = SelectorInput(values, np.arange(4), np.random.default_rng(seed))
         drawn[weighted_random(asked, everything(4), budget=1)] += 1
 
     assert drawn / 2000 == pytest.approx(values / 8, abs=0.04)
 
 
 def test_weighted_random_takes_frames_of_value_zero_last():
-    asked = Choice(np.array([0.0, 1e-9, 0.0, 1.0]), np.arange(4), np.random.default_rng(1))
+    asked = SelectorInput(np.array([0.0, 1e-9, 0.0, 1.0]), np.arange(4), np.random.default_rng(1))
 
     assert set(weighted_random(asked, everything(4), budget=2)) == {1, 3}
 
@@ -112,7 +112,7 @@ def test_weighted_random_takes_frames_of_value_zero_last():
 def test_limits_hold_while_a_diverse_selector_runs():
     """Two videos, one of each may be taken: the farthest of a full one is passed over."""
     vectors = np.array([[0.0], [9.0], [10.0], [5.0]])
-    limits = Limits(np.ones(4, bool), groups=np.array(["a", "b", "b", "a"]), cap=1)
+    limits = SelectionLimits(np.ones(4, bool), groups=np.array(["a", "b", "b", "a"]), cap=1)
 
     found = k_center(choice(vectors, known=np.array([[4.0]])), limits, budget=4)
 
@@ -125,7 +125,7 @@ def test_distances_are_right_for_every_kind_of_float(kind):
     vectors = rng.normal(size=(500, 8)).astype(kind)
     exact = vectors.astype(float)
     typical = np.sqrt(2 * exact.var(axis=0).sum())
-    space = Space.of(vectors)
+    space = EmbeddingSpace.of(vectors)
 
     nearest = space.nearest(space.rows(np.arange(20)))
 
@@ -138,25 +138,25 @@ def test_a_mean_far_from_zero_costs_no_digits():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(300, 8))
 
-    near = Space.of(vectors).nearest(Space.of(vectors).rows(np.arange(9)))
-    far = Space.of((vectors + 300).astype(np.float32))
+    near = EmbeddingSpace.of(vectors).nearest(EmbeddingSpace.of(vectors).rows(np.arange(9)))
+    far = EmbeddingSpace.of((vectors + 300).astype(np.float32))
 
     assert far.nearest(far.rows(np.arange(9))) == pytest.approx(near, abs=1e-3)
 
 
 def test_embeddings_too_large_for_float32_raise():
     with pytest.raises(InvalidPoolError, match="scale them"):
-        Space.of(np.array([[1e30, 0.0], [-1e30, 1.0]]))
+        EmbeddingSpace.of(np.array([[1e30, 0.0], [-1e30, 1.0]]))
 
 
 def test_labelled_embeddings_of_another_width_raise():
     with pytest.raises(InvalidPoolError, match="made by another model"):
-        Space.of(np.eye(4)).place(np.eye(3))
+        EmbeddingSpace.of(np.eye(4)).place(np.eye(3))
 
 
 def test_the_typical_distance_is_one():
     rng = np.random.default_rng(2)
-    space = Space.of(rng.normal(size=(400, 3)) * 1000 + 5)
+    space = EmbeddingSpace.of(rng.normal(size=(400, 3)) * 1000 + 5)
     rows = space.rows(np.arange(400))
 
     assert squared_distances(rows, rows).mean() == pytest.approx(1, rel=0.01)

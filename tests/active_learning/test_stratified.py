@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from active_learning.picks import Context
+from active_learning.picks import SelectionContext
 from active_learning.pool import Pool
 from active_learning.query_strategy import QueryStrategy
 
@@ -54,7 +54,7 @@ def test_of_each_kind_the_most_valuable_frames_are_taken():
 
 def test_labelled_frames_count_towards_the_share_of_their_kind():
     known = place(np.array([0, 0, 0, 0]), seed=8)
-    strategy = replace(STRATEGY, context=Context(known=known))
+    strategy = replace(STRATEGY, context=SelectionContext(known=known))
 
     # 104 frames, 9 labels: 64/104, 30/104 and 10/104 of nine, less the four there are.
     assert kinds(take(make_pool(np.ones(100)), 5, strategy)) == [1, 3, 1]

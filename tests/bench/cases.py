@@ -22,7 +22,7 @@ from tests.serverless.wrapped import missing
 from tests.trainer.importing.exports import BOX, EXPORTS, SIDE, Export
 from trainer.engines import load
 from trainer.errors import TrainerError
-from trainer.importing import Request, import_model
+from trainer.importing import ImportRequest, import_model
 
 ROOT = Path(__file__).parents[2]
 CASES = ROOT.parent / "shared" / "cases"
@@ -96,7 +96,7 @@ def supported(export: Export) -> Figure:
     with tempfile.TemporaryDirectory() as folder:
         path, card = export.write(Path(folder))
         try:
-            bundle = import_model(Request(path, "m", card=card), Path(folder) / "bundle")
+            bundle = import_model(ImportRequest(path, "m", card=card), Path(folder) / "bundle")
         except TrainerError as error:
             note = "refused with a sentence" if export.refused in str(error) else str(error)
             return Figure(name, float(bool(export.refused)), "agreement", note=note)
@@ -136,7 +136,7 @@ def of_ultralytics() -> Figure:
             torch.nn.init.normal_(layer.weight, std=0.3)
             torch.nn.init.constant_(layer.bias, -1.0)
         path = Path(model.export(format="onnx", imgsz=320, verbose=False))
-        bundle = import_model(Request(path, "m"), Path(folder) / "bundle")
+        bundle = import_model(ImportRequest(path, "m"), Path(folder) / "bundle")
         frame = np.random.default_rng(1).integers(0, 255, (240, 400, 3)).astype(np.uint8)
         (ours,) = load(bundle, threads=1).detect([frame], min_score=0.05)
         (theirs,) = RTDETR(str(path)).predict(

@@ -19,7 +19,7 @@ from trainer.data.dataset import Dataset, load_dataset
 from trainer.data.snapshot_forms import write_coco_form
 from trainer.detections import Detections
 from trainer.evaluation.compare import SIZES
-from trainer.evaluation.evaluate import evaluate_answers
+from trainer.evaluation.evaluate import evaluate_predictions
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "bccd_det"
 
@@ -40,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for _ in range(5):
         began = time.perf_counter()
         names = tuple(dataset.labels)
-        found = evaluate_answers(answers, dataset, split=given.split, names=names).ap
+        found = evaluate_predictions(answers, dataset, split=given.split, names=names).ap
         for area in SIZES.values():  # COCOeval counts the three sizes too
-            _ = evaluate_answers(answers, dataset, split=given.split, names=names, area=area).ap
+            _ = evaluate_predictions(answers, dataset, split=given.split, names=names, area=area).ap
         ours.append(time.perf_counter() - began)
         began = time.perf_counter()
         expected = reference(truth, dataset, given.split, answers)

@@ -44,9 +44,9 @@ from trainer.backends import backend
 from trainer.bundles.bundle import read_bundle
 from trainer.data.dataset import load_dataset
 from trainer.detector import FitConfig
-from trainer.engines.interactor.click_laws import obey
-from trainer.engines.interactor.clicks import EXTREME, understand
-from trainer.evaluation.annotator import four_points, iou
+from trainer.engines.interactor.click_constraints import enforce_clicks
+from trainer.engines.interactor.clicks import EXTREME, parse_clicks
+from trainer.evaluation.simulated_annotator import four_points, iou
 
 SHIPPED = Path(__file__).parents[2] / "serverless" / "extreme_points" / "weights"
 JITTER = 5.0  # pixels
@@ -185,7 +185,7 @@ def quality(name: str, found: Sequence[Target], methods: dict[str, Method]) -> l
         for method, answer in methods.items():
             ious.setdefault(method, []).append(iou(answer(target, points, NONE), target.mask))
             shaken.setdefault(method, []).append(iou(answer(target, moved, NONE), target.mask))
-        lawful = obey(target.mask, understand(moved, NONE, None))
+        lawful = enforce_clicks(target.mask, parse_clicks(moved, NONE, None))
         bound.append(iou(lawful, target.mask))
     best = max((m for m in methods if m in _SIMPLE), key=lambda m: np.mean(ious[m]))
     peer = float(np.mean(ious[best]))

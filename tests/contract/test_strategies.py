@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from active_learning.errors import EmptyPoolError, InvalidPoolError, UnknownStrategyError
-from active_learning.picks import Context
+from active_learning.picks import SelectionContext
 from active_learning.pool import Objects, Pool
 from active_learning.strategies import DIVERSE, STRATEGIES, QueryStrategy, strategy
 
@@ -130,8 +130,8 @@ def test_a_frame_without_objects_has_a_place(name):
 def test_frames_without_objects_stand_where_empty_place_puts_them(name):
     pool = make_pool(1, 40)
     empty = np.diff(pool.objects.offsets) == 0
-    last = replace(ENTRIES[name], empty_place=0.0).values(pool)
-    first = replace(ENTRIES[name], empty_place=1.0).values(pool)
+    last = replace(ENTRIES[name], empty_frame_quantile=0.0).values(pool)
+    first = replace(ENTRIES[name], empty_frame_quantile=1.0).values(pool)
 
     assert empty.any()
     assert np.all(last[empty] == last[~empty].min())
@@ -244,16 +244,22 @@ CHANGES = {
     "measure": ("entropy_max", {"measure": "least_confidence"}),
     "aggregation": ("entropy_max", {"aggregation": "sum"}),
     "k": ("entropy_topk_mean", {"k": 1}),
-    "empty_place": ("entropy_mean", {"empty_place": 1.0}),
+    "empty_frame_quantile": ("entropy_mean", {"empty_frame_quantile": 1.0}),
     "selector": ("entropy_max", {"selector": "k_center"}),
     "candidates": ("uncertainty_k_means_pp", {"candidates": None}),
-    "believed": ("entropy_sum", {"believed": 0.7}),
+    "min_confidence": ("entropy_sum", {"min_confidence": 0.7}),
     "cap_per_group": ("entropy_max", {"cap_per_group": 3}),
     "near_duplicate": ("entropy_max", {"near_duplicate": 0.8}),
-    "class_need": ("entropy_max", {"context": Context(class_need=np.array([0.1, 0.1, 2.8]))}),
-    "known": ("k_center", {"context": Context(known=POOL.embeddings[:20])}),
-    "seconds": ("entropy_sum", {"context": Context(seconds=np.linspace(1, 30, 80))}),
-    "quotas": ("entropy_max", {"context": Context(quotas=(("x", np.arange(80) > 70, 4),))}),
+    "class_need": (
+        "entropy_max",
+        {"context": SelectionContext(class_need=np.array([0.1, 0.1, 2.8]))},
+    ),
+    "known": ("k_center", {"context": SelectionContext(known=POOL.embeddings[:20])}),
+    "seconds": ("entropy_sum", {"context": SelectionContext(seconds=np.linspace(1, 30, 80))}),
+    "quotas": (
+        "entropy_max",
+        {"context": SelectionContext(quotas=(("x", np.arange(80) > 70, 4),))},
+    ),
 }
 
 

@@ -89,15 +89,15 @@ SELECTION = {
     "min_labelled": 3,
     "control_share": 0.2,
     "weak_share": 0.3,
-    "warm_up": 9,
+    "control_warmup_frames": 9,
     "cap_per_group": 2,
     "class_need": 0.5,
     "class_quotas": {"cell": 2},
     "near_duplicate": 0.2,
     "candidates": 2.5,
-    "believed": 0.2,
+    "min_confidence": 0.2,
     "k": 5,
-    "empty_place": 0.5,
+    "empty_frame_quantile": 0.5,
     "gain_per_second": True,
     "cost": {"frame": 9.0, "verify": 2.0, "fix": 7.0, "add": 12.0, "delete": 3.0},
     "stop_gain": 0.01,
@@ -148,10 +148,41 @@ def test_a_name_that_no_strategy_has_lists_the_names_there_are(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("candidates", 0.5), ("k", 0), ("empty_place", 2), ("warm_up", -1), ("cost", {"fix": -1})],
+    [
+        ("candidates", 0.5),
+        ("k", 0),
+        ("empty_frame_quantile", 2),
+        ("control_warmup_frames", -1),
+        ("cost", {"fix": -1}),
+    ],
 )
 def test_a_setting_out_of_range_is_named(tmp_path: Path, name: str, value: object) -> None:
     path = write(tmp_path, json.dumps({"active_learning": {name: value}}))
 
     with pytest.raises(ConfigError, match=f"active_learning.{name}"):
         load_config(path)
+
+
+def test_keys_of_version_0_1_are_read_with_a_warning_each(tmp_path: Path) -> None:
+    old = {
+        "active_learning": {
+            "min_confidence": 0.2,
+            "control_warmup_frames": 9,
+            "empty_frame_quantile": 0.5,
+            "budget": 3,
+        },
+        "promotion": {"min_first_metric": 0.25},
+    }
+
+    with pytest.warns(FutureWarning) as found:
+        config = load_config(write(tmp_path, json.dumps(old)))
+
+    chosen = config.active_learning
+    assert (chosen.min_confidence, chosen.control_warmup_frames) == (0.2, 9)
+    assert (chosen.empty_frame_quantile, chosen.budget) == (0.5, 3)
+    assert config.promotion == GateSettings(min_first_metric=0.25)
+    texts = [str(warning.message) for warning in found]
+    assert len(texts) == 4
+    assert any(
+        "promotion: min_first_metric is now called min_first_metric" in text for text in texts
+    )

@@ -14,13 +14,13 @@ from cvat_bridge.loop.trust.levels import Trust, trust_of
 from cvat_bridge.settings import RoundSettings
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 from trainer.gate.gate_settings import GateSettings
-from trainer.gate.usefulness import Finding, Usefulness
+from trainer.gate.usefulness import Usefulness, UsefulnessScore
 
 NONE, INFORMS = Trust("none", None), Trust("informs", "m1")
 
 
 def found(ap50: float | None, low: float = 0.0, objects: int = 40, frames: int = 12) -> Usefulness:
-    return Usefulness(frames, Finding(ap50, low, objects), {})
+    return Usefulness(frames, UsefulnessScore(ap50, low, objects), {})
 
 
 SHARKS = Situation(
@@ -72,7 +72,10 @@ def test_a_curve_that_levels_off_below_the_floor_says_that_labels_will_not_do():
         ({"found": found(None, objects=0)}, "the holdout shows no object to judge it by"),
         ({"found": None, "reason": "5 frames to train on, 8 are needed"},
          "No model serves yet: 5 frames to train on, 8 are needed."),
-        ({"settings": GateSettings(min_first=0.3)}, "AP 0.30 is asked (promotion.min_first)"),
+        (
+            {"settings": GateSettings(min_first_metric=0.3)},
+            "AP 0.30 is asked (promotion.min_first_metric)",
+        ),
     ],
 )  # fmt: skip
 def test_each_cause_has_its_own_words(change, words):

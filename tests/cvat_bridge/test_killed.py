@@ -153,7 +153,7 @@ def write_config(folder: Path, sandbox: Sandbox, prepared: Prepared) -> Path:
             "image_size": [48, 64],
             "min_frames": 4,
         },
-        "promotion": {"min_first": 0.0, "min_frames": 2},
+        "promotion": {"min_first_metric": 0.0, "min_frames": 2},
         "rounds": {"job_size": 3, "mark_source_deleted": True},
         "pre_annotation": {"min_score": 0.05, "by_class": False},
     }

@@ -29,7 +29,7 @@ from tests.fakes.ellipses import Filling, ellipses, fill_of, filled, on_frame
 from tests.fakes.gateway import FakeGateway
 from tests.serverless.fakes import Scripted, bundle, detections, model_of
 from trainer.data.dataset import load_dataset
-from trainer.evaluation.annotator import iou
+from trainer.evaluation.simulated_annotator import iou
 
 SCENES = tuple(ellipses(seed) for seed in range(2))
 NAMES = ("round", "outline", "spot")  # as mask, polygon and rectangle

@@ -17,8 +17,8 @@ from cvat_bridge.loop.status import describe
 from cvat_bridge.models.serving import Serving
 from tests.fakes.spots import Spots, spotted
 from trainer.detector import Progress
-from trainer.events import Events
-from trainer.runs.run_folder import alone
+from trainer.events import EventLog
+from trainer.runs.run_folder import locked
 
 FIT = {"event": "progress", "stage": "fit", "total": 300, "seconds_left": 41.2}
 
@@ -126,11 +126,11 @@ def test_a_cvat_that_cannot_be_asked_leaves_the_rest_of_the_status(tmp_path, mon
 def test_a_fit_at_work_is_told_with_its_step_loss_ap_and_time(tmp_path):
     run = tmp_path / "round-1-abc"
     run.mkdir()
-    events = Events(run)
+    events = EventLog(run)
     events.progress(Progress("val", 3, 3, figures={"ap": 0.25}))
     events.progress(Progress("fit", 300, 300, seconds_left=125.0, figures={"loss": 1.2345}))
 
-    with alone(run, "centernet"):
+    with locked(run, "centernet"):
         name, learning = learning_now(tmp_path)
 
     assert name == "round-1-abc"

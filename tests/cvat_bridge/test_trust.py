@@ -168,7 +168,7 @@ def test_a_challenger_that_the_registry_lost_informs_nobody(home, ledger, tmp_pa
 
 
 def test_a_floor_that_the_team_set_decides_alone(home, ledger, tmp_path):
-    spots = Spots(home, ledger, {"red": lambda _: False}, promotion={"min_first": 0.0})
+    spots = Spots(home, ledger, {"red": lambda _: False}, promotion={"min_first_metric": 0.0})
 
     answers = go(spots, tmp_path)
 

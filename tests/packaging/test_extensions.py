@@ -100,7 +100,7 @@ def test_a_name_of_ours_is_refused_and_both_packages_are_named(site, tmp_path):
         input_size=(8, 8),
     )
 
-    said = r"'{}' is offered by other-al and by {}; a name belongs to one package"
+    said = r"'{}' is provided by other-al and by {}; names are unique"
     with pytest.raises(ExtensionError, match=said.format("random", "active_learning")):
         strategies.strategy("random")
     with pytest.raises(ConfigError, match=said.format("centernet", "trainer")):

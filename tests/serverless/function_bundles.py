@@ -16,7 +16,7 @@ from tests.trainer.random_networks import detector, segmenter
 from trainer.backends.semantic.export import export_network as export_segmenter
 from trainer.backends.torchvision_detection.export import export_network as export_detector
 from trainer.bundles.bundle import Bundle, write_bundle
-from trainer.importing import Request, import_model
+from trainer.importing import ImportRequest, import_model
 
 
 def labels_of(function_yaml: Path) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ def _yolo(labels: tuple[str, ...], scratch: Path) -> Bundle:
         {"output0": turned(rows((*CENTRE, *scores)))},
         metadata=told(names=str(dict(enumerate(labels)))),
     )
-    return import_model(Request(path, "yolo"), scratch / "bundle")
+    return import_model(ImportRequest(path, "yolo"), scratch / "bundle")
 
 
 def _libreyolo(labels: tuple[str, ...], scratch: Path) -> Bundle:

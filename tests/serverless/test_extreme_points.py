@@ -158,4 +158,4 @@ def test_clicks_that_mean_nothing_are_a_bad_request_that_says_so(tmp_path):
 
     assert [a.status_code for a in (none, outside, broken)] == [400, 400, 400]
     assert "at least once" in none.json()["error"]
-    assert "outside of the image of 180 x 120" in outside.json()["error"]
+    assert "outside the image of 180 x 120" in outside.json()["error"]

@@ -10,7 +10,7 @@ from serverless.host.models import answer_interactor, load
 from serverless.store.describe import describe, faults_in
 from serverless.store.folders import shipped
 from serverless.wire.answers import SHOWN_FROM, interactor_answer
-from serverless.wire.outline import outlined
+from serverless.wire.outline import redrawn_mask
 from serverless.wire.requests import InteractorRequest, interactor_request
 from trainer.detections import Mask
 from trainer.interactor import Candidate
@@ -128,7 +128,7 @@ def test_the_outline_stays_within_a_pixel_and_a_half_of_the_mask(seed, size):
     assert count > 1
     nothing = InteractorRequest(b"", NONE, NONE, np.array([0.0, 0, size[1], size[0]]), None)
 
-    found = outlined(Candidate(Mask(mask, 0, 0), 0.9), nothing, size)
+    found = redrawn_mask(Candidate(Mask(mask, 0, 0), 0.9), nothing, size)
 
     drawn = np.zeros(size, bool)
     height, width = found.bitmap.shape

@@ -14,10 +14,10 @@ import pytest
 
 from tests.trainer.shapes import LABELS, shapes_dataset
 from trainer.backends import BACKENDS, backend
-from trainer.backends.learning.memory import Need
+from trainer.backends.learning.memory import MemoryNeed
 from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import ANNOTATIONS, Dataset, load_dataset
-from trainer.data.dataset_checks import notes_on
+from trainer.data.dataset_checks import dataset_notes
 from trainer.data.snapshot import write_dataset
 from trainer.detector import FitConfig
 from trainer.errors import BundleError, ConfigError, DatasetError, TrainingError
@@ -84,10 +84,10 @@ def test_one_image_is_learnt_from_with_a_warning(tmp_path):
 def test_classes_without_examples_are_named_by_part(data):
     squares = [row for row in rows(data, "annotations") if row["category_id"] == 2]
     changed(data, annotations=squares)
-    notes = notes_on(load_dataset(data.path), "auto")
+    notes = dataset_notes(load_dataset(data.path), "auto")
 
-    assert "class 'disc' has no example in train: it cannot be learnt" in notes
-    assert "class 'disc' has no example in holdout: nobody can judge it" in notes
+    assert "class 'disc' has no example in train: it cannot be learned" in notes
+    assert "class 'disc' has no example in holdout: it cannot be evaluated" in notes
     assert not any("'square'" in note for note in notes)
 
 
@@ -103,7 +103,7 @@ def test_boxes_outside_and_of_no_area_are_left_out_and_told(data, tmp_path):
     run_fit(data.path, TINY, tmp_path / "run", report=told.append)
 
     notes = [step.note for step in told if step.note]
-    assert sum("no area inside the image; left out" in note for note in notes) == 2
+    assert sum("no area inside the image; skipped" in note for note in notes) == 2
 
 
 @pytest.mark.parametrize("config", [TINY, YOLO], ids=lambda config: config.backend)
@@ -180,7 +180,7 @@ def test_a_run_folder_in_use_is_refused(data, tmp_path):
 
     def report(_step: object) -> None:
         if not refused:
-            with pytest.raises(TrainingError, match="another process is learning in") as told:
+            with pytest.raises(TrainingError, match="another process is training in") as told:
                 run_fit(data.path, TINY, tmp_path / "run", report=silent)
             refused.append(told.value)
 
@@ -252,7 +252,7 @@ def test_running_out_of_memory_is_a_recorded_failure_with_advice(data, tmp_path)
 
 
 def test_the_batch_is_fitted_to_the_memory():
-    need = Need(fixed=100 << 20, a_sample=50 << 20)
+    need = MemoryNeed(fixed=100 << 20, per_sample=50 << 20)
 
     assert need.most(1000 << 20) == (800 - 100) // 50
     assert need.most(120 << 20) == 0
@@ -272,5 +272,5 @@ def test_a_deep_folder_of_images_is_read(tmp_path):
         sources={"deep/er/a.png": tmp_path / "src" / "a.png"},
     )
 
-    with pytest.raises(DatasetError, match="no object to learn from"):
+    with pytest.raises(DatasetError, match="no object to train on"):
         run_fit(data.path, TINY, tmp_path / "run", report=silent)

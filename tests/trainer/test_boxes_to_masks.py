@@ -17,7 +17,7 @@ from trainer.engines.boxes_to_masks import (
     with_masks,
 )
 from trainer.errors import BundleError
-from trainer.evaluation.annotator import iou
+from trainer.evaluation.simulated_annotator import iou
 
 NONE = np.zeros((0, 2))
 SCENE = ellipses()

@@ -234,8 +234,8 @@ def test_fine_tuning_carries_classes_over_by_name(dataset, bundle, tmp_path):
     tuned = backend("centernet").export(path, tmp_path / "b", card={"name": "squares"})
 
     assert tuned.card.extra["notes"] == [
-        "class star: new, begun anew",
-        "class disc: of base, not among the labels now",
+        "class star: new, initialised at random",
+        "class disc: in the base, not among the labels",
     ]
     assert tuned.card.base == bundle.path.name
     assert evaluate(engines.load(tuned), squares).overall.class_ap50["square"] > 0.7
@@ -311,11 +311,11 @@ def test_every_fault_of_a_config_is_told_at_once(dataset, tmp_path):
 
 def test_too_little_to_learn_from_is_said(dataset, tmp_path):
     none = Dataset(dataset.path, dataset.labels, dataset.split("holdout"))
-    with pytest.raises(DatasetError, match="no image to learn from"):
+    with pytest.raises(DatasetError, match="no image to train on"):
         backend("centernet").fit(none, SHORT, run_dir=tmp_path, report=ignore)
     empty = AnnotatedImage(**{**vars(dataset.split("train")[0]), "objects": ()})
     negatives = Dataset(dataset.path, dataset.labels, (empty,))
-    with pytest.raises(DatasetError, match="no object to learn from"):
+    with pytest.raises(DatasetError, match="no object to train on"):
         backend("centernet").fit(negatives, SHORT, run_dir=tmp_path, report=ignore)
 
 

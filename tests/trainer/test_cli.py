@@ -121,7 +121,12 @@ def test_faults_of_every_kind_are_told_together(tmp_path):
     said = "\n".join(error["faults"])
     for word in (
         *("image_size cannot be '64'", "epochs must be 1 or more", "extra.steps", "extra.foo"),
-        *("centernet learns boxes; ", "yolo can", "split must be of", "a file is in the way"),
+        *(
+            "centernet trains boxes; ",
+            "yolo can",
+            "split must be of",
+            "a file already exists under that name",
+        ),
         "there is no annotations.json",
     ):
         assert word in said
@@ -176,9 +181,9 @@ def test_stop_keeps_what_was_learnt_and_resume_goes_on(tmp_path, data):
     learnt = read_bundle(Path(done["bundle"])).card.extra["steps"]
 
     assert (stopped.returncode, process.returncode) == (0, 0)
-    assert f"another process is learning in {out}" in events(held.stdout)[0]["message"]
+    assert f"another process is training in {out}" in events(held.stdout)[0]["message"]
     told = [event["text"] for event in events(rest) if event["event"] == "note"]
-    assert f"stopped before its end; `trainer resume {out}` goes on" in told
+    assert f"stopped before its end; continue with `trainer resume {out}`" in told
     assert 0 < learnt < 100000
     assert trainer("stop", str(out)).returncode == 3
 
@@ -264,7 +269,7 @@ def test_register_promote_show_and_rollback_by_command(finished, tmp_path, monke
 
     assert json.loads(registered)["bundle"] == read_bundle(bundle).version
     assert (first, second) == (0, 3)
-    assert "in the registry alone" in said and "`cvat-bridge promote VERSION`" in said
+    assert "in the registry only" in said and "`cvat-bridge promote VERSION`" in said
     assert [(v["number"], v["champion"]) for v in json.loads(shown)] == [(1, True)]
     assert (code, "no earlier champion" in told) == (1, True)
     assert run("show", "nobody")[0] == 3

@@ -19,8 +19,8 @@ from trainer.data.dataset import Dataset
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.errors import ComparisonError
-from trainer.evaluation.compare import SIZES, Side, gaps, look, task_of
-from trainer.evaluation.evaluate import evaluate_answers
+from trainer.evaluation.compare import SIZES, ComparedModel, evaluate_model, frame_gaps, task_of
+from trainer.evaluation.evaluate import evaluate_predictions
 from trainer.evaluation.sheet import write_sheet
 
 
@@ -108,7 +108,7 @@ def reference(dataset: Dataset, answers: list[Detections]) -> np.ndarray:
 def test_ap_by_size_is_that_of_pycocotools(dataset, seed):
     answers, names = noisy(dataset, seed), tuple(dataset.labels)
     found = [
-        evaluate_answers(answers, dataset, split="holdout", names=names, area=area).ap
+        evaluate_predictions(answers, dataset, split="holdout", names=names, area=area).ap
         for area in SIZES.values()
     ]
 
@@ -116,14 +116,14 @@ def test_ap_by_size_is_that_of_pycocotools(dataset, seed):
     assert len(set(found)) == 3
 
 
-def side(dataset: Dataset, answers: list[Detections], shown: float = 0.3) -> Side:
+def side(dataset: Dataset, answers: list[Detections], shown: float = 0.3) -> ComparedModel:
     names = tuple(dataset.labels)
-    return Side(
+    return ComparedModel(
         path=Path("models/some"),
         version="1" * 16,
-        answers=tuple(answers),
+        predictions=tuple(answers),
         names=names,
-        evaluation=evaluate_answers(answers, dataset, split="holdout", names=names),
+        evaluation=evaluate_predictions(answers, dataset, split="holdout", names=names),
         sizes={},
         shown=np.full(len(names), shown),
         unknown=(),
@@ -154,8 +154,8 @@ def test_the_frame_where_one_model_is_blind_comes_first_and_hidden_answers_do_no
     blind = next(n for n, image in enumerate(frames) if image.objects)
     answers = perfect(whole)
     answers[blind] = Detections.empty()
-    rows = gaps(side(whole, perfect(whole)), side(whole, answers))
-    hidden = gaps(side(whole, perfect(whole)), side(whole, perfect(whole, score=0.2)))
+    rows = frame_gaps(side(whole, perfect(whole)), side(whole, answers))
+    hidden = frame_gaps(side(whole, perfect(whole)), side(whole, perfect(whole, score=0.2)))
 
     assert (rows[0].file_name, rows[0].first, rows[0].second) == (frames[blind].file_name, 1, 0)
     assert all(row.first == row.second == 1 for row in rows[1:])
@@ -165,7 +165,7 @@ def test_the_frame_where_one_model_is_blind_comes_first_and_hidden_answers_do_no
 
 def test_the_sheet_shows_what_each_model_shows_people(tmp_path):
     data = shapes_dataset(tmp_path / "d", train=1, holdout=6, seed=2)
-    rows = gaps(side(data, perfect(data)), side(data, [Detections.empty()] * 6))[:2]
+    rows = frame_gaps(side(data, perfect(data)), side(data, [Detections.empty()] * 6))[:2]
     marked, hidden = (
         np.asarray(
             Image.open(
@@ -197,10 +197,10 @@ def bundle(task: str, labels: tuple[str, ...] = ("disc", "square")) -> Bundle:
 def test_only_detectors_can_be_compared_and_boxes_with_masks_by_their_boxes():
     assert task_of([bundle("masks"), bundle("masks")]) == "masks"
     assert task_of([bundle("boxes"), bundle("masks")]) == "boxes"
-    with pytest.raises(ComparisonError, match="m is of task 'interactor'"):
+    with pytest.raises(ComparisonError, match="m has task 'interactor'"):
         task_of([bundle("boxes"), bundle("interactor")])
 
 
 def test_a_model_of_other_classes_is_told_before_it_answers(dataset):
-    with pytest.raises(ComparisonError, match=r"knows cat.*disc, square: no class is in both"):
-        look(bundle("boxes", ("cat",)), dataset, split="holdout", task="boxes")
+    with pytest.raises(ComparisonError, match=r"has cat.*disc, square: no common class"):
+        evaluate_model(bundle("boxes", ("cat",)), dataset, split="holdout", task="boxes")

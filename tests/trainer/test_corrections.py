@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 from serverless.store.folders import shipped
 from trainer.bundles.bundle import read_bundle
 from trainer.detections import Mask
-from trainer.engines.interactor.clicks import understand
-from trainer.engines.interactor.correcting.estimate import Estimate
-from trainer.engines.interactor.correcting.merging import merged, on_region, on_window, within_frame
+from trainer.engines.interactor.clicks import parse_clicks
+from trainer.engines.interactor.correcting.estimate import IouEstimate
+from trainer.engines.interactor.correcting.merging import (
+    merge_correction,
+    on_region,
+    on_window,
+    within_frame,
+)
 from trainer.engines.interactor.extreme_points import load
 from trainer.errors import PromptError
 
@@ -68,7 +73,7 @@ def test_four_clicks_of_which_two_coincide_are_four_extreme_points(interactor, d
 
     found = frame_of(interactor.candidate(pixels, twice, NONE, None))
 
-    prompt = understand(twice, NONE, None)
+    prompt = parse_clicks(twice, NONE, None)
     assert len(prompt.extremes) == 4
     assert not len(prompt.inside)
     ys, xs = np.nonzero(found)
@@ -192,9 +197,9 @@ def test_what_a_click_did_not_ask_for_stays_unless_it_is_sure():
     share = np.where(after, 0.8, 0.2).astype(np.float32)
     asked = {"positive": clicks([65, 30]), "negative": NONE, "side": 100.0}
 
-    unsure = merged(before, after, share, **asked)
+    unsure = merge_correction(before, after, share, **asked)
     share[2:10, 80:90] = 0.999
-    sure = merged(before, after, share, **asked)
+    sure = merge_correction(before, after, share, **asked)
 
     wanted = before.copy()
     wanted[20:40, 60:70] = True
@@ -242,11 +247,11 @@ def test_a_part_outside_the_frame_goes_unless_it_was_clicked():
 def test_the_estimate_follows_the_lines_of_the_card():
     told = {"first": [[0.0, 0.5, 1.0], [0.2, 0.6, 0.9]], "corrected": [[0.0, 1.0], [0.5, 1.0]]}
 
-    found = Estimate.of(told)
+    found = IouEstimate.of(told)
 
     assert found.first(0.25) == pytest.approx(0.4)
     assert found.corrected(0.5) == pytest.approx(0.75)
-    assert Estimate.of(None).first(0.37) == pytest.approx(0.37)
+    assert IouEstimate.of(None).first(0.37) == pytest.approx(0.37)
 
 
 def test_pixels_that_may_change_have_no_history(interactor):

@@ -133,7 +133,7 @@ def test_without_its_packages_the_descriptor_stands_in_and_says_so(
     if hidden == "torch" and not INSTALLED:
         pytest.skip("the weights are missing, too, and named first")
     assert first == "descriptor (1, 211)"
-    assert "colour, layout and gradients alone" in why and told in why
+    assert "colour, layout and gradients only" in why and told in why
     assert "pip install" in why
 
 

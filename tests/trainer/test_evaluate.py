@@ -17,7 +17,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.errors import DatasetError
-from trainer.evaluation.evaluate import evaluate, evaluate_answers
+from trainer.evaluation.evaluate import evaluate, evaluate_predictions
 from trainer.scores import Evaluation
 
 
@@ -177,7 +177,7 @@ def test_a_class_without_objects_is_unknown_and_said_never_zero(dataset):
 
     assert found.overall.class_ap == {"disc": pytest.approx(1), "square": None}
     assert found.ap == pytest.approx(1)
-    assert found.notes == ("class square has no object in holdout, so nothing is known of it",)
+    assert found.notes == ("class square has no object in holdout, so its quality is unknown",)
 
 
 def test_a_part_without_any_object_has_no_ap(dataset):
@@ -247,8 +247,10 @@ def test_masks_are_judged_by_their_pixels(dataset):
     assert evaluate(Told(answers(0.4)), squares, task="masks").ap50 == 0
     assert evaluate(Told(answers(0.4)), squares, task="boxes").ap50 == pytest.approx(1)
     with pytest.raises(DatasetError, match="an object has no mask"):
-        evaluate_answers(answers(1.0), dataset, split="holdout", names=tuple(LABELS), task="masks")
-    with pytest.raises(ValueError, match="gives no masks"):
+        evaluate_predictions(
+            answers(1.0), dataset, split="holdout", names=tuple(LABELS), task="masks"
+        )
+    with pytest.raises(ValueError, match="predicts no masks"):
         evaluate(Told(noisy_answers(squares, np.random.default_rng(0))), squares, task="masks")
 
 
@@ -280,5 +282,5 @@ def test_nothing_to_evaluate_on_is_an_error(dataset):
 
 
 def test_answers_must_be_one_a_frame(dataset):
-    with pytest.raises(ValueError, match="expected 30, one a frame, found 1"):
-        evaluate_answers([Detections.empty()], dataset, split="holdout", names=("disc",))
+    with pytest.raises(ValueError, match="expected 30, one per frame, found 1"):
+        evaluate_predictions([Detections.empty()], dataset, split="holdout", names=("disc",))

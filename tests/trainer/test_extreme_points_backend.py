@@ -11,12 +11,12 @@ import trainer
 from serverless.store.folders import shipped
 from tests.trainer.shapes import picture, shapes_dataset
 from trainer.backends import backend
-from trainer.backends.extreme_points.clicking import Variation, sample
-from trainer.backends.extreme_points.cutouts import make, rim_of
-from trainer.backends.extreme_points.iterating import answered, spoilt
+from trainer.backends.extreme_points.click_samples import ClickAugmentation, sample
+from trainer.backends.extreme_points.corrections import with_correction, with_corrupted_mask
 from trainer.backends.extreme_points.networks.architecture import channels_of, new_network
 from trainer.backends.extreme_points.networks.backbone import PUBLISHED, published
-from trainer.backends.extreme_points.scenes import pasted, shape
+from trainer.backends.extreme_points.object_crops import crop_object, rim_of
+from trainer.backends.extreme_points.scenes import composed_shape, paste_object
 from trainer.backends.features.pretrained import lite0
 from trainer.backends.learning.onnx_writing import store_in_half, write_onnx
 from trainer.detector import FitConfig
@@ -33,7 +33,7 @@ def cutout(seed=0, *, side=60):
     pixels = picture(np.random.default_rng(seed), height=120, width=160)[0]
     mask = np.zeros((120, 160), bool)
     mask[30 : 30 + side, 50 : 50 + side // 2] = True
-    return make(pixels, mask)
+    return crop_object(pixels, mask)
 
 
 @pytest.mark.parametrize("name", ["", "lite0", "resnet18", "mobilenet_v3_large"])
@@ -47,14 +47,14 @@ def test_every_network_answers_a_mask_of_its_input_and_judges_it(name):
     assert found.quality.shape == (2,)
 
 
-def test_the_judge_does_not_bend_the_features():
+def test_the_iou_head_does_not_change_the_features():
     network = new_network("", width=8)
 
     network(torch.randn(2, CHANNELS, 32, 32)).quality.sum().backward()
 
     bent = [name for name, p in network.named_parameters() if p.grad is not None]
     assert bent
-    assert all(name.startswith("judge.") for name in bent)
+    assert all(name.startswith("iou_head.") for name in bent)
 
 
 def test_the_learnt_encoder_sees_the_image_alone_until_its_joints_have_learnt():
@@ -80,7 +80,7 @@ def test_the_learnt_encoder_sees_the_image_alone_until_its_joints_have_learnt():
 def test_a_fit_of_the_correcting_network_is_served_with_the_mask_before(tmp_path):
     """From a fit through its bundle to a correction; the next fit begins with that bundle."""
     dataset = shapes_dataset(tmp_path / "d", train=6, holdout=0)
-    extra = {"steps": 2, "width": 4, "backbone": "lite0", "pretrained": True, "spoilt": 1.0}
+    extra = {"steps": 2, "width": 4, "backbone": "lite0", "pretrained": True, "corrupted": 1.0}
     config = dataclasses.replace(TINY, image_size=(64, 64), extra=extra)
     learner = backend("extreme_points")
 
@@ -102,9 +102,14 @@ def test_a_fit_of_the_correcting_network_is_served_with_the_mask_before(tmp_path
 @pytest.mark.parametrize("seed", range(8))
 def test_what_is_to_be_corrected_errs_and_the_clicks_say_where(seed):
     rng = np.random.default_rng(seed)
-    one = sample(cutout(), 96, Variation(steady=1.0, corrected=0.0, boxes=0.0, blind=0.0), rng)
+    one = sample(
+        cutout(),
+        96,
+        ClickAugmentation(exact_share=1.0, corrected=0.0, boxes=0.0, single_click=0.0),
+        rng,
+    )
 
-    found = spoilt(one, rng)
+    found = with_corrupted_mask(one, rng)
 
     assert found.before.shape == one.mask.shape
     assert 0 <= found.before.min() <= found.before.max() <= 1
@@ -117,12 +122,16 @@ def test_what_is_to_be_corrected_errs_and_the_clicks_say_where(seed):
 
 
 def test_an_answer_is_clicked_where_it_errs():
-    one = sample(cutout(), 96, Variation(steady=1.0, corrected=0.0), np.random.default_rng(2))
+    one = sample(
+        cutout(), 96, ClickAugmentation(exact_share=1.0, corrected=0.0), np.random.default_rng(2)
+    )
     nothing, everything = np.zeros((96, 96), np.float32), np.ones((96, 96), np.float32)
 
-    missing = [answered(one, nothing, np.random.default_rng(n)).prompt.inside for n in range(9)]
+    missing = [
+        with_correction(one, nothing, np.random.default_rng(n)).prompt.inside for n in range(9)
+    ]
     too_much = [
-        answered(one, everything, np.random.default_rng(n)).prompt.outside for n in range(9)
+        with_correction(one, everything, np.random.default_rng(n)).prompt.outside for n in range(9)
     ]
 
     assert sum(len(points) for points in missing) >= 4
@@ -174,7 +183,7 @@ def test_the_lock_file_holds_what_the_code_pins():
 @pytest.mark.parametrize("seed", range(12))
 def test_a_simulated_annotator_clicks_what_the_mask_says(seed):
     """Without jitter the extreme points lie on the mask's border, corrections on their side."""
-    how = Variation(steady=1.0, boxes=0.0, blind=0.0, corrected=1.0)
+    how = ClickAugmentation(exact_share=1.0, boxes=0.0, single_click=0.0, corrected=1.0)
 
     found = sample(cutout(), 96, how, np.random.default_rng(seed))
 
@@ -194,8 +203,14 @@ def test_a_simulated_annotator_clicks_what_the_mask_says(seed):
 
 def test_a_hand_errs_by_pixels_of_the_image_however_small_the_object():
     """The same hand misses a small object by a larger share, but by no more than a third of it."""
-    none = {"boxes": 0.0, "blind": 0.0, "corrected": 0.0, "jitter": 0.0, "steady": 0.0}
-    how = Variation(**none, tremble=6.0)
+    none = {
+        "boxes": 0.0,
+        "single_click": 0.0,
+        "corrected": 0.0,
+        "relative_jitter": 0.0,
+        "exact_share": 0.0,
+    }
+    how = ClickAugmentation(**none, click_jitter=6.0)
 
     def missed(thing):
         """Return how far the extreme points lie from the mask's border, in its own sides."""
@@ -219,13 +234,15 @@ def test_a_large_object_is_kept_smaller_and_says_by_how_much():
     mask = np.zeros((400, 500), bool)
     mask[50:350, 100:400] = True
 
-    kept = make(np.zeros((400, 500, 3), np.uint8), mask)
+    kept = crop_object(np.zeros((400, 500, 3), np.uint8), mask)
 
     assert kept.scale == pytest.approx(kept.mask.sum() ** 0.5 / 300, rel=0.03)
 
 
 def test_the_same_draw_gives_the_same_sample():
-    one, other = (sample(cutout(), 64, Variation(), np.random.default_rng(3)) for _ in range(2))
+    one, other = (
+        sample(cutout(), 64, ClickAugmentation(), np.random.default_rng(3)) for _ in range(2)
+    )
 
     assert np.array_equal(one.seen(), other.seen())
     assert np.array_equal(one.mask, other.mask)
@@ -236,7 +253,7 @@ def test_composed_scenes_keep_their_mask_exact(seed):
     rng = np.random.default_rng(seed)
     thing, behind = cutout(seed), cutout(seed + 50, side=40)
 
-    on_another, made = pasted(thing, behind, rng), shape(thing, behind, rng)
+    on_another, made = paste_object(thing, behind, rng), composed_shape(thing, behind, rng)
 
     assert np.array_equal(on_another.mask, thing.mask)
     assert made.mask.sum() >= 200

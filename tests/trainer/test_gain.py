@@ -16,13 +16,13 @@ from trainer.data.files import file_sha256
 from trainer.detector import FitConfig
 from trainer.errors import BundleError, ConfigError
 from trainer.runs.provenance import with_provenance
-from trainer.runs.run import Outcome, run_fit
+from trainer.runs.run import FitResult, run_fit
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"image_size": (48, 64), "batch_size": 4}
 
 
-def fit(data: Path, out: Path, *, base: Path | None = None, steps: int, **asked) -> Outcome:
+def fit(data: Path, out: Path, *, base: Path | None = None, steps: int, **asked) -> FitResult:
     config = FitConfig("centernet", base=base, extra={"width": 8, "steps": steps}, **SMALL)
     return run_fit(data, config, out, report=lambda _: None, **asked)
 
@@ -37,12 +37,12 @@ def data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory, data) -> Outcome:
+def base(tmp_path_factory, data) -> FitResult:
     return fit(data, tmp_path_factory.mktemp("base") / "run", steps=60)
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory, data, base) -> Outcome:
+def tuned(tmp_path_factory, data, base) -> FitResult:
     out = tmp_path_factory.mktemp("tuned") / "run"
     return fit(data, out, base=base.bundle.path, steps=2, against_scratch=True)
 

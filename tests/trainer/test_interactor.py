@@ -12,7 +12,7 @@ from PIL import Image
 
 from serverless.store.folders import shipped
 from trainer.bundles.bundle import read_bundle
-from trainer.engines.interactor.clicks import region_of, understand
+from trainer.engines.interactor.clicks import parse_clicks, region_of
 from trainer.engines.interactor.extreme_points import load
 from trainer.engines.interactor.image_cache import ImageCache
 from trainer.errors import ImageError, PromptError
@@ -90,7 +90,7 @@ def test_the_order_of_the_clicks_and_doubled_ones_change_nothing(interactor):
 def test_the_roles_follow_from_where_the_clicks_lie():
     clicks = np.array([[50.0, 50], [10, 40], [90, 45], [60, 5], [55, 95], [40, 40]])
 
-    prompt = understand(clicks, NONE, None)
+    prompt = parse_clicks(clicks, NONE, None)
 
     assert prompt.extremes.tolist() == [[10, 40], [60, 5], [90, 45], [55, 95]]
     assert sorted(prompt.inside.tolist()) == [[40, 40], [50, 50]]
@@ -137,7 +137,7 @@ def test_odd_clicks_give_a_sensible_mask(interactor, positive, box):
     ("positive", "negative", "box", "said"),
     [
         ([], [[5, 5]], None, "at least once"),
-        ([[-10, 5], [300, 5], [5, 300], [-1, -1]], [], None, "outside of the image"),
+        ([[-10, 5], [300, 5], [5, 300], [-1, -1]], [], None, "outside the image"),
         ([[50, 50]], [[50.2, 50.9]], None, "as inside and as outside"),
         ([[50, 50]], [], [200, 200, 300, 300], "inside the image"),
     ],
@@ -220,7 +220,7 @@ def test_the_cache_keeps_the_last_images_within_its_bytes():
 def test_the_region_holds_all_clicks_with_room_around_them():
     clicks = np.array([[30.0, 40], [70, 38], [110, 41], [60, 44]])
 
-    region = region_of(understand(clicks, NONE, None), (HEIGHT, WIDTH))
+    region = region_of(parse_clicks(clicks, NONE, None), (HEIGHT, WIDTH))
 
     assert (region[:2] < clicks.min(axis=0) - 2).all()
     assert (region[2:] > clicks.max(axis=0) + 2).all()

@@ -7,18 +7,18 @@ from tests.trainer.shapes import shapes_dataset
 from trainer.data.images import decode
 from trainer.detections import Mask
 from trainer.errors import ComparisonError
-from trainer.evaluation.annotator import four_points, iou, next_click
-from trainer.gate.interactor_gate import FourClicks, judge, measure
+from trainer.evaluation.simulated_annotator import four_points, iou, next_click
+from trainer.gate.interactor_gate import FourPointScores, decide_interactor, measure
 from trainer.interactor import Candidate
 
 
 def rows(values, frames=None):
     places = np.arange(len(values)) if frames is None else np.array(frames)
-    return FourClicks(np.array(values, float), places)
+    return FourPointScores(np.array(values, float), places)
 
 
 def verdict(before, after, **more):
-    return judge(before, after, rng=np.random.default_rng(0), **more)
+    return decide_interactor(before, after, rng=np.random.default_rng(0), **more)
 
 
 class Boxes:

@@ -45,7 +45,7 @@ def test_unlike_pictures_do_not_leak(tmp_path):
     ]
     found = find_leaks(dataset(tmp_path, frames))
 
-    assert (found.judged, found.learnt, found.leaks, found.notes) == (4, 6, (), ())
+    assert (found.evaluated, found.trained_on, found.leaks, found.notes) == (4, 6, (), ())
 
 
 def test_a_recompressed_and_scaled_copy_leaks_and_names_its_original(tmp_path):
@@ -55,7 +55,7 @@ def test_a_recompressed_and_scaled_copy_leaks_and_names_its_original(tmp_path):
     frames += [("copy.jpg", small, "holdout", None), ("new.png", images[5], "holdout", None)]
     found = find_leaks(dataset(tmp_path, frames))
 
-    assert [(leak.judged, leak.learnt) for leak in found.leaks] == [("copy.jpg", "2.png")]
+    assert [(leak.evaluated, leak.trained_on) for leak in found.leaks] == [("copy.jpg", "2.png")]
     assert found.share == 0.5
     assert "1 of 2 holdout frames" in found.notes[0]
 
@@ -65,7 +65,7 @@ def test_a_frame_of_the_same_video_leaks_though_it_looks_otherwise(tmp_path):
     frames = [("a.png", a, "val", "clip"), ("b.png", b, "test", "clip"), ("c.png", c, "test", None)]
     found = find_leaks(dataset(tmp_path, frames), split="test")
 
-    assert [(x.judged, x.learnt, x.bits) for x in found.leaks] == [("b.png", "a.png", None)]
+    assert [(x.evaluated, x.trained_on, x.bits) for x in found.leaks] == [("b.png", "a.png", None)]
 
 
 def test_known_hashes_are_taken_instead_of_reading(tmp_path):

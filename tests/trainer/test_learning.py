@@ -19,13 +19,13 @@ from torch import nn
 
 from tests.patience import patience
 from tests.trainer.shapes import shapes_dataset
-from trainer.backends.learning.loop import Lesson, Loop, Tuning
-from trainer.backends.learning.memory import need_of
+from trainer.backends.learning.loop import BatchesAndLoss, OptimizerSettings, TrainingLoop
+from trainer.backends.learning.memory import measure_memory
 from trainer.backends.learning.schedule import rate
 from trainer.data.dataset import ANNOTATIONS, load_dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
-from trainer.events import Events, follow, read_events
+from trainer.events import EventLog, follow, read_events
 from trainer.runs.run import run_fit
 from trainer.runs.tracking import tracker_of
 
@@ -115,12 +115,13 @@ def test_bf16_learns_about_the_same_and_is_not_fp32(data, tmp_path):
 def test_memory_is_measured_by_the_sample():
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1))
     needs = [
-        need_of(network, lambda n=n: network(torch.zeros(n, 3, 32, 32)).sum(), n) for n in (1, 4)
+        measure_memory(network, lambda n=n: network(torch.zeros(n, 3, 32, 32)).sum(), n)
+        for n in (1, 4)
     ]
 
     # The input (3) and the activation between (8): 32-bit planes of 32 x 32.
-    assert needs[0].a_sample == pytest.approx(1.5 * 11 * 32 * 32 * 4, rel=0.01)
-    assert needs[1].a_sample == pytest.approx(needs[0].a_sample, rel=0.01)
+    assert needs[0].per_sample == pytest.approx(1.5 * 11 * 32 * 32 * 4, rel=0.01)
+    assert needs[1].per_sample == pytest.approx(needs[0].per_sample, rel=0.01)
     assert needs[0].fixed == 5 * 4 * sum(p.numel() for p in network.parameters())
 
 
@@ -174,11 +175,11 @@ def test_a_failed_fit_ends_soon_though_mlflow_does_not_answer(tmp_path):
 
 
 def test_a_follower_sees_half_lines_whole_and_ends_with_the_run(tmp_path):
-    events = Events(tmp_path)
+    events = EventLog(tmp_path)
     events.write("begun", {})
     with (tmp_path / "events.jsonl").open("a") as file:
         file.write('{"event": "progr')  # a process was killed here
-    again = Events(tmp_path)
+    again = EventLog(tmp_path)
     again.write("note", {"text": "gone on with", "figure": math.nan})
     seen = []
     for event in follow(tmp_path):
@@ -205,26 +206,27 @@ def test_watch_tells_of_a_run_and_of_how_it_ended(data, tmp_path):
 
     assert json.loads(lines.stdout.splitlines()[-1])["event"] == "done"
     assert left.returncode == 1
-    assert "nobody is learning there" in left.stderr
+    assert "no fit is running there" in left.stderr
 
 
 def test_what_has_a_rate_of_its_own_learns_at_it(data, tmp_path):
     network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
     for parameter in network.parameters():
         nn.init.ones_(parameter)
-    loop = Loop(
+    loop = TrainingLoop(
         load_dataset(data),
         dataclasses.replace(TINY, learning_rate=0.1, schedule="constant"),
         network,
         run_dir=tmp_path,
         total=1,
         per_epoch=1,
-        tuning=Tuning(
+        optimizer=OptimizerSettings(
             weight_decay=0.0, warmup=0.0, factor={"0.weight": 0.25, "1.weight": 1.0}.__getitem__
         ),
     )
     loop.learn(
-        Lesson(lambda _: [None], lambda net, _: (net(torch.ones(1, 1)).sum(), {})), lambda _: None
+        BatchesAndLoss(lambda _: [None], lambda net, _: (net(torch.ones(1, 1)).sum(), {})),
+        lambda _: None,
     )
 
     slow, usual = (1 - parameter.item() for parameter in network.parameters())
@@ -246,20 +248,22 @@ class Flat(nn.Module):
 
 def cycles(tmp_path, data, aps, *, total=100):
     """Return the learning rates of a fit with restarts whose looks at val give these AP."""
-    from trainer.backends.learning.loop import Lesson, Loop, Tuning
+    from trainer.backends.learning.loop import BatchesAndLoss, OptimizerSettings, TrainingLoop
 
     tmp_path.mkdir(exist_ok=True)
     config = FitConfig("flat", learning_rate=1.0, schedule="restarts", batch_size=2)
-    loop = Loop(
+    loop = TrainingLoop(
         load_dataset(data),
         config,
         Flat(),
         run_dir=tmp_path,
         total=total,
         per_epoch=4,
-        tuning=Tuning(warmup=0.02, save_every=1e9),
+        optimizer=OptimizerSettings(warmup=0.02, save_every=1e9),
     )
-    lesson = Lesson(lambda step: [step] * 2, lambda network, _: ((network.value**2).sum(), {}))
+    lesson = BatchesAndLoss(
+        lambda step: [step] * 2, lambda network, _: ((network.value**2).sum(), {})
+    )
     looks = iter(aps)
     rates = []
 
@@ -267,7 +271,7 @@ def cycles(tmp_path, data, aps, *, total=100):
         if progress.stage == "fit":
             rates.append(progress.figures["lr"])
 
-    loop.learn(lesson, report, lambda weights, number, of: {"ap": next(looks)})
+    loop.run(lesson, report, lambda weights, number, of: {"ap": next(looks)})
     return rates, loop
 
 

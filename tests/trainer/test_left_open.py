@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from trainer.errors import RegistryError
 from trainer.registry.registry import Registry
-from trainer.runs.left_open import close_left_open, opened
+from trainer.runs.left_open import close_left_open, note_opened
 from trainer.runs.small_files import write_json
 
 
@@ -28,7 +28,7 @@ def begun(client: MlflowClient, run: Path) -> str:
     found = client.get_experiment_by_name("project-1")
     experiment = found.experiment_id if found else client.create_experiment("project-1")
     run_id = client.create_run(experiment, run_name=run.name).info.run_id
-    opened(run, run_id, client.tracking_uri)
+    note_opened(run, run_id, client.tracking_uri)
     return run_id
 
 
@@ -61,7 +61,7 @@ def test_a_registry_that_cannot_be_read_is_told_and_asked_again_next_time(tmp_pa
     run = tmp_path / "away"
     run.mkdir()
     (tmp_path / "damaged.db").write_bytes(b"not a database" * 100)
-    opened(run, "0", f"sqlite:///{tmp_path / 'damaged.db'}")
+    note_opened(run, "0", f"sqlite:///{tmp_path / 'damaged.db'}")
 
     for _ in range(2):
         with pytest.raises(RegistryError, match="damaged"):

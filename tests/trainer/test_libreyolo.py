@@ -20,13 +20,13 @@ from tests.trainer.agreement import Agreement, Seen, saw
 from tests.trainer.random_networks import count, spread
 from tests.trainer.shapes import LABELS, picture, shapes_dataset
 from trainer.backends import backend
-from trainer.backends.learning.starting.carry import Rows, carry
+from trainer.backends.learning.starting.carry import HeadRows, carry_weights
 from trainer.backends.learning.starting.weights import read_weights, save_weights
-from trainer.backends.libreyolo.begun_weights import published_base
 from trainer.backends.libreyolo.families import ARCHITECTURES, FAMILIES, family_of
+from trainer.backends.libreyolo.initial_weights import published_base
 from trainer.backends.libreyolo.networks import build, heads_of_names
 from trainer.backends.libreyolo.published import PUBLISHED
-from trainer.backends.libreyolo.serving import prepared
+from trainer.backends.libreyolo.serving import preprocess
 from trainer.data.dataset import Dataset
 from trainer.data.labels import LabelMap
 from trainer.detector import FitConfig
@@ -66,7 +66,7 @@ def louder(checkpoint: Path, to: Path) -> Path:
     network: Any = build(meta["architecture"], len(meta["labels"]), image_size=(side, side))
     network.load_state_dict(weights)
     shown = np.stack([drawn(seed, side) for seed in SEEDS])
-    images = prepared(family, torch.from_numpy(shown).permute(0, 3, 1, 2).float())
+    images = preprocess(family, torch.from_numpy(shown).permute(0, 3, 1, 2).float())
     count(network, images)
     if family in ("yolox", "yolo9"):
         head = network.head
@@ -214,14 +214,14 @@ def test_a_fit_begins_with_published_weights_and_says_so(tmp_path, monkeypatch):
         atol=1e-6,
     )
     assert (bundle.card.base, bundle.card.licence) == ("yolox_nano.pth", "Apache-2.0")
-    assert "class square: new, begun anew" in [s.note for s in told if s.stage == "note"]
+    assert "class square: new, initialised at random" in [s.note for s in told if s.stage == "note"]
 
 
 def test_a_wrong_file_under_a_published_name_is_refused(four, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     published(tmp_path, "yolox_nano.pth", {"model": {"x": torch.zeros(1)}})
 
-    with pytest.raises(TrainingError, match="expected a sha256 that begins cd28f55f"):
+    with pytest.raises(TrainingError, match="expected a sha256 that starts with cd28f55f"):
         LIBREYOLO.fit(
             four,
             config("yolox_n", 64, pretrained=True),
@@ -249,16 +249,16 @@ def test_cocos_own_ids_find_their_classes(tmp_path, monkeypatch):
 
 
 def test_rows_behind_the_classes_stay_behind_them():
-    made, notes = carry(
+    made, notes = carry_weights(
         {"head": torch.zeros(4)},
         {"head": torch.tensor([1.0, 2.0, 9.0])},
         labels=LabelMap(("b", "c", "a")),
         known=LabelMap(("a", "b")),
-        heads={"head": Rows(after=1)},
+        heads={"head": HeadRows(after=1)},
     )
 
     assert made["head"].tolist() == [2, 0, 1, 9]
-    assert notes == ["class c: new, begun anew"]
+    assert notes == ["class c: new, initialised at random"]
 
 
 def test_weights_that_nobody_vouches_for_are_not_loaded():
@@ -267,9 +267,9 @@ def test_weights_that_nobody_vouches_for_are_not_loaded():
 
     with pytest.raises(ConfigError, match=r"no sha256 of v9-t.pt is known.*extra.weights_sha256"):
         LIBREYOLO.check(config("yolo9_t", 64, pretrained=True))
-    with pytest.raises(ConfigError, match="set extra.pretrained to true"):
+    with pytest.raises(ConfigError, match="needs extra.pretrained=true"):
         LIBREYOLO.check(config("yolo9_t", 64, weights_sha256="0" * 64))
-    with pytest.raises(ConfigError, match="64 hexadecimal digits"):
+    with pytest.raises(ConfigError, match="64 lower-case hexadecimal digits"):
         LIBREYOLO.check(config("yolo9_t", 64, pretrained=True, weights_sha256="abc"))
 
 

@@ -104,7 +104,7 @@ def test_a_class_of_too_few_objects_is_not_judged_but_told():
     decision = decide(champion, without_class(better, 2), settings, rng=rng())
 
     assert not any("Class c falls" in r for r in decision.reasons)
-    assert any(f"Class c is not judged: it has {few - 1} objects" in r for r in decision.reasons)
+    assert any(f"Class c does not count: it has {few - 1} objects" in r for r in decision.reasons)
 
 
 def test_a_small_holdout_keeps_the_champion_and_says_why():
@@ -132,7 +132,7 @@ def test_frames_of_one_video_count_as_one_draw():
 @pytest.mark.parametrize(("floor", "promoted"), [(0.1, True), (0.9, False)])
 def test_the_first_model_must_reach_a_floor(floor: float, promoted: bool):
     first, _ = pair(0.0)
-    settings = dataclasses.replace(QUICK, min_first=floor)
+    settings = dataclasses.replace(QUICK, min_first_metric=floor)
     decision = decide(None, first, settings, rng=rng())
 
     assert decision.promoted is promoted

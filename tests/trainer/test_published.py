@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainer.backends.learning.starting.published import fetched, published
+from trainer.backends.learning.starting.published import fetch_weights, published
 from trainer.errors import ConfigError, TrainingError
 
 WEIGHTS = {"layer.weight": torch.arange(6.0).reshape(2, 3)}
@@ -57,9 +57,9 @@ def test_the_right_weights_are_fetched_once(site: tuple[Path, str], cache: Path)
     folder, url = site
     name = offered(folder)
 
-    first = fetched(f"{url}/{name}", "fit")
+    first = fetch_weights(f"{url}/{name}", "fit")
     (folder / name).unlink()
-    again = fetched(f"{url}/{name}", "fit")
+    again = fetch_weights(f"{url}/{name}", "fit")
 
     assert torch.equal(first["layer.weight"], WEIGHTS["layer.weight"])
     assert torch.equal(again["layer.weight"], WEIGHTS["layer.weight"])
@@ -72,8 +72,10 @@ def test_weights_of_another_sha256_are_refused_and_not_kept(
     folder, url = site
     name = offered(folder, digits="0badcafe")
 
-    with pytest.raises(TrainingError, match=r"net-0badcafe.pth cannot be had: .*0badcafe.*Put the"):
-        fetched(f"{url}/{name}", "fit")
+    with pytest.raises(
+        TrainingError, match=r"net-0badcafe.pth cannot be downloaded: .*0badcafe.*Put the"
+    ):
+        fetch_weights(f"{url}/{name}", "fit")
 
     assert not list(cache.iterdir())
 
@@ -81,27 +83,27 @@ def test_weights_of_another_sha256_are_refused_and_not_kept(
 def test_a_cached_file_that_was_changed_is_refused(site: tuple[Path, str], cache: Path) -> None:
     folder, url = site
     name = offered(folder)
-    fetched(f"{url}/{name}", "fit")
+    fetch_weights(f"{url}/{name}", "fit")
     with (cache / name).open("ab") as file:
         file.write(b"\0")
 
-    with pytest.raises(TrainingError, match="a sha256 that begins .* found .*remove the file"):
-        fetched(f"{url}/{name}", "fit")
+    with pytest.raises(TrainingError, match="a sha256 that starts with .* found .*remove the file"):
+        fetch_weights(f"{url}/{name}", "fit")
 
 
 def test_what_is_not_there_says_where_to_put_it(site: tuple[Path, str], cache: Path) -> None:
     with pytest.raises(TrainingError, match="404") as told:
-        fetched(f"{site[1]}/net-0badcafe.pth", "fit")
+        fetch_weights(f"{site[1]}/net-0badcafe.pth", "fit")
     assert f"Put the file into {cache}" in str(told.value)
-    with pytest.raises(TrainingError, match="says no sha256"):
-        fetched(f"{site[1]}/net.pth", "fit")
+    with pytest.raises(TrainingError, match="contains no sha256"):
+        fetch_weights(f"{site[1]}/net.pth", "fit")
 
 
 def test_a_wrong_file_under_torchvisions_name_is_refused(cache: Path) -> None:
     cache.mkdir(parents=True)
     torch.save(WEIGHTS, cache / "fcos_resnet50_fpn_coco-99b0c9b7.pth")
 
-    with pytest.raises(TrainingError, match="expected a sha256 that begins 99b0c9b7"):
+    with pytest.raises(TrainingError, match="expected a sha256 that starts with 99b0c9b7"):
         published("fcos_resnet50_fpn", "fit")
     with pytest.raises(ConfigError, match="publishes no weights of fcos_resnet18_fpn"):
         published("fcos_resnet18_fpn", "fit")

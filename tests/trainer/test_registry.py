@@ -111,7 +111,7 @@ def test_a_version_is_found_by_number_hash_and_prefix_and_others_are_told(regist
 
     for name in (1, "1", bundle.version, bundle.version[:6]):
         assert registry.show("find", name).bundle == bundle.version
-    with pytest.raises(RegistryError, match=f"no version answers to '7'.*{bundle.version[:12]}"):
+    with pytest.raises(RegistryError, match=f"no version matches '7'.*{bundle.version[:12]}"):
         registry.promote("find", 7)
 
 

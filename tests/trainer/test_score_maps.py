@@ -16,7 +16,7 @@ from tests.serverless.bright_spots import bright_spots
 from tests.trainer.shapes import shapes_dataset
 from trainer.bundles.bundle import read_bundle, revised
 from trainer.calibration import calibration
-from trainer.calibration.learn import LEAST_ANSWERS, learn, mapped, unmapped
+from trainer.calibration.learn import MIN_DETECTIONS, learn, mapped, unmapped
 from trainer.calibration.score_map import CALIBRATION, ScoreMaps, expit, logit, maps_of, score_map
 from trainer.calibration.serving import CalibratedDetector
 from trainer.calibration.worth import BOX_SECONDS, LEAST, ShapeSeconds, card_thresholds
@@ -93,7 +93,7 @@ def test_classes_differ_where_each_has_evidence_and_share_one_curve_where_not():
     assert rich.of("cell").answers + rich.of("dust").answers == rich.pooled.answers
     assert poor.classes == {}
     assert poor.of("cell") == poor.of("dust") == poor.pooled
-    assert learn(drawn(rng, too_modest, frames=1, each=LEAST_ANSWERS - 1)) is None
+    assert learn(drawn(rng, too_modest, frames=1, each=MIN_DETECTIONS - 1)) is None
 
 
 def test_a_model_that_is_never_right_gets_low_scores():
@@ -254,7 +254,7 @@ def test_without_a_val_part_or_with_little_in_it_the_bundle_stays_and_says_why(t
     few = spots(tmp_path / "few", count=3)
     nothing = dataclasses.replace(few, images=few.split("test"))
 
-    for data, why in ((nothing, "has no frame"), (few, f"{LEAST_ANSWERS} are needed")):
+    for data, why in ((nothing, "has no frame"), (few, f"{MIN_DETECTIONS} are needed")):
         told = []
         assert calibrate(plain, data, told.append) == plain
         assert [why in step.note for step in told if step.stage == "note"] == [True]

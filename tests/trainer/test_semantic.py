@@ -22,12 +22,12 @@ from trainer.detections import Detections, Mask
 from trainer.detector import FitConfig
 from trainer.engines import load
 from trainer.engines.letterbox import inner_size, letterbox
-from trainer.engines.semantic import regions_of, winners
+from trainer.engines.semantic import best_classes, regions_of
 from trainer.errors import ConfigError, DatasetError
-from trainer.evaluation.compare import look
-from trainer.evaluation.evaluate import answer as answers_of
-from trainer.evaluation.mean_iou import answered_map, mean_iou
-from trainer.importing import Request, import_model
+from trainer.evaluation.compare import evaluate_model
+from trainer.evaluation.evaluate import predict
+from trainer.evaluation.mean_iou import mean_iou, predicted_map
+from trainer.importing import ImportRequest, import_model
 from trainer.runs.run import run_fit
 from trainer.scores import Evaluation
 
@@ -74,7 +74,7 @@ def test_the_bundle_says_what_the_network_says(architecture, tmp_path):
         with torch.inference_mode():
             shares = torch.softmax(logits_of(made, pixels)[0], 1)[..., :height, :width]
             peer = functional.interpolate(shares, size, mode="bilinear")[0].argmax(0).numpy()
-        ours = answered_map(answer, size, range(len(CLASSES)))
+        ours = predicted_map(answer, size, range(len(CLASSES)))
         told = ours > 0
         assert (ours[told] == peer[told]).mean() > 0.995
         assert (told == (peer > 0)).mean() > 0.9
@@ -89,7 +89,7 @@ def test_a_region_is_what_hangs_together_and_its_score_the_mean():
     maps[2, 5:15, 15:29], maps[2, 0, 29] = 0.8, 0.9  # the last is a speck
     maps[0] = 1 - maps[1] - maps[2]
 
-    classes = winners(maps, (20, 30))
+    classes = best_classes(maps, (20, 30))
     regions, rows = regions_of(classes, 16)
 
     assert rows.tolist() == [[1, 2, 2, 8, 6], [1, 4, 12, 5, 6], [2, 15, 5, 14, 10]]
@@ -103,7 +103,7 @@ def test_of_many_classes_the_winner_is_the_largest_after_enlarging():
     maps = maps.astype(np.float32)
     large = functional.interpolate(torch.from_numpy(maps)[None], (61, 83), mode="bilinear")[0]
 
-    assert (winners(maps, (61, 83)) == large.argmax(0).numpy()).mean() > 0.999
+    assert (best_classes(maps, (61, 83)) == large.argmax(0).numpy()).mean() > 0.999
 
 
 def test_pixels_of_a_class_count_over_all_frames_and_a_crowd_does_not(tmp_path):
@@ -133,7 +133,7 @@ def test_a_fit_is_judged_by_mean_iou_too_and_its_card_says_so(tmp_path):
     outcome = run_fit(data.path, TINY, tmp_path / "run", report=lambda _: None)
 
     detector = load(outcome.bundle)
-    answers = answers_of(detector, data, split="holdout")
+    answers = predict(detector, data, split="holdout")
     (miou,) = mean_iou(answers, data, "holdout", detector.labels.names).values()
     evaluation = outcome.evaluation
     assert evaluation is not None
@@ -142,7 +142,7 @@ def test_a_fit_is_judged_by_mean_iou_too_and_its_card_says_so(tmp_path):
     assert outcome.bundle.card.metrics["miou"] == evaluation.miou
     assert Evaluation.from_json(evaluation.to_json()).miou == evaluation.miou
     assert f"  miou: {evaluation.miou}" in model_page(model_json(outcome.bundle))
-    side = look(outcome.bundle, data, split="holdout", task="masks")
+    side = evaluate_model(outcome.bundle, data, split="holdout", task="masks")
     assert side.to_json()["miou"] == pytest.approx(miou)
 
 
@@ -158,8 +158,8 @@ def test_a_base_of_other_classes_gives_what_fits_and_says_what_does_not(tmp_path
 
     notes = [step.note for step in told if step.note]
     assert notes == [
-        "class ring: new, begun anew",
-        "class disc: of base, not among the labels now",
+        "class ring: new, initialised at random",
+        "class disc: in the base, not among the labels",
     ]
     with np.load(base) as old, np.load(path) as new:
         head = "classifier.high_classifier.weight"
@@ -184,7 +184,7 @@ def test_one_image_at_a_time_is_enough_for_deeplab(tmp_path):
 def test_weights_whose_architecture_is_named_become_a_bundle(tmp_path):
     made = network("lraspp_mobilenet_v3_small")
     save_file(made.state_dict(), tmp_path / "ours.safetensors")
-    request = Request(
+    request = ImportRequest(
         tmp_path / "ours.safetensors", "ours", CLASSES, architecture="lraspp_mobilenet_v3_small"
     )
 

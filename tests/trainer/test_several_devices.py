@@ -15,10 +15,10 @@ from tests.trainer.shapes import shapes_dataset
 from trainer.backends import BACKENDS, backend
 from trainer.backends.devices import device_faults
 from trainer.backends.learning.state import STOP
+from trainer.backends.yolo.callbacks import TrainingCallbacks
 from trainer.backends.yolo.offline import isolate
-from trainer.backends.yolo.relay import relayed
-from trainer.backends.yolo.settings import Settings
-from trainer.backends.yolo.watch import Watch
+from trainer.backends.yolo.relay import relaying
+from trainer.backends.yolo.settings import YoloSettings
 from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
@@ -42,14 +42,14 @@ def test_two_processes_stop_at_the_same_batch_and_are_heard_as_they_learn(tmp_pa
     run = tmp_path / "run"
     run.mkdir()
     heard: list[Progress] = []
-    watch = Watch(TWO, Settings(), run, heard.append, data)
+    watch = TrainingCallbacks(TWO, YoloSettings(), run, heard.append, data)
     asked = {"folder": str(tmp_path), "stop": str(run / STOP)}
     trainer = Standin(
         overrides=asked, _callbacks={event: [call] for event, call in watch.callbacks().items()}
     )
     command, file = generate_ddp_command(trainer)
     try:
-        with relayed(run, watch.hear):
+        with relaying(run, watch.hear):
             subprocess.run(command, check=True, timeout=300)
     finally:
         ddp_cleanup(trainer, file)
@@ -74,7 +74,7 @@ def test_several_devices_are_taken_where_they_can_be_used_and_refused_elsewhere(
     if name == "yolo":
         backend(name).check(asked)
         return
-    with pytest.raises(ConfigError, match=r"learns on one device.*yolo can use several"):
+    with pytest.raises(ConfigError, match=r"trains on one device.*yolo can use several"):
         backend(name).check(asked)
 
 

@@ -60,7 +60,7 @@ def test_annotations_changed_since_are_not_passed_off_as_the_snapshot(snapshot, 
     values = json.loads(path.read_text())
     values["annotations"].pop()
     path.write_text(json.dumps(values))
-    with pytest.raises(DatasetError, match="it was changed since"):
+    with pytest.raises(DatasetError, match="the file has changed"):
         rebuild(snapshot.path, [snapshot.path / "images"], tmp_path / "again")
 
     manifest = snapshot.path / "manifest.json"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trainer.gate.promote import GateSettings, decide
-from trainer.gate.usefulness import Finding, Usefulness, usefulness
+from trainer.gate.usefulness import Usefulness, UsefulnessScore, usefulness
 from trainer.scores import Evaluation, FrameMatches
 
 SETTINGS = GateSettings(resamples=200)
@@ -48,8 +48,8 @@ MIXED = [[(0, True), (0, True), (1, False)]] * 8
 def test_a_class_is_good_although_another_is_not():
     found = judged(MIXED)
 
-    assert found.classes["common"] == Finding(pytest.approx(1.0), pytest.approx(1.0), 16)
-    assert found.classes["rare"] == Finding(0.0, 0.0, 8)
+    assert found.classes["common"] == UsefulnessScore(pytest.approx(1.0), pytest.approx(1.0), 16)
+    assert found.classes["rare"] == UsefulnessScore(0.0, 0.0, 8)
     assert {name: one.use(SETTINGS) for name, one in found.classes.items()} == {
         "common": "useful",
         "rare": "weak",
@@ -127,7 +127,7 @@ def test_a_weak_first_model_is_not_promoted_for_luck_on_a_few_frames():
 
 def test_a_floor_of_the_team_decides_alone():
     nothing = evaluated([[(0, False)]] * 8)
-    asked = dataclasses.replace(SETTINGS, min_first=0.0)
+    asked = dataclasses.replace(SETTINGS, min_first_metric=0.0)
 
     assert decide(None, nothing, asked, rng=np.random.default_rng(1)).promoted
     assert not decide(None, nothing, SETTINGS, rng=np.random.default_rng(1)).promoted

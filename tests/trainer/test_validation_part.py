@@ -10,7 +10,7 @@ from trainer.calibration.score_map import maps_of
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 from trainer.data.dataset import Dataset
 from trainer.data.labels import LabelMap
-from trainer.data.validation_part import with_val
+from trainer.data.validation_part import with_validation_part
 from trainer.detector import FitConfig
 from trainer.runs.run import run_fit
 
@@ -32,7 +32,7 @@ def names(found: Dataset, part: str) -> set[str]:
 
 def test_a_share_of_the_frames_becomes_val_and_nothing_is_lost():
     before = dataset(40)
-    after = with_val(before, 0.15)
+    after = with_validation_part(before, 0.15)
 
     assert len(names(after, "val")) == 6
     assert names(after, "val") | names(after, "train") == names(before, "train")
@@ -40,7 +40,7 @@ def test_a_share_of_the_frames_becomes_val_and_nothing_is_lost():
 
 
 def test_more_labels_keep_most_of_the_frames_that_were_val():
-    fewer, more = with_val(dataset(40), 0.15), with_val(dataset(60), 0.15)
+    fewer, more = with_validation_part(dataset(40), 0.15), with_validation_part(dataset(60), 0.15)
 
     assert len(names(fewer, "val") & names(more, "val")) >= 3
 
@@ -49,12 +49,14 @@ def test_the_order_of_the_frames_is_no_matter():
     before = dataset(40)
     turned = replace(before, images=before.images[::-1])
 
-    assert names(with_val(before, 0.2), "val") == names(with_val(turned, 0.2), "val")
+    assert names(with_validation_part(before, 0.2), "val") == names(
+        with_validation_part(turned, 0.2), "val"
+    )
 
 
 def test_a_rare_class_is_not_taken_out_of_what_is_learnt():
     for frame in range(30):
-        found = with_val(dataset(30, **{f"f{frame}": (THING, RARE)}), 0.2)
+        found = with_validation_part(dataset(30, **{f"f{frame}": (THING, RARE)}), 0.2)
 
         assert any(o.class_id == 1 for i in found.split("train") for o in i.objects)
 
@@ -62,7 +64,7 @@ def test_a_rare_class_is_not_taken_out_of_what_is_learnt():
 def test_a_group_stays_together():
     before = dataset(40)
     grouped = tuple(replace(i, group=f"g{n // 2}") for n, i in enumerate(before.images))
-    found = with_val(replace(before, images=grouped), 0.2)
+    found = with_validation_part(replace(before, images=grouped), 0.2)
     sides = {image.group: image.split for image in found.images}
 
     assert found.split("val")
@@ -73,13 +75,13 @@ def test_few_frames_a_val_part_of_ones_own_and_a_share_of_none_are_left_alone(tm
     own = dataset(40)
     own = replace(own, images=(replace(own.images[0], split="val"), *own.images[1:]))
 
-    assert with_val(dataset(8), 0.15).split("val") == ()
-    assert names(with_val(own, 0.15), "val") == {"f0"}
-    assert with_val(dataset(40), 0.0).split("val") == ()
+    assert with_validation_part(dataset(8), 0.15).split("val") == ()
+    assert names(with_validation_part(own, 0.15), "val") == {"f0"}
+    assert with_validation_part(dataset(40), 0.0).split("val") == ()
 
 
 def test_it_can_still_be_read(tmp_path):
-    found = with_val(shapes_dataset(tmp_path / "d", train=16, holdout=2), 0.2)
+    found = with_validation_part(shapes_dataset(tmp_path / "d", train=16, holdout=2), 0.2)
 
     assert found.read(found.split("val")[0]).ndim == 3
 

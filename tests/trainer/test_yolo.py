@@ -17,7 +17,7 @@ from tests.trainer.random_networks import ultralytics_network
 from tests.trainer.shapes import shapes_dataset
 from trainer.backends import backend
 from trainer.backends.yolo.checkpoint import save_checkpoint
-from trainer.backends.yolo.layout import lay_out
+from trainer.backends.yolo.layout import write_layout
 from trainer.bundles.bundle import Bundle, write_bundle
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 from trainer.data.dataset import load_dataset
@@ -262,10 +262,10 @@ def test_a_fit_stops_resumes_ends_and_is_a_base_for_other_labels(tmp_path):
     notes = YOLO.export(tuned, tmp_path / "next", card={}).card.extra["notes"]
 
     assert notes == [
-        "class star: new, begun anew",
-        "class disc: of base, not among the labels now",
+        "class star: new, initialised at random",
+        "class disc: in the base, not among the labels",
     ]
-    with pytest.raises(ConfigError, match="are of boxes, this fit is of masks"):
+    with pytest.raises(ConfigError, match="are for boxes, this fit is for masks"):
         YOLO.fit(
             dataset,
             FitConfig("yolo", image_size=(64, 64), base=bundle.path, extra={"task": "masks"}),
@@ -332,7 +332,7 @@ def test_masks_become_outlines_that_fill_the_same_pixels(tmp_path):
         images=[AnnotatedImage("a.png", 80, 60, "train", None, (item,))],
         sources={"a.png": source},
     )
-    lay_out(dataset, tmp_path / "layout", masks=True, told=lambda _done, _total: None)
+    write_layout(dataset, tmp_path / "layout", masks=True, on_done=lambda _done, _total: None)
     row = (tmp_path / "layout/labels/train/000000.txt").read_text().split()
     points = np.array(row[1:], np.float64).reshape(-1, 2) * [80, 60] - 0.5
     filled = cv2.fillPoly(np.zeros((60, 80), np.uint8), [np.round(points).astype(np.int32)], 1)
@@ -344,7 +344,7 @@ def test_masks_become_outlines_that_fill_the_same_pixels(tmp_path):
 def test_a_cut_off_jpeg_is_read_by_us_and_never_mended_in_place(tmp_path):
     """ultralytics would write such a file anew, through the link, over the original."""
     dataset = shapes_dataset(tmp_path / "data", train=3, holdout=0)
-    folder, _ = lay_out(dataset, tmp_path / "layout", masks=False, told=lambda _d, _t: None)
+    folder, _ = write_layout(dataset, tmp_path / "layout", masks=False, on_done=lambda _d, _t: None)
     links = sorted((folder.parent / "images/train").iterdir())
 
     assert [p.is_symlink() for p in links] == [True, True, True]
@@ -354,7 +354,9 @@ def test_a_cut_off_jpeg_is_read_by_us_and_never_mended_in_place(tmp_path):
     jpeg = cv2.imencode(".jpg", pixels[..., ::-1])[1].tobytes() + b"trailing bytes"
     original = dataset.file(image)
     original.write_bytes(jpeg)
-    lay_out(load_dataset(dataset.path), tmp_path / "again", masks=False, told=lambda _d, _t: None)
+    write_layout(
+        load_dataset(dataset.path), tmp_path / "again", masks=False, on_done=lambda _d, _t: None
+    )
     placed = sorted((tmp_path / "again/images/train").iterdir())
 
     assert [p.is_symlink() for p in placed] == [False, True, True]
@@ -362,7 +364,7 @@ def test_a_cut_off_jpeg_is_read_by_us_and_never_mended_in_place(tmp_path):
 
     original.write_bytes(b"no image at all")
     with pytest.raises(DatasetError, match=image.file_name):
-        lay_out(dataset, tmp_path / "third", masks=False, told=lambda _d, _t: None)
+        write_layout(dataset, tmp_path / "third", masks=False, on_done=lambda _d, _t: None)
 
 
 def test_every_fault_of_the_settings_is_told_at_once(tmp_path):
@@ -384,7 +386,7 @@ def test_every_fault_of_the_settings_is_told_at_once(tmp_path):
 
 def test_nothing_to_learn_from_is_an_error_before_learning(tmp_path):
     empty = shapes_dataset(tmp_path / "data", train=0, holdout=2)
-    with pytest.raises(DatasetError, match="no image to learn from"):
+    with pytest.raises(DatasetError, match="no image to train on"):
         YOLO.fit(empty, FitConfig("yolo"), run_dir=tmp_path / "run", report=quiet)
 
 

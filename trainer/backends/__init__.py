@@ -1,7 +1,7 @@
-"""Backends learn: name in FitConfig.backend → the object that implements Backend.
+"""Backends train models: name in FitConfig.backend → the object that implements Backend.
 
 Imported on first use, so that torch is loaded only by a process that trains. Another package adds
-one by an entry point of the group cvat_active_learning.backends that names such an object.
+one through an entry point of the group cvat_active_learning.backends that names such an object.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ GROUP = "cvat_active_learning.backends"
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all backends, ours and those of other packages, sorted."""
+    """Return the names of all backends, built-in and from other packages, sorted."""
     return all_names(GROUP, BACKENDS)
 
 
 def backend(name: str) -> Backend:
     """Return the backend of that name.
 
-    Raises ConfigError for a name that nobody offers or that two packages offer, and for one whose
-    libraries are not installed, with the extra that brings them.
+    Raises ConfigError for an unknown name, a name that two packages provide, and a backend whose
+    libraries are not installed; the message names the extra to install.
     """
     foreign = extension(GROUP, name, own=BACKENDS)
     target = BACKENDS.get(name)

@@ -1,4 +1,4 @@
-"""Whether this machine has the devices that a fit asks for."""
+"""Check that this machine has the devices that a fit requests."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from trainer.detector import FitConfig
 
 
 def device_faults(config: FitConfig) -> list[str]:
-    """Return a sentence for each device that torch does not find here; torch is loaded to look."""
-    asked = devices_of(config)
-    if asked == ["cpu"]:
+    """Return a sentence for each requested device that torch does not find; loads torch."""
+    requested = devices_of(config)
+    if requested == ["cpu"]:
         return []
     import torch
 
     found = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         found.append("mps")
-    there = {*found, *(["cuda"] if torch.cuda.device_count() else [])}
-    told = ", ".join(["cpu", *found])
+    usable = {*found, *(["cuda"] if torch.cuda.device_count() else [])}
+    available = ", ".join(["cpu", *found])
     return [
-        f"device {name} is not on this machine, or torch cannot use it; there are: {told}"
-        for name in asked
-        if name not in there
+        f"device {name} is not on this machine, or torch cannot use it; there are: {available}"
+        for name in requested
+        if name not in usable
     ]

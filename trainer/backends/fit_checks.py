@@ -1,4 +1,4 @@
-"""What is wrong with the settings that every backend shares; all of it at once."""
+"""Validate the settings that all backends share, and report every fault at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data.dataset import ANNOTATIONS
-from trainer.data.dataset_checks import JUDGES
+from trainer.data.dataset_checks import EVALUATION_SPLITS
 from trainer.detector import PRECISIONS, SCHEDULES, FitConfig
 
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+(,\d+)*)?")
@@ -21,23 +21,23 @@ def devices_of(config: FitConfig) -> list[str]:
 
 
 def device_name(value: Any) -> str:
-    """Return a device; numbers alone are GPUs, as ultralytics has it: 0 or 0,1."""
+    """Return a device; bare numbers are GPUs, as in ultralytics: 0 or 0,1."""
     text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return f"cuda:{text}" if re.fullmatch(r"\d+(,\d+)*", text) else text
 
 
-def well_formed(device: str) -> bool:
-    """Whether a device is written as one: cpu, mps, cuda, cuda:0 or cuda:0,1."""
+def is_device(device: str) -> bool:
+    """Return whether a text names a device: cpu, mps, cuda, cuda:0 or cuda:0,1."""
     return _DEVICE.fullmatch(device) is not None
 
 
-def place_faults(out: Path, split: str) -> list[str]:
-    """Return a sentence for each fault of where a fit writes and of what shall judge it."""
-    splits = ("auto", "none", *JUDGES)
+def output_faults(out: Path, split: str) -> list[str]:
+    """Return a sentence for each fault of the output folder and the evaluation split."""
+    splits = ("auto", "none", *EVALUATION_SPLITS)
     checks = [
         (
             all(path.is_dir() for path in (out, *out.parents) if path.exists()),
-            f"out {out}: a file is in the way of this folder; choose another",
+            f"out {out}: a file already exists under that name; choose another folder",
         ),
         (split in splits, f"split must be of {', '.join(splits)}: {split!r}"),
     ]
@@ -45,10 +45,10 @@ def place_faults(out: Path, split: str) -> list[str]:
 
 
 def data_faults(data: Path) -> list[str]:
-    """Return what is to be seen at a glance of a dataset that cannot be read."""
+    """Return the faults of a dataset that can be detected without reading it."""
     if (data / ANNOTATIONS).is_file():
         return []
-    return [f"data {data}: there is no {ANNOTATIONS} in it; a dataset is a folder in COCO form"]
+    return [f"data {data}: it contains no {ANNOTATIONS}; a dataset is a folder in COCO format"]
 
 
 def shared_faults(
@@ -61,8 +61,8 @@ def shared_faults(
 ) -> list[str]:
     """Return a sentence for each fault.
 
-    precisions: those the backend knows. regions: whether it learns from regions of an image.
-    several: whether it can use more than one device. restarts: whether it knows that schedule.
+    precisions: those the backend supports. regions: whether it samples regions of an image.
+    several: whether it supports more than one device. restarts: whether it supports that schedule.
     """
     faults = [
         *range_faults(config),
@@ -71,13 +71,13 @@ def shared_faults(
     if config.schedule == "restarts" and not restarts:
         faults.append(
             f"{config.backend} has no schedule=restarts; choose cosine, step or constant, with "
-            "early_stopping to end where validation no longer gains"
+            "early_stopping to end when validation no longer improves"
         )
     return faults
 
 
 def range_faults(config: FitConfig) -> list[str]:
-    """Return a sentence for each setting whose value alone cannot be used."""
+    """Return a sentence for each setting with an invalid value."""
     checks = [
         (config.epochs >= 1, f"epochs must be 1 or more: {config.epochs}"),
         (config.batch_size >= 1, f"batch_size must be 1 or more: {config.batch_size}"),
@@ -106,14 +106,14 @@ def range_faults(config: FitConfig) -> list[str]:
         ),
         (
             config.early_stopping >= 0,
-            f"early_stopping must be 0 or more looks: {config.early_stopping}",
+            f"early_stopping must be 0 or more validations: {config.early_stopping}",
         ),
         (
             config.precision in PRECISIONS,
             f"precision must be of {', '.join(PRECISIONS)}: {config.precision!r}",
         ),
         (
-            well_formed(config.device),
+            is_device(config.device),
             f"device must be cpu, cuda:0 or several as cuda:0,1: {config.device!r}",
         ),
     ]
@@ -147,8 +147,8 @@ def _contradictions(
         (
             not (config.early_stopping and config.evaluation_period == 0),
             (
-                "early_stopping and evaluation_period=0 contradict each other: without a look at "
-                "the val part there is nothing to stop by"
+                "early_stopping and evaluation_period=0 contradict each other: without validation "
+                "there is nothing to decide by"
             ),
         ),
         (
@@ -160,7 +160,7 @@ def _contradictions(
         ),
         (
             config.precision in precisions or config.precision not in PRECISIONS,
-            f"{config.backend} knows precision {', '.join(precisions)}, not {config.precision}",
+            f"{config.backend} supports precision {', '.join(precisions)}, not {config.precision}",
         ),
         (
             regions or config.regions_per_image is None,
@@ -168,7 +168,7 @@ def _contradictions(
         ),
         (
             several or len(devices_of(config)) == 1,
-            f"{config.backend} learns on one device, found {config.device}; yolo can use several",
+            f"{config.backend} trains on one device, found {config.device}; yolo can use several",
         ),
     ]
     return [fault for passed, fault in checks if not passed]

@@ -18,7 +18,7 @@ class PackageBackend:
     """A Backend, see trainer.detector, of one package.
 
     package: its dotted name. Its modules have settings.read_settings, fit.fit and export.export;
-    of them only settings is free of torch, so checking a config loads none.
+    only settings is free of torch, so checking a config does not load torch.
     """
 
     package: str
@@ -26,11 +26,11 @@ class PackageBackend:
 
     @property
     def name(self) -> str:
-        """The package's own name, by which a configuration asks for it."""
+        """The package's own name, by which a configuration selects it."""
         return self.package.rpartition(".")[2]
 
     def check(self, config: FitConfig) -> None:
-        """Refuse settings that cannot be used; see Backend."""
+        """Reject settings that cannot be used; see Backend."""
         self._part("settings").read_settings(config)
 
     def fit(
@@ -41,7 +41,7 @@ class PackageBackend:
         run_dir: Path,
         report: Callable[[Progress], None],
     ) -> Path:
-        """Learn; a file named "stop" in run_dir ends the fit early with a usable checkpoint."""
+        """Train; a file named "stop" in run_dir ends the fit early with a usable checkpoint."""
         fitted = self._part("fit").fit(dataset, config, run_dir=run_dir, report=report)
         return cast("Path", fitted)
 

@@ -1,1 +1,1 @@
-"""The publishable artefact: weights with their card."""
+"""The publishable artefact: weights with their model card."""

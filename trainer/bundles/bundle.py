@@ -1,11 +1,11 @@
 """A bundle: the publishable artefact, a folder of weights and the card that describes them.
 
-<bundle>/card.json says what it is (see Card); <bundle>/model.onnx and any other file hold the
-weights and are named in card.files with their sha256.
+<bundle>/card.json describes it (see Card); <bundle>/model.onnx and any further files contain the
+weights and are listed in card.files with their sha256.
 
-The version of a bundle is the hash of all that decides its answers: the card without `created`,
-`metrics` and `provenance`, and so the hashes of its files. Equal bundles have equal versions, what
-was evaluated is what serves, and figures may be added to a card later.
+The version of a bundle is the hash of all that determines its predictions: the card without
+`created`, `metrics` and `provenance`, including the hashes of its files. Equal bundles have equal
+versions, what was evaluated is what serves, and metrics may be added to a card later.
 """
 
 from __future__ import annotations
@@ -33,16 +33,15 @@ TASKS = frozenset({"boxes", "masks", "interactor"})
 
 @dataclass(frozen=True)
 class Card:
-    """What a bundle is.
+    """The description of a bundle.
 
-    name: what people call it. engine: key of trainer.engines.ENGINES that runs it.
-    task: "boxes", "masks" or "interactor". input_size: (height, width) in pixels of the network.
-    min_score: 0..1, below it nothing is shown to people unless they ask; class_min_score: the
-    same a class name, where it differs. files: name → sha256. metrics: figures of its
-    evaluation. dataset: fingerprint of what it learnt from, base: version or file name of the
-    weights it began with ("" where there is none). settings: of the fit. licence: SPDX id of the
-    weights. created: UTC, ISO 8601. extra: what the engine needs to read the outputs.
-    provenance: where it comes from, see trainer.runs.provenance.
+    name: shown to people. engine: key of trainer.engines.ENGINES that runs it. task: "boxes",
+    "masks" or "interactor". input_size: (height, width) in pixels of the network. min_score: 0..1,
+    predictions below it are not shown to people by default; class_min_score: the same per class
+    name, where it differs. files: name → sha256. metrics: of its evaluation. dataset: fingerprint
+    of the training data, base: version or file name of the initial weights ("" if there are none).
+    settings: of the fit. licence: SPDX id of the weights. created: UTC, ISO 8601. extra: what the
+    engine needs to decode the outputs. provenance: its origin, see trainer.runs.provenance.
     """
 
     name: str
@@ -74,7 +73,7 @@ class Card:
             if not 0 <= score <= 1
         ]
         faults += [
-            f"card.class_min_score names {name!r}, which is no label"
+            f"card.class_min_score names {name!r}, which is not a label"
             for name in self.class_min_score
             if name not in self.labels.names
         ]
@@ -88,11 +87,11 @@ class Card:
 
     @property
     def figures(self) -> dict[str, float]:
-        """The numbers among the metrics, as the registry keeps them: AP, AP50, and so on."""
+        """Return the numeric metrics for the registry: AP, AP50, and so on."""
         return {name: v for name, v in self.metrics.items() if isinstance(v, (int, float))}
 
     def min_score_of(self, class_name: str) -> float:
-        """Return the score a class must reach to be shown."""
+        """Return the score that a class must reach to be shown."""
         return self.class_min_score.get(class_name, self.min_score)
 
     def to_json(self) -> dict[str, Any]:
@@ -105,7 +104,7 @@ class Card:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Card:
-        """Read a card; ConfigError names every key that is unknown, missing or of no use."""
+        """Read a card; ConfigError names every key that is unknown, missing or invalid."""
         fields = {f.name: f for f in dataclasses.fields(cls)}
         known = {k: v for k, v in values.items() if k in fields}
         faults = [f"card.{k} is unknown" for k in sorted(set(values) - set(fields) - {"format"})]
@@ -130,25 +129,25 @@ class Card:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk that was found to be what its card says."""
+    """A bundle on disk that matches its card."""
 
     path: Path
     card: Card
     version: str
 
     def file(self, name: str) -> Path:
-        """Return the path of one of its files; BundleError when the card does not name it."""
+        """Return the path of one of its files; BundleError when the card does not list it."""
         if name not in self.card.files:
             raise BundleError(self.path, f"a file {name}", ", ".join(self.card.files) or "none")
         return self.path / name
 
 
 def write_bundle(destination: Path, *, files: Mapping[str, Path], **card: Any) -> Bundle:
-    """Copy files into the folder destination and write the card; all of it or nothing.
+    """Copy files into the folder destination and write the card, atomically.
 
     files: name in the bundle → file to copy. card: fields of Card without `files`; `created` is
-    filled in. An equal bundle already there is returned as it is; raises BundleError when
-    destination holds something else, ConfigError for a card that cannot be.
+    filled in. An equal bundle that already exists is returned unchanged; raises BundleError when
+    destination contains something else, ConfigError for an invalid card.
     """
     hashes = {name: file_sha256(path) for name, path in sorted(files.items())}
     if isinstance(card.get("labels"), (list, tuple)):
@@ -177,9 +176,9 @@ def write_bundle(destination: Path, *, files: Mapping[str, Path], **card: Any) -
 
 
 def read_bundle(path: Path, *, verify: bool = True, version: str | None = None) -> Bundle:
-    """Read a bundle; BundleError says what is missing or differs from the card.
+    """Read a bundle; BundleError names what is missing or differs from the card.
 
-    verify: hash every file. version: the version that it must be, where the caller knows.
+    verify: hash every file. version: the required version, if the caller knows it.
     """
     try:
         values = json.loads((path / CARD).read_text(encoding="utf-8"))
@@ -193,7 +192,7 @@ def read_bundle(path: Path, *, verify: bool = True, version: str | None = None) 
     try:
         card = Card.from_json(values)
     except ConfigError as error:
-        raise BundleError(path / CARD, "a card that can be used", str(error)) from error
+        raise BundleError(path / CARD, "a valid card", str(error)) from error
     for name, sha256 in card.files.items():
         if not (path / name).is_file():
             raise BundleError(path, f"the file {name}", "none of that name")
@@ -206,12 +205,12 @@ def read_bundle(path: Path, *, verify: bool = True, version: str | None = None) 
 
 
 def with_metrics(bundle: Bundle, metrics: Mapping[str, Any]) -> Bundle:
-    """Add figures to the card on disk; the version stays, since nothing it answers changes."""
+    """Add metrics to the card on disk; the version stays, since predictions do not change."""
     return with_card(bundle, metrics={**bundle.card.metrics, **metrics})
 
 
 def with_card(bundle: Bundle, **changes: Any) -> Bundle:
-    """Change fields of the card on disk that are no part of the version; BundleError for others."""
+    """Change card fields on disk that are not part of the version; BundleError for others."""
     card = dataclasses.replace(bundle.card, **changes)
     if version_of(card) != bundle.version:
         raise BundleError(bundle.path, f"version {bundle.version}", f"version {version_of(card)}")
@@ -220,14 +219,14 @@ def with_card(bundle: Bundle, **changes: Any) -> Bundle:
 
 
 def revised(bundle: Bundle, **changes: Any) -> Bundle:
-    """Change fields of the card on disk that decide its answers: it gets another version."""
+    """Change card fields on disk that determine the predictions; the version changes."""
     card = dataclasses.replace(bundle.card, **changes)
     _write_card(bundle.path, card)
     return read_bundle(bundle.path, verify=False, version=version_of(card))
 
 
 def version_of(card: Card) -> str:
-    """Return the 16 hex digits that name what the card describes."""
+    """Return the version of a card: 16 hex digits."""
     values = {k: v for k, v in card.to_json().items() if k not in _UNVERSIONED}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 

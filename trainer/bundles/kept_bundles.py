@@ -1,4 +1,4 @@
-"""The folder that keeps every bundle once, under its version."""
+"""The folder that stores every bundle once, under its version."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from trainer.errors import BundleError
 
 
 def keep_bundle(bundle: Bundle, bundles: Path) -> Path:
-    """Copy the bundle to its place, whole or not at all, and return the place.
+    """Copy the bundle to its folder atomically, and return the folder.
 
-    One that stands there stays, unless it is damaged: then it is replaced.
+    An existing copy is kept, unless it is damaged: then it is replaced.
     """
     folder = bundles / bundle.version
     if folder.exists():
@@ -28,6 +28,6 @@ def keep_bundle(bundle: Bundle, bundles: Path) -> Path:
         try:
             copy.rename(folder)
         except OSError:
-            if not folder.exists():  # another process was quicker: equal content, all is well
+            if not folder.exists():  # another process was faster: equal content, nothing to do
                 raise
     return folder

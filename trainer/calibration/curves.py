@@ -1,11 +1,11 @@
-"""Curves from a network's score to the share of answers that are right, learnt from few answers.
+"""Calibration curves from a network's score to precision, fitted to few detections.
 
-The beta curve is Kull, Silva Filho and Flach, "Beta calibration" (2017): with log odds u of the
-score, the log odds of being right are c + a·ln(s) - b·ln(1 - s), which is Platt's line where
-a = b and can bend where the network is sure otherwise than where it is not. A prior keeps it near
-a curve known before. The isotonic curve (Zadrozny and Elkan, 2002) has no form, and so needs many
-answers. Küppers et al., "Multivariate Confidence Calibration for Object Detection" (2020), take
-such curves to detectors, with precision at an IoU in the place of accuracy.
+The beta curve is Kull, Silva Filho and Flach, "Beta calibration" (2017): with score s, the log odds
+of being right are c + a·ln(s) - b·ln(1 - s), which is Platt scaling when a = b; different a and b
+calibrate high and low scores differently. A prior keeps it near a known curve. The isotonic curve
+(Zadrozny and Elkan, 2002) is non-parametric and needs many detections. Küppers et al.,
+"Multivariate Confidence Calibration for Object Detection" (2020), apply such curves to detectors,
+with precision at an IoU in place of accuracy.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from numpy.typing import NDArray
 from trainer.calibration.score_map import EDGE, expit, logit
 
 _Float = NDArray[np.float64]
-# Where a smooth curve is kept: it bends near even odds and is straight far from them.
+# Knots at which a smooth curve is stored: dense near even odds, sparse far from them.
 KNOTS = np.concatenate([[-EDGE, -10, -8, -6], np.arange(-5, 5.1, 0.5), [6, 8, 10, EDGE]])
-_BLOCK = 30  # answers of one step of the isotonic curve, at least
-_TILT = 0.05  # log odds that a step rises to both sides, so that 32-bit scores keep their order
-_PRIOR_ANSWERS = 5.0  # what the beta curve weighs in each step
+_BLOCK = 30  # minimum detections per step of the isotonic curve
+_TILT = 0.05  # slope of a step in log odds, so that 32-bit scores keep their order
+_PRIOR_ANSWERS = 5.0  # weight of the beta curve in each step
 
 
 @dataclass(frozen=True)
 class BetaCurve:
-    """The log of the two slopes, and the offset. The identity is (0, 0, 0)."""
+    """The logarithms of the two slopes, and the offset. The identity is (0, 0, 0)."""
 
     log_a: float = 0.0
     log_b: float = 0.0
     c: float = 0.0
 
     def __call__(self, u: _Float) -> _Float:
-        """Return the log odds of being right for log odds of the score."""
+        """Return the log odds of being right for the log odds of the score."""
         low, high = np.logaddexp(0, -u), np.logaddexp(0, u)  # -ln(s) and -ln(1 - s)
         return np.asarray(self.c - np.exp(self.log_a) * low + np.exp(self.log_b) * high)
 
 
 IDENTITY = BetaCurve()
-WIDE = (1.0, 1.0, 3.0)  # how far all classes together may be from what the network says
-NARROW = (0.5, 0.5, 1.0)  # how far one class may be from all classes together
+WIDE = (1.0, 1.0, 3.0)  # prior spread of the pooled curve around the identity
+NARROW = (0.5, 0.5, 1.0)  # prior spread of a class's curve around the pooled one
 
 
 def beta_curve(
@@ -52,10 +52,10 @@ def beta_curve(
     prior: BetaCurve = IDENTITY,
     spread: tuple[float, float, float] = WIDE,
 ) -> BetaCurve:
-    """Return the likeliest beta curve, given that it lies near another.
+    """Return the maximum a posteriori beta curve, with another curve as prior.
 
     scores: (N,) of the network, right: (N,). spread: standard deviations of the three parameters
-    about those of prior. With no answer it is the prior itself.
+    around those of prior. Without detections the result is the prior.
     """
     from scipy.optimize import minimize
 
@@ -80,10 +80,10 @@ def beta_curve(
 def isotonic_knots(
     scores: _Float, right: NDArray[np.bool_], near: BetaCurve
 ) -> tuple[_Float, _Float]:
-    """Return the knots of a rising curve without a form, as log odds of score and of being right.
+    """Return the knots of an isotonic curve, as log odds of the score and of being right.
 
-    Steps of few answers are joined, and each is drawn a little to the beta curve `near`, which
-    also leads beyond the first and the last step.
+    Steps with few detections are merged, and each is shrunk slightly towards the beta curve `near`,
+    which also extrapolates beyond the first and last step.
     """
     from scipy.optimize import isotonic_regression
 
@@ -103,16 +103,16 @@ def isotonic_knots(
     for start, end in itertools.pairwise(joined):
         expected = expit(near(u[start:end])).mean()
         share = (y[start:end].sum() + _PRIOR_ANSWERS * expected) / (end - start + _PRIOR_ANSWERS)
-        # Two knots a step: it is nearly flat where its answers are and rises between the steps.
+        # Two knots per step: nearly flat within a step, rising between steps.
         xs += np.quantile(u[start:end], [0.1, 0.9]).tolist()
         ys += [float(logit(share)) - _TILT, float(logit(share)) + _TILT]
-    # Apart from the ends and from each other, so that the knots rise strictly.
+    # Keep a distance from the ends and from each other, so that the knots rise strictly.
     inner = np.clip(np.array(xs), 0.5 - EDGE, EDGE - 0.5)
     apart = np.concatenate([[True], np.diff(inner) > 1e-3])
     inner, steady = inner[apart], np.array(ys)[apart]
     below = KNOTS[inner[0] - 0.25 > KNOTS]
     above = KNOTS[inner[-1] + 0.25 < KNOTS]
-    # Beyond what was seen the offset to the beta curve stays as it was at the last step.
+    # Beyond the data the offset to the beta curve stays that of the last step.
     shift_low, shift_high = steady[0] - near(inner[:1]), steady[-1] - near(inner[-1:])
     return (
         np.concatenate([below, inner, above]),

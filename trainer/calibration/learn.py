@@ -1,4 +1,4 @@
-"""A model's score maps are learnt from an evaluation of its raw answers."""
+"""Learn a model's score maps from an evaluation of its raw detections."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from trainer.calibration.measure import calibration
 from trainer.calibration.score_map import ScoreMap, ScoreMaps, score_map
 from trainer.scores import IOU_THRESHOLDS, Evaluation, FrameMatches
 
-LEAST_ANSWERS = 30  # below them nothing is learnt
-OWN_ANSWERS, OWN_HITS = 100, 25  # from which a class has a curve of its own
-ISOTONIC_ANSWERS = 1000  # from which a curve without a form is tried
-FINE_IOU = IOU_THRESHOLDS.index(0.8)  # a shape that people leave as it is
+MIN_DETECTIONS = 30  # with fewer no calibration is learned
+OWN_DETECTIONS, OWN_HITS = 100, 25  # minimum for a class to have its own curve
+ISOTONIC_DETECTIONS = 1000  # minimum to try an isotonic curve
+FINE_IOU = IOU_THRESHOLDS.index(0.8)  # a shape that people do not correct
 _FOLDS = 5
 _Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Raw answers of all frames. scores, right, fine, class_ids, frame: (N,)."""
+class ScoredDetections:
+    """Raw detections of all frames. scores, right, fine, class_ids, frame: (N,)."""
 
     scores: _Float
     right: NDArray[np.bool_]
@@ -42,32 +42,33 @@ class Answers:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> Answers:
-        return Answers(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+    def __getitem__(self, rows: NDArray[np.bool_]) -> ScoredDetections:
+        return ScoredDetections(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
 def learn(evaluation: Evaluation) -> ScoreMaps | None:
-    """Learn how raw scores are to be read; None below LEAST_ANSWERS answers.
+    """Learn the calibration of raw scores; None with fewer than MIN_DETECTIONS detections.
 
-    evaluation: of the network's own scores, from a very low one on. A class with enough evidence
-    has a curve of its own, held near the one of all classes; the others share that one.
+    evaluation: with the network's raw scores, down to a very low threshold. A class with enough
+    detections gets its own curve, regularised towards the pooled one; the others use the pooled
+    one.
     """
-    answers = answers_of(evaluation)
-    if len(answers) < LEAST_ANSWERS:
+    detections = scored_detections(evaluation)
+    if len(detections) < MIN_DETECTIONS:
         return None
-    maps = _maps(answers, evaluation.labels)
+    maps = _maps(detections, evaluation.labels)
     frames = len(evaluation.frames)
     before = calibration(evaluation).error
     after = None
     if frames >= 2:
-        after = calibration(_crossed(evaluation, answers)).error
+        after = calibration(_crossed(evaluation, detections)).error
     return replace(maps, frames=frames, before=before, after=after)
 
 
-def answers_of(evaluation: Evaluation) -> Answers:
-    """Return the answers that are right or wrong, those that meet a crowd left out."""
+def scored_detections(evaluation: Evaluation) -> ScoredDetections:
+    """Return the detections that are right or wrong, without those ignored for a crowd."""
     rows = [(n, f, ~f.ignored[:, 0]) for n, f in enumerate(evaluation.frames)]
-    return Answers(
+    return ScoredDetections(
         scores=np.concatenate([np.zeros(0), *(f.scores[k] for _, f, k in rows)]),
         right=_flags([f.matched[k, 0] for _, f, k in rows]),
         fine=_flags([f.matched[k, FINE_IOU] for _, f, k in rows]),
@@ -90,58 +91,62 @@ def mapped(evaluation: Evaluation, of: Callable[[str], Callable[[_Float], _Float
 
 
 def unmapped(evaluation: Evaluation, maps: ScoreMaps) -> Evaluation:
-    """Return an evaluation of calibrated scores with those of the network itself."""
+    """Return an evaluation of calibrated scores with the network's raw scores."""
     return mapped(evaluation, lambda name: maps.of(name).inverse)
 
 
-def _maps(answers: Answers, labels: Sequence[str]) -> ScoreMaps:
-    pooled, curve = _map(answers, IDENTITY, WIDE)
+def _maps(detections: ScoredDetections, labels: Sequence[str]) -> ScoreMaps:
+    pooled, curve = _map(detections, IDENTITY, WIDE)
     classes = {}
     for class_id, name in enumerate(labels):
-        own = answers[answers.class_ids == class_id]
-        if len(own) >= OWN_ANSWERS and own.right.sum() >= OWN_HITS:
+        own = detections[detections.class_ids == class_id]
+        if len(own) >= OWN_DETECTIONS and own.right.sum() >= OWN_HITS:
             classes[name], _ = _map(own, curve, NARROW)
-    # With one class, its map and the pooled one are the same; the pooled one says it.
+    # With one class, its map and the pooled one are the same; keep the pooled one.
     return ScoreMaps(pooled, {} if len(labels) == 1 else classes)
 
 
 def _map(
-    answers: Answers, prior: BetaCurve, spread: tuple[float, float, float]
+    detections: ScoredDetections, prior: BetaCurve, spread: tuple[float, float, float]
 ) -> tuple[ScoreMap, BetaCurve]:
-    """Learn one map; without a form only where that foretells frames it has not seen better."""
-    curve = beta_curve(answers.scores, answers.right, prior=prior, spread=spread)
+    """Learn one map; isotonic only if that predicts unseen frames better."""
+    curve = beta_curve(detections.scores, detections.right, prior=prior, spread=spread)
     method, knots = "beta", (KNOTS, curve(KNOTS))
-    if len(answers) >= ISOTONIC_ANSWERS and answers.right.any() and not answers.right.all():
-        folds = answers.frame % _FOLDS
+    if (
+        len(detections) >= ISOTONIC_DETECTIONS
+        and detections.right.any()
+        and not detections.right.all()
+    ):
+        folds = detections.frame % _FOLDS
         losses = np.zeros(2)
         for fold in np.unique(folds):
-            seen, new = answers[folds != fold], answers[folds == fold]
+            seen, new = detections[folds != fold], detections[folds == fold]
             if not len(seen):
                 break
             part = beta_curve(seen.scores, seen.right, prior=prior, spread=spread)
             tries = (KNOTS, part(KNOTS)), isotonic_knots(seen.scores, seen.right, part)
             losses += [_loss(_built("", one, seen), new) for one in tries]
         if losses[1] < losses[0]:
-            method, knots = "isotonic", isotonic_knots(answers.scores, answers.right, curve)
-    return _built(method, knots, answers), curve
+            method, knots = "isotonic", isotonic_knots(detections.scores, detections.right, curve)
+    return _built(method, knots, detections), curve
 
 
-def _built(method: str, knots: tuple[_Float, _Float], answers: Answers) -> ScoreMap:
-    hits, fine = int(answers.right.sum()), int(answers.fine.sum())
-    return score_map(*knots, method=method, answers=len(answers), hits=hits, fine=fine)
+def _built(method: str, knots: tuple[_Float, _Float], detections: ScoredDetections) -> ScoreMap:
+    hits, fine = int(detections.right.sum()), int(detections.fine.sum())
+    return score_map(*knots, method=method, answers=len(detections), hits=hits, fine=fine)
 
 
-def _loss(tried: ScoreMap, answers: Answers) -> float:
-    """Return the log loss: what the map's words cost against what came true."""
-    p = np.clip(tried(answers.scores), 1e-9, 1 - 1e-9)
-    return -float(np.where(answers.right, np.log(p), np.log1p(-p)).sum())
+def _loss(tried: ScoreMap, detections: ScoredDetections) -> float:
+    """Return the log loss of a map's probabilities on these detections."""
+    p = np.clip(tried(detections.scores), 1e-9, 1 - 1e-9)
+    return -float(np.where(detections.right, np.log(p), np.log1p(-p)).sum())
 
 
-def _crossed(evaluation: Evaluation, answers: Answers) -> Evaluation:
-    """Return the evaluation with each frame's scores mapped as the other frames have taught."""
+def _crossed(evaluation: Evaluation, detections: ScoredDetections) -> Evaluation:
+    """Return the evaluation with cross-validated scores: each frame mapped by the others."""
     frames = list(evaluation.frames)
     for fold in range(min(_FOLDS, len(frames))):
-        seen = answers[answers.frame % _FOLDS != fold]
+        seen = detections[detections.frame % _FOLDS != fold]
         maps = _maps(seen, evaluation.labels)
         part = replace(evaluation, frames=tuple(frames[fold::_FOLDS]))
         frames[fold::_FOLDS] = mapped(part, maps.of).frames

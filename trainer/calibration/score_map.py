@@ -1,4 +1,4 @@
-"""The map from a network's score to the probability that its answer is right, a class."""
+"""The map from a network's score to the probability that a detection is right, per class."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from trainer.bundles.bundle import Bundle, Card
 from trainer.errors import BundleError, ConfigError
 
 CALIBRATION = "calibration"  # the key in card.extra
-EDGE = 13.8  # logits beyond it, a score of one in a million, are taken as it
+EDGE = 13.8  # logits are clipped to it: a score of one in a million
 _Float = NDArray[np.float64]
 
 
 def logit(scores: Any) -> _Float:
-    """Return the log odds of scores in 0..1, inside -EDGE..EDGE."""
+    """Return the log odds of scores in 0..1, clipped to -EDGE..EDGE."""
     least = 1 / (1 + np.exp(EDGE))
     inside = np.clip(np.asarray(scores, np.float64), least, 1 - least)
     return np.asarray(np.clip(np.log(inside / (1 - inside)), -EDGE, EDGE))
@@ -31,13 +31,13 @@ def expit(logits: Any) -> _Float:
 
 @dataclass(frozen=True)
 class ScoreMap:
-    """A strictly rising map of scores: straight lines between knots, in log odds.
+    """A strictly rising map of scores: piecewise linear between knots, in log odds.
 
-    raw, right: log odds of the network's score, and of the probability that such an answer is
+    raw, right: log odds of the network's score, and of the probability that such a detection is
     right; both strictly rising, raw from -EDGE to EDGE. method: "beta" or "isotonic", see
-    trainer.calibration.curves. answers, hits: what it was learnt from, hits right at IoU 0.5.
-    fine: of the hits, those right at IoU 0.8, which people leave as they are.
-    Raises ConfigError when a knot is out of order.
+    trainer.calibration.curves. answers, hits: detections it was fitted on, and those right at IoU
+    0.5. fine: hits that are also right at IoU 0.8, which people do not correct. Raises ConfigError
+    when a knot is out of order.
     """
 
     raw: tuple[float, ...]
@@ -51,7 +51,9 @@ class ScoreMap:
         raw, right = np.array(self.raw, float), np.array(self.right, float)
         faults = []
         if len(raw) != len(right) or len(raw) < 2:
-            faults.append(f"calibration: {len(raw)} and {len(right)} knots; equal, 2 or more")
+            faults.append(
+                f"calibration: {len(raw)} and {len(right)} knots; expected equal numbers, 2 or more"
+            )
         elif not np.isfinite(raw).all() or not np.isfinite(right).all():
             faults.append("calibration: a knot is not finite")
         elif (np.diff(raw) <= 0).any() or (np.diff(right) <= 0).any():
@@ -70,12 +72,12 @@ class ScoreMap:
 
 @dataclass(frozen=True)
 class ScoreMaps:
-    """How a model's scores are to be read.
+    """The calibration of a model's scores.
 
-    pooled: of all classes together. classes: class name → its own map, of the classes with enough
-    evidence. frames: how many were answered. before, after: expected calibration error on these
-    frames, of the network's scores and of mapped ones, where each frame's map was learnt from the
-    other frames; None where there is too little to count.
+    pooled: of all classes together. classes: class name → its own map, for classes with enough
+    detections. frames: number of frames it was fitted on. before, after: expected calibration error
+    on these frames, of raw and of mapped scores, each frame mapped by a map fitted to the other
+    frames; None if there are too few detections.
     """
 
     pooled: ScoreMap
@@ -85,15 +87,17 @@ class ScoreMaps:
     after: float | None = None
 
     def of(self, class_name: str) -> ScoreMap:
-        """Return the map of a class: its own, else that of all classes."""
+        """Return the map of a class: its own, else the pooled one."""
         return self.classes.get(class_name, self.pooled)
 
     @property
     def note(self) -> str:
-        """What was learnt, as a clause."""
+        """Return a summary, as a clause."""
         own = ", ".join(f"{name} by {one.method}" for name, one in self.classes.items())
         how = f"own curves of {own}; " if own else ""
-        text = f"{how}all classes by {self.pooled.method}, from {self.pooled.answers} answers on "
+        text = (
+            f"{how}all classes by {self.pooled.method}, from {self.pooled.answers} detections on "
+        )
         text += f"{self.frames} frames of the val part"
         if self.before is None or self.after is None:
             return text
@@ -105,7 +109,7 @@ class ScoreMaps:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ScoreMaps:
-        """Read what to_json wrote; ConfigError for what cannot be a calibration."""
+        """Read what to_json wrote; ConfigError for an invalid calibration."""
         try:
             return cls(
                 pooled=_map(values["pooled"]),
@@ -121,20 +125,20 @@ class ScoreMaps:
 
 
 def maps_of(card: Card) -> ScoreMaps | None:
-    """Return how a card says its scores are to be read, None where it says nothing.
+    """Return the calibration in a card, None when it has none.
 
-    Raises ConfigError for a calibration that cannot be used.
+    Raises ConfigError for an invalid calibration.
     """
     values = card.extra.get(CALIBRATION)
     return None if values is None else ScoreMaps.from_json(values)
 
 
 def maps_of_bundle(bundle: Bundle) -> ScoreMaps | None:
-    """Return what maps_of does; BundleError names the bundle that cannot be read."""
+    """Return the calibration of a bundle; BundleError for an invalid one."""
     try:
         return maps_of(bundle.card)
     except ConfigError as error:
-        raise BundleError(bundle.path, "a calibration that can be used", str(error)) from error
+        raise BundleError(bundle.path, "a valid calibration", str(error)) from error
 
 
 def score_map(
@@ -146,10 +150,10 @@ def score_map(
     hits: int,
     fine: int,
 ) -> ScoreMap:
-    """Build a map whose knots rise strictly, however flat the curve is; 4 digits are kept."""
+    """Build a map with strictly rising knots, however flat the curve is; rounded to 4 digits."""
     xs = np.round(np.asarray(raw, float), 4)
     ys = np.round(np.clip(np.asarray(right, float), -2 * EDGE, 2 * EDGE), 4)
-    step = 1e-3  # in log odds: too little to see, enough to keep the order
+    step = 1e-3  # in log odds: negligible, but enough to keep the order
     ys = np.maximum.accumulate(ys - step * np.arange(len(ys))) + step * np.arange(len(ys))
     points = [tuple(float(round(v, 4)) for v in values) for values in (xs, ys)]
     return ScoreMap(

@@ -1,4 +1,4 @@
-"""A calibrated model: the engine's answers, their scores read as the card says."""
+"""A calibrated model: the engine's detections with scores mapped by the card's calibration."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.detector import Detector
 
-_SLACK = 1e-6  # of 32-bit scores: nothing at the threshold is lost in turning it
+_SLACK = 1e-6  # of 32-bit scores: keeps detections at the threshold despite rounding
 
 
 @dataclass(frozen=True)
 class CalibratedDetector:
-    """A detector whose scores are the probability that the answer is right at IoU 0.5.
+    """A detector whose scores are the probability that a detection is right at IoU 0.5.
 
     raw: the engine. See trainer.detector.Detector.
     """
@@ -29,14 +29,14 @@ class CalibratedDetector:
 
     @property
     def labels(self) -> LabelMap:
-        """The classes that class_ids point into."""
+        """Return the classes that class_ids index."""
         return self.raw.labels
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image; min_score is of the calibrated scores, and 0 keeps every candidate.
+        """Detect in every image; min_score refers to calibrated scores, 0 keeps every candidate.
 
-        Probabilities are mapped a class, too. The class that an answer has stays the likeliest of
-        its row, and a row of a softmax head has no more than 1 in all.
+        Probabilities are mapped per class, too. The class of a detection stays the likeliest of its
+        row, and a row of a softmax head still sums to at most 1.
         """
         each = [self.maps.of(name) for name in self.labels] or [self.maps.pooled]
         least = min(float(one.inverse(min_score)) for one in each) - _SLACK if min_score else 0.0
@@ -44,7 +44,7 @@ class CalibratedDetector:
         return [_from(self.calibrated(one), min_score) for one in found]
 
     def calibrated(self, found: Detections) -> Detections:
-        """Return raw answers with calibrated scores, sorted anew."""
+        """Return raw detections with calibrated scores, sorted again."""
         each = [self.maps.of(name) for name in self.labels]
         scores = _by_class(found.scores, found.class_ids, each)
         order = np.argsort(-scores, kind="stable")
@@ -64,10 +64,10 @@ class CalibratedDetector:
 def candidates(
     detector: Detector, images: Sequence[RGBImage], *, min_score: float
 ) -> list[Detections]:
-    """Answer with every candidate whose score in the network's own scale reaches min_score.
+    """Detect every candidate whose raw score reaches min_score.
 
-    So a calibrated model is judged on the same candidates as it would be without: what it learnt
-    of its scores does not shorten the tail of its precision-recall curve.
+    So a calibrated model is evaluated on the same candidates as an uncalibrated one: the
+    calibration does not cut the tail of its precision-recall curve.
     """
     if not isinstance(detector, CalibratedDetector):
         return detector.detect(images, min_score=min_score)
@@ -93,7 +93,7 @@ def _probabilities(
 ) -> NDArray[np.float32]:
     mapped = np.stack([one(raw[:, n]) for n, one in enumerate(each)], axis=1)
     rows, own = np.arange(len(found)), found.class_ids
-    # Two curves may cross, but what the model was surest of stays its answer.
+    # Two curves may cross, but the class with the highest raw score stays the best.
     lesser = raw <= raw[rows, own][:, None]
     mapped = np.where(lesser, np.minimum(mapped, scores[:, None]), mapped)
     mapped[rows, own] = scores
@@ -107,7 +107,7 @@ def _probabilities(
 
 
 def _from(found: Detections, min_score: float) -> Detections:
-    """Leave out what is below the threshold; the answers are sorted."""
+    """Drop the detections below the threshold; they are sorted."""
     kept = int((found.scores >= min_score).sum())
     if kept == len(found):
         return found

@@ -1,4 +1,4 @@
-"""What people type: the program `trainer`."""
+"""The command line: the program `trainer`."""
 
 from trainer.moved import names_of
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from trainer.cli.compare_commands import add_compare_commands
-from trainer.cli.console import explain
+from trainer.cli.console import print_error
 from trainer.cli.fit_commands import add_fit_commands
 from trainer.cli.model_commands import add_model_commands
 from trainer.cli.snapshot_commands import snapshots
@@ -21,8 +21,8 @@ from trainer.runs.provenance import installed_version
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(value: bool) -> None:
+    if value:
         typer.echo(f"trainer {installed_version()}")
         raise typer.Exit
 
@@ -33,11 +33,11 @@ def program(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Fit, watch, compare and promote models."""
 
 
 add_fit_commands(app)
@@ -47,9 +47,9 @@ app.add_typer(snapshots, name="snapshot")
 
 
 def main() -> None:
-    """Run the program; the one place where errors become exit codes."""
+    """Run the program; the only place where errors become exit codes."""
     try:
         app()
     except TrainerError as error:
-        explain(error)
+        print_error(error)
         sys.exit(2 if isinstance(error, ConfigError) else 1)

@@ -1,4 +1,4 @@
-"""The commands of `trainer` that measure bundles: evaluate and compare."""
+"""The commands `trainer evaluate` and `trainer compare`."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ import typer
 from rich.table import Table
 
 from trainer.bundles.bundle import read_bundle
-from trainer.cli.console import bars, evaluation_table
+from trainer.cli.console import evaluation_table, progress_bars
 from trainer.cli.model_commands import Json
 from trainer.gate.gate_settings import GateSettings
 from trainer.terminal import PlainConsole
 
 if TYPE_CHECKING:
-    from trainer.evaluation.compare import Side
+    from trainer.evaluation.compare import ComparedModel
 
-Data = Annotated[Path, typer.Option(help="Folder in COCO form: annotations.json and images/.")]
+Data = Annotated[Path, typer.Option(help="Folder in COCO format: annotations.json and images/.")]
 
 
 def add_compare_commands(app: typer.Typer) -> None:
-    """Put the commands of this file into the program."""
+    """Add the commands of this file to the program."""
     for command in (evaluate, compare):
         app.command()(command)
 
 
 def evaluate(bundle: Path, data: Data, *, split: str = "test", json_: Json = False) -> None:
-    """Measure a bundle on a part of a dataset: by class, by size, calibration and leakage."""
+    """Evaluate a bundle on a split of a dataset: by class, by size, calibration and leakage."""
     from trainer.calibration import calibration
     from trainer.calibration.learn import unmapped
     from trainer.calibration.score_map import maps_of_bundle
     from trainer.data.dataset import load_dataset
     from trainer.data.leakage import find_leaks
-    from trainer.evaluation.compare import look, task_of
+    from trainer.evaluation.compare import evaluate_model, task_of
     from trainer.runs.run import figures_of
 
     found, dataset = read_bundle(bundle), load_dataset(data)
-    with bars() as report:
-        side = look(found, dataset, split=split, task=task_of([found]), report=report)
+    with progress_bars() as report:
+        side = evaluate_model(found, dataset, split=split, task=task_of([found]), report=report)
     leakage, scores = find_leaks(dataset, split=split), calibration(side.evaluation)
     maps = maps_of_bundle(found)
     before = None if maps is None else calibration(unmapped(side.evaluation, maps))
@@ -81,18 +81,18 @@ def compare(
     metric: Annotated[str, typer.Option(help="ap or ap50.")] = GateSettings.metric,
     seed: int = 7,
     sheet: Annotated[
-        Path | None, typer.Option(help="PNG to draw: frames on which the two differ most.")
+        Path | None, typer.Option(help="PNG to write: frames on which the two differ most.")
     ] = None,
-    frames: Annotated[int, typer.Option(help="How many such frames.", min=1, max=50)] = 8,
+    frames: Annotated[int, typer.Option(help="Number of these frames.", min=1, max=50)] = 8,
     json_: Json = False,
 ) -> None:
-    """Hold two bundles against each other on the same frames, as the gate does.
+    """Compare two bundles on the same frames, as the promotion gate does.
 
-    A project's own limits, `promotion` in its configuration, are given as options.
+    Pass a project's own limits, `promotion` in its configuration, as options.
     """
     from trainer.data.dataset import load_dataset
     from trainer.data.leakage import find_leaks
-    from trainer.evaluation.compare import gaps, look, task_of
+    from trainer.evaluation.compare import evaluate_model, frame_gaps, task_of
     from trainer.evaluation.sheet import write_sheet
     from trainer.gate.promote import decide, groups_of
 
@@ -105,8 +105,10 @@ def compare(
     )
     bundles, dataset = [read_bundle(p) for p in (champion, challenger)], load_dataset(data)
     task = task_of(bundles)
-    with bars() as report:
-        first, second = (look(b, dataset, split=split, task=task, report=report) for b in bundles)
+    with progress_bars() as report:
+        first, second = (
+            evaluate_model(b, dataset, split=split, task=task, report=report) for b in bundles
+        )
     decision = decide(
         first.evaluation,
         second.evaluation,
@@ -115,7 +117,7 @@ def compare(
         groups=groups_of(dataset, split),
         leakage=find_leaks(dataset, split=split),
     )
-    apart = gaps(first, second)[:frames]
+    apart = frame_gaps(first, second)[:frames]
     if sheet is not None:
         write_sheet(sheet, dataset, split, first, second, apart)
     if json_:
@@ -130,7 +132,7 @@ def compare(
         return
     console = PlainConsole()
     console.print(_comparison(first, second))
-    console.print("Frames on which they differ most (F1 of what people are shown, A and B):")
+    console.print("Frames on which they differ most (F1 of the detections people see, A and B):")
     for row in apart:
         console.print(f"  {row.file_name}  {row.first:.2f}  {row.second:.2f}", highlight=False)
     for reason in decision.reasons:
@@ -139,8 +141,8 @@ def compare(
         console.print(f"pictures: {sheet}", highlight=False)
 
 
-def _comparison(first: Side, second: Side) -> Table:
-    """Return AP of two models side by side: overall, a class, a size."""
+def _comparison(first: ComparedModel, second: ComparedModel) -> Table:
+    """Return a table of the AP of two models: overall, by class, by size."""
     table = Table("", "objects", "A", "B", "B - A", title=f"AP: A {first.path}, B {second.path}")
     ours, theirs = first.evaluation, second.evaluation
 

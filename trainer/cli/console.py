@@ -1,4 +1,4 @@
-"""How a command tells of itself: bars and tables for people, JSON lines for machines."""
+"""Output of the commands: bars and tables for people, JSON lines for machines."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Report = Callable[[Progress], None]
 _PERIOD = 0.2  # seconds between two progress lines of a stage
 
 
-class Lines:
-    """JSON lines on what was standard output; all else that is printed goes to standard error.
+class JsonLines:
+    """Write JSON lines to standard output; everything else that is printed goes to standard error.
 
-    Libraries print as they like, also from C++; a reader of our lines must not see it.
+    Libraries print to standard output, also from C++; readers of the JSON lines must not see it.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Lines:
         self._out.flush()
 
     def progress(self, step: Progress) -> None:
-        """Write a step; those that follow too soon are left out, the last of a stage never."""
+        """Write a step; steps in quick succession are skipped, except the last one of a stage."""
         if step.note:
             self.write("note", {"text": step.note})
             return
@@ -54,28 +54,28 @@ class Lines:
         self.write("progress", step_json(step))
 
     def error(self, error: BaseException) -> None:
-        """Write what went wrong: kind is the error's class."""
+        """Write an error; kind is its class."""
         self.write("error", error_json(error))
 
 
 @contextmanager
-def bars() -> Iterator[Report]:
+def progress_bars() -> Iterator[Report]:
     """Draw a bar for each stage on standard error."""
     console = PlainConsole(stderr=True)
     with terminal.bars(console, transient=False) as show:
 
-        def told(step: Progress) -> None:
+        def show_step(step: Progress) -> None:
             if step.note:
                 console.print(f"note: {step.note}", markup=False, highlight=False)
                 return
             figures = "  ".join(f"{k} {v:.4g}" for k, v in step.figures.items())
             show(step.stage, total=step.total, done=step.done, figures=figures)
 
-        yield told
+        yield show_step
 
 
 def evaluation_table(evaluation: Evaluation, title: str) -> Table:
-    """Return AP and AP50, overall and a class, and the mean IoU of a model of pixels."""
+    """Return a table of AP and AP50, overall and by class, and mean IoU of a semantic model."""
     caption = None if evaluation.miou is None else f"mIoU of pixels {evaluation.miou:.3f}"
     table = Table("", "objects", "AP", "AP50", title=title, caption=caption)
     overall = evaluation.overall
@@ -88,8 +88,8 @@ def evaluation_table(evaluation: Evaluation, title: str) -> Table:
     return table
 
 
-def explain(error: TrainerError) -> None:
-    """Tell a person on standard error what went wrong."""
+def print_error(error: TrainerError) -> None:
+    """Print an error for people on standard error."""
     console = PlainConsole(stderr=True, highlight=False)
     console.print(f"[red]{type(error).__name__}[/red]", end=" ")
     console.print(str(error), markup=False)

@@ -1,4 +1,4 @@
-"""The commands of `trainer` that learn: fit, watch, stop, resume."""
+"""The training commands of `trainer`: fit, watch, stop, resume."""
 
 from __future__ import annotations
 
@@ -12,146 +12,157 @@ from typing import Annotated, Any
 
 import typer
 
-from trainer.backends.fit_checks import data_faults, place_faults
-from trainer.cli.console import Lines, bars, evaluation_table
+from trainer.backends.fit_checks import data_faults, output_faults
+from trainer.cli.console import JsonLines, evaluation_table, progress_bars
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError, TrainingError
 from trainer.events import follow, step_of
 from trainer.runs.fit_settings import fit_config, read_pairs, read_yaml
 from trainer.terminal import PlainConsole
 
-_Request = tuple[Path, FitConfig, str]  # data, settings, name
+_FitRequest = tuple[Path, FitConfig, str]  # data, settings, name
 
-WHAT = "What to learn from and where to keep it"
-MODEL = "Which model"
-COURSE = "How long and how fast"
-LOOKING = "Looking on and judging"
-MACHINE = "The machine"
+DATA = "Data and output"
+MODEL = "Model"
+SCHEDULE = "Schedule"
+EVALUATION = "Validation, evaluation and tracking"
+MACHINE = "Hardware"
 
 Json = Annotated[bool, typer.Option("--json", help="JSON lines for machines, on standard output.")]
 Split = Annotated[
     str,
     typer.Option(
-        help="Part to judge the model on: auto, none, holdout, test or val.",
-        rich_help_panel=LOOKING,
+        help="Split to evaluate the model on: auto, none, holdout, test or val.",
+        rich_help_panel=EVALUATION,
     ),
 ]
 Mlflow = Annotated[
     str | None,
     typer.Option(
         envvar="TRAINER_MLFLOW",
-        help="MLflow server or database for live figures; none for none; unset: mlflow.db "
-        "beside the run.",
-        rich_help_panel=LOOKING,
+        help="MLflow server or database for live metrics; none for no tracking; if unset, "
+        "next to the run.",
+        rich_help_panel=EVALUATION,
     ),
 ]
 TimeLimit = Annotated[
-    float | None, typer.Option(help="Seconds of learning at most.", rich_help_panel=COURSE)
+    float | None, typer.Option(help="Time limit of training, in seconds.", rich_help_panel=SCHEDULE)
 ]
 
 
-def _asked(text: str, panel: str) -> Any:
+def _option(text: str, panel: str) -> Any:
     return typer.Option(help=text, rich_help_panel=panel)
 
 
 def add_fit_commands(app: typer.Typer) -> None:
-    """Put the commands of this file into the program."""
+    """Add the commands of this file to the program."""
     for command in (fit, watch, stop, resume):
         app.command()(command)
 
 
 def fit(
-    data: Annotated[Path, _asked("Folder in COCO form: annotations.json and images/.", WHAT)],
-    out: Annotated[Path, _asked("Folder of the run; gone on with if begun before.", WHAT)],
+    data: Annotated[Path, _option("Folder in COCO format: annotations.json and images/.", DATA)],
+    out: Annotated[Path, _option("Folder of the run; an unfinished run resumes.", DATA)],
     *,
-    name: Annotated[str, _asked("What people will call the model.", WHAT)] = "",
-    config: Annotated[Path | None, _asked("YAML of the settings below; options win.", WHAT)] = None,
+    name: Annotated[str, _option("Display name of the model.", DATA)] = "",
+    config: Annotated[
+        Path | None, _option("YAML file with the settings below; options override it.", DATA)
+    ] = None,
     backend: Annotated[
         str | None,
-        _asked(
+        _option(
             "centernet (if unset), libreyolo, torchvision_detection, yolo, semantic or "
             "extreme_points.",
             MODEL,
         ),
     ] = None,
     task: Annotated[
-        str | None, _asked("boxes or masks, of a family that learns both; boxes.", MODEL)
+        str | None,
+        _option("boxes or masks, for a family that supports both; default boxes.", MODEL),
     ] = None,
     base: Annotated[
-        Path | None, _asked("Bundle or weights to start from; from scratch if unset.", MODEL)
+        Path | None, _option("Bundle or weights to start from; if unset, from scratch.", MODEL)
     ] = None,
     image_size: Annotated[
         str | None,
-        _asked(
-            "HEIGHTxWIDTH that the network sees; from the data if unset (both yolo: 640x640).",
+        _option(
+            "Input size HEIGHTxWIDTH; chosen from the data if unset (yolo: 640x640).",
             MODEL,
         ),
     ] = None,
     regions_per_image: Annotated[
-        int | None, _asked("Regions learnt from in an image, by two-stage detectors.", MODEL)
+        int | None, _option("Regions per image on which two-stage detectors train.", MODEL)
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", help="KEY=VALUE of the backend's own settings.", rich_help_panel=MODEL
-        ),
+        typer.Option("--set", help="A setting of the backend as KEY=VALUE.", rich_help_panel=MODEL),
     ] = None,
     epochs: Annotated[
         int | None,
-        _asked(
-            "Epochs at most; until validation stops gaining if unset (centernet alone; else 30).",
-            COURSE,
+        _option(
+            "Maximum epochs; if unset, until validation stops improving (centernet; others 30).",
+            SCHEDULE,
         ),
     ] = None,
     batch_size: Annotated[
         int | None,
-        _asked("Images a step; from the data if unset. Split where memory is short.", COURSE),
+        _option(
+            "Images per step; chosen from the data if unset. Split if memory is short.", SCHEDULE
+        ),
     ] = None,
     learning_rate: Annotated[
-        float | None, _asked("At its highest; the backend's own if unset.", COURSE)
+        float | None, _option("Peak learning rate; the backend's default if unset.", SCHEDULE)
     ] = None,
     schedule: Annotated[
         str | None,
-        _asked(
-            "How the rate falls: restarts (as long as validation gains), cosine, step, constant.",
-            COURSE,
+        _option(
+            "Schedule of the rate: restarts (while validation improves), cosine, step, constant.",
+            SCHEDULE,
         ),
     ] = None,
     gamma: Annotated[
-        float | None, _asked("What a step multiplies the rate by; 0.1.", COURSE)
+        float | None, _option("Factor of each step of the step schedule; default 0.1.", SCHEDULE)
     ] = None,
     milestones: Annotated[
-        str | None, _asked("Epochs after which the rate steps, as 20,27.", COURSE)
+        str | None,
+        _option("Epochs after which the step schedule lowers the rate, such as 20,27.", SCHEDULE),
     ] = None,
     early_stopping: Annotated[
-        int | None, _asked("Looks at val without gain before it ends; 0, never.", COURSE)
+        int | None,
+        _option(
+            "Patience: validations without improvement before the fit ends; 0 for never.", SCHEDULE
+        ),
     ] = None,
     time_limit: TimeLimit = None,
-    seed: Annotated[int | None, _asked("Same seed, same draws; 7.", COURSE)] = None,
+    seed: Annotated[int | None, _option("Random seed; default 7.", SCHEDULE)] = None,
     evaluation_period: Annotated[
-        int | None, _asked("Epochs between looks at val, 0 for none; about ten a fit.", LOOKING)
+        int | None,
+        _option("Epochs between validations, 0 for none; default about ten per fit.", EVALUATION),
     ] = None,
     split: Split = "auto",
     against_scratch: Annotated[
-        bool, _asked("Learn again without the base, to tell what it was worth.", LOOKING)
+        bool, _option("Train again without the base, to measure its benefit.", EVALUATION)
     ] = False,
     mlflow: Mlflow = None,
     experiment: Annotated[
-        str, _asked("Experiment in MLflow; fits that share one are charted together.", LOOKING)
+        str, _option("Experiment in MLflow, to chart several fits together.", EVALUATION)
     ] = "",
     device: Annotated[
-        str | None, _asked("cpu (if unset), cuda:0 or 0, or several: cuda:0,1 (yolo).", MACHINE)
+        str | None, _option("cpu (default), cuda:0 or 0, or several: cuda:0,1 (yolo).", MACHINE)
     ] = None,
-    precision: Annotated[str | None, _asked("fp32, bf16 or fp16; fp32.", MACHINE)] = None,
-    workers: Annotated[int | None, _asked("Processes that read images; 0.", MACHINE)] = None,
+    precision: Annotated[str | None, _option("fp32 (default), bf16 or fp16.", MACHINE)] = None,
+    workers: Annotated[
+        int | None, _option("Processes that read images; default 0.", MACHINE)
+    ] = None,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
     json_: Json = False,
 ) -> None:
-    """Learn from a dataset: checkpoint, bundle and evaluation in the folder of the run.
+    """Train on a dataset; write checkpoint, bundle and evaluation to the folder of the run.
 
-    Only --data and --out must be given. All that is wrong is told at once, first of all.
+    Only --data and --out are required. All errors in the options are reported at once, before the
+    fit starts.
 
-    While it learns: `trainer watch OUT`, `trainer stop OUT`.
+    While it runs: `trainer watch OUT`, `trainer stop OUT`.
     """
     given = {
         "backend": backend,
@@ -174,13 +185,13 @@ def fit(
         "workers": workers,
     }
 
-    def request() -> _Request:
+    def request() -> _FitRequest:
         try:
             values = read_yaml(config) | {k: v for k, v in given.items() if v is not None}
             values["extra"] = {**values.get("extra", {}), **read_pairs(set_ or [])}
             return data, fit_config(values), name
         except ConfigError as error:
-            places = [*place_faults(out, split), *data_faults(data)]
+            places = [*output_faults(out, split), *data_faults(data)]
             raise ConfigError([*error.faults, *places]) from error
 
     if json_:
@@ -206,10 +217,10 @@ def resume(
     mlflow: Mlflow = None,
     json_: Json = False,
 ) -> None:
-    """Go on with a fit that was stopped or killed, with the settings it was begun with."""
+    """Resume a fit that was stopped or killed, with its original settings."""
     from trainer.runs.run_folder import read_request, reopen
 
-    def request() -> _Request:
+    def request() -> _FitRequest:
         data, config, name = read_request(out)
         reopen(out)
         return data, replace(config, time_limit=time_limit), name
@@ -218,29 +229,29 @@ def resume(
 
 
 def stop(out: Path) -> None:
-    """End a running fit after the step at work; what it learnt becomes the model."""
+    """Stop a running fit after the current step; the weights so far become the model."""
     from trainer.runs.run_folder import stop_fit
-    from trainer.runs.small_files import in_work
+    from trainer.runs.small_files import is_running
 
-    if not in_work(out) or not stop_fit(out):
+    if not is_running(out) or not stop_fit(out):
         typer.echo(f"{out}: nothing to stop", err=True)
         raise typer.Exit(3)
-    typer.echo(f"{out}: told to stop")
+    typer.echo(f"{out}: stopping after the current step")
 
 
 def watch(
     out: Path,
     *,
-    json_: Annotated[bool, typer.Option("--json", help="The event stream as it is.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the raw event stream.")] = False,
 ) -> None:
-    """Follow a run, also one of another process: what there was, then what comes, to its end."""
-    from trainer.runs.small_files import in_work
+    """Follow a run of any process: its events so far, then new ones until it ends."""
+    from trainer.runs.small_files import is_running
 
     if not out.is_dir():
         raise TrainingError("watch", f"{out}: there is no such run folder")
     last: Mapping[str, Any] = {}
-    with nullcontext(None) if json_ else bars() as report:
-        for event in follow(out, alive=lambda: in_work(out)):
+    with nullcontext(None) if json_ else progress_bars() as report:
+        for event in follow(out, alive=lambda: is_running(out)):
             if event is None:
                 continue
             last = event
@@ -249,23 +260,25 @@ def watch(
             elif event["event"] in ("progress", "note"):
                 report(step_of(event))
     if not json_:
-        _tell_end(last, out)
+        _print_end(last, out)
     if last.get("event") != "done":
         raise typer.Exit(1)
 
 
-def _tell_end(last: Mapping[str, Any], out: Path) -> None:
+def _print_end(last: Mapping[str, Any], out: Path) -> None:
     if last.get("event") == "done":
         found = last.get("evaluation") or {}
         typer.echo(f"done: bundle {last['bundle']}, AP {found.get('ap')}")
     elif last.get("event") == "error":
         typer.echo(f"failed: {last['kind']}: {last['message']}", err=True)
     else:
-        typer.echo(f"{out}: nobody is learning there; `trainer resume {out}` goes on", err=True)
+        typer.echo(
+            f"{out}: no fit is running there; resume it with `trainer resume {out}`", err=True
+        )
 
 
 def _learn(
-    request: Callable[[], _Request],
+    request: Callable[[], _FitRequest],
     out: Path,
     split: str,
     mlflow: str | None,
@@ -274,13 +287,13 @@ def _learn(
     against_scratch: bool = False,
     experiment: str = "",
 ) -> None:
-    lines = Lines() if as_lines else None
+    lines = JsonLines() if as_lines else None
     try:
         from trainer.runs.run import run_fit
         from trainer.runs.tracking import tracker_of
 
         data, config, name = request()
-        with nullcontext(lines.progress) if lines else bars() as report:
+        with nullcontext(lines.progress) if lines else progress_bars() as report:
             outcome = run_fit(
                 data,
                 config,
@@ -294,7 +307,7 @@ def _learn(
     except Exception as error:
         if lines is None:
             raise
-        # The edge: whatever ends a fit must reach the process that waits for it.
+        # Top level: whatever ends a fit must reach the process that waits for it.
         traceback.print_exc()
         lines.error(error)
         raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from error

@@ -1,4 +1,4 @@
-"""The commands of `trainer` that speak of registered models: show, register, promote, roll back."""
+"""The commands of `trainer` for registered models: show, register, promote, rollback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HOME = Path(".cvat-bridge")
 
 
 def add_model_commands(app: typer.Typer) -> None:
-    """Put the commands of this file into the program."""
+    """Add the commands of this file to the program."""
     for command in (show, register, promote, rollback):
         app.command()(command)
 
@@ -34,9 +34,9 @@ def show(
     mlflow: Server = None,
     json_: Json = False,
 ) -> None:
-    """Print all that is known of a model: data, jobs, strategy, base, settings, code, figures.
+    """Print everything known about a model: data, jobs, strategy, base, settings, code, metrics.
 
-    With a key alone, its versions, a line each.
+    With only a key, list its versions.
     """
     registry = None if (Path(model) / "card.json").exists() else Registry(mlflow, home)
     if registry is None or version is not None:
@@ -61,7 +61,7 @@ def register(
 ) -> None:
     """Store a bundle in the registry; it does not serve yet."""
     found = read_bundle(bundle)
-    _tell(
+    _print_version(
         Registry(mlflow, home).register(
             key, found, metrics=found.card.figures, params=found.card.settings
         ),
@@ -78,10 +78,10 @@ def promote(
     """
     registry = Registry(mlflow, home)
     if registry.show(key, version).champion:
-        typer.echo(f"{key}: {version} is the champion already", err=True)
+        typer.echo(f"{key}: {version} is already the champion", err=True)
         raise typer.Exit(3)
-    _tell(registry.promote(key, version, reasons=("by hand",)), json_)
-    _say_what_serves("promote VERSION", key)
+    _print_version(registry.promote(key, version, reasons=("by hand",)), json_)
+    _warn_serving("promote VERSION", key)
 
 
 def rollback(key: str, *, home: Home = _HOME, mlflow: Server = None, json_: Json = False) -> None:
@@ -89,14 +89,14 @@ def rollback(key: str, *, home: Home = _HOME, mlflow: Server = None, json_: Json
 
     `cvat-bridge rollback` also lets that version serve in CVAT.
     """
-    _tell(Registry(mlflow, home).rollback(key, reasons=("by hand",)), json_)
-    _say_what_serves("rollback", key)
+    _print_version(Registry(mlflow, home).rollback(key, reasons=("by hand",)), json_)
+    _warn_serving("rollback", key)
 
 
-def _say_what_serves(command: str, key: str) -> None:
-    """Say on standard error what the change did not do, so that nobody takes it for done."""
+def _warn_serving(command: str, key: str) -> None:
+    """Warn on standard error that the model that serves in CVAT has not changed."""
     typer.echo(
-        f"{key}: changed in the registry alone; CVAT goes on with the model that it has. For the "
+        f"{key}: changed in the registry only; CVAT keeps its present model. For the "
         f"models of a project, `cvat-bridge {command}` changes both",
         err=True,
     )
@@ -115,5 +115,5 @@ def _line(version: Version) -> str:
     )
 
 
-def _tell(version: Version, as_json: bool) -> None:
+def _print_version(version: Version, as_json: bool) -> None:
     typer.echo(json.dumps(_version_json(version)) if as_json else _line(version))

@@ -1,4 +1,4 @@
-"""All that is known of one model, for a person to read."""
+"""Everything known about a model, for people to read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.registry.versions import Promotion, Version
 def model_json(
     bundle: Bundle, version: Version | None = None, history: Sequence[Promotion] = ()
 ) -> dict[str, Any]:
-    """Return the card, and of a registered version what the registry adds, as JSON values."""
+    """Return the card as JSON values, with what the registry adds for a registered version."""
     card = {"version": bundle.version, "path": str(bundle.path), **bundle.card.to_json()}
     if version is None:
         return card
@@ -38,7 +38,7 @@ def model_json(
 
 
 def model_page(values: Mapping[str, Any]) -> str:
-    """Write what model_json gave as lines, the questions people ask first."""
+    """Format the values of model_json as lines, the most frequently asked first."""
     origin = values["provenance"]
     source = origin.get("source") or {}
     base = origin.get("base")
@@ -58,7 +58,7 @@ def model_page(values: Mapping[str, Any]) -> str:
         "code": _code(origin.get("code")),
         "libraries": _pairs(origin.get("libraries")),
         "licence": values["licence"] or None,
-        "figures": figures_told(
+        "figures": metrics_text(
             {**values["metrics"], **values.get("registry", {}).get("metrics", {})}
         )
         or None,
@@ -73,8 +73,8 @@ def model_page(values: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def figures_told(metrics: Mapping[str, Any]) -> str:
-    """Say how good a model was found, "" where nobody measured: "AP 0.512, AP50 0.801"."""
+def metrics_text(metrics: Mapping[str, Any]) -> str:
+    """Return the metrics as text, "" if there are none: "AP 0.512, AP50 0.801"."""
     known = {"ap": "AP", "ap50": "AP50", "iou4": "IoU at four clicks"}
     return ", ".join(
         f"{name} {metrics[key]:.3f}"
@@ -84,14 +84,14 @@ def figures_told(metrics: Mapping[str, Any]) -> str:
 
 
 def _scores(values: Mapping[str, Any]) -> str:
-    """Say what the scores mean, and from which one objects are shown."""
+    """Describe what the scores mean, and from which score objects are shown."""
     shown = f"shown from {values['min_score']:g}"
     if values["class_min_score"]:
         shown += "".join(f", {n} from {s:g}" for n, s in values["class_min_score"].items())
-    learnt = values["extra"].get(CALIBRATION)
-    if learnt is None:
-        return f"{shown}; not calibrated, so a score is no probability"
-    return f"{shown}; calibrated: {ScoreMaps.from_json(learnt).note}"
+    calibration = values["extra"].get(CALIBRATION)
+    if calibration is None:
+        return f"{shown}; not calibrated, so scores are not probabilities"
+    return f"{shown}; calibrated: {ScoreMaps.from_json(calibration).note}"
 
 
 def _jobs(jobs: Sequence[Mapping[str, Any]] | None) -> str | None:
@@ -113,7 +113,7 @@ def _code(code: Mapping[str, Any] | None) -> str | None:
         return None
     commit = f", commit {code['commit']}" if code["commit"] else ""
     return f"{code['package']} {code['version']}{commit}" + (
-        ", with changes since" if code["changed"] else ""
+        ", with uncommitted changes" if code["changed"] else ""
     )
 
 
@@ -122,7 +122,7 @@ def _pairs(values: Mapping[str, Any] | None) -> str | None:
 
 
 def _indented(values: Mapping[str, Any]) -> Iterator[str]:
-    """Write a value a line; those inside others as JSON, on their line."""
+    """Yield a line per value; nested values as JSON."""
     for name, value in values.items():
         plain = value if isinstance(value, (str, int, float)) else json.dumps(value)
         yield f"  {name}: {plain}"

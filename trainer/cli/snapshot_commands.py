@@ -1,4 +1,4 @@
-"""The commands `trainer snapshot …`: what a dataset is, rebuilt, and as other tools read it."""
+"""The commands `trainer snapshot …`: show, export and rebuild a dataset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ snapshots = typer.Typer(no_args_is_help=True, help="Datasets: show, export, rebu
 
 @snapshots.command("show")
 def show_snapshot(snapshot: Path, *, json_: Json = False) -> None:
-    """Say what a dataset holds and where it comes from."""
+    """Print what a dataset contains and where it comes from."""
     dataset = load_dataset(snapshot)
     values = {
         "fingerprint": dataset.fingerprint,
@@ -45,16 +45,18 @@ def export_snapshot(
     *,
     form: Annotated[str, typer.Option(help=f"One of {', '.join(FORMS)}.")] = "coco",
 ) -> None:
-    """Write a dataset in the form that other tools read."""
+    """Export a dataset in the format of another tool."""
     typer.echo(f"{form}: {export(snapshot, out, form=form)}")
 
 
 @snapshots.command("rebuild")
 def rebuild_snapshot(
-    snapshot: Annotated[Path, typer.Argument(help="Folder of manifest and annotations.")],
-    images: Annotated[list[Path], typer.Option(help="Folder of originals; may be repeated.")],
+    snapshot: Annotated[Path, typer.Argument(help="Folder with manifest and annotations.")],
+    images: Annotated[
+        list[Path], typer.Option(help="Folder with original images; may be repeated.")
+    ],
     out: Annotated[Path, typer.Option(help="A new folder.")],
 ) -> None:
-    """Put a dataset together again from its manifest; images are known by their content."""
+    """Rebuild a dataset from its manifest; images are found by content."""
     made = rebuild(snapshot, images, out)
     typer.echo(f"{made.path}: {len(made.images)} images, fingerprint {made.fingerprint}")

@@ -1,1 +1,1 @@
-"""Datasets: what people marked, read, checked, divided and kept."""
+"""Datasets: labels and images, read, validated, split and stored."""

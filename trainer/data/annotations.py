@@ -1,4 +1,4 @@
-"""What people marked: one frame, its objects, and their masks as bitmaps."""
+"""Labels: a frame, its objects, and their masks as bitmaps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SPLITS = ("train", "val", "test", "holdout")
 class AnnotatedObject:
     """One object of a frame.
 
-    box: x1 y1 x2 y2 in pixels, inside the image, of some area. class_id: into Dataset.labels.
+    box: x1 y1 x2 y2 in pixels, inside the image, not empty. class_id: into Dataset.labels.
     segmentation: polygons ([x1, y1, x2, y2, …] each) or a COCO run-length mask ({"size", "counts"}
-    with counts as text or as numbers), or None for a box. crowd: COCO's iscrowd, a region whose
-    objects nobody counted; never learnt from, never a miss. extra: all other keys of the row.
+    with counts as text or as numbers), or None for a box. crowd: COCO's iscrowd, a region of
+    uncounted objects; never trained on, never counted as missed. extra: all other keys of the row.
     """
 
     class_id: int
@@ -29,7 +29,7 @@ class AnnotatedObject:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def bitmap(self, height: int, width: int) -> NDArray[np.bool_]:
-        """Return the object's mask, (height, width) of the image; the box where it has none."""
+        """Return the object's mask, (height, width) of the image; its box if it has no mask."""
         if self.segmentation is None:
             mask = np.zeros((height, width), np.bool_)
             x1, y1, x2, y2 = (round(v) for v in self.box)
@@ -40,10 +40,10 @@ class AnnotatedObject:
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One frame and what people marked in it; no object at all is an answer (a negative).
+    """One frame and its labels; a frame without objects is a negative example.
 
-    file_name: under the images folder, distinct. width, height: pixels, as annotated.
-    split: of SPLITS. group: video, scene or near-duplicates, or None. extra: all other keys.
+    file_name: relative to the images folder, unique. width, height: pixels, as annotated. split:
+    one of SPLITS. group: video, scene or near-duplicates, or None. extra: all other keys.
     """
 
     file_name: str
@@ -58,7 +58,7 @@ class AnnotatedImage:
 def decode_mask(
     segmentation: list[list[float]] | Mapping[str, Any], height: int, width: int
 ) -> NDArray[np.bool_]:
-    """Return polygons or a run-length mask of COCO as a bitmap, (height, width)."""
+    """Return COCO polygons or a run-length mask as a bitmap, (height, width)."""
     from pycocotools import mask as coco
 
     if isinstance(segmentation, list):
@@ -74,7 +74,7 @@ def decode_mask(
 
 
 def encode_mask(bitmap: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return COCO's compressed run lengths of a bitmap over a whole image: size, counts."""
+    """Return COCO's compressed run-length mask of a full-image bitmap: size, counts."""
     from pycocotools import mask as coco
 
     packed = coco.encode(np.asfortranarray(bitmap, np.uint8))

@@ -1,4 +1,4 @@
-"""Class names as people keep them: one a line, ultralytics' data.yaml, or a list in JSON."""
+"""Read class names: one per line, an ultralytics data.yaml, or a JSON list."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from trainer.errors import ConfigError
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
-    """Return the names in order; ConfigError says what is wrong with the file."""
+    """Return the names in order; ConfigError explains what is wrong with the file."""
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: cannot be read as a list of classes: {error}"]) from error
-    # Only a line end parts two names: splitlines would part at letters that a name may hold.
+    # Only line feeds separate names: splitlines also splits at characters that a name may contain.
     described = path.suffix.lower() in (".yaml", ".yml", ".json")
     names = _of_yaml(path, text) if described else text.split("\n")
     kept = tuple(names if described else (name.strip() for name in names if name.strip()))
     if not kept:
-        raise ConfigError([f"{path}: names no class"])
+        raise ConfigError([f"{path}: contains no class name"])
     try:
         return LabelMap(kept).names
     except ConfigError as error:
         raise ConfigError([f"{path}: {fault}" for fault in error.faults]) from error
 
 
-def fitting(path: Path, known: Sequence[str], given: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names given, or those known; ConfigError when there are more or fewer."""
+def matching_names(
+    path: Path, known: Sequence[str], given: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Return the given names, or the known ones; ConfigError when their numbers differ."""
     if given is None:
         return LabelMap(tuple(known)).names
     if len(given) != len(known):
@@ -68,7 +70,7 @@ def _of_yaml(path: Path, text: str) -> Sequence[str]:
         content = texts_of(text)
     except yaml.YAMLError as error:
         raise ConfigError([f"{path}: not YAML: {error}"]) from error
-    if "" in content:  # no mapping at all: a bare list of names
+    if "" in content:  # not a mapping: a bare list of names
         return of_mapping(path, content[""])
     if "names" not in content:
         raise ConfigError([f"{path}: expected a YAML with `names`, as ultralytics' data.yaml"])
@@ -76,17 +78,17 @@ def _of_yaml(path: Path, text: str) -> Sequence[str]:
 
 
 def texts_of(text: str) -> dict[str, Any]:
-    """Return a YAML or JSON with every value as the text that stands there.
+    """Return the content of a YAML or JSON text with every value as text.
 
-    A class called `no`, `1.10` or `2020-01-01` is no truth, number or date. What is no mapping
-    is under "". Raises yaml.YAMLError.
+    A class called `no`, `1.10` or `2020-01-01` stays a name. Content that is not a mapping is
+    returned under "". Raises yaml.YAMLError.
     """
     import yaml
 
-    # JSON writes letters beyond U+FFFF as two escapes, which YAML does not know.
+    # JSON writes letters beyond U+FFFF as two escapes, which YAML does not support.
     try:
         content = json.loads(text)
     except ValueError:
-        # BaseLoader makes nothing but texts, lists and mappings: less than the safe one.
+        # BaseLoader creates only texts, lists and mappings: less than the safe loader.
         content = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
     return content if isinstance(content, dict) else {"": content}

@@ -1,4 +1,4 @@
-"""Reading the rows of a COCO file, with every fault told by file, row and reason."""
+"""Read a COCO file and report every fault with file, row and reason."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from trainer.data.labels import LabelMap
 from trainer.data.texts import read_text
 from trainer.errors import ConfigError, DatasetError
 
-_SHOWN = 20  # faults told in full
+_SHOWN = 20  # faults reported in full
 
 
 class _FaultError(Exception):
-    """A row that cannot be used; collected, so that all of them are told together."""
+    """An invalid row; collected, so that all of them are reported together."""
 
 
 def read_coco(path: Path) -> tuple[LabelMap, tuple[AnnotatedImage, ...], tuple[str, ...]]:
@@ -48,24 +48,24 @@ def read_coco(path: Path) -> tuple[LabelMap, tuple[AnnotatedImage, ...], tuple[s
     def category(row: dict[str, Any]) -> None:
         key, name = _integer(row, "id"), _text(row, "name")
         if key in categories:
-            raise _FaultError(f"id {key} stands twice")
+            raise _FaultError(f"id {key} occurs twice")
         categories[key] = name
 
     def image(row: dict[str, Any]) -> None:
         key, frame = _integer(row, "id"), _image(row)
         if key in images:
-            raise _FaultError(f"id {key} stands twice")
+            raise _FaultError(f"id {key} occurs twice")
         if frame.file_name in names:
-            raise _FaultError(f"file_name {frame.file_name!r} stands twice")
+            raise _FaultError(f"file_name {frame.file_name!r} occurs twice")
         names.add(frame.file_name)
         images[key], objects[key] = frame, []
 
     def annotation(row: dict[str, Any]) -> None:
         key, kind = _integer(row, "image_id"), _integer(row, "category_id")
         if key not in images:
-            raise _FaultError(f"image_id {key} is of no image")
+            raise _FaultError(f"image_id {key} matches no image")
         if kind not in order:
-            raise _FaultError(f"category_id {kind} is of no category")
+            raise _FaultError(f"category_id {kind} matches no category")
         found = _object(row, images[key], order[kind], warnings)
         if found is not None:
             objects[key].append(found)
@@ -128,7 +128,7 @@ def _text(row: dict[str, Any], key: str) -> str:
 def _image(row: dict[str, Any]) -> AnnotatedImage:
     name = _text(row, "file_name")
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise _FaultError(f"file_name {name!r} leads out of the dataset")
+        raise _FaultError(f"file_name {name!r} points outside the dataset")
     width, height = _integer(row, "width"), _integer(row, "height")
     if width < 1 or height < 1:
         raise _FaultError(f"width x height must be positive, found {width} x {height}")
@@ -171,10 +171,10 @@ def _object(
     x1, x2 = (min(max(v, 0.0), float(image.width)) for v in (x, x + w))
     y1, y2 = (min(max(v, 0.0), float(image.height)) for v in (y, y + h))
     if x2 <= x1 or y2 <= y1:
-        warnings.append(f"{who}: box {box} has no area inside the image; left out")
+        warnings.append(f"{who}: box {box} has no area inside the image; skipped")
         return None
     if max(x1 - x, x + w - x2, y1 - y, y + h - y2) > 1:
-        warnings.append(f"{who}: box {box} reaches out of the image; clipped")
+        warnings.append(f"{who}: box {box} extends beyond the image; clipped")
     known = {"image_id", "category_id", "bbox", "segmentation", "iscrowd"}
     return AnnotatedObject(
         class_id=class_id,

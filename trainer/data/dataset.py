@@ -1,8 +1,8 @@
-"""A dataset in COCO form: the folder that a pull writes and a fit reads.
+"""A dataset in COCO format: the folder that a pull writes and a fit reads.
 
-<dataset>/annotations.json: COCO; images[].split is train, val, test or holdout (train where it is
-missing), images[].group names what must not be parted. <dataset>/images/: files (or links) named
-by images[].file_name. <dataset>/manifest.json: where every frame came from.
+<dataset>/annotations.json: COCO; images[].split is train, val, test or holdout (train if missing),
+images[].group names frames that must stay together. <dataset>/images/: files (or links) named by
+images[].file_name. <dataset>/manifest.json: the origin of every frame.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ANNOTATIONS = "annotations.json"
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset on disk, read and checked; pixels are read when asked for.
+    """A dataset on disk, read and validated; pixels are read on demand.
 
-    warnings: what was repaired or left out (boxes clipped, boxes of no area), a line each.
-    origin: fingerprint of the dataset whose parts were only divided anew to make this one.
+    warnings: what was repaired or skipped (clipped boxes, empty boxes), a line each. origin:
+    fingerprint of the dataset of which this one is a new split.
     """
 
     path: Path
@@ -38,9 +38,9 @@ class Dataset:
     origin: str | None = None
 
     def split(self, name: str) -> tuple[AnnotatedImage, ...]:
-        """Return the frames of a part (of SPLITS); there may be none."""
+        """Return the frames of a split (of SPLITS); may be empty."""
         if name not in SPLITS:
-            raise DatasetError(self.path, "", f"no split {name!r}; there are {', '.join(SPLITS)}")
+            raise DatasetError(self.path, "", f"no split {name!r}; known are {', '.join(SPLITS)}")
         return tuple(image for image in self.images if image.split == name)
 
     def file(self, image: AnnotatedImage) -> Path:
@@ -49,10 +49,10 @@ class Dataset:
         return inside if inside.exists() else self.path / image.file_name
 
     def read(self, image: AnnotatedImage) -> RGBImage:
-        """Read the frame's pixels, (height, width, 3); DatasetError when they are not as annotated.
+        """Read the frame's pixels, (height, width, 3); DatasetError when the size differs.
 
-        A file whose EXIF orientation turns it away from the annotated size is taken as stored,
-        since tools that ignore the orientation annotate it so.
+        A file whose EXIF orientation contradicts the annotated size is read as stored, since tools
+        that ignore the orientation annotate it that way.
         """
         path, expected = self.file(image), (image.height, image.width, 3)
         try:
@@ -73,10 +73,10 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Hash of the content in hex: pixels' files, labels, objects, splits and groups.
+        """Return the hash of the content in hex: image files, labels, objects, splits and groups.
 
-        Independent of the order and the names of files and of the order of objects, so a
-        dataset pulled again is known again.
+        Independent of the order and names of files and of the order of objects, so a dataset that
+        is pulled again has the same fingerprint.
         """
         if self.origin is not None:
             return self.origin
@@ -85,9 +85,9 @@ class Dataset:
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """Read a dataset in COCO form and check all of it but the pixels.
+    """Read a dataset in COCO format and validate all of it except the pixels.
 
-    Raises DatasetError (file, row, reason); with several faults it tells them all.
+    Raises DatasetError (file, row, reason) that lists all faults.
     """
     labels, images, warnings = read_coco(folder / ANNOTATIONS)
     dataset = Dataset(folder, labels, images, warnings)

@@ -1,4 +1,4 @@
-"""Files, named by what is in them."""
+"""Hashes of files."""
 
 from __future__ import annotations
 

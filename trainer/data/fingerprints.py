@@ -1,4 +1,4 @@
-"""A short description of a picture that its near-duplicates share, and the search for them."""
+"""Perceptual hashes of images, and the search for near-duplicates by them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 SIDE = 16
 BITS = SIDE * SIDE
-WITHIN = 8  # bits of 256: what recompression and scaling change
+WITHIN = 8  # of 256 bits: what recompression and scaling change
 
 
 def difference_hash(image: NDArray[np.uint8]) -> str:
-    """Describe an (H, W, 3) image by 256 bits, given as 64 hex digits.
+    """Return the difference hash of an (H, W, 3) image: 256 bits as 64 hex digits.
 
-    Each bit says whether a cell of a 16 x 16 grid is brighter than its left neighbour, so scale,
-    recompression and small shifts change few of them (dHash: N. Krawetz, "Kind of like that",
-    2013, with a finer grid: at 64 bits unlike cells on one background already come close).
+    Each bit tells whether a cell of a 16 x 16 grid is brighter than its left neighbour, so scaling,
+    recompression and small shifts change few bits (dHash: N. Krawetz, "Kind of like that", 2013,
+    with a finer grid: with 64 bits, images of different cells on one background are already close).
     """
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (SIDE + 1, SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
@@ -27,11 +27,11 @@ def difference_hash(image: NDArray[np.uint8]) -> str:
 
 
 def near_duplicate_groups(hashes: Mapping[str, str], *, within: int) -> dict[str, str]:
-    """Return the group of each image: those joined by a chain of near-duplicates share one.
+    """Return the group of each image; images connected by near-duplicates share a group.
 
-    hashes: name → difference hash. within: most bits that may differ. A group goes by its least
-    name. Hashes are cut in within + 1 bands: two that differ in fewer places than there are bands
-    agree in one, so only images that share a band are compared.
+    hashes: name → difference hash. within: maximum number of differing bits. A group is named by
+    its smallest name. Hashes are split into within + 1 bands: two that differ in fewer bits than
+    there are bands agree in at least one, so only images that share a band are compared.
     """
     from scipy.cluster.hierarchy import DisjointSet
 
@@ -55,7 +55,7 @@ def near_duplicate_groups(hashes: Mapping[str, str], *, within: int) -> dict[str
 
 
 def hash_distances(ours: Sequence[str], theirs: Sequence[str]) -> NDArray[np.float32]:
-    """Return the bits in which each pair of difference hashes differs, (ours, theirs)."""
+    """Return the Hamming distance of each pair of difference hashes, (ours, theirs)."""
     left, right = (_bits(codes).astype(np.float32) for codes in (ours, theirs))
     counts: NDArray[np.float32] = left.sum(1)[:, None] + right.sum(1)[None] - 2 * (left @ right.T)
     return counts
@@ -68,7 +68,7 @@ def _bits(codes: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def _alike(band: NDArray[np.uint8]) -> list[NDArray[np.intp]]:
-    """Return the rows that agree in this band, wherever two or more do."""
+    """Return the groups of two or more rows that agree in this band."""
     buckets: dict[bytes, list[int]] = defaultdict(list)
     for row, code in enumerate(np.packbits(band, axis=1)):
         buckets[code.tobytes()].append(row)

@@ -2,8 +2,8 @@
 
 Upright (EXIF orientation applied), alpha dropped, CMYK and palettes converted, gray repeated in
 three channels. Gray deeper than 8 bits is stretched from its darkest to its brightest value and
-equalised, as CVAT does before it shows such a frame, so that model and annotator see the same. Of a
-file that was cut off, what there is is seen, as CVAT shows it and lets people label it.
+equalised, as CVAT does before it shows such a frame, so that model and annotator see the same.
+Truncated files are decoded as far as possible, as CVAT shows them and lets people label them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from trainer.errors import ImageError
 
-# Pillow has it for the whole process or not at all. CVAT sets it too: what it shows, we see.
+# A process-wide setting of Pillow. CVAT sets it too, so we decode what CVAT shows.
 ImageFile.LOAD_TRUNCATED_IMAGES = True
 
 RGBImage = NDArray[np.uint8]  # (H, W, 3)
 
-# Pillow refuses from 179 MP on; ours is below that, so one limit counts and one error tells it.
+# Pillow refuses images from 179 MP on; this limit is lower, so only one error can occur.
 MAX_PIXELS = 150_000_000
 
 _EXIF_ORIENTATION = 0x0112
@@ -32,9 +32,9 @@ _EXIF_ORIENTATION = 0x0112
 def decode(data: bytes, *, upright: bool = True) -> RGBImage:
     """Decode an encoded image into (H, W, 3) uint8 RGB.
 
-    upright: apply the EXIF orientation; False gives the pixels as stored. What is missing of a file
-    that was cut off is black or gray. Raises ImageError for bytes that are no image or too broken
-    to show, and for more than MAX_PIXELS pixels.
+    upright: apply the EXIF orientation; False returns the pixels as stored. The missing part of a
+    truncated file is black or gray. Raises ImageError for bytes that are not an image or too
+    damaged to show, and for more than MAX_PIXELS pixels.
     """
     if not data:
         raise ImageError("the image has no bytes; expected an encoded image such as JPEG or PNG")
@@ -44,8 +44,8 @@ def decode(data: bytes, *, upright: bool = True) -> RGBImage:
         return pixels if pixels is not None else _decode_any(image, upright=upright)
     except UnidentifiedImageError:
         raise ImageError(
-            f"{len(data)} bytes that are no image this build of Pillow knows "
-            f"(they begin with {data[:8]!r})"
+            f"{len(data)} bytes in no image format that Pillow supports "
+            f"(they start with {data[:8]!r})"
         ) from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"the image is larger than {MAX_PIXELS / 1e6:.0f} MP: {error}") from None
@@ -53,18 +53,18 @@ def decode(data: bytes, *, upright: bool = True) -> RGBImage:
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError) as error:
         if isinstance(error, ImageError):
             raise
-        raise ImageError(f"the image is broken or cut off: {error}") from error
+        raise ImageError(f"the image is damaged or truncated: {error}") from error
 
 
 def from_pillow(image: Image.Image) -> RGBImage:
-    """Convert an image that Pillow opened into (H, W, 3) uint8 RGB, as decode would.
+    """Convert an image opened by Pillow into (H, W, 3) uint8 RGB, like decode.
 
-    Raises ImageError for a broken or cut-off one: Pillow reads the pixels only now.
+    Raises ImageError for a damaged one: Pillow reads the pixels only now.
     """
     try:
         return _decode_any(image, upright=True)
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError) as error:
-        raise ImageError(f"the image is broken or cut off: {error}") from error
+        raise ImageError(f"the image is damaged or truncated: {error}") from error
 
 
 def _open(data: bytes) -> Image.Image:
@@ -81,10 +81,10 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _decode_jpeg(data: bytes, image: Image.Image, *, upright: bool) -> RGBImage | None:
-    """Decode a plain 8-bit JPEG by OpenCV, a third quicker than Pillow and equal to it.
+    """Decode a plain 8-bit JPEG with OpenCV, a third faster than Pillow with the same result.
 
-    None where the result could differ: other modes, a rotation, or a cut-off file, which OpenCV
-    fills up in another way.
+    None if the result could differ: other modes, a rotation, or a truncated file, which OpenCV
+    fills differently.
     """
     if image.format != "JPEG" or image.mode not in ("RGB", "L") or not data.endswith(b"\xff\xd9"):
         return None
@@ -110,7 +110,7 @@ def _decode_any(image: Image.Image, *, upright: bool) -> RGBImage:
 def _stretch(values: NDArray[np.float64]) -> RGBImage:
     finite = values[np.isfinite(values)]
     if not finite.size:
-        raise ImageError("the image holds no value that is finite")
+        raise ImageError("the image contains no finite value")
     low, high = float(finite.min()), float(finite.max())
     values = np.clip(np.nan_to_num(values, nan=low, posinf=high, neginf=low), low, high)
     scale = 255 / (high - low) if high > low else 0.0

@@ -10,7 +10,7 @@ from trainer.errors import ConfigError
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Ordered class names; the id of a class is its place. Names are distinct and not empty."""
+    """Ordered class names; the id of a class is its index. Names are unique and not empty."""
 
     names: tuple[str, ...]
 
@@ -19,7 +19,9 @@ class LabelMap:
         seen: dict[str, int] = {}
         for i, name in enumerate(self.names):
             if name in seen:
-                faults.append(f"label {i}: {name!r} already stands at {seen[name]}; names differ")
+                faults.append(
+                    f"label {i}: {name!r} is already label {seen[name]}; names must be unique"
+                )
             seen.setdefault(name, i)
         if faults:
             raise ConfigError(faults)
@@ -35,7 +37,7 @@ class LabelMap:
         try:
             return self.names.index(name)
         except ValueError:
-            raise ConfigError([f"no class {name!r}; there are {', '.join(self.names)}"]) from None
+            raise ConfigError([f"no class {name!r}; known are {', '.join(self.names)}"]) from None
 
     def name_of(self, class_id: int) -> str:
         """Return the name of a class id; ConfigError when it is out of range."""

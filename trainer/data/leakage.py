@@ -1,71 +1,74 @@
-"""Whether a model was shown, while it learnt, what it is judged by.
+"""Detect leakage of evaluation frames into the training data.
 
-A frame of the judging part leaks when a frame it learnt from is nearly the same picture, or is of
-the same group (a video, a scene). Figures on such frames tell what was memorised.
+An evaluation frame leaks when a training frame is a near-duplicate of it or belongs to the same
+group (a video, a scene). Metrics on such frames measure memorisation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.data.fingerprints import BITS, WITHIN, difference_hash, hash_distances
 
-_LEARNT = ("train", "val")  # val ends a fit early, so it shapes the weights too
+_TRAINED_ON = ("train", "val")  # val decides early stopping, so it influences the weights too
 _BLOCK = 512
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A frame of the judging part, and the one that gives it away.
+    """An evaluation frame, and the training frame that leaks it.
 
-    bits: in which the two pictures differ, 0..256, or None when only their group is the same.
+    bits: in which the two hashes differ, 0..256, or None when only the group is the same.
     """
 
-    judged: str
-    learnt: str
+    evaluated: str
+    trained_on: str
     bits: int | None
 
 
 @dataclass(frozen=True)
 class Leakage:
-    """What was looked for and found. judged, learnt: frames on each side; within: bits of 256."""
+    """The result. evaluated, trained_on: number of frames; within: threshold in bits of 256."""
 
     split: str
-    judged: int
-    learnt: int
+    evaluated: int
+    trained_on: int
     within: int
     leaks: tuple[Leak, ...]
 
     @property
     def share(self) -> float:
-        """How much of the judging part leaks, 0..1."""
-        return len(self.leaks) / self.judged if self.judged else 0.0
+        """Return the share of evaluation frames that leak, 0..1."""
+        return len(self.leaks) / self.evaluated if self.evaluated else 0.0
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The finding as a sentence, none when all is clean."""
+        """Return the result as a sentence, none if nothing leaks."""
         if not self.leaks:
             return ()
         first = self.leaks[0]
         how = "of the same group" if first.bits is None else f"{first.bits} of {BITS} bits differ"
-        told = (
-            f"{len(self.leaks)} of {self.judged} {self.split} frames are nearly frames learnt from"
-        )
-        return (f"{told}, so the figures flatter: {first.judged} is {first.learnt} ({how}).",)
+        finding = f"{len(self.leaks)} of {self.evaluated} {self.split} frames are near-duplicates"
+        finding += " of training frames"
+        example = f"{first.evaluated} is {first.trained_on} ({how})"
+        return (f"{finding}, so the metrics are too good: {example}.",)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
             "split": self.split,
-            "judged": self.judged,
-            "learnt": self.learnt,
+            "judged": self.evaluated,
+            "learnt": self.trained_on,
             "within": self.within,
             "share": self.share,
-            "leaks": [asdict(leak) for leak in self.leaks],
+            "leaks": [
+                {"judged": leak.evaluated, "learnt": leak.trained_on, "bits": leak.bits}
+                for leak in self.leaks
+            ],
         }
 
 
@@ -78,34 +81,34 @@ def find_leaks(
     other: Dataset | None = None,
     by_group: bool = True,
 ) -> Leakage:
-    """Hold every frame of the part against every frame of train and val.
+    """Compare every frame of the split with every frame of train and val.
 
-    other: the dataset of train and val, where it is not this one. by_group: whether groups of the
-    two of one name are one.
-    within: most bits of the difference hashes that may differ in near-duplicates. known:
-    file_name → difference hash, for those whose pixels need not be read again. Each leaking frame
-    is told once, with the nearest frame. Raises DatasetError when an image cannot be read.
+    other: the dataset of train and val, if it is not this one. by_group: whether groups of the same
+    name in both are the same group. within: maximum difference of the hashes of near-duplicates, in
+    bits. known: file_name → difference hash, for images that need not be read again. Each leaking
+    frame is reported once, with the nearest training frame. Raises DatasetError when an image
+    cannot be read.
     """
-    judged = dataset.split(split)
+    evaluated = dataset.split(split)
     source = other or dataset
-    parts = [part for part in _LEARNT if other is not None or part != split]
-    learnt = [i for part in parts for i in source.split(part)]
+    parts = [part for part in _TRAINED_ON if other is not None or part != split]
+    trained_on = [i for part in parts for i in source.split(part)]
     leaks: list[Leak] = []
-    if judged and learnt:
-        named = reversed(learnt) if by_group else ()
+    if evaluated and trained_on:
+        named = reversed(trained_on) if by_group else ()
         groups = {i.group: i.file_name for i in named if i.group is not None}
-        ours = _hashes(dataset, judged, known or {})
-        theirs = _hashes(source, learnt, known or {})
-        for start in range(0, len(judged), _BLOCK):
+        ours = _hashes(dataset, evaluated, known or {})
+        theirs = _hashes(source, trained_on, known or {})
+        for start in range(0, len(evaluated), _BLOCK):
             far = hash_distances(ours[start : start + _BLOCK], theirs)
-            for row, image in zip(far, judged[start : start + _BLOCK], strict=True):
+            for row, image in zip(far, evaluated[start : start + _BLOCK], strict=True):
                 nearest = int(row.argmin())
                 if row[nearest] <= within:
-                    name = learnt[nearest].file_name
+                    name = trained_on[nearest].file_name
                     leaks.append(Leak(image.file_name, name, int(row[nearest])))
                 elif image.group in groups:
                     leaks.append(Leak(image.file_name, groups[image.group], None))
-    return Leakage(split, len(judged), len(learnt), within, tuple(leaks))
+    return Leakage(split, len(evaluated), len(trained_on), within, tuple(leaks))
 
 
 def _hashes(

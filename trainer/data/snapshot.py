@@ -1,4 +1,4 @@
-"""Writing a dataset: a folder in COCO form, named by its fingerprint, with its manifest."""
+"""Write a dataset: a folder in COCO format, named by its fingerprint, with a manifest."""
 
 from __future__ import annotations
 
@@ -27,15 +27,14 @@ def write_snapshot(
     sources: Mapping[str, Path],
     manifest: Mapping[str, Any] | None = None,
 ) -> Dataset:
-    """Write the dataset as parent/<fingerprint>; an equal one already there is returned.
+    """Write the dataset as parent/<fingerprint>; an existing equal one is returned.
 
-    One whose files are gone or damaged since is mended.
+    Missing or damaged files of an existing one are restored.
 
-    images: frames with their objects. sources: file_name → image file, which is linked (copied
-    where the file system cannot link). manifest: the caller's keys; added to them are the
-    fingerprint, labels, sha256 of the annotations, and a row an image with file_name, sha256,
-    split, group and extra.
-    Nothing is left behind when it fails. Raises DatasetError as load_dataset does.
+    images: frames with their objects. sources: file_name → image file, which is linked (copied if
+    the file system does not support links). manifest: the caller's keys; fingerprint, labels,
+    sha256 of the annotations, and a row per image with file_name, sha256, split, group and extra
+    are added. Nothing is left behind if it fails. Raises DatasetError as load_dataset does.
     """
     parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".snapshot-", dir=parent))
@@ -64,7 +63,7 @@ def write_dataset(
 ) -> Dataset:
     """Write a dataset into the folder, which must be new or empty; see write_snapshot."""
     if folder.exists() and any(folder.iterdir()):
-        raise DatasetError(folder, "", "is not empty; a dataset goes into a new folder")
+        raise DatasetError(folder, "", "is not empty; write the dataset into a new folder")
     (folder / "images").mkdir(parents=True)
     for image in images:
         _place(folder, image, sources)
@@ -98,9 +97,11 @@ def write_dataset(
 
 
 def _mend(old: Path, new: Path, images: Sequence[str]) -> None:
-    """Replace the files of a dataset that are gone or damaged by those of an equal new one."""
+    """Replace the missing or damaged files of a dataset by those of an equal new one."""
     if old.is_symlink() or not old.is_dir():
-        raise DatasetError(old, "", "is no folder; move it away, and the dataset is written anew")
+        raise DatasetError(
+            old, "", "is not a folder; move it away to have the dataset written again"
+        )
     broken = [] if _described(old) else [ANNOTATIONS, MANIFEST]
     for name in (f"images/{image}" for image in images):
         held = old / name
@@ -116,7 +117,7 @@ def _mend(old: Path, new: Path, images: Sequence[str]) -> None:
 
 
 def _described(folder: Path) -> bool:
-    """Whether the annotations are those that the manifest tells of."""
+    """Return whether the annotations match the manifest."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         return bool(manifest["annotations_sha256"] == file_sha256(folder / ANNOTATIONS))
@@ -125,11 +126,11 @@ def _described(folder: Path) -> bool:
 
 
 def link(source: Path, target: Path) -> None:
-    """Link a file (or copy it, where the file system cannot link), making its folder."""
+    """Link a file (or copy it, if links are not supported), creating its folder."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source.resolve(), target)
-    except OSError:  # another file system, or one without links
+    except OSError:  # another file system, or no support for links
         shutil.copyfile(source, target)
 
 

@@ -1,4 +1,4 @@
-"""A snapshot for others: rebuilt from its manifest, or written in the forms that tools read."""
+"""Rebuild a snapshot from its manifest, or export it in the formats of other tools."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from trainer.errors import ConfigError, DatasetError
 
 
 def rebuild(snapshot: Path, folders: Sequence[Path], out: Path) -> Dataset:
-    """Put a snapshot together again from its manifest and annotations, and any folders of images.
+    """Rebuild a snapshot from its manifest and annotations, and any folders of images.
 
-    snapshot: a folder with manifest.json and annotations.json; its images may be gone. folders:
-    where the originals are, under any names, since the manifest knows them by sha256 (the
-    bridge's `images/`, for one). Raises DatasetError naming images that are nowhere to be found,
-    and when what comes out is not what the manifest says.
+    snapshot: a folder with manifest.json and annotations.json; its images may be missing. folders:
+    where the originals are, under any names, since the manifest identifies them by sha256 (the
+    bridge's `images/`, for example). Raises DatasetError for images that cannot be found, and when
+    the result differs from the manifest.
     """
     manifest = read_manifest(snapshot)
     annotations = snapshot / ANNOTATIONS
     if (stated := manifest.get("annotations_sha256")) and stated != file_sha256(annotations):
         raise DatasetError(
-            annotations, "", f"sha256 is not {stated}, as the manifest says: it was changed since"
+            annotations, "", f"sha256 is not {stated}, as the manifest says: the file has changed"
         )
     labels, images, _ = read_coco(annotations)
-    wanted = {str(row["file_name"]): str(row["sha256"]) for row in manifest["images"]}
-    found = _by_content(folders, set(wanted.values()))
-    absent = [name for name, sha256 in wanted.items() if sha256 not in found]
+    expected = {str(row["file_name"]): str(row["sha256"]) for row in manifest["images"]}
+    found = _by_content(folders, set(expected.values()))
+    absent = [name for name, sha256 in expected.items() if sha256 not in found]
     if absent:
         raise DatasetError(
             snapshot / MANIFEST,
             f"image {absent[0]}",
-            f"no file of sha256 {wanted[absent[0]]} in {', '.join(map(str, folders))}"
+            f"no file of sha256 {expected[absent[0]]} in {', '.join(map(str, folders))}"
             + (f"; {len(absent) - 1} more are missing" if len(absent) > 1 else ""),
         )
-    sources = {name: found[sha256] for name, sha256 in wanted.items()}
+    sources = {name: found[sha256] for name, sha256 in expected.items()}
     extra = {k: v for k, v in manifest.items() if k not in ("images", "labels", "fingerprint")}
     made = write_dataset(out, labels=labels, images=images, sources=sources, manifest=extra)
     if made.fingerprint != manifest["fingerprint"]:
@@ -50,18 +50,18 @@ def rebuild(snapshot: Path, folders: Sequence[Path], out: Path) -> Dataset:
         raise DatasetError(
             snapshot / MANIFEST,
             "fingerprint",
-            f"expected {manifest['fingerprint']}, what can be rebuilt is {made.fingerprint}",
+            f"expected {manifest['fingerprint']}, the rebuilt dataset is {made.fingerprint}",
         )
     return made
 
 
 def read_manifest(snapshot: Path) -> Mapping[str, Any]:
-    """Read a snapshot's manifest; DatasetError when it is not there or not whole."""
+    """Read a snapshot's manifest; DatasetError when it is missing or incomplete."""
     path = snapshot / MANIFEST
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DatasetError(path, "", "there is no such file; a snapshot has one") from None
+        raise DatasetError(path, "", "there is no such file; every snapshot has one") from None
     except (OSError, ValueError) as error:
         raise DatasetError(path, "", f"is not readable as JSON: {error}") from error
     lacking = [k for k in ("fingerprint", "labels", "images") if k not in values]
@@ -73,23 +73,23 @@ def read_manifest(snapshot: Path) -> Mapping[str, Any]:
     return dict(values)
 
 
-def _by_content(folders: Sequence[Path], wanted: set[str]) -> dict[str, Path]:
-    """Find files by sha256; those whose name tells it are looked at first."""
+def _by_content(folders: Sequence[Path], expected: set[str]) -> dict[str, Path]:
+    """Find files by sha256; files named by their hash are checked first."""
     found: dict[str, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise DatasetError(folder, "", "there is no such folder of images")
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            if len(found) == len(wanted):
+            if len(found) == len(expected):
                 return found
             sha256 = file_sha256(path)
-            if sha256 in wanted:
+            if sha256 in expected:
                 found.setdefault(sha256, path)
     return found
 
 
 def write_coco_form(dataset: Dataset, out: Path) -> Path:
-    """Write images/<part>/ and annotations/instances_<part>.json, as COCO's own sets are."""
+    """Write images/<part>/ and annotations/instances_<part>.json, as in the COCO datasets."""
     for part, images in _parts(dataset, out).items():
         coco = json.loads((dataset.path / ANNOTATIONS).read_text(encoding="utf-8"))
         names = {image.file_name for image in images}
@@ -117,10 +117,10 @@ FORMS: Mapping[str, Callable[[Dataset, Path], Path]] = {
 
 
 def export(snapshot: Path, out: Path, *, form: str) -> Path:
-    """Write a dataset in one of FORMS into a new or empty folder; give the file to name to tools.
+    """Write a dataset in one of FORMS into a new or empty folder; return the file for the tools.
 
-    Raises ConfigError for a form that is not there, DatasetError for a dataset that cannot be
-    read or a folder that is in use.
+    Raises ConfigError for an unknown format, DatasetError for a dataset that cannot be read or a
+    folder that is not empty.
     """
     if form not in FORMS:
         raise ConfigError([f"form must be one of {', '.join(FORMS)}: {form!r}"])
@@ -129,5 +129,5 @@ def export(snapshot: Path, out: Path, *, form: str) -> Path:
 
 def _parts(dataset: Dataset, out: Path) -> dict[str, tuple[AnnotatedImage, ...]]:
     if out.exists() and any(out.iterdir()):
-        raise DatasetError(out, "", "is not empty; an export goes into a new folder")
+        raise DatasetError(out, "", "is not empty; export into a new folder")
     return {part: images for part in SPLITS if (images := dataset.split(part))}

@@ -1,4 +1,4 @@
-"""Text files as people's editors leave them: with a byte-order mark or without, any line ends."""
+"""Read text files with or without byte-order mark and with any line endings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MARKS = (
 
 
 def read_text(path: Path) -> str:
-    """Return a text in UTF-8, or as its byte-order mark says, with a line feed for each line end.
+    """Return a text in UTF-8, or in the encoding of its byte-order mark, with line feeds.
 
     Raises OSError, and UnicodeDecodeError for bytes of another encoding.
     """

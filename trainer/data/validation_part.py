@@ -1,4 +1,4 @@
-"""A validation part for datasets that have none: cut from the train part, the same every time."""
+"""Split a validation part off the train part of a dataset without one, deterministically."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from dataclasses import replace
 from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 
-FEWEST_TRAIN = 12  # frames to learn from, below which none is taken away
+FEWEST_TRAIN = 12  # training frames below which nothing is split off
 FEWEST, MOST = 4, 80  # frames of the validation part
 
 
-def with_val(dataset: Dataset, share: float) -> Dataset:
-    """Return the dataset with a val part, where it has none and its train part is large enough.
+def with_validation_part(dataset: Dataset, share: float) -> Dataset:
+    """Return the dataset with a val part, if it has none and enough training frames.
 
     share: of the train frames. Frames of one group stay together, and every class keeps more than
-    half of its objects in train. Which frames are taken hangs on their names alone, so that most
-    of them stay the same when more are labelled. The fingerprint stays that of the whole dataset.
+    half of its objects in train. The choice depends only on file names, so most of it stays the
+    same when more frames are labelled. The fingerprint stays that of the whole dataset.
     """
     train = dataset.split("train")
     if share <= 0 or dataset.split("val") or len(train) < FEWEST_TRAIN:
         return dataset
-    wanted = min(max(math.ceil(share * len(train)), FEWEST), MOST)
+    target = min(max(math.ceil(share * len(train)), FEWEST), MOST)
     total, taken = _objects(train), Counter[int]()
     groups: dict[str, list[AnnotatedImage]] = {}
     for image in train:
         groups.setdefault(image.group or image.file_name, []).append(image)
     names: set[str] = set()
     for key in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        if len(names) >= wanted:
+        if len(names) >= target:
             break
         both = taken + _objects(groups[key])
-        fits = len(names) + len(groups[key]) <= max(wanted, 1.5 * FEWEST)
+        fits = len(names) + len(groups[key]) <= max(target, 1.5 * FEWEST)
         if fits and all(2 * both[label] < total[label] or not both[label] for label in both):
             taken = both
             names |= {image.file_name for image in groups[key]}

@@ -1,4 +1,4 @@
-"""Labels as ultralytics reads them: a text file an image, a row an object."""
+"""Write labels in ultralytics' format: a text file per image, a row per object."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ _NAMES = {"train": "train", "val": "val", "test": "test", "holdout": "test"}
 def write_yolo(dataset: Dataset, parts: Mapping[str, Sequence[AnnotatedImage]], out: Path) -> Path:
     """Write the parts and return data.yaml.
 
-    Numbers are shares of the image. A row is "class x y width height", or, where all objects of
-    the dataset have masks, "class x1 y1 x2 y2 …": the largest outline, since a row holds one.
-    Crowds have no row.
-    data.yaml names no path, so its own folder counts, and a val, which ultralytics asks for:
-    without such a part test, then train.
-    Raises DatasetError when two images would share a label file.
+    Coordinates are relative to the image size. A row is "class x y width height", or, if all
+    objects of the dataset have masks, "class x1 y1 x2 y2 …": the largest outline, since a row holds
+    one. Crowds are skipped. data.yaml names no path, so paths are relative to it, and always a val
+    split, which ultralytics requires: without a val part it is test, else train. Raises
+    DatasetError when two images would share a label file.
     """
     objects = [o for images in parts.values() for i in images for o in i.objects if not o.crowd]
     masks = bool(objects) and all(o.segmentation is not None for o in objects)
@@ -51,7 +50,7 @@ def write_yolo(dataset: Dataset, parts: Mapping[str, Sequence[AnnotatedImage]], 
     present.setdefault("val", present.get("test", present["train"]))
     names = dict(enumerate(dataset.labels))
     data = out / "data.yaml"
-    # By a library of YAML: JSON writes letters beyond U+FFFF as YAML does not read them.
+    # With a YAML library: YAML does not read JSON's escapes of letters beyond U+FFFF.
     values = {**present, "names": names}
     data.write_text(yaml.safe_dump(values, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return data

@@ -1,7 +1,7 @@
-"""An image as a row of numbers that is near those of images like it, before anything is learnt.
+"""Image embeddings without training: similar images have nearby vectors.
 
-`embedder(folder)` is the one to ask: it gives the features that ImageNet taught where they are
-installed, else the description that needs no model, and says which and why.
+`embedder(folder)` returns the best available one: ImageNet features if they are installed, else a
+descriptor that needs no model, with the reason.
 """
 
 from __future__ import annotations

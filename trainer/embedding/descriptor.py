@@ -1,8 +1,8 @@
-"""A description of an image that needs no model: for cold starts and for near-duplicates.
+"""A hand-crafted image descriptor: for cold starts and for near-duplicates.
 
-Three parts of equal weight, each of length 1: a small picture in Lab (layout), orientations of
+Three parts of equal weight, each of unit length: a thumbnail in Lab (layout), orientations of
 gradients in a 3 x 3 grid (shape; after Dalal and Triggs, Histograms of Oriented Gradients, 2005),
-and a histogram of colours in Lab. The dot product of two descriptions is their likeness.
+and a colour histogram in Lab. The dot product of two descriptors is their similarity.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 
 from trainer.data.images import RGBImage
 
-SIZE = 75 + 72 + 64  # numbers in a description
-_SIDE = 96  # pixels; the image is looked at in this size
+SIZE = 75 + 72 + 64  # numbers in a descriptor
+_SIDE = 96  # pixels; images are resized to this side
 _GRID, _ANGLES = 3, 8
 _THUMBNAIL = 5
 _BINS = 4
 
 
 def describe(image: RGBImage) -> NDArray[np.float32]:
-    """Return the image's description, (SIZE,) float32 of length 1.
+    """Return the image's descriptor, (SIZE,) float32 of unit length.
 
-    image: (H, W, 3) uint8 RGB. An image without texture has zeros for its shape.
+    image: (H, W, 3) uint8 RGB. The shape part of an image without texture is zero.
     """
     small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     raw = cv2.cvtColor(np.asarray(small, np.float32) / 255, cv2.COLOR_RGB2Lab)
-    # Each channel to about -1..1.
+    # Scale each channel to about -1..1.
     middle, spread = np.array([50, 0, 0], np.float32), np.array([50, 60, 60], np.float32)
     lab = np.asarray((raw - middle) / spread, np.float32)
     thumbnail = cv2.resize(lab, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
@@ -51,7 +51,7 @@ def _orientations(gray: NDArray[np.float32]) -> NDArray[np.float32]:
 def _colours(lab: NDArray[np.float32]) -> NDArray[np.float32]:
     bins = np.clip(((lab + 1) * (_BINS / 2)).astype(np.int64), 0, _BINS - 1)
     flat = (bins[..., 0] * _BINS + bins[..., 1]) * _BINS + bins[..., 2]
-    # The root tames the few colours that most pixels share.
+    # The root reduces the weight of dominant colours.
     return np.sqrt(np.bincount(flat.ravel(), minlength=_BINS**3)).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Who turns images into embeddings: the ImageNet features, and what stands in for them."""
+"""Embedders of images: ImageNet features, and a fallback without a model."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from trainer.embedding.exporting import exported
 from trainer.engines.runtime import open_session
 from trainer.errors import ConfigError, TrainerError
 
-SIDE = 224  # pixels; images are looked at in this size, whatever their shape
-WIDTH = 320  # numbers of an embedding by the features
+SIDE = 224  # pixels; images are resized to this square, whatever their aspect
+WIDTH = 320  # dimensions of an embedding of the features
 NAME = f"lite0-{SHA256[:8]}-{SIDE}"
 _AT_ONCE = 16
 
 
 class Embedder(Protocol):
-    """Turns images into embeddings. Safe to call from several threads.
+    """Compute embeddings of images. Safe to call from several threads.
 
-    name: of what it gives; embeddings of different names must not be compared. width: numbers of
-    one embedding. why: "" where this is the better one, else why it is not, for people.
+    name: of the embedding space; embeddings of different names must not be compared. width:
+    dimensions of an embedding. why: "" for the best embedder, else the reason for the fallback, for
+    people.
     """
 
     @property
@@ -48,7 +49,7 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class Descriptor:
-    """Colour, layout and gradients of an image: no model, nothing to install. See descriptor.py."""
+    """Colour, layout and gradients of an image, without a model. See descriptor.py."""
 
     why: str = ""
     name: str = "descriptor"
@@ -62,7 +63,7 @@ class Descriptor:
 
 @dataclass(frozen=True)
 class Features:
-    """EfficientNet-Lite0 as ImageNet taught it, its last features averaged over the image.
+    """EfficientNet-Lite0 pretrained on ImageNet, its last features averaged over the image.
 
     session: of the exported encoder, see exporting.exported.
     """
@@ -73,7 +74,7 @@ class Features:
     why: str = ""
 
     def embed(self, images: Sequence[RGBImage]) -> NDArray[np.float32]:
-        """See Embedder. Sixteen images at once at most, so that memory is bounded."""
+        """See Embedder. At most sixteen images at once, to bound memory."""
         found = np.zeros((len(images), self.width), np.float32)
         for start in range(0, len(images), _AT_ONCE):
             small = [_resized(image) for image in images[start : start + _AT_ONCE]]
@@ -84,11 +85,12 @@ class Features:
 
 
 def embedder(folder: Path, *, threads: int | None = None) -> Embedder:
-    """Return the best embedder that this installation has.
+    """Return the best embedder available in this installation.
 
-    folder: where the exported encoder is kept; it is made once, in a process of its own, since
-    making it takes torch and using it does not. threads: of one call, None for one a core. Where
-    torch or the weights are missing, or the export fails, the Descriptor, whose `why` tells it.
+    folder: where the exported encoder is stored; it is exported once, in a process of its own,
+    since exporting needs torch and using it does not. threads: per call, None for one per core. If
+    torch or the weights are missing, or the export fails, returns the Descriptor, with the reason
+    in `why`.
     """
     path = folder / f"{NAME}.onnx"
     try:
@@ -98,7 +100,7 @@ def embedder(folder: Path, *, threads: int | None = None) -> Embedder:
         return Features(open_session(path, threads=threads))
     except TrainerError as error:
         return Descriptor(
-            "frames are compared by colour, layout and gradients alone, not by what they show: "
+            "frames are compared by colour, layout and gradients only, not by content: "
             f"{' '.join(str(error).split())}"
         )
 
@@ -107,7 +109,7 @@ def _check_installed() -> None:
     shipped_file()
     missing = [name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None]
     if missing:
-        fault = f"the learnt features need {' and '.join(missing)} once"
+        fault = f"the pretrained features need {' and '.join(missing)} once"
         raise ConfigError([f"{fault}: pip install 'cvat-active-learning[train]'"])
 
 

@@ -1,4 +1,4 @@
-"""The encoder's ONNX file, made by a process that may load torch."""
+"""Export the encoder to ONNX in a separate process, which may load torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SECONDS = 300
 
 
 def exported(path: Path, *, side: int) -> None:
-    """Write the encoder to path, whole or not at all; see trainer.backends.features.export.
+    """Write the encoder to path atomically; see trainer.backends.features.export.
 
-    side: pixels of the images that it takes. Two processes may do this at once: both write the
-    same. Raises TrainingError with the process's last line when it fails.
+    side: pixels of its input images. Two processes may do this at once: both write the same. Raises
+    TrainingError with the process's last line when it fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as scratch:

@@ -1,10 +1,10 @@
 """Engines run a bundle without torch: name in card.engine → the function that loads it.
 
 An engine is `load(bundle, *, threads) -> Detector`, or `-> Interactor` where the bundle's task is
-"interactor"; it is imported on first use. Another package adds one by an entry point of the group
-cvat_active_learning.engines that names such a function. It reads the weights and card.extra, and
-decodes with numpy. An engine that needs torch lies in a backend, and trainer/__init__.py offers it
-to this table. Where the card holds a calibration, `load` is the one place that applies it.
+"interactor"; it is imported on first use. Another package adds one through an entry point of the
+group cvat_active_learning.engines that names such a function. It reads the weights and card.extra,
+and decodes with numpy. An engine that needs torch is part of a backend, and trainer/__init__.py
+adds it to this table. If the card contains a calibration, `load` is the only place that applies it.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ GROUP = ENGINES_GROUP
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all engines, ours and those of other packages, sorted."""
+    """Return the names of all engines, built-in and from other packages, sorted."""
     return all_names(GROUP, ENGINES)
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> Detector:
-    """Load a bundle with the engine its card names; its scores are calibrated where it can be.
+    """Load a bundle with the engine that its card names, with its calibration, if any.
 
-    threads: of one call, None for the runtime's own choice. Raises BundleError for an engine
-    that nobody offers or that cannot be imported, weights that the engine cannot read, a
-    calibration that cannot be used, and an interactor's bundle.
+    threads: per call, None for the runtime's default. Raises BundleError for an unknown engine or
+    one that cannot be imported, weights that the engine cannot read, an invalid calibration, and an
+    interactor's bundle.
     """
     if bundle.card.task == "interactor":
         raise BundleError(bundle.path, "a detector's bundle", "an interactor's")

@@ -1,4 +1,4 @@
-"""Boxes become masks: a detector of boxes and an interactor make a detector of masks."""
+"""Turn boxes into masks: a detector of boxes and an interactor form a detector of masks."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from trainer.engines import load_interactor
 from trainer.errors import BundleError
 from trainer.interactor import BoxSegmenter
 
-_LEAST_SHARE = 0.05  # of the box: a mask of less is a speck and not the object in the box
-_SAME_BOX = 0.8  # IoU from which a filled rectangle counts as its box
+_LEAST_SHARE = 0.05  # of the box: a smaller mask is a speck, not the object
+_SAME_BOX = 0.8  # IoU from which a rectangular mask counts as equal to its box
 
 
 @dataclass(frozen=True)
 class MaskingDetector:
-    """The Detector of masks that a detector of boxes and an interactor make together.
+    """A Detector of masks composed of a detector of boxes and an interactor.
 
-    A box in which no object is drawn is left out of the answer, as `masks_of_boxes` tells.
+    A box without a mask is dropped, see `masks_of_boxes`.
     """
 
     detector: Detector
@@ -34,11 +34,11 @@ class MaskingDetector:
 
     @property
     def labels(self) -> LabelMap:
-        """The classes of the detector."""
+        """Return the classes of the detector."""
         return self.detector.labels
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image with masks; see Detector.detect."""
+        """Detect masks in every image; see Detector.detect."""
         found = self.detector.detect(images, min_score=min_score)
         return [
             with_masks(one, image, self.segmenter) for one, image in zip(found, images, strict=True)
@@ -46,20 +46,20 @@ class MaskingDetector:
 
 
 def load_segmenter(bundle: Bundle, *, threads: int | None = None) -> BoxSegmenter:
-    """Load an interactor's bundle that answers boxes; BundleError for any other.
+    """Load an interactor's bundle that segments boxes; BundleError for any other.
 
-    threads: of one call, None for the runtime's own choice.
+    threads: per call, None for the runtime's default.
     """
     engine = load_interactor(bundle, threads=threads)
     if not isinstance(engine, BoxSegmenter):
-        raise BundleError(bundle.path, "an interactor that answers boxes", bundle.card.engine)
+        raise BundleError(bundle.path, "an interactor that segments boxes", bundle.card.engine)
     return engine
 
 
 def with_masks(found: Detections, image: RGBImage, segmenter: BoxSegmenter) -> Detections:
-    """Return the detections of an image (H, W, 3) with a mask each; those without one are gone.
+    """Return the detections of an image (H, W, 3) with masks; those without one are dropped.
 
-    Detections that have masks already are returned as they are.
+    Detections that already have masks are returned unchanged.
     """
     if found.masks is not None:
         return found
@@ -78,10 +78,10 @@ def with_masks(found: Detections, image: RGBImage, segmenter: BoxSegmenter) -> D
 def masks_of_boxes(
     segmenter: BoxSegmenter, image: RGBImage, boxes: NDArray[np.floating[Any]]
 ) -> list[Mask | None]:
-    """Return the mask of the object in each box (N, 4), None where the interactor draws none.
+    """Return the mask of the object in each box (N, 4), None if the interactor finds none.
 
-    image: (H, W, 3). No mask is one of no pixel, one that is a speck in its box, and one that
-    fills a rectangle much like its box: an answer without any edge of the object.
+    image: (H, W, 3). Masks are rejected if they are empty, a speck in the box, or a rectangle about
+    equal to the box, which follows no edge of the object.
     """
     if not len(boxes):
         return []

@@ -1,4 +1,4 @@
-"""Runs a centernet bundle: ONNX Runtime for the network, numpy for reading its maps."""
+"""Run a centernet bundle: ONNX Runtime for the network, numpy to decode its maps."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from trainer.engines.runtime import open_session
 from trainer.engines.suppress import suppress
 from trainer.engines.tiles import Tile, tiles_of
 
-MOST = 1000  # objects a frame, beyond which those of almost no score are left out
-SAME_CLASS_IOU = 0.6  # above it, two boxes of a class are one object
-ANY_CLASS_IOU = 0.85  # above it, two boxes of any classes are one object
+MOST = 1000  # objects per frame, beyond which very low scores are dropped
+SAME_CLASS_IOU = 0.6  # NMS threshold within a class
+ANY_CLASS_IOU = 0.85  # NMS threshold across classes
 _TILES_AT_ONCE = 8
-_FLOOR = 1e-4  # a candidate, even when every candidate is asked for
+_FLOOR = 1e-4  # minimum score of a candidate, even if all are requested
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class _Candidates:
 
 @dataclass(frozen=True)
 class CenterNetDetector:
-    """The detector of one bundle. See trainer.detector.Detector.
+    """The Detector of one bundle; see trainer.detector.Detector.
 
-    canvas: (height, width) that a frame is scaled into before it is read in tiles of input_size;
-    None where the input takes the whole frame. most: objects a frame, where the card sets a limit.
+    canvas: (height, width) to which a frame is resized before it is cut into tiles of input_size;
+    None when the input takes the whole frame. most: objects per frame, if the card sets a limit.
     """
 
     labels: LabelMap
@@ -68,7 +68,7 @@ class CenterNetDetector:
     most: int | None = None
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image; probabilities are the sigmoid of all classes at the peak."""
+        """Detect in every image; probabilities are the sigmoid of all classes at the peak."""
         if not images:
             return []
         if self.canvas is not None:
@@ -83,7 +83,7 @@ class CenterNetDetector:
     def _detect_tiled(
         self, image: RGBImage, canvas: tuple[int, int], min_score: float
     ) -> Detections:
-        """Read tiles of the scaled frame, each object by the tile in which its centre is inmost."""
+        """Detect in tiles of the resized frame; each object comes from the tile that owns it."""
         pixels, scale = letterbox(image, canvas)
         inner = inner_size((image.shape[0], image.shape[1]), canvas)
         tiles = tiles_of(inner, self.input_size)
@@ -101,7 +101,7 @@ class CenterNetDetector:
         return self._whole(_Candidates.joined(found), scale, image, mean)
 
     def _run(self, inputs: Sequence[RGBImage]) -> list[NDArray[np.float32]]:
-        """Return heat (sigmoid), sizes, offsets and embedding of images of the input's size."""
+        """Return heat (sigmoid), sizes, offsets and embedding of images of the input size."""
         batch = np.stack(inputs).transpose(0, 3, 1, 2)
         heat, sizes, offsets, embedding = self.session.run(
             None, {"images": np.ascontiguousarray(batch, np.float32)}
@@ -111,13 +111,13 @@ class CenterNetDetector:
     def _candidates(
         self, maps: Sequence[NDArray[np.float32]], n: int, min_score: float
     ) -> _Candidates:
-        """Return the peaks of an image of the batch, best first, boxes in pixels of the input."""
+        """Return the peaks of an image of the batch, best first, boxes in input pixels."""
         heat, sizes, offsets = (one[n] for one in maps[:3])
-        wanted = np.flatnonzero((_peaks(heat) & (heat >= max(min_score, _FLOOR))).ravel())
-        peaks = heat.ravel()[wanted]
+        cells = np.flatnonzero((_peaks(heat) & (heat >= max(min_score, _FLOOR))).ravel())
+        peaks = heat.ravel()[cells]
         most = max(4 * MOST, int(np.count_nonzero(peaks >= FLOOR)))
         order = np.argsort(-peaks, kind="stable")[:most]
-        class_ids, rows, columns = np.unravel_index(wanted[order], heat.shape)
+        class_ids, rows, columns = np.unravel_index(cells[order], heat.shape)
         scores = heat[class_ids, rows, columns]
         cx = (columns + 0.5 + offsets[0, rows, columns]) * self.stride
         cy = (rows + 0.5 + offsets[1, rows, columns]) * self.stride
@@ -132,7 +132,7 @@ class CenterNetDetector:
         image: RGBImage,
         embedding: NDArray[np.float32],
     ) -> Detections:
-        """Return what is left of the candidates after suppression, in pixels of the image."""
+        """Return the candidates after NMS, in image pixels."""
         height, width = image.shape[:2]
         limits = np.array([width, height, width, height])
         boxes = np.clip(found.boxes / scale, 0, limits).astype(np.float32)
@@ -185,7 +185,7 @@ def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _peaks(heat: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Cells that no neighbour exceeds, (C, h, w): the paper's way without suppression by IoU."""
+    """Return the local maxima, (C, h, w), which replace NMS as in the paper."""
     padded = np.pad(heat, ((0, 0), (1, 1), (1, 1)), constant_values=-1)
     height, width = heat.shape[1:]
     around = [padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3)]

@@ -1,4 +1,4 @@
-"""Runs an ONNX detector of any family, as its card describes the input and the outputs."""
+"""Run an ONNX detector of any family, whose card describes inputs and outputs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections
 from trainer.engines.limits import TAIL, at_most
-from trainer.engines.onnx_answers import Answers, class_ids, gathered, probabilities
-from trainer.engines.runtime import fed, open_session, run
+from trainer.engines.onnx_outputs import RawOutputs, class_ids, probabilities, read_outputs
+from trainer.engines.runtime import first_input, open_session, run
 from trainer.engines.suppress import suppress
-from trainer.engines.yolo import FILL, Frame, letterbox
+from trainer.engines.yolo import FILL, Letterbox, letterbox
 from trainer.errors import BundleError
 
-# What a second input, by which a network gives its boxes in pixels, is told: the input's size.
+# Values of a second input, from which some networks scale boxes to pixels: the input size.
 SIZES = ("width_height", "height_width", "ones")
 _FLOAT = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class GenericDetector:
-    """The detector of one bundle; one image a run. See trainer.detector.Detector.
+    """The Detector of one bundle; one image per run. See trainer.detector.Detector.
 
     reading: card.extra; see trainer.importing.card for its keys.
     """
@@ -39,23 +39,23 @@ class GenericDetector:
     session: Any
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image. Raises ValueError for what the card does not know.
+        """Detect in every image. Raises ValueError for outputs that contradict the card.
 
-        That is a class id beyond its labels, or scores that are not of the form that it says.
+        That is a class id beyond its labels, or scores that are not in the stated form.
         """
         return [self._one(image, min_score) for image in images]
 
-    def answers(self, image: RGBImage) -> tuple[Answers, Frame]:
-        """Return what the network says of an image, before anything is made of it."""
-        pixels, frame = fitted(image, self.input_size, self.reading.get("fit", "letterbox"))
+    def answers(self, image: RGBImage) -> tuple[RawOutputs, Letterbox]:
+        """Return the network's raw outputs for an image."""
+        pixels, frame = fit_image(image, self.input_size, self.reading.get("fit", "letterbox"))
         if self.reading.get("channels") == "bgr":
             pixels = pixels[..., ::-1]
         mean, std = (np.asarray(self.reading[k], np.float32) for k in ("mean", "std"))
         seen = ((pixels.astype(np.float32) - mean) / std).transpose(2, 0, 1)[None]
         names = [output.name for output in self.session.get_outputs()]
-        values = self.session.run(None, given(self.session, seen, self.reading))
+        values = self.session.run(None, session_inputs(self.session, seen, self.reading))
         found = dict(zip(names, values, strict=True))
-        return gathered(found, self.reading, len(self.labels)).filled(), frame
+        return read_outputs(found, self.reading, len(self.labels)).filled(), frame
 
     def _one(self, image: RGBImage, min_score: float) -> Detections:
         rows, frame = self.answers(image)
@@ -77,8 +77,8 @@ class GenericDetector:
             probabilities=None if shares is None else shares[order],
         )
 
-    def _scored(self, rows: Answers) -> tuple[_FLOAT, NDArray[np.int64], _FLOAT | None]:
-        """Return scores (N,), class ids (N,) and, where all are given, those of every class."""
+    def _scored(self, rows: RawOutputs) -> tuple[_FLOAT, NDArray[np.int64], _FLOAT | None]:
+        """Return scores (N,), class ids (N,) and, if available, the scores of all classes."""
         form = self.reading.get("scores", "probabilities")
         if rows.table is None:
             assert rows.scores is not None and rows.classes is not None  # noqa: PT018, S101
@@ -91,7 +91,7 @@ class GenericDetector:
             shares = shares * probabilities(rows.objectness, form)[:, None]
         return shares.max(axis=1, initial=0), shares.argmax(axis=1).astype(np.int64), shares
 
-    def _placed(self, boxes: _FLOAT, frame: Frame) -> _FLOAT:
+    def _placed(self, boxes: _FLOAT, frame: Letterbox) -> _FLOAT:
         height, width = self.input_size
         if self.reading["normalised"]:
             boxes = boxes * np.array([width, height, width, height], np.float32)
@@ -104,37 +104,37 @@ class GenericDetector:
         return np.asarray(np.clip(scaled, 0, limits), np.float32)
 
 
-def fitted(image: RGBImage, size: tuple[int, int], fit: str) -> tuple[RGBImage, Frame]:
-    """Return the image in an input of (height, width) = size.
+def fit_image(image: RGBImage, size: tuple[int, int], fit: str) -> tuple[RGBImage, Letterbox]:
+    """Return the image fitted into an input of (height, width) = size.
 
-    fit: "letterbox" in the middle and as a whole, "corner" the same at the top left, "stretch"
-    each side by itself.
+    fit: "letterbox" centred with its aspect kept, "corner" the same at the top left, "stretch"
+    without keeping the aspect.
     """
     if fit == "letterbox":
         return letterbox(image, size)
     (height, width), (high, wide) = image.shape[:2], size
     if fit == "stretch":
         pixels = image if (height, width) == size else cv2.resize(image, (wide, high))
-        return np.asarray(pixels, np.uint8), Frame(
+        return np.asarray(pixels, np.uint8), Letterbox(
             height, width, (wide / width, high / height), 0, 0
         )
     ratio = min(high / height, wide / width)
     inner = max(int(width * ratio), 1), max(int(height * ratio), 1)
     canvas = np.full((*size, 3), FILL, np.uint8)
     canvas[: inner[1], : inner[0]] = cv2.resize(image, inner)
-    return canvas, Frame(height, width, (ratio, ratio), 0, 0)
+    return canvas, Letterbox(height, width, (ratio, ratio), 0, 0)
 
 
-def given(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a session is fed: an image (1, 3, H, W), and the size where it asks for it.
+def session_inputs(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a session's inputs: an image (1, 3, H, W), and the size if it has such an input.
 
-    A batch that the file fixes is filled with the same image. Raises ValueError for another
-    input than the card names.
+    A fixed batch is filled with copies of the image. Raises ValueError for an input that the card
+    does not name.
     """
     first, *others = session.get_inputs()
     batch = first.shape[0] if first.shape and isinstance(first.shape[0], int) else 1
-    values = fed(session, np.ascontiguousarray(np.repeat(image, batch, axis=0), np.float32))
-    told: Mapping[str, str] = reading.get("sizes", {})
+    values = first_input(session, np.ascontiguousarray(np.repeat(image, batch, axis=0), np.float32))
+    sizes: Mapping[str, str] = reading.get("sizes", {})
     height, width = image.shape[2:]
     forms = {
         "width_height": [width, height],
@@ -142,10 +142,10 @@ def given(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> dict[str, 
         "ones": [1, 1],
     }
     for other in others:
-        form = told.get(other.name)
+        form = sizes.get(other.name)
         if form is None:
             raise ValueError(
-                f"a second input {other.name!r}, of which its card says nothing: name it under"
+                f"a second input {other.name!r}, which the card does not describe: name it under"
                 f" input.sizes as one of {', '.join(SIZES)}"
             )
         kind = np.int64 if "int64" in other.type else np.int32 if "int" in other.type else None
@@ -154,14 +154,14 @@ def given(session: Any, image: _FLOAT, reading: Mapping[str, Any]) -> dict[str, 
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> GenericDetector:
-    """Load the bundle's ONNX file; BundleError when it does not answer as its card says."""
+    """Load the bundle's ONNX file; BundleError when its outputs contradict the card."""
     card = bundle.card
     session = open_session(bundle.file("model.onnx"), threads=threads)
     names = [output.name for output in session.get_outputs()]
     empty = np.zeros((1, 3, *card.input_size), np.float32)
     try:
-        answers = run(session, given(session, empty, card.extra), bundle.path)
-        gathered(dict(zip(names, answers, strict=True)), card.extra, len(card.labels))
+        answers = run(session, session_inputs(session, empty, card.extra), bundle.path)
+        read_outputs(dict(zip(names, answers, strict=True)), card.extra, len(card.labels))
     except (ValueError, KeyError) as error:
-        raise BundleError(bundle.path, "outputs as its card says", str(error)) from error
+        raise BundleError(bundle.path, "outputs as the card describes", str(error)) from error
     return GenericDetector(card.labels, card.input_size, card.extra, session)

@@ -1,4 +1,4 @@
-"""Fitting an image into the network's input: scaled as a whole, padded right and below."""
+"""Fit an image into the network's input: resized with its aspect kept, padded right and below."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FILL = 118  # gray of the padding, near the mean of natural images
 
 
 def letterbox(image: RGBImage, size: tuple[int, int]) -> tuple[RGBImage, float]:
-    """Return the image inside (height, width) = size, and input pixels an image pixel."""
+    """Return the image fitted into (height, width) = size, and the scale."""
     height, width = size
     scale = min(height / image.shape[0], width / image.shape[1])
     inner = inner_size((image.shape[0], image.shape[1]), size)[::-1]
@@ -22,7 +22,7 @@ def letterbox(image: RGBImage, size: tuple[int, int]) -> tuple[RGBImage, float]:
 
 
 def inner_size(image: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Return (height, width) that an image of (height, width) takes of the input; see letterbox."""
+    """Return (height, width) of an image inside the input; see letterbox."""
     scale = min(size[0] / image[0], size[1] / image[1])
     height, width = (
         max(1, min(most, round(side * scale))) for most, side in zip(size, image, strict=True)

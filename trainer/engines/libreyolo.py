@@ -1,8 +1,7 @@
-"""Runs modern detectors: ONNX Runtime up to boxes and probabilities, numpy for choosing.
+"""Run libreyolo's detectors: ONNX Runtime for boxes and probabilities, numpy for selection.
 
-Networks that answer each object once (D-FINE, DEIM, RF-DETR) give pairs of box and class, of which
-the best are taken as they are; those that answer it at many places (YOLOX, YOLOv9) are thinned
-within a class.
+Networks without NMS (D-FINE, DEIM, RF-DETR) return pairs of box and class, of which the best are
+taken; for the others (YOLOX, YOLOv9) NMS within each class follows.
 """
 
 from __future__ import annotations
@@ -24,17 +23,16 @@ from trainer.engines.runtime import open_session
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
 
-_CANDIDATES = 5000  # pairs of box and class that are thinned, beyond those of at least FLOOR
+_CANDIDATES = 5000  # pairs of box and class before NMS, besides those of at least FLOOR
 _Float = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class LibreyoloDetector:
-    """The detector of one bundle. See trainer.detector.Detector.
+    """The Detector of one bundle; see trainer.detector.Detector.
 
-    iou: above it, two boxes of a class are one object; None where each is answered once.
-    every_class: whether a place may be told of several classes, or of its best alone. most:
-    objects a frame, where the card sets a limit.
+    iou: NMS threshold within a class; None without NMS. every_class: whether one location may
+    report several classes, or only its best. most: objects per frame, if the card sets a limit.
     """
 
     labels: LabelMap
@@ -45,7 +43,7 @@ class LibreyoloDetector:
     most: int | None = None
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image; probabilities are those of every class at the object."""
+        """Detect in every image; probabilities are those of all classes of the object."""
         if not images:
             return []
         fitted = [letterbox(image, self.input_size) for image in images]
@@ -73,7 +71,7 @@ class LibreyoloDetector:
     ) -> Detections:
         height, width = size
         placed = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
-        # A box may lie on the padding, beyond the image's own pixels.
+        # A box may lie on the padding, outside the image.
         inside = np.flatnonzero((placed[:, 2:] > placed[:, :2]).all(axis=1))
         rows, class_ids = self._candidates(probabilities[inside], min_score)
         rows = inside[rows]
@@ -101,16 +99,16 @@ class LibreyoloDetector:
             best = probabilities.argmax(axis=1)[:, None] == np.arange(classes)
             scores = np.where(best, probabilities, 0)
         flat = scores.ravel()
-        wanted = np.flatnonzero((flat >= min_score) & (flat > 0))
-        counted = int(np.count_nonzero(flat[wanted] >= FLOOR))
+        kept = np.flatnonzero((flat >= min_score) & (flat > 0))
+        counted = int(np.count_nonzero(flat[kept] >= FLOOR))
         most = max(TAIL if self.iou is None else _CANDIDATES, counted)
-        wanted = wanted[np.argsort(-flat[wanted], kind="stable")[:most]]
-        rows, class_ids = np.divmod(wanted, classes)
+        kept = kept[np.argsort(-flat[kept], kind="stable")[:most]]
+        rows, class_ids = np.divmod(kept, classes)
         return rows, class_ids
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> LibreyoloDetector:
-    """Load the bundle's ONNX file; BundleError when it is of other classes than the card."""
+    """Load the bundle's ONNX file; BundleError when its classes differ from the card's."""
     card = bundle.card
     session = open_session(bundle.file("model.onnx"), threads=threads)
     outputs = {output.name: output.shape for output in session.get_outputs()}

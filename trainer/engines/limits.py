@@ -1,7 +1,7 @@
-"""How many objects of a frame an engine gives: all that count, unless a card sets a limit.
+"""How many objects per frame an engine returns: all relevant ones, unless the card sets a limit.
 
-Answers of almost no score are without number, and an evaluation asks for them; of those that
-fall below FLOOR only the best are kept. What people could be shown is never cut silently.
+Detections with very low scores are countless, and an evaluation requests them; of those below FLOOR
+only the best are kept. Detections that people could see are never dropped silently.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FLOOR = 0.05  # the score from which on an object is never left out for want of room
-TAIL = 300  # objects a frame, beyond which those below FLOOR are left out
+FLOOR = 0.05  # score from which an object is never dropped to limit their number
+TAIL = 300  # objects per frame, beyond which those below FLOOR are dropped
 _log = logging.getLogger(__name__)
 
 
 def at_most(scores: NDArray[np.floating[Any]], most: Any) -> slice:
-    """Return which of some objects are given, best first: all, or so many as the card says.
+    """Return which objects, sorted by score, to keep: all, or as many as the card allows.
 
-    most: card.extra["most"], None for no limit. A limit that leaves out an object of at least
-    FLOOR is told to the log.
+    most: card.extra["most"], None for no limit. Dropping an object of at least FLOOR is logged.
     """
     if most is None:
         above = int(np.count_nonzero(scores >= FLOOR))
@@ -30,7 +29,7 @@ def at_most(scores: NDArray[np.floating[Any]], most: Any) -> slice:
     left_out = int(np.count_nonzero(scores[limit:] >= FLOOR))
     if left_out:
         _log.warning(
-            "%d objects of a frame are left out: the model's card sets a limit of %d (extra.most)",
+            "%d objects of a frame are dropped: the model's card sets a limit of %d (extra.most)",
             left_out,
             limit,
         )

@@ -1,7 +1,7 @@
-"""Runs a network that names the class of every pixel: one mask for each class and region.
+"""Run a semantic segmentation network: one mask for each class and region.
 
-A region is a set of connected pixels that one class wins. Its probabilities are the mean over it,
-so that a doubtful region has a low score and doubtful classes.
+A region is a connected set of pixels with the same best class. Its probabilities are averaged over
+the region, so an uncertain region has a low score.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from trainer.engines.limits import at_most
 from trainer.engines.runtime import open_session
 from trainer.errors import BundleError
 
-_LEAST = 16  # pixels of the input: fewer are less than a cell of the network's own grid
+_LEAST = 16  # input pixels: smaller regions are less than a cell of the network's grid
 _Float = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class SemanticDetector:
-    """The detector of one bundle. See trainer.detector.Detector.
+    """The Detector of one bundle; see trainer.detector.Detector.
 
-    most: regions a frame, where the card sets a limit.
+    most: regions per frame, if the card sets a limit.
     """
 
     labels: LabelMap
@@ -40,7 +40,7 @@ class SemanticDetector:
     most: int | None = None
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image; probabilities are those of every class, meaned over the region."""
+        """Detect in every image; probabilities of all classes are averaged over the region."""
         if not images:
             return []
         batch = np.stack([letterbox(image, self.input_size)[0] for image in images])
@@ -56,7 +56,9 @@ class SemanticDetector:
     ) -> Detections:
         height, width = inner_size(size, self.input_size)
         maps = maps[:, :height, :width]
-        regions, rows = regions_of(winners(maps, size), _LEAST * size[0] * size[1] / maps[0].size)
+        regions, rows = regions_of(
+            best_classes(maps, size), _LEAST * size[0] * size[1] / maps[0].size
+        )
         means = _means(maps, regions, len(rows))
         class_ids = rows[:, 0] - 1
         scores = np.clip(means[np.arange(len(rows)), rows[:, 0]], 0, 1)
@@ -79,7 +81,7 @@ class SemanticDetector:
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> SemanticDetector:
-    """Load the bundle's ONNX file; BundleError when it is of other classes than the card."""
+    """Load the bundle's ONNX file; BundleError when its classes differ from the card's."""
     card = bundle.card
     session = open_session(bundle.file("model.onnx"), threads=threads)
     shape = session.get_outputs()[0].shape
@@ -92,14 +94,14 @@ def load(bundle: Bundle, *, threads: int | None = None) -> SemanticDetector:
     return SemanticDetector(card.labels, card.input_size, session, card.extra.get("most"))
 
 
-def winners(maps: _Float, size: tuple[int, int]) -> NDArray[np.int16]:
+def best_classes(maps: _Float, size: tuple[int, int]) -> NDArray[np.int16]:
     """Return the best class of every pixel of the image, (height, width) = size.
 
-    maps: (1 + C, h, w) probabilities of the whole image, the background first. They are enlarged
-    one after the other, and the winner kept, so that many classes need no more memory than two.
+    maps: (1 + C, h, w) probabilities of the whole image, background first. They are enlarged one by
+    one, keeping the best, so that memory does not grow with the number of classes.
     """
     best, found = np.full(size, -1, np.float32), np.zeros(size, np.int16)
-    # A class that wins a pixel has at least its share somewhere around it.
+    # A class can only be the best if its maximum is high enough.
     for class_id in np.flatnonzero(maps.max(axis=(1, 2)) >= 1 / len(maps) - 1e-6):
         large = cv2.resize(maps[class_id], size[::-1], interpolation=cv2.INTER_LINEAR)
         wins = large > best
@@ -110,10 +112,10 @@ def winners(maps: _Float, size: tuple[int, int]) -> NDArray[np.int16]:
 def regions_of(
     classes: NDArray[np.int16], least: float
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the region of every pixel, 1 and up (0 for none), and a row for each region.
+    """Return the region of every pixel, from 1 (0 for none), and a row for each region.
 
-    classes: (H, W), 0 the background. least: pixels below which a region is left out. Rows:
-    class, left, top, width, height.
+    classes: (H, W), 0 the background. least: regions with fewer pixels are dropped. Rows: class,
+    left, top, width, height.
     """
     found, rows = np.zeros(classes.shape, np.int32), []
     for class_id in np.unique(classes[classes > 0]):
@@ -141,7 +143,7 @@ def _means(maps: _Float, regions: NDArray[np.int32], count: int) -> NDArray[np.f
         for values in maps
     ]
     means = np.stack(sums, axis=1) / np.maximum(pixels, 1)[:, None]
-    for n in np.flatnonzero(pixels == 0):  # thinner than a pixel there: what lies nearest
+    for n in np.flatnonzero(pixels == 0):  # thinner than a pixel there: use the nearest
         y, x = np.argwhere(regions == n + 1)[0]
         means[n] = maps[:, y * height // regions.shape[0], x * width // regions.shape[1]]
     return np.asarray(means)

@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of boxes that overlap much, the best score stays."""
+"""Non-maximum suppression (NMS) of boxes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def suppress(
     most: int | None = None,
     scores: NDArray[np.float32] | None = None,
 ) -> NDArray[np.int64]:
-    """Return the rows that stay, in order, `most` of them at most.
+    """Return the rows that remain, in order, at most `most` of them.
 
-    boxes: (N, 4) x1 y1 x2 y2, best score first. same: IoU above which a box falls to a better
-    one of its class; other: the same across classes (1 keeps all of them). scores: (N,); with
-    them, `most` leaves out no object of at least FLOOR (see trainer.engines.limits).
+    boxes: (N, 4) x1 y1 x2 y2, best score first. same: IoU above which a box is suppressed by a
+    better one of its class; other: the same across classes (1 disables it). scores: (N,); if given,
+    `most` drops no object of at least FLOOR (see trainer.engines.limits).
     """
     order = np.arange(len(boxes))
     kept: list[int] = []
-    # Row by row: a table of all pairs of a crowded frame would take gigabytes.
+    # Row by row: the IoU of all pairs of a crowded frame would take gigabytes.
     while len(order) and (most is None or len(kept) < most or _counts(scores, order[0])):
         first, order = order[0], order[1:]
         kept.append(int(first))

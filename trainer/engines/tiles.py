@@ -1,4 +1,4 @@
-"""Tiles of a large frame: where they lie, and which of them an object belongs to."""
+"""Tiles of a large frame: their positions, and which tile owns an object."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OVERLAP = 0.2  # of a tile's side, shared with the next one
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile's corner, and the part of the frame whose objects are its own, all in pixels."""
+    """A tile's corner, and its core: the part of the frame whose objects it owns; in pixels."""
 
     left: int
     top: int
@@ -30,7 +30,7 @@ class Tile:
 def tiles_of(frame: tuple[int, int], tile: tuple[int, int]) -> list[Tile]:
     """Return the tiles of (height, width) = tile that cover a frame of (height, width).
 
-    Their cores cover the plane without overlap, so that an object on a seam is found once.
+    Their cores partition the plane, so that an object on a seam is found once.
     """
     rows, columns = (_starts(whole, side) for whole, side in zip(frame, tile, strict=True))
     return [
@@ -48,7 +48,7 @@ def _starts(whole: int, side: int) -> list[int]:
 
 
 def _cores(starts: list[int], side: int) -> list[tuple[int, float, float]]:
-    """Return each start with the bounds of its core: half-way into what it shares."""
+    """Return each start with the bounds of its core, halfway through the overlaps."""
     seams = [(b + a + side) / 2 for a, b in itertools.pairwise(starts)]
     lows, highs = [-math.inf, *seams], [*seams, math.inf]
     return list(zip(starts, lows, highs, strict=True))

@@ -1,7 +1,7 @@
-"""Runs torchvision's detectors: ONNX Runtime up to candidates, numpy for choosing among them.
+"""Run torchvision's detectors: ONNX Runtime up to candidates, numpy for their selection.
 
-What is chosen is what torchvision chooses (roi_heads.py, retinanet.py, fcos.py): candidates above
-a score, of dense networks the best of each level, thinned within their class, the best of all.
+The selection follows torchvision (roi_heads.py, retinanet.py, fcos.py): candidates above a score,
+for dense networks the best of each level, NMS within a class, the best overall.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from trainer.engines.runtime import open_session
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
 
-_LEAST_SIDE = 0.01  # pixels of the input: smaller boxes are none, as in torchvision
-_CANDIDATES = 5000  # pairs of box and class, when every candidate is asked for
-_SHARE = 0.5  # of a mask, from which on a pixel belongs to the object
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255  # a network's zero, of ImageNet's pixels
+_LEAST_SIDE = 0.01  # input pixels: smaller boxes are dropped, as in torchvision
+_CANDIDATES = 5000  # pairs of box and class, when every candidate is requested
+_SHARE = 0.5  # mask probability from which a pixel belongs to the object
+_MEAN = (
+    np.array([0.485, 0.456, 0.406], np.float32) * 255
+)  # ImageNet's mean, zero after normalisation
 _Float = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class TorchvisionDetector:
-    """The detector of one bundle. See trainer.detector.Detector.
+    """The Detector of one bundle; see trainer.detector.Detector.
 
-    iou: above it, two boxes of a class are one object. most: objects a frame; where the card does
-    not say, only what has almost no score is left out for want of room. levels: candidates
-    of each level of a dense network, a_level: how many of them are looked at; none for R-CNN.
-    linear: scale and pad an image as torchvision does, for weights that it taught; else as
-    trainer.backends does, which keeps more of an image that is made much smaller.
+    iou: NMS threshold within a class. most: objects per frame; if the card sets none, only very low
+    scores are dropped. levels: candidates per level of a dense network, a_level: how many of them
+    are considered; none for R-CNN. linear: resize and pad like torchvision, for weights trained by
+    it; else like trainer.backends, which preserves more detail when downscaling.
     """
 
     labels: LabelMap
@@ -53,19 +54,19 @@ class TorchvisionDetector:
     linear: bool = False
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image; probabilities are those of every class at the object."""
+        """Detect in every image; probabilities are those of all classes of the object."""
         return [self._one(image, min_score) for image in images]
 
     def _one(self, image: RGBImage, min_score: float) -> Detections:
         pixels, inner, scale = self._fitted(image)
         batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
         given = {"images": batch}
-        if len(self.session.get_inputs()) > 1:  # bundles of before take the padding for image
+        if len(self.session.get_inputs()) > 1:  # earlier bundles have no limits input
             given["limits"] = np.array(inner, np.float32)
         boxes, probabilities, embedding, *maps = self.session.run(None, given)
         rows, class_ids = self._candidates(probabilities, min_score)
         corners = boxes[rows, class_ids if boxes.shape[1] > 1 else 0]
-        if not self.levels:  # dense networks let them take a place, and they are dropped below
+        if not self.levels:  # dense networks count them, and they are dropped below
             large = (corners[:, 2:] - corners[:, :2] >= _LEAST_SIDE).all(axis=1)
             rows, class_ids, corners = rows[large], class_ids[large], corners[large]
         scores = probabilities[rows, class_ids]
@@ -75,7 +76,7 @@ class TorchvisionDetector:
         height, width = image.shape[:2]
         limits = np.array([width, height, width, height])
         placed = np.clip(corners / scale, 0, limits).astype(np.float32)
-        # A box may lie on the padding, beyond the image's own pixels.
+        # A box may lie on the padding, outside the image.
         inside = np.flatnonzero((placed[:, 2:] > placed[:, :2]).all(axis=1))
         drawn = None
         if self.masks is not None:
@@ -94,21 +95,21 @@ class TorchvisionDetector:
             probabilities=probabilities[rows].astype(np.float32),
             masks=drawn,
             embedding=embedding[0].astype(np.float32),
-            # Dense networks have no background: each class is a question of its own.
+            # Dense networks have no background: the class probabilities are independent.
             head="sigmoid" if self.levels else "softmax",
         )
 
     def _fitted(self, image: RGBImage) -> tuple[RGBImage | _Float, tuple[int, int], _Float]:
-        """Return the image in the input, (H, W, 3), how much of it is image, and the scale.
+        """Return the image in the input, (H, W, 3), the size of the image part, and the scale.
 
-        The scale: input pixels an image pixel, (x y x y).
+        The scale: input pixels per image pixel, (x y x y).
         """
         height, width = image.shape[:2]
         if not self.linear:
             pixels, scale = letterbox(image, self.input_size)
             inside = inner_size((height, width), self.input_size)
             return pixels, inside, np.full(4, scale, np.float32)
-        # In 32 bits, as torchvision, so that the sides come out alike.
+        # In 32 bits, as torchvision, so that the sides are rounded the same way.
         sides = np.array([self.input_size, (height, width)], np.float32)
         factor = float((sides[0] / sides[1]).min())
         inner = max(1, int(width * factor)), max(1, int(height * factor))
@@ -124,15 +125,15 @@ class TorchvisionDetector:
         """Return pairs of box and class, best first."""
         classes = probabilities.shape[1]
         scores = probabilities.ravel()
-        wanted = np.flatnonzero((scores >= min_score) & (scores > 0))
-        wanted = wanted[np.argsort(-scores[wanted], kind="stable")]
+        kept = np.flatnonzero((scores >= min_score) & (scores > 0))
+        kept = kept[np.argsort(-scores[kept], kind="stable")]
         if self.levels:
             ends = np.cumsum(self.levels) * classes
-            level = np.searchsorted(ends, wanted, side="right")
+            level = np.searchsorted(ends, kept, side="right")
             best = [np.flatnonzero(level == n)[: self.a_level] for n in range(len(ends))]
-            wanted = wanted[np.sort(np.concatenate(best))]
-        counted = int(np.count_nonzero(scores[wanted] >= FLOOR))
-        rows, class_ids = np.divmod(wanted[: max(_CANDIDATES, counted)], classes)
+            kept = kept[np.sort(np.concatenate(best))]
+        counted = int(np.count_nonzero(scores[kept] >= FLOOR))
+        rows, class_ids = np.divmod(kept[: max(_CANDIDATES, counted)], classes)
         return rows, class_ids
 
     def _shares(self, corners: _Float, class_ids: NDArray[np.int64], maps: list[Any]) -> _Float:
@@ -146,7 +147,7 @@ class TorchvisionDetector:
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> TorchvisionDetector:
-    """Load the bundle's ONNX files; BundleError when they are of other classes than the card."""
+    """Load the bundle's ONNX files; BundleError when the classes differ from the card's."""
     card = bundle.card
     session = open_session(bundle.file("model.onnx"), threads=threads)
     shape = session.get_outputs()[1].shape
@@ -169,10 +170,10 @@ def load(bundle: Bundle, *, threads: int | None = None) -> TorchvisionDetector:
 
 
 def draw(share: _Float, box: _Float, placed: _Float) -> Mask:
-    """Draw a mask (M, M) of a box at the image's own resolution, inside the box clipped to it.
+    """Resample a mask (M, M) of a box to the image's resolution, clipped to the box.
 
-    As torchvision's paste_masks_in_image does: a border of nothing around it, the box that holds
-    both made whole pixels, and the mask enlarged to that.
+    Like torchvision's paste_masks_in_image: pad the mask by a zero border, expand the box
+    accordingly, round it to whole pixels, and resize the mask to it.
     """
     bordered = np.pad(share, 1)
     middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2

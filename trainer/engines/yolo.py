@@ -1,9 +1,9 @@
-"""Runs a YOLO network: ONNX Runtime for the network, numpy for reading its answers.
+"""Run a YOLO network: ONNX Runtime for the network, numpy to decode its outputs.
 
-It reads what trainer.backends.yolo exports and what ultralytics itself exports. The card says which
-of two layouts its first output has: "anchors", (B, 4 + C (+ M), A), to be thinned by suppression;
-or "chosen", (B, N, 6 (+ M)), of which the network chose the objects by itself. Bundles of before
-say nothing, and hold the one that fits.
+It reads exports of trainer.backends.yolo and of ultralytics itself. The card states the layout of
+the first output: "anchors", (B, 4 + C (+ M), A), which needs NMS; or "chosen", (B, N, 6 (+ M)), in
+which the network has already selected the objects. Earlier bundles do not state it; then the layout
+that fits the shape is used.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from trainer.data.images import RGBImage
 from trainer.data.labels import LabelMap
 from trainer.detections import Detections, Mask
 from trainer.engines.limits import FLOOR, TAIL, at_most
-from trainer.engines.onnx_answers import class_ids as known_ids
-from trainer.engines.onnx_answers import probabilities as in_range
-from trainer.engines.runtime import fed, open_session, run
+from trainer.engines.onnx_outputs import class_ids as known_ids
+from trainer.engines.onnx_outputs import probabilities as in_range
+from trainer.engines.runtime import first_input, open_session, run
 from trainer.engines.suppress import suppress
 from trainer.errors import BundleError
 
@@ -33,8 +33,8 @@ _FLOAT = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Frame:
-    """How an image lies in the network's input: scaled by (x, y) and shifted by (left, top)."""
+class Letterbox:
+    """The position of an image in the network's input: scaled by (x, y), shifted by (left, top)."""
 
     height: int
     width: int
@@ -45,12 +45,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class YoloDetector:
-    """The detector of one bundle. See trainer.detector.Detector.
+    """The Detector of one bundle; see trainer.detector.Detector.
 
-    one_to_one: each object has one anchor, so nothing is suppressed and corners are given.
-    chosen: the network chose by itself, and knows no other class than the winner.
-    batch: the images it takes at once, no fewer and no more; None for any number. most: objects a
-    frame, where the card sets a limit.
+    one_to_one: each object has one anchor, so there is no NMS and boxes are corners. chosen: the
+    network has selected the objects and returns the best class only. batch: a fixed batch size;
+    None for any. most: objects per frame, if the card sets a limit.
     """
 
     labels: LabelMap
@@ -63,9 +62,9 @@ class YoloDetector:
     most: int | None = None
 
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer every image; probabilities are the sigmoid of every class at the object.
+        """Detect in every image; probabilities are the sigmoid of all classes of the object.
 
-        Raises ValueError for scores that are no probabilities, and class ids of no class.
+        Raises ValueError for scores that are not probabilities, and for unknown class ids.
         """
         if not images:
             return []
@@ -83,7 +82,7 @@ class YoloDetector:
         fitted = [letterbox(image, self.input_size) for image in images]
         batch = np.stack([pixels for pixels, _ in fitted]).transpose(0, 3, 1, 2)
         names = [output.name for output in self.session.get_outputs()]
-        given = fed(self.session, np.divide(batch, 255, dtype=np.float32))
+        given = first_input(self.session, np.divide(batch, 255, dtype=np.float32))
         outputs = dict(zip(names, self.session.run(None, given), strict=True))
         embeddings = outputs.pop("embedding", None)
         first, *rest = outputs.values()
@@ -104,7 +103,7 @@ class YoloDetector:
         answer: _FLOAT,
         protos: _FLOAT | None,
         embedding: _FLOAT | None,
-        frame: Frame,
+        frame: Letterbox,
         min_score: float,
     ) -> Detections:
         corners, scores, class_ids, probabilities, coefficients = (
@@ -133,14 +132,14 @@ class YoloDetector:
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> YoloDetector:
-    """Load the bundle's ONNX file; BundleError when it is no YOLO network of the card's classes."""
+    """Load the bundle's ONNX file; BundleError unless it is a YOLO network for its classes."""
     card = bundle.card
     session = open_session(bundle.file("model.onnx"), threads=threads)
-    # The file does not always state its shapes; one empty frame tells them.
+    # The file does not always state its shapes; run one empty frame to get them.
     first = session.get_inputs()[0]
     batch = first.shape[0] if isinstance(first.shape[0], int) else None
     empty = np.zeros((batch or 1, 3, *card.input_size), np.float32)
-    answers = run(session, fed(session, empty), bundle.path)
+    answers = run(session, first_input(session, empty), bundle.path)
     names = [output.name for output in session.get_outputs()]
     shapes = [a.shape for name, a in zip(names, answers, strict=True) if name != "embedding"]
     extra = shapes[1][1] if len(shapes) > 1 else 0
@@ -159,10 +158,10 @@ def load(bundle: Bundle, *, threads: int | None = None) -> YoloDetector:
             ANCHORS: f"(B, {4 + len(card.labels) + extra}, anchors)",
             CHOSEN: f"(B, objects, {6 + extra})",
         }
-        wanted = [forms[layout]] if layout in forms else list(forms.values())
+        expected = [forms[layout]] if layout in forms else list(forms.values())
         raise BundleError(
             bundle.path,
-            f"a first output of {' or '.join(wanted)} for {len(card.labels)} classes",
+            f"a first output of {' or '.join(expected)} for {len(card.labels)} classes",
             str(shapes[0]),
         )
     return YoloDetector(
@@ -177,8 +176,8 @@ def load(bundle: Bundle, *, threads: int | None = None) -> YoloDetector:
     )
 
 
-def letterbox(image: RGBImage, size: tuple[int, int]) -> tuple[RGBImage, Frame]:
-    """Return the image in the middle of (height, width) = size, scaled as a whole."""
+def letterbox(image: RGBImage, size: tuple[int, int]) -> tuple[RGBImage, Letterbox]:
+    """Return the image centred in (height, width) = size, resized with its aspect kept."""
     height, width = image.shape[:2]
     ratio = min(size[0] / height, size[1] / width)
     inner = max(round(width * ratio), 1), max(round(height * ratio), 1)
@@ -187,14 +186,14 @@ def letterbox(image: RGBImage, size: tuple[int, int]) -> tuple[RGBImage, Frame]:
     canvas = np.full((*size, 3), FILL, np.uint8)
     resized = image if inner == (width, height) else cv2.resize(image, inner)
     canvas[top : top + inner[1], left : left + inner[0]] = resized
-    return canvas, Frame(height, width, (inner[0] / width, inner[1] / height), left, top)
+    return canvas, Letterbox(height, width, (inner[0] / width, inner[1] / height), left, top)
 
 
 _Rows = tuple[_FLOAT, _FLOAT, NDArray[np.int64], _FLOAT | None, _FLOAT]
 
 
 def _suppressed(answer: _FLOAT, classes: int, min_score: float, iou: float) -> _Rows:
-    """Read every anchor: the best class of each, then greedy suppression within a class."""
+    """Decode all anchors: the best class of each, then greedy NMS within a class."""
     rows = answer.T
     best = rows[:, 4 : 4 + classes].max(axis=1)
     rows = rows[best > min_score]
@@ -215,9 +214,9 @@ def _suppressed(answer: _FLOAT, classes: int, min_score: float, iou: float) -> _
 
 
 def _best_pairs(answer: _FLOAT, classes: int, min_score: float) -> _Rows:
-    """Read a head without suppression: the best pairs of anchor and class.
+    """Decode a head without NMS: the best pairs of anchor and class.
 
-    An anchor may stand for two classes, as in the head's own choice.
+    An anchor may report two classes, as in the head's own selection.
     """
     rows = answer.T
     best = rows[:, 4 : 4 + classes].max(axis=1)
@@ -240,27 +239,27 @@ def _best_pairs(answer: _FLOAT, classes: int, min_score: float) -> _Rows:
 
 
 def _chosen(answer: _FLOAT, classes: int, min_score: float) -> _Rows:
-    """Read what the network chose; rows of no class or no score fill up a fixed number."""
+    """Decode the network's own selection; rows without class or score are padding."""
     rows = answer[(answer[:, 4] > min_score) & (answer[:, 4] != 0) & (answer[:, 5] >= 0)]
     rows = rows[np.argsort(-rows[:, 4], kind="stable")]
     return rows[:, :4], rows[:, 4], known_ids(rows[:, 5], classes), None, rows[:, 6:]
 
 
-def _to_image(corners: _FLOAT, frame: Frame) -> _FLOAT:
+def _to_image(corners: _FLOAT, frame: Letterbox) -> _FLOAT:
     shift = np.array([frame.left, frame.top] * 2, np.float32)
     scale = np.array(frame.scale * 2, np.float32)
     limits = np.array([frame.width, frame.height] * 2, np.float32)
     return np.asarray(np.clip((corners - shift) / scale, 0, limits), np.float32)
 
 
-def _mask(protos: _FLOAT, coefficients: _FLOAT, box: _FLOAT, frame: Frame) -> Mask:
-    """Draw one mask inside its box, at the image's own resolution.
+def _mask(protos: _FLOAT, coefficients: _FLOAT, box: _FLOAT, frame: Letterbox) -> Mask:
+    """Compute one mask inside its box, at the image's resolution.
 
     protos: (M, h, w) over the whole input, a quarter of its side.
     """
     left, top, right, bottom = (int(v) for v in np.ceil(box))
     logits = np.tensordot(coefficients, protos, axes=1)
-    # Every network of the family makes its prototypes at a quarter of the input's side.
+    # All networks of the family have prototypes at a quarter of the input's side.
     x = ((np.arange(left, right) + 0.5) * frame.scale[0] + frame.left) / 4 - 0.5
     y = ((np.arange(top, bottom) + 0.5) * frame.scale[1] + frame.top) / 4 - 0.5
     if not len(x) or not len(y):

@@ -1,1 +1,1 @@
-"""How good a model is: matches, average precision, comparisons, pictures."""
+"""Evaluation of models: matching, average precision, comparisons, pictures."""

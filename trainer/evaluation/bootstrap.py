@@ -1,6 +1,6 @@
-"""How sure a gain is: the paired bootstrap over frames.
+"""Confidence intervals of a gain by the paired bootstrap over frames.
 
-Each resample draws the same frames for both models, so what makes a frame hard for both cancels.
+Each resample contains the same frames for both models, so the difficulty of frames cancels out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def resampled_gains(
     rng: np.random.Generator,
     groups: Mapping[str, str],
 ) -> NDArray[np.float64]:
-    """Return the gain on each resample of the frames (groups drawn whole), (resamples,)."""
+    """Return the gain on each resample of frames (groups resampled as a whole), (resamples,)."""
     names = [groups.get(f.file_name, f.file_name) for f in challenger.frames]
     _, unit = np.unique(names, return_inverse=True)
     units = int(unit.max()) + 1
@@ -33,13 +33,13 @@ def resampled_gains(
         counts = rng.multinomial(units, np.full(units, 1 / units))[unit]
         before = metric_of(champion.scores(counts), metric)
         after = metric_of(challenger.scores(counts), metric)
-        # A resample without any object says nothing either way.
+        # A resample without objects has no metric.
         gains[n] = 0.0 if before is None or after is None else after - before
     return gains
 
 
 def interval(gains: NDArray[np.float64], confidence: float, *, units: int) -> tuple[float, float]:
-    """Return the bounds below and above which the gain lies with 1 - confidence each.
+    """Return the lower and upper bound, each exceeded with probability 1 - confidence.
 
     The expanded percentile interval of Hesterberg, "What Teachers Should Know About the
     Bootstrap" (The American Statistician, 2015): plain percentiles are too narrow for few units.
@@ -50,16 +50,16 @@ def interval(gains: NDArray[np.float64], confidence: float, *, units: int) -> tu
     # Student's t by Cornish-Fisher (Abramowitz and Stegun 26.7.5).
     t = z + (z**3 + z) / (4 * dof) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * dof**2)
     tail = NormalDist().cdf(-math.sqrt(units / dof) * t)
-    # Weibull's positions, k / (n + 1): numpy's own are too narrow, 5.6 % for 5 % at 150 resamples.
+    # Weibull's positions, k / (n + 1): numpy's are too narrow, 5.6 % for 5 % at 150 resamples.
     low, high = np.quantile(gains, [tail, 1 - tail], method="weibull")
     return float(low), float(high)
 
 
 def units_of(evaluation: Evaluation, groups: Mapping[str, str]) -> int:
-    """Return how many draws the frames are, frames of a group counting once."""
+    """Return the number of independent units of the frames; a group counts once."""
     return len({groups.get(f.file_name, f.file_name) for f in evaluation.frames})
 
 
 def metric_of(scores: Scores, metric: str) -> float | None:
-    """Return "ap" or "ap50" of the scores, or None where there is no object."""
+    """Return "ap" or "ap50" of the scores, or None if there is no object."""
     return scores.ap if metric == "ap" else scores.ap50

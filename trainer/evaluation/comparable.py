@@ -1,4 +1,4 @@
-"""Whether two evaluations speak of the same frames."""
+"""Check that two evaluations cover the same frames."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from trainer.scores import Evaluation
 
 
 def check_comparable(champion: Evaluation, challenger: Evaluation) -> None:
-    """Raise ComparisonError naming every difference in labels, task, part, frames and snapshot."""
+    """Raise ComparisonError naming every difference in labels, task, split, frames and snapshot."""
     pairs = [(n, getattr(champion, n), getattr(challenger, n)) for n in ("labels", "task", "split")]
     differences = [f"{n} differ: {a} and {b}" for n, a, b in pairs if a != b]
     ours = {f.file_name: f.objects.tolist() for f in champion.frames}

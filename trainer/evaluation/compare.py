@@ -1,4 +1,4 @@
-"""Two models on the same frames: by class, by size of object, and frame by frame."""
+"""Compare two models on the same frames: by class, by object size, and by frame."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from trainer.detections import Detections
 from trainer.detector import Progress
 from trainer.engines import load
 from trainer.errors import ComparisonError
-from trainer.evaluation.evaluate import answer, evaluate_answers
+from trainer.evaluation.evaluate import evaluate_predictions, predict
 from trainer.evaluation.matching import WHOLE, Area
 from trainer.evaluation.mean_iou import of_pixels
 from trainer.scores import Evaluation, FrameMatches
 
-# COCO's, in square pixels of the image.
+# COCO's size ranges, in square pixels of the image.
 SIZES: Mapping[str, Area] = {
     "small": (0, 32**2),
     "medium": (32**2, 96**2),
@@ -30,16 +30,16 @@ SIZES: Mapping[str, Area] = {
 
 
 @dataclass(frozen=True)
-class Side:
-    """One model's answers. sizes: the evaluation again, over objects of each of SIZES alone.
+class ComparedModel:
+    """One model's predictions. sizes: the evaluation restricted to the objects of each of SIZES.
 
-    shown: (C,) the score from which people see an answer of each class of the dataset.
-    unknown: classes of the dataset that the model lacks.
+    shown: (C,) the score from which people see a detection, per class of the dataset. unknown:
+    classes of the dataset that the model lacks.
     """
 
     path: Path
     version: str
-    answers: tuple[Detections, ...]
+    predictions: tuple[Detections, ...]
     names: tuple[str, ...]
     evaluation: Evaluation
     sizes: Mapping[str, Evaluation]
@@ -47,7 +47,7 @@ class Side:
     unknown: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as JSON values: overall, by class, by size."""
+        """Return the metrics as JSON values: overall, by class, by size."""
         overall = self.evaluation.overall
         return {
             "bundle": str(self.path),
@@ -65,7 +65,7 @@ class Side:
 
 @dataclass(frozen=True)
 class FrameGap:
-    """How well each model did on a frame, as people see it: F1 over IoU 0.50:0.95, 0..1."""
+    """The quality of each model on a frame, as people see it: F1 over IoU 0.50:0.95, 0..1."""
 
     file_name: str
     first: float
@@ -73,13 +73,13 @@ class FrameGap:
 
 
 def task_of(bundles: Sequence[Bundle]) -> str:
-    """Return by what the models can be compared: "masks" only where all give them.
+    """Return the task in which the models can be compared: "masks" only if all predict masks.
 
-    Raises ComparisonError for a model that is no detector.
+    Raises ComparisonError for a model that is not a detector.
     """
     tasks = [bundle.card.task for bundle in bundles]
     wrong = [
-        f"{b.path} is of task {b.card.task!r}, and only detectors answer whole frames"
+        f"{b.path} has task {b.card.task!r}, and only detectors can be compared"
         for b in bundles
         if b.card.task not in ("boxes", "masks")
     ]
@@ -88,37 +88,37 @@ def task_of(bundles: Sequence[Bundle]) -> str:
     return "masks" if set(tasks) == {"masks"} else "boxes"
 
 
-def look(
+def evaluate_model(
     bundle: Bundle,
     dataset: Dataset,
     *,
     split: str,
     task: str,
     report: Callable[[Progress], None] | None = None,
-) -> Side:
-    """Let a model answer a part of the dataset.
+) -> ComparedModel:
+    """Evaluate a model on a split of the dataset.
 
-    Raises ComparisonError when it knows none of the dataset's classes, DatasetError when the
-    part has no frame.
+    Raises ComparisonError when it has none of the dataset's classes, DatasetError when the split
+    has no frame.
     """
     known = set(bundle.card.labels.names)
     unknown = tuple(name for name in dataset.labels if name not in known)
     if len(unknown) == len(dataset.labels):
         ours, theirs = _few(bundle.card.labels.names), _few(dataset.labels.names)
-        told = f"{bundle.path} knows {ours}, and {dataset.path} has {theirs}: no class is in both"
-        raise ComparisonError([f"{told}; give the model's classes the names that the data has"])
-    answers = tuple(answer(load(bundle), dataset, split=split, report=report))
+        mismatch = f"{bundle.path} has {ours}, {dataset.path} has {theirs}: no common class"
+        raise ComparisonError([f"{mismatch}; give the model's classes the names that the data has"])
+    predictions = tuple(predict(load(bundle), dataset, split=split, report=report))
     names = tuple(bundle.card.labels)
 
     def count(area: Area, *, pixels: bool = False) -> Evaluation:
-        return evaluate_answers(
-            answers, dataset, split=split, names=names, task=task, area=area, pixels=pixels
+        return evaluate_predictions(
+            predictions, dataset, split=split, names=names, task=task, area=area, pixels=pixels
         )
 
-    return Side(
+    return ComparedModel(
         path=bundle.path,
         version=bundle.version,
-        answers=answers,
+        predictions=predictions,
         names=names,
         evaluation=count(WHOLE, pixels=task == "masks" and of_pixels(bundle.card)),
         sizes={name: count(area) for name, area in SIZES.items()},
@@ -132,8 +132,8 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
-def gaps(first: Side, second: Side) -> list[FrameGap]:
-    """Return every frame, those on which the two differ most first."""
+def frame_gaps(first: ComparedModel, second: ComparedModel) -> list[FrameGap]:
+    """Return all frames, those on which the two differ most first."""
     rows = [
         FrameGap(a.file_name, _f1(a, first.shown), _f1(b, second.shown))
         for a, b in zip(first.evaluation.frames, second.evaluation.frames, strict=True)
@@ -146,5 +146,5 @@ def _f1(frame: FrameMatches, shown: NDArray[np.float64]) -> float:
     right = frame.matched[seen].sum(axis=0)
     wrong = (~frame.matched[seen] & ~frame.ignored[seen]).sum(axis=0)
     total = 2 * right + wrong + (int(frame.objects.sum()) - right)
-    # A frame without objects that is left alone is answered as it should be.
+    # No detections on a frame without objects is a perfect result.
     return float(np.where(total > 0, 2 * right / np.maximum(total, 1), 1.0).mean())

@@ -1,6 +1,6 @@
-"""Average precision of a detector on a part of a dataset, as COCO counts it.
+"""Average precision of a detector on a split of a dataset, as COCO defines it.
 
-AP is the mean over IoU 0.50, 0.55, … 0.95, over 101 recall points, with at most 1000 objects a
+AP is the mean over IoU 0.50, 0.55, … 0.95, over 101 recall points, with at most 1000 objects per
 frame and class (Lin et al., Microsoft COCO, 2014).
 """
 
@@ -20,7 +20,7 @@ from trainer.evaluation.matching import WHOLE, Area, match_frame
 from trainer.evaluation.mean_iou import mean_iou
 from trainer.scores import Evaluation
 
-CANDIDATE_SCORE = 0.01  # low, so that the tail of the precision-recall curve is seen
+CANDIDATE_SCORE = 0.01  # low, to include the tail of the precision-recall curve
 
 
 def evaluate(
@@ -34,20 +34,20 @@ def evaluate(
     pixels: bool = False,
     report: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
-    """Run the detector over a part of the dataset and count.
+    """Run the detector on a split of the dataset and compute its metrics.
 
-    split: of annotations.SPLITS. task: "boxes" or "masks", by what the IoU is measured.
-    batch: frames at a time. pixels: count the mean IoU of pixels too, of a detector that gives
-    masks. Classes are matched by name; a class of the dataset that the detector lacks is missed,
-    and answers of a class that only the detector has are not judged. Raises DatasetError when the
-    part has no frame, or when a mask is asked for and an object has none.
+    split: of annotations.SPLITS. task: "boxes" or "masks", on which the IoU is computed. batch:
+    frames at a time. pixels: also compute the mean IoU of pixels, for a detector of masks. Classes
+    are matched by name; a class of the dataset that the detector lacks counts as missed, and
+    detections of a class that only the detector has are ignored. Raises DatasetError when the split
+    has no frame, or when masks are evaluated and an object has none.
     """
     began = time.monotonic()
-    answers = answer(
+    predictions = predict(
         detector, dataset, split=split, batch=batch, min_score=min_score, report=report
     )
-    return evaluate_answers(
-        answers,
+    return evaluate_predictions(
+        predictions,
         dataset,
         split=split,
         task=task,
@@ -57,7 +57,7 @@ def evaluate(
     )
 
 
-def answer(
+def predict(
     detector: Detector,
     dataset: Dataset,
     *,
@@ -66,28 +66,28 @@ def answer(
     min_score: float = CANDIDATE_SCORE,
     report: Callable[[Progress], None] | None = None,
 ) -> list[Detections]:
-    """Run the detector over a part of the dataset; one answer a frame, in its order.
+    """Run the detector on a split of the dataset; returns one Detections per frame, in order.
 
-    min_score: in the scale of the network, before calibration, see calibration.serving.candidates.
-    Raises DatasetError when the part has no frame.
+    min_score: in the network's raw scale, see calibration.serving.candidates. Raises DatasetError
+    when the split has no frame.
     """
     images = dataset.split(split)
     if not images:
         raise DatasetError(dataset.path, f"split {split}", "has no image to evaluate on")
-    answers: list[Detections] = []
+    predictions: list[Detections] = []
     began = time.monotonic()
     for start in range(0, len(images), batch):
         part = [dataset.read(image) for image in images[start : start + batch]]
-        answers += candidates(detector, part, min_score=min_score)
+        predictions += candidates(detector, part, min_score=min_score)
         if report is not None:
-            done, spent = len(answers), time.monotonic() - began
+            done, spent = len(predictions), time.monotonic() - began
             left = spent / done * (len(images) - done)
             report(Progress("evaluate", done, len(images), left))
-    return answers
+    return predictions
 
 
-def evaluate_answers(
-    answers: Sequence[Detections],
+def evaluate_predictions(
+    predictions: Sequence[Detections],
     dataset: Dataset,
     *,
     split: str,
@@ -97,16 +97,18 @@ def evaluate_answers(
     area: Area = WHOLE,
     pixels: bool = False,
 ) -> Evaluation:
-    """Count answers that were given before, one for each frame of the part, in its order.
+    """Compute the metrics of predictions, one Detections for each frame of the split, in order.
 
-    names: the classes that the answers' class_ids point into. area: only objects of so many
-    square pixels count; as COCO has it, others are neither found nor missed, and answers outside
-    it that match nothing are not false. pixels: count the mean IoU of pixels too, of answers with
-    masks. Raises DatasetError as evaluate does.
+    names: the classes that the class_ids index. area: range of object areas that count, in square
+    pixels; as in COCO, other objects are neither found nor missed, and unmatched detections outside
+    the range are not false positives. pixels: also compute the mean IoU of pixels, for predictions
+    with masks. Raises DatasetError like evaluate.
     """
     images = dataset.split(split)
-    if len(answers) != len(images):
-        raise ValueError(f"answers: expected {len(images)}, one a frame, found {len(answers)}")
+    if len(predictions) != len(images):
+        raise ValueError(
+            f"predictions: expected {len(images)}, one per frame, found {len(predictions)}"
+        )
     unmasked = [i.file_name for i in images if any(o.segmentation is None for o in i.objects)]
     if task == "masks" and unmasked:
         raise DatasetError(
@@ -116,7 +118,7 @@ def evaluate_answers(
     classes = np.array([place.get(name, -1) for name in names] or [-1], np.int64)
     frames = tuple(
         match_frame(dataset.labels, image, found, classes, task=task, area=area)
-        for image, found in zip(images, answers, strict=True)
+        for image, found in zip(images, predictions, strict=True)
     )
     return Evaluation(
         dataset=dataset.fingerprint,
@@ -125,5 +127,5 @@ def evaluate_answers(
         labels=tuple(dataset.labels),
         frames=frames,
         seconds=seconds,
-        miou=mean_iou(answers, dataset, split, names).get("miou") if pixels else None,
+        miou=mean_iou(predictions, dataset, split, names).get("miou") if pixels else None,
     )

@@ -1,8 +1,8 @@
-"""Which answers of a frame meet which objects, as COCO matches them.
+"""Match the detections of a frame with its objects, as COCO does.
 
-We match by ourselves on pycocotools' IoU because the matches of every frame are kept: average
-precision on any resample of the frames is then a sum, not a new evaluation, which the gate's
-paired bootstrap needs.
+We match ourselves, on pycocotools' IoU, to keep the matches of every frame: average precision on
+any resample of the frames is then a sum instead of a new evaluation, which the gate's paired
+bootstrap needs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from trainer.data.labels import LabelMap
 from trainer.detections import Detections, box_iou
 from trainer.scores import IOU_THRESHOLDS, FrameMatches
 
-Area = tuple[float, float]  # square pixels of the image, from and to
-# Answers a class that are counted at least, and for every object that is there. Three for each
-# object leave no one out who finds them all, and bound what a network sure of nothing costs.
+Area = tuple[float, float]  # minimum and maximum, square pixels of the image
+# Detections per class that are always counted, and further ones per object. Three per object
+# suffice to find them all, and bound the cost of a network with many weak detections.
 MAX_DETECTIONS, PER_OBJECT = 1000, 3
 WHOLE: Area = (0.0, math.inf)
 
@@ -29,34 +29,34 @@ WHOLE: Area = (0.0, math.inf)
 def match_frame(
     labels: LabelMap,
     image: AnnotatedImage,
-    answer: Detections,
+    detections: Detections,
     classes: NDArray[np.int64],
     *,
     task: str = "boxes",
     area: Area = WHOLE,
 ) -> FrameMatches:
-    """Hold the answers of a frame against its objects.
+    """Match the detections of a frame with its objects.
 
-    classes: for each class of the detector, its place in labels, or -1. task: "boxes" or "masks",
-    by what the IoU is measured. area: objects of another size do not count.
+    classes: for each class of the detector, its index in labels, or -1. task: "boxes" or "masks",
+    on which the IoU is computed. area: objects of other sizes do not count.
     """
-    found_classes = classes[answer.class_ids]
+    found_classes = classes[detections.class_ids]
     rows: list[tuple[NDArray[Any], ...]] = []
     for class_id in range(len(labels)):
         order = np.flatnonzero(found_classes == class_id)
         truth = [o for o in image.objects if o.class_id == class_id]
         most = max(MAX_DETECTIONS, PER_OBJECT * len(truth))
-        order = order[np.argsort(-answer.scores[order], kind="stable")][:most]
+        order = order[np.argsort(-detections.scores[order], kind="stable")][:most]
         if not len(order):
             continue
         crowd = np.array([o.crowd for o in truth], np.bool_)
         other = np.array([not _inside(area_of(o), area) for o in truth], np.bool_)
-        iou = _iou(image, answer, order, truth, task=task)
+        iou = _iou(image, detections, order, truth, task=task)
         matched, ignored = match(iou, crowd, other)
         if area != WHOLE:
-            strange = [not _inside(_answer_area(answer, int(n), task), area) for n in order]
+            strange = [not _inside(_answer_area(detections, int(n), task), area) for n in order]
             ignored |= np.array(strange)[:, None] & ~matched
-        rows.append((np.full(len(order), class_id), answer.scores[order], matched, ignored))
+        rows.append((np.full(len(order), class_id), detections.scores[order], matched, ignored))
     counted = [o.class_id for o in image.objects if not o.crowd and _inside(area_of(o), area)]
     levels = len(IOU_THRESHOLDS)
     return FrameMatches(
@@ -72,27 +72,29 @@ def match_frame(
 def match(
     iou: NDArray[np.float64], crowd: NDArray[np.bool_], other: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Give each answer, best score first, the free object it covers best, at every threshold.
+    """Assign each detection, best score first, to the free object of highest IoU, per threshold.
 
-    iou: (answers, objects). crowd, other: (objects,), regions of many objects, and objects that
-    do not count for their size. Returns matched and ignored, both (answers, thresholds): matched
-    an object that counts; ignored for meeting a crowd, or an object that does not count.
+    iou: (detections, objects). crowd, other: (objects,), crowd regions, and objects that do not
+    count because of their size. Returns matched and ignored, both (detections, thresholds): matched
+    with an object that counts; ignored because of a crowd, or an object that does not count.
     """
-    answers, objects = iou.shape
+    predictions, objects = iou.shape
     levels = len(IOU_THRESHOLDS)
-    matched = np.zeros((answers, levels), np.bool_)
-    ignored = np.zeros((answers, levels), np.bool_)
+    matched = np.zeros((predictions, levels), np.bool_)
+    ignored = np.zeros((predictions, levels), np.bool_)
     if not objects:
         return matched, ignored
     void = crowd if other is None else crowd | other
     thresholds = np.minimum(np.array(IOU_THRESHOLDS), 1 - 1e-10)
     free = np.repeat(~void[None], levels, axis=0)  # (levels, objects)
-    spare = np.repeat(void[None], levels, axis=0)  # an object of other size meets one answer only
-    for n in range(answers):
+    spare = np.repeat(
+        void[None], levels, axis=0
+    )  # an object of other size matches one detection only
+    for n in range(predictions):
         hit = _take(iou[n], free, thresholds)
         matched[n] = hit
         if void.any():
-            ignored[n] = _take(iou[n], spare, thresholds, wanted=~hit, kept=crowd)
+            ignored[n] = _take(iou[n], spare, thresholds, allowed=~hit, kept=crowd)
     return matched, ignored
 
 
@@ -101,27 +103,27 @@ def _take(
     free: NDArray[np.bool_],
     thresholds: NDArray[np.float64],
     *,
-    wanted: NDArray[np.bool_] | None = None,
+    allowed: NDArray[np.bool_] | None = None,
     kept: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """Take the best free object at each level where it overlaps enough; whether it did, (levels,).
+    """Take the best free object at each level if it overlaps enough; return where, (levels,).
 
-    free: (levels, objects), and what is taken is struck out, but not what is kept: a crowd.
+    free: (levels, objects); taken objects are removed from it, except those in `kept`: crowds.
     """
-    # COCO takes the later of equal overlaps; argmax of the reversed row does the same.
+    # COCO takes the last of equal overlaps; argmax of the reversed row does the same.
     value = np.where(free, iou, -1.0)
     best = free.shape[1] - 1 - np.argmax(value[:, ::-1], axis=1)
     rows = np.arange(len(free))
     hit: NDArray[np.bool_] = value[rows, best] >= thresholds
-    if wanted is not None:
-        hit &= wanted
+    if allowed is not None:
+        hit &= allowed
     struck = hit if kept is None else hit & ~kept[best]
     free[rows[struck], best[struck]] = False
     return hit
 
 
 def area_of(item: AnnotatedObject) -> float:
-    """Return an object's area in square pixels: what its row says, or its box's."""
+    """Return an object's area in square pixels: as its row states, or that of its box."""
     stated = item.extra.get("area")
     if isinstance(stated, (int, float)) and stated > 0:
         return float(stated)
@@ -129,10 +131,10 @@ def area_of(item: AnnotatedObject) -> float:
     return (x2 - x1) * (y2 - y1)
 
 
-def _answer_area(answer: Detections, row: int, task: str) -> float:
-    if task == "masks" and answer.masks is not None:
-        return float(answer.masks[row].bitmap.sum())
-    x1, y1, x2, y2 = (float(v) for v in answer.boxes[row])
+def _answer_area(detections: Detections, row: int, task: str) -> float:
+    if task == "masks" and detections.masks is not None:
+        return float(detections.masks[row].bitmap.sum())
+    x1, y1, x2, y2 = (float(v) for v in detections.boxes[row])
     return (x2 - x1) * (y2 - y1)
 
 
@@ -142,7 +144,7 @@ def _inside(value: float, area: Area) -> bool:
 
 def _iou(
     image: AnnotatedImage,
-    answer: Detections,
+    detections: Detections,
     order: NDArray[np.int64],
     truth: Sequence[AnnotatedObject],
     *,
@@ -154,16 +156,16 @@ def _iou(
         return np.zeros((len(order), 0))
     crowd = [int(o.crowd) for o in truth]
     if task != "masks":
-        return box_iou(answer.boxes[order], [o.box for o in truth], crowd=crowd)
+        return box_iou(detections.boxes[order], [o.box for o in truth], crowd=crowd)
     marked = [_truth_mask(image, o) for o in truth]
-    found = [_answer_mask(answer, int(n), image) for n in order]
+    found = [_answer_mask(detections, int(n), image) for n in order]
     return np.asarray(coco.iou(found, marked, crowd), np.float64).reshape(len(order), len(truth))
 
 
-def _answer_mask(answer: Detections, row: int, image: AnnotatedImage) -> Mapping[str, Any]:
-    if answer.masks is None:
-        raise ValueError(f"{image.file_name}: the detector gives no masks; evaluate boxes")
-    return encode_mask(answer.masks[row].on((image.height, image.width)))
+def _answer_mask(detections: Detections, row: int, image: AnnotatedImage) -> Mapping[str, Any]:
+    if detections.masks is None:
+        raise ValueError(f"{image.file_name}: the detector predicts no masks; evaluate boxes")
+    return encode_mask(detections.masks[row].on((image.height, image.width)))
 
 
 def _truth_mask(image: AnnotatedImage, item: AnnotatedObject) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The class of every pixel, by people and by a model, and how far the two overlap."""
+"""Class maps of labels and predictions, and their mean IoU."""
 
 from __future__ import annotations
 
@@ -12,61 +12,61 @@ from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.detections import Detections
 
-NOBODY_KNOWS = -1  # where a crowd is
+IGNORE_INDEX = -1  # class of crowd pixels, which do not count
 
 
 def of_pixels(card: Card) -> bool:
-    """Whether a model names the class of every pixel, so that mean IoU is its measure."""
+    """Return whether a model is a semantic segmentation, which mean IoU measures."""
     return card.engine == "semantic"
 
 
 def class_map(image: AnnotatedImage) -> NDArray[np.int16]:
     """Return the class of every pixel of the image, (height, width).
 
-    0 is the background, then the classes in order; NOBODY_KNOWS where a crowd is. Where objects
-    overlap, the smaller one is seen.
+    0 is the background, then the classes in order; IGNORE_INDEX in crowd regions. Where objects
+    overlap, the smaller one wins.
     """
     found = np.zeros((image.height, image.width), np.int16)
     drawn = [(o.bitmap(image.height, image.width), o) for o in image.objects]
     for bitmap, item in sorted(drawn, key=lambda pair: (not pair[1].crowd, -int(pair[0].sum()))):
-        found[bitmap] = NOBODY_KNOWS if item.crowd else item.class_id + 1
+        found[bitmap] = IGNORE_INDEX if item.crowd else item.class_id + 1
     return found
 
 
-def answered_map(
-    answer: Detections, size: tuple[int, int], places: Sequence[int]
+def predicted_map(
+    detections: Detections, size: tuple[int, int], places: Sequence[int]
 ) -> NDArray[np.int16]:
-    """Return the class of every pixel by a model of masks, (height, width) = size.
+    """Return the predicted class of every pixel, (height, width) = size.
 
-    places: for each class of the model, its place in the dataset's labels, or -1. Where masks
-    overlap, the better one is seen.
+    places: for each class of the model, its index in the dataset's labels, or -1. Where masks
+    overlap, the one with the higher score wins.
     """
     found = np.zeros(size, np.int16)
-    for n in reversed(range(len(answer))):
-        mask = (answer.masks or ())[n]
+    for n in reversed(range(len(detections))):
+        mask = (detections.masks or ())[n]
         rows, columns = mask.bitmap.shape
         part = found[mask.top : mask.top + rows, mask.left : mask.left + columns]
-        part[mask.bitmap] = places[int(answer.class_ids[n])] + 1
+        part[mask.bitmap] = places[int(detections.class_ids[n])] + 1
     return found
 
 
 def mean_iou(
-    answers: Sequence[Detections], dataset: Dataset, split: str, names: Sequence[str]
+    predictions: Sequence[Detections], dataset: Dataset, split: str, names: Sequence[str]
 ) -> Mapping[str, float]:
-    """Return {"miou"}: IoU of the pixels of each class over all frames, meaned over the classes.
+    """Return {"miou"}: IoU of the pixels of each class over all frames, averaged over the classes.
 
-    answers: one a frame of the part, in its order, with masks. names: what their class_ids point
-    into. Classes of which the part has no pixel do not count, and neither does the background;
-    no such class at all gives {}. (Everingham et al., The PASCAL VOC challenge, 2010.)
+    predictions: with masks, one for each frame of the split, in order. names: the classes that
+    class_ids index. Classes without pixels in the split and the background do not count; without
+    any class the result is {}. (Everingham et al., The PASCAL VOC challenge, 2010.)
     """
     place = {name: n for n, name in enumerate(dataset.labels)}
     places = [place.get(name, -1) for name in names]
     count = len(dataset.labels) + 1
     both = np.zeros((count, count), np.int64)
-    for image, answer in zip(dataset.split(split), answers, strict=True):
+    for image, detections in zip(dataset.split(split), predictions, strict=True):
         truth = class_map(image)
-        known = truth != NOBODY_KNOWS
-        found = answered_map(answer, truth.shape, places)
+        known = truth != IGNORE_INDEX
+        found = predicted_map(detections, truth.shape, places)
         pairs = truth[known].astype(np.int64) * count + found[known]
         both += np.bincount(pairs, minlength=count * count).reshape(count, count)
     there = np.flatnonzero(both.sum(axis=1)[1:]) + 1

@@ -1,4 +1,4 @@
-"""Sample predictions as a picture: a sheet of frames with what was found and what is true."""
+"""Draw sample predictions: a sheet of frames with labels and detections."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ def write_samples(
     path: Path,
     *,
     split: str,
-    answers: Sequence[Detections] | None = None,
+    predictions: Sequence[Detections] | None = None,
     most: int = 6,
     min_score: float = Card.min_score,
 ) -> Path:
-    """Write a PNG of up to `most` frames of a part: truth thin and white, predictions in colour.
+    """Write a PNG of up to `most` frames of a split: labels thin and white, detections in colour.
 
-    The frames are spread over the part, the same ones each time. answers: the detector's, one a
-    frame of the part, where they are known; else the frames are shown to it, all at once. Returns
+    The frames are spread evenly over the split, always the same ones. predictions: one for each
+    frame of the split, if known; else the detector runs on the drawn frames in one batch. Returns
     the path. Raises DatasetError for an image that cannot be read.
     """
     images = dataset.split(split)
     rows = np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int)
     shown = [images[row] for row in rows]
     pictures = [dataset.read(image) for image in shown]
-    if answers is None:
+    if predictions is None:
         found = detector.detect(pictures, min_score=min_score)
     else:
-        found = [answers[row] for row in rows]
+        found = [predictions[row] for row in rows]
     tiles = []
-    for image, pixels, answer in zip(shown, pictures, found, strict=True):
+    for image, pixels, detections in zip(shown, pictures, found, strict=True):
         truth = np.array([o.box for o in image.objects if not o.crowd]).reshape(-1, 4)
-        tiles.append(_tile(pixels, truth, answer, detector.labels, min_score))
+        tiles.append(_tile(pixels, truth, detections, detector.labels, min_score))
     sheet = np.full((-(-len(tiles) // _COLUMNS) * _SIDE, _COLUMNS * _SIDE, 3), 32, np.uint8)
     for place, tile in enumerate(tiles):
         y, x = place // _COLUMNS * _SIDE, place % _COLUMNS * _SIDE

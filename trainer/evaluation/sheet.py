@@ -1,4 +1,4 @@
-"""A picture of frames on which two models differ: truth, first and second side by side."""
+"""Draw frames on which two models differ: labels, first and second model side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.data.images import RGBImage
 from trainer.detections import Detections
-from trainer.evaluation.compare import FrameGap, Side
+from trainer.evaluation.compare import ComparedModel, FrameGap
 
 _WIDTH = 360  # pixels of a column
 _LINE = 22
@@ -29,24 +29,24 @@ def write_sheet(
     path: Path,
     dataset: Dataset,
     split: str,
-    first: Side,
-    second: Side,
+    first: ComparedModel,
+    second: ComparedModel,
     rows: Sequence[FrameGap],
 ) -> Path:
-    """Draw the frames of rows, one a line, and write the picture (PNG).
+    """Draw the frames of rows, one per line, and write the picture (PNG).
 
-    What a model would not show people (below its card's min_score) is not drawn. Raises
-    DatasetError for an image that cannot be read and OSError where the file cannot be written.
+    Detections below the card's min_score, which people would not see, are not drawn. Raises
+    DatasetError for an image that cannot be read and OSError when the file cannot be written.
     """
     images = {image.file_name: (n, image) for n, image in enumerate(dataset.split(split))}
-    lines = [_header(["marked by people", f"A  {_short(first.path)}", f"B  {_short(second.path)}"])]
+    lines = [_header(["labels", f"A  {_short(first.path)}", f"B  {_short(second.path)}"])]
     for row in rows:
         place, image = images[row.file_name]
         pixels = dataset.read(image)
         tiles = [
             _tile(pixels, _truth(dataset, image)),
-            _tile(pixels, _answers(dataset, first, place)),
-            _tile(pixels, _answers(dataset, second, place)),
+            _tile(pixels, _predictions(dataset, first, place)),
+            _tile(pixels, _predictions(dataset, second, place)),
         ]
         heads = [row.file_name, f"A  F1 {row.first:.2f}", f"B  F1 {row.second:.2f}"]
         lines += [_header(heads), np.concatenate(tiles, axis=1)]
@@ -69,18 +69,18 @@ def _truth(dataset: Dataset, image: AnnotatedImage) -> list[_Mark]:
     ]
 
 
-def _answers(dataset: Dataset, side: Side, place: int) -> list[_Mark]:
-    answer: Detections = side.answers[place]
+def _predictions(dataset: Dataset, side: ComparedModel, place: int) -> list[_Mark]:
+    detections: Detections = side.answers[place]
     marks: list[_Mark] = []
     ids = {name: n for n, name in enumerate(dataset.labels)}
-    for n in range(len(answer)):
-        name = side.names[int(answer.class_ids[n])]
-        if name not in ids or answer.scores[n] < side.shown[ids[name]]:
+    for n in range(len(detections)):
+        name = side.names[int(detections.class_ids[n])]
+        if name not in ids or detections.scores[n] < side.shown[ids[name]]:
             continue
-        mask = None if answer.masks is None else answer.masks[n]
+        mask = None if detections.masks is None else detections.masks[n]
         outlines = [] if mask is None else _outlines(mask.bitmap, mask.left, mask.top)
-        box = answer.boxes[n].astype(np.float64)
-        marks.append((box, outlines, ids[name], f"{name} {answer.scores[n]:.2f}"))
+        box = detections.boxes[n].astype(np.float64)
+        marks.append((box, outlines, ids[name], f"{name} {detections.scores[n]:.2f}"))
     return marks
 
 
@@ -105,7 +105,7 @@ def _tile(pixels: RGBImage, marks: Sequence[_Mark]) -> RGBImage:
         for line in outlines:
             points = [(float(x), float(y)) for x, y in line * scale]
             draw.line([*points, points[0]], fill=colour, width=2)
-        # Words only where they do not hide the frame: crowded ones keep their colours.
+        # Text only where it does not hide the frame: crowded frames have colours only.
         if len(marks) <= 15:
             draw.text((x1 + 3, max(y1 - 13, 0)), text, fill=colour, font=font, stroke_width=2)
             draw.text(
@@ -135,6 +135,6 @@ def _header(texts: Sequence[str]) -> RGBImage:
 
 
 def _colour(class_id: int) -> tuple[int, int, int]:
-    """Return a colour of the class; the golden ratio keeps neighbours apart."""
+    """Return a colour for the class; the golden ratio keeps consecutive ids distinct."""
     red, green, blue = colorsys.hsv_to_rgb(0.02 + class_id * 0.618034 % 1.0, 0.9, 0.9)
     return round(255 * red), round(255 * green), round(255 * blue)

@@ -1,7 +1,7 @@
-"""Backends and engines that are added to our tables; imported on first use.
+"""Backends and engines added to the built-in tables; imported on first use.
 
-Another package adds one by an entry point. A room of ours that a table must not reach up to is
-offered to it from above, by the package that joins the parts.
+Another package adds one through an entry point. A sub-package of ours that a table must not import,
+because it is above it, registers itself with `offer`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OFFERED: dict[str, dict[str, str]] = {}
 
 
 def offer(group: str, name: str, target: str) -> None:
-    """Add to the table of a group from above it. target: "module:attribute"."""
+    """Add an entry to the table of a group. target: "module:attribute"."""
     _OFFERED.setdefault(group, {})[name] = target
 
 
@@ -35,10 +35,10 @@ def all_names(group: str, own: Collection[str]) -> tuple[str, ...]:
 
 
 def extension(group: str, name: str, *, own: Collection[str]) -> Any | None:
-    """Return what is added to a table under that name, None when nothing is.
+    """Return what is added to a table under that name, or None.
 
-    group: of entry points. own: the names of our own table. Raises ConfigError when the name is
-    offered twice, or what is offered cannot be imported.
+    group: of entry points. own: the names of the built-in table. Raises ConfigError when two
+    packages provide the name, or the object cannot be imported.
     """
     offered = tuple(entry for entry in _entries(group) if entry.name == name)
     target = _OFFERED.get(group, {}).get(name)
@@ -47,8 +47,8 @@ def extension(group: str, name: str, *, own: Collection[str]) -> Any | None:
     if len(offered) + ours > 1:
         packages = [_package(entry) for entry in offered] + ["trainer"] * ours
         fault = (
-            f"the {what} {name!r} is offered by {' and by '.join(packages)}; a name belongs to one "
-            "package: rename the entry point, or uninstall one of them"
+            f"the {what} {name!r} is provided by {' and by '.join(packages)}; names are unique: "
+            "rename the entry point, or uninstall one of them"
         )
         raise ConfigError([fault])
     if offered:

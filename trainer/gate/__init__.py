@@ -1,1 +1,1 @@
-"""What a model must show before people are given its answers."""
+"""The promotion gate: what a model must achieve before it serves."""

@@ -1,4 +1,4 @@
-"""What a challenger must show before it may serve."""
+"""The settings of the promotion gate."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from trainer.errors import ConfigError
 
 @dataclass(frozen=True)
 class GateSettings:
-    """What a challenger must show.
+    """What a challenger must achieve.
 
-    metric: "ap" or "ap50". min_gain: how much it must rise, 0..1. max_class_drop: how far the
-    metric of any one class may fall, 0..1. min_class_objects: a class with fewer objects in the
-    holdout is reported but not judged. confidence: how sure the gain must be above 0, 0.5..1.
-    min_frames: a holdout with fewer frames cannot tell two models apart. resamples: of the
-    bootstrap.
-    The first model has no champion to beat, and a class may be good where the mean is not: either
-    is of use from an AP50 of useful_ap50 whose lower bound, at useful_confidence, is useful_low,
-    on at least useful_objects objects. A model that is not still informs the choice of frames
-    from a lower bound of informs_low.
-    min_first: a floor for the metric that a team sets by itself; it then decides alone whether
-    the first model serves.
-    max_leak_share: how much of the holdout may be near-duplicates of what was learnt, 0..1; above
-    it nothing is promoted. max_calibration_error: above it people are warned (a model is not
-    refused for it: its answers are as well found, and a threshold can be moved).
+    metric: "ap" or "ap50". min_gain: minimum gain of the metric, 0..1. max_class_drop: maximum loss
+    of the metric of any class, 0..1. min_class_objects: a class with fewer objects in the holdout
+    is reported but does not decide. confidence: that the gain is above 0, 0.5..1. min_frames: a
+    holdout with fewer frames cannot distinguish two models. resamples: of the bootstrap. The first
+    model has no champion to beat, and a class may be good although the mean is not: either is
+    useful from an AP50 of useful_ap50 with a lower bound, at useful_confidence, of useful_low, on
+    at least useful_objects objects. A model that is not useful still informs the selection of
+    frames from a lower bound of informs_low. min_first_metric: a minimum of the metric set by the
+    team; it then decides alone whether the first model serves. max_leak_share: maximum share of the
+    holdout that may be near-duplicates of training frames, 0..1; above it nothing is promoted.
+    max_calibration_error: above it people are warned (a model is not rejected for it: it ranks its
+    detections as well, and a threshold can be adjusted).
     """
 
     metric: str = "ap"
@@ -34,7 +32,7 @@ class GateSettings:
     min_class_objects: int = 20
     confidence: float = 0.95
     min_frames: int = 10
-    min_first: float | None = None
+    min_first_metric: float | None = None
     useful_ap50: float = 0.20
     useful_low: float = 0.10
     useful_objects: int = 5
@@ -50,7 +48,7 @@ class GateSettings:
             for name, low, high in (
                 ("min_gain", 0, 1),
                 ("max_class_drop", 0, 1),
-                ("min_first", 0, 1),
+                ("min_first_metric", 0, 1),
                 ("useful_ap50", 0, 1),
                 ("useful_low", 0, 1),
                 ("informs_low", 0, 1),

@@ -1,8 +1,7 @@
-"""The gate of an interactor, which says whether what a project taught may serve it.
+"""The gate of an interactor: decides whether a project's own interactor may serve.
 
-Both get the four extreme points of the same objects of the holdout. The challenger serves only if
-its mean IoU is higher, beyond the noise of a holdout of that size, by a paired bootstrap over
-frames as in trainer.gate.promote.
+Both receive the four extreme points of the same holdout objects. The challenger serves only if its
+mean IoU is significantly higher, by a paired bootstrap over frames as in trainer.gate.promote.
 """
 
 from __future__ import annotations
@@ -15,29 +14,29 @@ from numpy.typing import NDArray
 
 from trainer.data.dataset import Dataset
 from trainer.errors import ComparisonError
-from trainer.evaluation.annotator import four_points, iou
+from trainer.evaluation.simulated_annotator import four_points, iou
 from trainer.interactor import Interactor
 
-LEAST_AREA = 40  # pixels; below, a mask has no shape to speak of
+LEAST_AREA = 40  # pixels; smaller masks have no meaningful shape
 _RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class FourClicks:
-    """IoU at four points of the objects of a split. ious: (N,); frames: (N,) which frame."""
+class FourPointScores:
+    """IoU at four points of the objects of a split. ious: (N,); frames: (N,) frame indices."""
 
     ious: NDArray[np.float64]
     frames: NDArray[np.int64]
 
     @property
     def mean(self) -> float:
-        """The mean over the objects; NaN where there are none."""
+        """Return the mean over the objects; NaN if there are none."""
         return float(self.ious.mean()) if len(self.ious) else float("nan")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the gate says, and why in sentences. gain: of the mean IoU, with its lower bound."""
+class InteractorDecision:
+    """The decision, with reasons as sentences. gain: of the mean IoU; gain_low: lower bound."""
 
     promoted: bool
     reasons: tuple[str, ...]
@@ -51,12 +50,13 @@ def measure(
     *,
     split: str = "holdout",
     most: int = 400,
-    told: Callable[[int, int], None] = lambda _done, _total: None,
-) -> FourClicks:
+    on_done: Callable[[int, int], None] = lambda _done, _total: None,
+) -> FourPointScores:
     """Return the IoU at four points on the objects with masks of a split.
 
-    most: objects, drawn at random but always the same. Objects said to have several parts
-    (n_components) are left out: no four points tell their extent. told(done, total) after each.
+    most: maximum number of objects, a fixed random sample. Objects with several parts
+    (n_components) are skipped: four points do not describe them. on_done(done, total) is called
+    after each.
     """
     images = dataset.split(split)
     rows = [
@@ -77,37 +77,37 @@ def measure(
         if int(mask.sum()) >= LEAST_AREA:
             ious.append(_one(interactor, dataset.file(image).read_bytes(), mask))
             frames.append(place)
-        told(done, len(drawn))
-    return FourClicks(np.array(ious), np.array(frames, np.int64))
+        on_done(done, len(drawn))
+    return FourPointScores(np.array(ious), np.array(frames, np.int64))
 
 
-def judge(
-    champion: FourClicks,
-    challenger: FourClicks,
+def decide_interactor(
+    champion: FourPointScores,
+    challenger: FourPointScores,
     *,
     rng: np.random.Generator,
     confidence: float = 0.9,
     min_objects: int = 10,
-) -> Verdict:
+) -> InteractorDecision:
     """Compare two measurements of the same objects.
 
-    confidence: how sure the gain must be above 0. min_objects: fewer cannot tell models apart.
-    Raises ComparisonError when the objects differ.
+    confidence: that the gain is above 0. min_objects: fewer cannot distinguish models. Raises
+    ComparisonError when the objects differ.
     """
     if not np.array_equal(champion.frames, challenger.frames):
         raise ComparisonError([f"{len(champion.ious)} and {len(challenger.ious)} objects"])
     count = len(champion.ious)
     if count < min_objects:
-        reason = f"{count} masks in the holdout, {min_objects} are needed to judge"
-        return Verdict(False, (reason,), float("nan"), float("nan"))
+        reason = f"{count} masks in the holdout, {min_objects} are needed to decide"
+        return InteractorDecision(False, (reason,), float("nan"), float("nan"))
     gains = challenger.ious - champion.ious
     low = _lower_bound(gains, champion.frames, rng, confidence)
     gain = float(gains.mean())
-    told = (
+    on_done = (
         f"IoU at four points {challenger.mean:.3f} against {champion.mean:.3f} on {count} objects",
         f"gain {gain:+.3f}, at least {low:+.3f} with confidence {confidence:g}",
     )
-    return Verdict(low > 0, told, gain, low)
+    return InteractorDecision(low > 0, on_done, gain, low)
 
 
 def _lower_bound(

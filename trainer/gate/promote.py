@@ -1,8 +1,7 @@
-"""The gate, which says whether the challenger may take the champion's place.
+"""The promotion gate: decides whether the challenger replaces the champion.
 
-It serves only if it wins: measured on the same holdout frames, better by enough, better beyond
-the noise of a holdout of that size, no class much worse, and judged on frames that it did not
-learn from.
+The challenger must win: on the same holdout frames, by a sufficient and significant gain, with no
+class much worse, and on frames that it was not trained on.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ from trainer.gate.gate_settings import GateSettings
 from trainer.gate.usefulness import Usefulness, usefulness
 from trainer.scores import Evaluation
 
-__all__ = ["Decision", "GateSettings", "decide", "groups_of"]
+__all__ = ["GateDecision", "GateSettings", "decide", "groups_of"]
 
 
 @dataclass(frozen=True)
-class Decision:
-    """The gate's answer.
+class GateDecision:
+    """The gate's decision.
 
-    reasons: sentences for a manager, the deciding one first. figures: what they rest on, as JSON
-    values: metric, frames, objects, challenger, and with a champion also champion, gain,
+    reasons: sentences for a manager, the deciding one first. figures: the underlying numbers, as
+    JSON values: metric, frames, objects, challenger, and with a champion also champion, gain,
     gain_low and gain_high (the interval; gain_low is the one-sided bound at the confidence),
-    probability_better, classes. calibration: champion and challenger, see trainer.calibration.
-    leakage: see trainer.data.leakage, or None when nobody looked.
+    probability_better, classes. calibration: of champion and challenger, see trainer.calibration.
+    leakage: see trainer.data.leakage, or None if not checked.
     """
 
     promoted: bool
@@ -49,13 +48,13 @@ def decide(
     rng: np.random.Generator,
     groups: Mapping[str, str] | None = None,
     leakage: Leakage | None = None,
-) -> Decision:
-    """Judge the challenger.
+) -> GateDecision:
+    """Decide whether the challenger is promoted.
 
-    champion: None when nothing serves yet. Both are evaluations of the same part of the same
-    dataset. groups: file name → video or scene; frames of a group are drawn together, since they
-    are not independent. leakage: what was found of the frames in what was learnt from; None is
-    recorded as not looked for. Raises ComparisonError naming every difference between the two.
+    champion: None when nothing serves yet. Both are evaluations of the same split of the same
+    dataset. groups: file name → video or scene; frames of a group are resampled together, since
+    they are not independent. leakage: of the split into the training data; None is recorded as not
+    checked. Raises ComparisonError naming every difference between the two.
     """
     settings = settings or GateSettings()
     figures: dict[str, Any] = {
@@ -72,12 +71,12 @@ def decide(
         figures["champion"] = metric_of(champion.overall, settings.metric)
         figures["calibration"]["champion"] = calibration(champion).to_json()
     if figures["challenger"] is None:
-        reason = f"The {challenger.split} has no object, so no model can be judged on it."
-        return Decision(promoted=False, reasons=(reason,), figures=figures)
+        reason = f"The {challenger.split} has no object, so no model can be evaluated on it."
+        return GateDecision(promoted=False, reasons=(reason,), figures=figures)
     if leakage is not None and leakage.share > settings.max_leak_share:
-        reason = f"The {challenger.split} cannot judge: {leakage.notes[0]}"
-        return Decision(promoted=False, reasons=(reason,), figures=figures)
-    judged = (
+        reason = f"The {challenger.split} cannot be used for the decision: {leakage.notes[0]}"
+        return GateDecision(promoted=False, reasons=(reason,), figures=figures)
+    decision = (
         _first(challenger, settings, figures, rng=rng, groups=groups or {})
         if champion is None
         else _compare(champion, challenger, settings, figures, rng=rng, groups=groups or {})
@@ -86,26 +85,25 @@ def decide(
         *(() if leakage is None else leakage.notes),
         *_scores(champion, challenger, settings),
     )
-    return replace(judged, reasons=(*judged.reasons, *warnings))
+    return replace(decision, reasons=(*decision.reasons, *warnings))
 
 
 def groups_of(dataset: Dataset, split: str) -> dict[str, str]:
-    """Return file name → group of the frames of a part that have one."""
+    """Return file name → group of the frames of a split that have one."""
     return {i.file_name: i.group for i in dataset.split(split) if i.group is not None}
 
 
 def _scores(
     champion: Evaluation | None, challenger: Evaluation, settings: GateSettings
 ) -> tuple[str, ...]:
-    """Warn when the scores that people will see are far from the truth."""
+    """Return a warning when the scores that people see are poorly calibrated."""
     found = calibration(challenger)
     if found.error is None or found.error <= settings.max_calibration_error:
         return ()
     before = "" if champion is None else f"; the champion's: {calibration(champion).note}"
-    told = (
-        f"The challenger's scores mislead. Their expected calibration error: {found.note}{before}"
-    )
-    return (f"{told}; above {settings.max_calibration_error:.3f} people are warned.",)
+    warning = "The challenger's scores are poorly calibrated. "
+    warning += f"Expected calibration error: {found.note}{before}"
+    return (f"{warning}; above {settings.max_calibration_error:.3f} people are warned.",)
 
 
 def _first(
@@ -115,30 +113,30 @@ def _first(
     *,
     rng: np.random.Generator,
     groups: Mapping[str, str],
-) -> Decision:
-    """Judge by itself whether the first model is of use, as a whole or for some of its classes."""
+) -> GateDecision:
+    """Decide whether the first model is useful, as a whole or for some of its classes."""
     found = usefulness(challenger, settings, rng=rng, groups=groups)
     figures["usefulness"] = found.to_json()
-    if settings.min_first is not None:
-        promoted = figures["challenger"] >= settings.min_first
+    if settings.min_first_metric is not None:
+        promoted = figures["challenger"] >= settings.min_first_metric
         said = (
             f"{settings.metric.upper()} is {figures['challenger']:.3f} on {_holdout(challenger)}; "
-            f"the first model must reach {settings.min_first:.3f}"
+            f"the first model must reach {settings.min_first_metric:.3f}"
         )
     else:
         promoted, said = _useful(found, challenger, settings)
     verdict = (
         f"Promoted as the first model: {said}."
         if promoted
-        else f"Nothing serves yet, and this model is too weak to: {said}."
+        else f"Nothing serves yet, and this model is too weak to serve: {said}."
     )
     notes = [verdict, *challenger.notes]
     if len(challenger.frames) < settings.min_frames:
         notes.append(
-            f"The figure is rough: {len(challenger.frames)} frames, "
-            f"and {settings.min_frames} are asked to compare models."
+            f"The estimate is imprecise: {len(challenger.frames)} frames, "
+            f"and {settings.min_frames} are needed to compare models."
         )
-    return Decision(promoted=promoted, reasons=tuple(notes), figures=figures)
+    return GateDecision(promoted=promoted, reasons=tuple(notes), figures=figures)
 
 
 def _useful(found: Usefulness, challenger: Evaluation, settings: GateSettings) -> tuple[bool, str]:
@@ -154,7 +152,7 @@ def _useful(found: Usefulness, challenger: Evaluation, settings: GateSettings) -
         return True, said
     if good:
         each = ", ".join(f"{name} (AP50 {found.classes[name].ap50:.3f})" for name in good)
-        return True, f"{each} reaches what is needed by itself. Over all classes {said}"
+        return True, f"{each} is good enough by itself. Over all classes {said}"
     return False, said
 
 
@@ -166,7 +164,7 @@ def _compare(
     *,
     rng: np.random.Generator,
     groups: Mapping[str, str],
-) -> Decision:
+) -> GateDecision:
     name = settings.metric.upper()
     before, after = figures["champion"], figures["challenger"]
     gain = after - before
@@ -175,10 +173,10 @@ def _compare(
     moved = f"{name} goes from {before:.3f} to {after:.3f} ({gain:+.3f}) on {_holdout(challenger)}"
     if len(challenger.frames) < settings.min_frames:
         reason = (
-            f"The champion stays: {len(challenger.frames)} holdout frames are too few to tell two "
-            f"models apart, {settings.min_frames} are asked. {moved}."
+            f"The champion stays: {len(challenger.frames)} holdout frames are too few to compare "
+            f"two models, {settings.min_frames} are needed. {moved}."
         )
-        return Decision(promoted=False, reasons=(reason,), figures=figures)
+        return GateDecision(promoted=False, reasons=(reason,), figures=figures)
 
     gains = resampled_gains(
         champion,
@@ -197,12 +195,12 @@ def _compare(
     sure = f"with {settings.confidence:.0%} confidence the gain is above {low:+.3f}"
     against = []
     if gain <= 0 or gain < settings.min_gain:
-        asked = f"at least {settings.min_gain:+.3f}" if settings.min_gain else "a rise"
-        against.append(f"The gain is too small: {moved}; {asked} is asked.")
+        asked = f"at least {settings.min_gain:+.3f}" if settings.min_gain else "a gain"
+        against.append(f"The gain is too small: {moved}; {asked} is required.")
     elif low <= 0:
         against.append(
-            f"The gain may be chance: {moved}, but {sure}, which is not above zero. "
-            "More holdout frames would tell."
+            f"The gain may be due to chance: {moved}, but {sure}, which is not above zero. "
+            "More holdout frames would decide it."
         )
     against += [
         f"Class {c} falls from {row['champion']:.3f} to {row['challenger']:.3f}, more than the "
@@ -211,8 +209,8 @@ def _compare(
         if row["judged"] and row["champion"] - row["challenger"] > settings.max_class_drop
     ]
     unjudged = [
-        f"Class {c} is not judged: it has {row['objects']} objects in the {challenger.split}, "
-        f"{settings.min_class_objects} are asked."
+        f"Class {c} does not count: it has {row['objects']} objects in the {challenger.split}, "
+        f"{settings.min_class_objects} are needed."
         for c, row in figures["classes"].items()
         if not row["judged"]
     ]
@@ -221,7 +219,7 @@ def _compare(
         if against
         else [f"Promoted: {moved}; {sure}."]
     )
-    return Decision(promoted=not against, reasons=(*verdict, *unjudged), figures=figures)
+    return GateDecision(promoted=not against, reasons=(*verdict, *unjudged), figures=figures)
 
 
 def _classes(

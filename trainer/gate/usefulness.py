@@ -1,7 +1,7 @@
-"""Does a model, and each of its classes, find enough to be of use? AP50 and its lower bound.
+"""Decide whether a model, and each of its classes, is useful, by AP50 and its lower bound.
 
-This judges one model by itself: the first one, which has no champion to beat, and each class,
-which may be good although the mean is not. Two models are compared in trainer.gate.promote.
+This rates a single model: the first one, which has no champion to beat, and each class, which may
+be good although the mean is not. Two models are compared in trainer.gate.promote.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Use = Literal["useful", "unsure", "weak"]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What is known of a model, or of one of its classes.
+class UsefulnessScore:
+    """The quality of a model, or of one of its classes.
 
-    ap50: on the frames judged on, None where they show no object. low: AP50 is at least this with
-    useful_confidence, 0 where the frames are too few to tell. objects: to be found there.
+    ap50: on the evaluation frames, None if they contain no object. low: lower bound of AP50 at
+    useful_confidence, 0 if there are too few frames. objects: number of labelled objects.
     """
 
     ap50: float | None
@@ -32,10 +32,10 @@ class Finding:
     objects: int
 
     def use(self, settings: GateSettings) -> Use:
-        """Say whether it is of use, too weak, or not known well enough to say either.
+        """Return whether it is useful, too weak, or not known well enough to say.
 
-        Useful: AP50 and its lower bound reach their floors. Weak: enough objects, and AP50 is
-        below its floor. In between, or with too few objects, nobody can be sure.
+        Useful: AP50 and its lower bound reach their floors. Weak: enough objects, and AP50 is below
+        its floor. In between, or with too few objects, it is unclear.
         """
         if self.ap50 is None or self.objects < settings.useful_objects:
             return "unsure"
@@ -46,25 +46,25 @@ class Finding:
 
 @dataclass(frozen=True)
 class Usefulness:
-    """A model as a whole (the mean over its classes) and each class. frames: judged on."""
+    """A model as a whole (the mean over its classes) and each class. frames: number evaluated."""
 
     frames: int
-    whole: Finding
-    classes: Mapping[str, Finding]
+    whole: UsefulnessScore
+    classes: Mapping[str, UsefulnessScore]
 
     def useful_classes(self, settings: GateSettings) -> tuple[str, ...]:
-        """Return the classes that are of use by themselves, in the order of the labels."""
+        """Return the classes that are useful by themselves, in the order of the labels."""
         return tuple(n for n, found in self.classes.items() if found.use(settings) == "useful")
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values, from which from_json makes an equal value."""
+        """Return plain JSON values that from_json reads back."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Usefulness:
         """Read what to_json wrote."""
-        classes = {name: Finding(**found) for name, found in values["classes"].items()}
-        return cls(values["frames"], Finding(**values["whole"]), classes)
+        classes = {name: UsefulnessScore(**found) for name, found in values["classes"].items()}
+        return cls(values["frames"], UsefulnessScore(**values["whole"]), classes)
 
 
 def usefulness(
@@ -74,11 +74,11 @@ def usefulness(
     rng: np.random.Generator,
     groups: Mapping[str, str] | None = None,
 ) -> Usefulness:
-    """Count AP50 with its lower bounds, by a bootstrap over frames.
+    """Compute AP50 with its lower bounds, by a bootstrap over frames.
 
-    groups: file name → video or scene, drawn as a whole; where all frames are of one, frames are
-    drawn alone, since one draw bounds nothing. A resample without an object of a class counts as
-    nothing found: a class that few frames show is never sure.
+    groups: file name → video or scene, resampled as a whole; if all frames are in one group, frames
+    are resampled individually, since a single unit gives no bound. A resample without an object of
+    a class counts as AP50 0, so a class in few frames never has a high lower bound.
     """
     whole, each = evaluation.overall.ap50, evaluation.overall.class_ap50
     counts = evaluation.objects
@@ -98,6 +98,6 @@ def usefulness(
         low, lows = bounds[0], dict(zip(counts, bounds[1:], strict=True))
     return Usefulness(
         len(evaluation.frames),
-        Finding(whole, low, sum(counts.values())),
-        {name: Finding(each[name], lows[name], count) for name, count in counts.items()},
+        UsefulnessScore(whole, low, sum(counts.values())),
+        {name: UsefulnessScore(each[name], lows[name], count) for name, count in counts.items()},
     )

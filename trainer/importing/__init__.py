@@ -1,10 +1,10 @@
-"""Weights that people bring → a bundle.
+"""Import weights from outside → a bundle.
 
-A format is recognised by the content of the file, never by its name; IMPORTERS says who reads it.
-ONNX and zipped bundles hold no code and are read here, after a process with limits has opened
-them; their first answer is given in such a process too (see sample.py). A pickle is scanned and
-then opened in a process of its own (see cage.py); what leaves that process is a bundle, which
-holds no code.
+The format is recognised by the content of the file, never by its name; IMPORTERS maps it to a
+reader. ONNX and zipped bundles contain no code and are read in this process, after a process with
+resource limits has opened them; their first prediction runs in such a process too (see
+trial_run.py). A pickle is scanned and then opened in a sandboxed process (see
+sandboxed_process.py), which returns a bundle without code.
 """
 
 from __future__ import annotations
@@ -17,45 +17,48 @@ from typing import cast
 
 from trainer.bundles.bundle import Bundle
 from trainer.errors import BundleError, ConfigError, ModelFileError
-from trainer.importing import sample
+from trainer.importing import trial_run
 from trainer.importing.recognise import recognise
-from trainer.importing.request import Request as Request
+from trainer.importing.request import ImportRequest as ImportRequest
 
 IMPORTERS: dict[str, str] = {
     "bundle": "trainer.importing.bundles:from_folder",
     "zip": "trainer.importing.bundles:from_zip",
     "onnx": "trainer.importing.onnx_file:from_onnx",
-    "pickle": "trainer.importing.apart:from_pickle",
-    "safetensors": "trainer.importing.apart:from_tensors",
+    "pickle": "trainer.importing.torch_weights:from_pickle",
+    "safetensors": "trainer.importing.torch_weights:from_tensors",
 }
 
 
-def import_model(request: Request, destination: Path) -> Bundle:
-    """Write the bundle of a file into the new folder destination, and see it answer once.
+def import_model(request: ImportRequest, destination: Path) -> Bundle:
+    """Write the bundle of a file into the new folder destination, and test one prediction.
 
-    Raises ModelFileError for a file that is not taken in, with the reason in plain words, and
-    ConfigError or BundleError for classes or a card that do not fit it; then there is no folder.
+    Raises ModelFileError for a rejected file, with the reason in plain words, and ConfigError or
+    BundleError for classes or a card that do not match it; then no folder is left.
     """
     form = recognise(request.path)
-    _check_said(request, form)
+    _check_options(request, form)
     request.check_sha256()
     module, _, attribute = IMPORTERS[form].partition(":")
     importer = cast(
-        "Callable[[Request, Path], Bundle]", getattr(importlib.import_module(module), attribute)
+        "Callable[[ImportRequest, Path], Bundle]",
+        getattr(importlib.import_module(module), attribute),
     )
     if destination.exists():
-        raise BundleError(destination, "no folder there yet", "one")
+        raise BundleError(destination, "no such folder yet", "one")
     if form == "onnx":
-        sample.opened(request.path, hidden=request.hidden)
+        trial_run.check_opening(request.path, hidden=request.hidden)
     try:
         bundle = importer(request, destination)
         if bundle.card.task != "interactor":
-            looked = form == "onnx"
-            sample.answered(bundle.path, hidden=request.hidden, look=looked, given=request.sample)
+            compare = form == "onnx"
+            trial_run.check_detection(
+                bundle.path, hidden=request.hidden, compare=compare, given=request.sample
+            )
     except BaseException as error:
         shutil.rmtree(destination, ignore_errors=True)
         if isinstance(error, BundleError) and error.path.is_relative_to(destination):
-            # The folder is gone and was never theirs: the fault is the file's.
+            # The folder is removed and unknown to the user: report the file instead.
             raise BundleError(request.path, error.expected, error.found) from error
         if isinstance(error, ModelFileError) and error.path.is_relative_to(destination):
             raise ModelFileError(request.path, error.reason, error.advice) from error
@@ -63,17 +66,15 @@ def import_model(request: Request, destination: Path) -> Bundle:
     return bundle
 
 
-def _check_said(request: Request, form: str) -> None:
-    """Raise ConfigError for what was said of the file and would be left unread."""
+def _check_options(request: ImportRequest, form: str) -> None:
+    """Raise ConfigError for options that do not apply to the format."""
     faults = []
     if request.card is not None and form != "onnx":
-        faults.append(
-            f"--card describes an ONNX file, and {request.path} is none (a {form}); leave it out"
-        )
+        faults.append(f"--card describes an ONNX file, but {request.path} is a {form}; remove it")
     if request.architecture and form not in ("pickle", "safetensors"):
         faults.append(
-            f"--architecture names the network of weights alone, and {request.path} holds its"
-            f" network (it is {'an ONNX file' if form == 'onnx' else 'a bundle'}); leave it out"
+            f"--architecture names the network of plain weights, but {request.path} contains its"
+            f" network (it is {'an ONNX file' if form == 'onnx' else 'a bundle'}); remove it"
         )
     if faults:
         raise ConfigError(faults)

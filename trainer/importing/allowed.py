@@ -1,8 +1,8 @@
-"""What a pickle of weights may name.
+"""The allow-list of what a pickle of weights may reference.
 
-The rules name single classes and functions, never a whole package: torch and ultralytics
-themselves hold functions that run text and start programs. The scan asks them before a file is
-opened; torch's own weights_only, which opens it, has a list besides and makes nothing else either.
+The rules name single classes and functions, never a whole package: torch and ultralytics themselves
+contain functions that run code and start programs. The scan applies them before a file is opened;
+torch's own weights_only, which opens it, has an allow-list of its own in addition.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"torch\._tensor", "_rebuild_from_type_v2"),
     (r"torch", r"[A-Z]\w*Storage|Size|Tensor|device|dtype|b?float\d+|u?int\d+|bool|strided"),
     (r"torch\.storage", r"(Typed|Untyped)Storage"),
-    # TorchVision fetches weights from the network when it is made.
+    # TorchVision downloads weights when it is instantiated.
     (r"ultralytics\.nn\.modules(\.\w+)*", rf"(?!TorchVision\b){_CLASS}"),
     (r"ultralytics\.nn\.tasks", r"[A-Z]\w*Model"),
     (r"ultralytics\.utils", "IterableSimpleNamespace"),
@@ -35,5 +35,5 @@ _RULES: tuple[tuple[str, str], ...] = (
 
 
 def allowed(module: str, name: str) -> bool:
-    """Say whether a pickle of weights may fetch this; a dotted name is never one of them."""
+    """Return whether a pickle of weights may reference this name; dotted names never."""
     return any(re.fullmatch(m, module) and re.fullmatch(n, name) for m, n in _RULES)

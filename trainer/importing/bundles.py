@@ -1,4 +1,4 @@
-"""Bundles that somebody else wrote: a folder, or a zip of one."""
+"""Import bundles from outside: a folder, or a zip of one."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from trainer.bundles.bundle import CARD, Bundle, read_bundle
 from trainer.engines import names
 from trainer.errors import BundleError, ConfigError, ModelFileError
-from trainer.importing.request import Request
+from trainer.importing.request import ImportRequest
 
 _MOST_FILES = 100
-_MOST_BYTES = 4 << 30  # of what a zip may grow to
+_MOST_BYTES = 4 << 30  # unpacked size of a zip
 
 
-def from_folder(request: Request, destination: Path) -> Bundle:
-    """Copy a bundle's folder once its hashes are found right."""
+def from_folder(request: ImportRequest, destination: Path) -> Bundle:
+    """Copy a bundle's folder after verifying its hashes."""
     found = read_bundle(request.path)
     if request.labels is not None and request.labels != found.card.labels.names:
         raise ConfigError(
-            [f"{request.path}: a bundle says its classes itself: {', '.join(found.card.labels)}"]
+            [f"{request.path}: a bundle defines its own classes: {', '.join(found.card.labels)}"]
         )
     if found.card.engine not in names():
         raise BundleError(request.path, f"an engine of {', '.join(names())}", found.card.engine)
@@ -31,8 +31,8 @@ def from_folder(request: Request, destination: Path) -> Bundle:
     return read_bundle(destination, version=found.version)
 
 
-def from_zip(request: Request, destination: Path) -> Bundle:
-    """Unpack a zipped bundle; what lies outside of its one folder is refused."""
+def from_zip(request: ImportRequest, destination: Path) -> Bundle:
+    """Unpack a zipped bundle; paths outside its folder are rejected."""
     with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(request.path) as archive:
         rows = [row for row in archive.infolist() if not row.is_dir()]
         cards = [row.filename for row in rows if row.filename.rsplit("/", 1)[-1] == CARD]
@@ -42,14 +42,14 @@ def from_zip(request: Request, destination: Path) -> Bundle:
         size = sum(row.file_size for row in rows)
         if size > _MOST_BYTES or len(rows) > _MOST_FILES:
             raise ModelFileError(
-                request.path, f"unpacks to {size} bytes in {len(rows)} files, which is too much"
+                request.path, f"unpacks to {size} bytes in {len(rows)} files, more than allowed"
             )
         strange = [r.filename for r in rows if r.filename != top + Path(r.filename).name]
         if strange:
-            raise ModelFileError(request.path, f"holds paths outside of the bundle: {strange[0]!r}")
+            raise ModelFileError(request.path, f"contains paths outside the bundle: {strange[0]!r}")
         for row in rows:
             target = Path(scratch) / Path(row.filename).name
             with archive.open(row) as source, target.open("wb") as file:
                 shutil.copyfileobj(source, file)
-        inner = Request(Path(scratch), request.name, request.labels)
+        inner = ImportRequest(Path(scratch), request.name, request.labels)
         return from_folder(inner, destination)

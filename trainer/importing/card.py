@@ -1,25 +1,25 @@
-"""The short card that describes an ONNX detector that does not describe itself.
+"""Read the YAML card of an ONNX detector whose file contains no description.
 
     task: boxes
     labels: [cat, dog]                  # or --labels FILE
-    family: yolov7                      # of FAMILIES; fills in all that follows but the size
+    family: yolov7                      # of FAMILIES; sets all of the following except the size
     input: {size: [480, 640], mean: [0, 0, 0], std: [255, 255, 255]}   # of RGB
     outputs: {boxes: dets, scores: conf, classes: ids}                 # names in the file
     box_format: xyxy        # or cxcywh
-    normalised: false       # whether boxes are shares of the input instead of its pixels
+    normalised: false       # whether boxes are relative to the input size, not in pixels
     min_score: 0.3          # optional
 
 scores is (B, N) with classes (B, N), or (B, N, C) without `classes`; boxes is (B, N, 4). Instead:
 
-    outputs: {rows: output}                                # one output, a row an object
-    columns: [cx, cy, w, h, objectness, classes]           # what stands in its columns
+    outputs: {rows: output}                                # one output, one row per object
+    columns: [cx, cy, w, h, objectness, classes]           # the meaning of its columns
     transposed: false       # whether it is (B, columns, N)
 
 Also: input.fit (letterbox, corner, stretch), input.channels (rgb, bgr), input.sizes ({name of a
 second input: width_height, height_width or ones}); scores (probabilities, logits, softmax,
-percents); background (none, first, last: a column of scores that is no class); first_class (the id
-of the first label); suppression (the IoU above which boxes of a class are one object; none where
-the network suppresses by itself); most (objects a frame, no limit if unset).
+percents); background (none, first, last: a background column in the scores); first_class (the id of
+the first label); suppression (NMS threshold within a class; omit it if the network includes NMS);
+most (objects per frame, no limit if unset).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import Any
 from trainer.data.class_list import of_mapping, texts_of
 from trainer.data.texts import read_text
 from trainer.engines.generic_onnx import SIZES
-from trainer.engines.onnx_answers import BACKGROUNDS, COLUMNS, SCORES
+from trainer.engines.onnx_outputs import BACKGROUNDS, COLUMNS, SCORES
 from trainer.errors import ConfigError
 from trainer.importing.families import FAMILIES
 
@@ -67,8 +67,8 @@ _ONE_OF = {
 def read_card(path: Path, session: Any, labels: tuple[str, ...] | None = None) -> dict[str, Any]:
     """Return fields of a bundle's Card, labels among them; ConfigError lists every fault.
 
-    session: of the ONNX file, whose outputs must be those that the card names. labels: classes
-    that were given beside it, which a card may then leave out.
+    session: of the ONNX file, whose outputs must match the card. labels: classes passed separately,
+    which the card may then omit.
     """
     import yaml
 
@@ -78,7 +78,7 @@ def read_card(path: Path, session: Any, labels: tuple[str, ...] | None = None) -
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError([f"{path}: cannot be read as a card: {error}"]) from error
     if not isinstance(content, dict):
-        raise ConfigError([f"{path}: expected a card, found {type(content).__name__}"])
+        raise ConfigError([f"{path}: expected a mapping, found {type(content).__name__}"])
     allowed = {*_OWN, *_READING}
     faults = [
         f"{path}: {key} is unknown" for key in sorted(map(str, content)) if key not in allowed
@@ -115,16 +115,16 @@ def read_card(path: Path, session: Any, labels: tuple[str, ...] | None = None) -
 
 
 def reading_of(
-    path: Path, said: Mapping[str, Any], family: Mapping[str, Any], session: Any, faults: list[str]
+    path: Path, given: Mapping[str, Any], family: Mapping[str, Any], session: Any, faults: list[str]
 ) -> tuple[tuple[int, int], dict[str, Any]]:
-    """Return (height, width) and how the outputs are read; what is wrong is added to faults."""
-    given = said.get("input", {})
+    """Return (height, width) and how to decode the outputs; faults are added to the list."""
+    given = given.get("input", {})
     if not isinstance(given, dict):
-        faults.append(f"{path}: input must hold size [height, width], mean and std")
+        faults.append(f"{path}: input must contain size [height, width], mean and std")
         given = {}
     faults += [f"{path}: input.{key} is unknown" for key in set(given) - {"size", *_INPUT}]
     values = {**_READING, **_INPUT, **family}
-    values |= {key: said[key] for key in _READING if key in said}
+    values |= {key: given[key] for key in _READING if key in given}
     values |= {key: given[key] for key in _INPUT if key in given}
     if values["columns"] is not None and not values["outputs"]:
         values["outputs"] = {"rows": session.get_outputs()[0].name}
@@ -135,7 +135,7 @@ def reading_of(
     faults += _outputs(path, values["outputs"], values["columns"], session)
     sizes = values["sizes"]
     if not isinstance(sizes, dict) or not set(map(str, sizes.values())) <= set(SIZES):
-        faults.append(f"{path}: input.sizes must say {' or '.join(SIZES)} of an input")
+        faults.append(f"{path}: input.sizes must set an input to {' or '.join(SIZES)}")
     iou = values["suppression"]
     if iou is not None and (isinstance(iou, bool) or not isinstance(iou, int | float)):
         faults.append(f"{path}: suppression must be a number, found {iou!r}")
@@ -170,8 +170,8 @@ def _outputs(path: Path, named: Any, columns: Any, session: Any) -> list[str]:
     roles = ("rows",) if columns is not None else ("boxes", "scores", "classes")
     needed = {"rows"} if columns is not None else {"boxes", "scores"}
     if not isinstance(named, dict) or not needed <= set(named):
-        wanted = " and ".join(sorted(needed))
-        return [f"{path}: outputs must name {wanted}; the file has {', '.join(there)}"]
+        required = " and ".join(sorted(needed))
+        return [f"{path}: outputs must name {required}; the file has {', '.join(there)}"]
     return [
         f"{path}: outputs.{role} is {name!r}, the file has {', '.join(there)}"
         for role, name in named.items()
@@ -182,7 +182,7 @@ def _outputs(path: Path, named: Any, columns: Any, session: Any) -> list[str]:
 def _size(
     path: Path, given: Mapping[str, Any], values: dict[str, Any], session: Any, faults: list[str]
 ) -> tuple[int, int]:
-    """Return (height, width): the card's, else the file's where it fixes them."""
+    """Return (height, width): from the card, else from the file if it is fixed."""
     shape = session.get_inputs()[0].shape
     fixed = shape[2:] if len(shape) == 4 and all(isinstance(n, int) for n in shape[2:]) else None
     try:
@@ -190,7 +190,7 @@ def _size(
         values["mean"] = [float(n) for n in values["mean"]]
         values["std"] = [float(n) for n in values["std"]]
     except (TypeError, ValueError) as error:
-        faults.append(f"{path}: input must hold size [height, width], mean and std: {error}")
+        faults.append(f"{path}: input must contain size [height, width], mean and std: {error}")
         return (1, 1)
     mean, std = values["mean"], values["std"]
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or min(height, width) < 1:

@@ -1,7 +1,7 @@
-"""What an ONNX file says of itself, by the exporter that wrote it; None where it says nothing.
+"""Read the metadata that exporters write into ONNX files.
 
-ultralytics tells task, classes, size and head; YOLOv5's own exporter tells classes and stride;
-libreyolo tells its family. A family is believed, and a form that is left open is asked for.
+ultralytics writes task, classes, size and head; YOLOv5's own exporter classes and stride; libreyolo
+its family. A stated family is trusted; if the output format stays ambiguous, a card is required.
 """
 
 from __future__ import annotations
@@ -11,31 +11,32 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.data.class_list import fitting, of_mapping
+from trainer.data.class_list import matching_names, of_mapping
 from trainer.errors import ModelFileError
 from trainer.importing.families import FAMILIES
-from trainer.importing.request import Request
+from trainer.importing.request import ImportRequest
 
 _TASKS = {"detect": "boxes", "segment": "masks"}
-_HEADS = ("detect", "segment", "segment26")  # how the names of YOLO's own heads end
+_HEADS = ("detect", "segment", "segment26")  # suffixes of the names of YOLO's heads
 _CARD = "Describe it: --card FILE.yaml with `family` (one of {}) or columns, and its labels"
 ADVICE = _CARD.format(", ".join(FAMILIES))
 Described = tuple[tuple[str, ...], dict[str, Any]]
 
 
-def described(request: Request, meta: Mapping[str, str], session: Any) -> Described | None:
+def read_description(
+    request: ImportRequest, meta: Mapping[str, str], session: Any
+) -> Described | None:
     """Return labels and the other fields of a Card; None for a file without a description.
 
     Raises ModelFileError for a description that cannot be read or served, ConfigError for labels
-    that do not fit.
+    that do not match.
     """
     if "libreyolo_version" in meta:
         family = meta.get("model_family", "")
         raise ModelFileError(
             request.path,
-            f"an export of libreyolo, family {family!r}, which gives raw outputs of that family",
-            "Bring it as --card FILE.yaml that names its outputs and their form; or learn it"
-            " here with the backend libreyolo",
+            f"an export of libreyolo, family {family!r}, with raw outputs of that family",
+            "Describe its outputs in a --card FILE.yaml; or train it with the backend libreyolo",
         )
     if {"task", "names", "imgsz"} <= set(meta):
         return _ultralytics(request, meta, session)
@@ -44,7 +45,7 @@ def described(request: Request, meta: Mapping[str, str], session: Any) -> Descri
     return None
 
 
-def _ultralytics(request: Request, meta: Mapping[str, str], session: Any) -> Described:
+def _ultralytics(request: ImportRequest, meta: Mapping[str, str], session: Any) -> Described:
     path = request.path
     size = _literal(request, meta["imgsz"])
     try:
@@ -54,9 +55,11 @@ def _ultralytics(request: Request, meta: Mapping[str, str], session: Any) -> Des
     task = _TASKS.get(meta["task"])
     if task is None:
         raise ModelFileError(
-            path, f"its task is {meta['task']!r}; we serve {' and '.join(sorted(_TASKS))}"
+            path, f"its task is {meta['task']!r}; supported are {' and '.join(sorted(_TASKS))}"
         )
-    labels = fitting(path, of_mapping(path, _literal(request, meta["names"])), request.labels)
+    labels = matching_names(
+        path, of_mapping(path, _literal(request, meta["names"])), request.labels
+    )
     shared = {
         "task": task,
         "input_size": (height, width),
@@ -68,17 +71,19 @@ def _ultralytics(request: Request, meta: Mapping[str, str], session: Any) -> Des
         return labels, {**shared, **_rtdetr(request, len(labels), session, by)}
     if head and not head.lower().endswith(_HEADS):
         raise ModelFileError(
-            path, f"its head is {head}, of a family that we do not know by its description", ADVICE
+            path, f"its head is {head}, which is not supported without a card", ADVICE
         )
     layout = _layout(request, meta, len(labels), session)
     extra = {"one_to_one": False, **by} | ({} if layout is None else {"layout": layout})
     return labels, {**shared, "engine": "yolo", "extra": extra}
 
 
-def _layout(request: Request, meta: Mapping[str, str], classes: int, session: Any) -> str | None:
-    """Return "chosen" where the network chose by itself, "anchors" where it says not to.
+def _layout(
+    request: ImportRequest, meta: Mapping[str, str], classes: int, session: Any
+) -> str | None:
+    """Return "chosen" if the network includes the selection, "anchors" if it states otherwise.
 
-    None where an older file says neither and only one can be; both is refused.
+    None if an older file states neither and only one is possible; if both are, an error.
     """
     args = _literal(request, meta.get("args", "{}"))
     nms = isinstance(args, dict) and str(args.get("nms", "")).lower() == "true"
@@ -95,21 +100,23 @@ def _layout(request: Request, meta: Mapping[str, str], classes: int, session: An
         raise ModelFileError(
             request.path,
             f"its output {shape} may be {shape[2]} places of {classes} classes, or {shape[1]}"
-            " objects that the network chose, and its description does not say which",
+            " objects selected by the network, and its description does not say which",
             "Export it again with a newer ultralytics, or describe it: --card FILE.yaml with"
             " family yolov8 (places) or yolov10 (objects)",
         )
     return None
 
 
-def _rtdetr(request: Request, classes: int, session: Any, by: Mapping[str, str]) -> dict[str, Any]:
-    """Read rows of box, score and class, or, of versions of before, of box and every class."""
+def _rtdetr(
+    request: ImportRequest, classes: int, session: Any, by: Mapping[str, str]
+) -> dict[str, Any]:
+    """Read rows of box, score and class, or, from older versions, of box and all classes."""
     output = session.get_outputs()[0]
     wide = output.shape[-1] if len(output.shape) == 3 else None
     rows = {**FAMILIES["rt-detr-ultralytics"]}
     every = {**rows, "columns": ["cx", "cy", "w", "h", "classes"]}
     if wide == 6 and classes == 2:
-        from trainer.importing.look import whole_numbers
+        from trainer.importing.output_checks import whole_numbers
 
         reading = rows if whole_numbers(session, output.name) else every
     elif wide in (6, 4 + classes):
@@ -125,23 +132,25 @@ def _rtdetr(request: Request, classes: int, session: Any, by: Mapping[str, str])
     return {"engine": "generic_onnx", "extra": extra}
 
 
-def _yolov5(request: Request, meta: Mapping[str, str], session: Any) -> Described:
-    """Read what YOLOv5's own exporter writes: its mark is classes and stride, and no more."""
+def _yolov5(request: ImportRequest, meta: Mapping[str, str], session: Any) -> Described:
+    """Read the metadata of YOLOv5's own exporter: classes and stride, and nothing else."""
     path, output = request.path, session.get_outputs()[0]
-    labels = fitting(path, of_mapping(path, _literal(request, meta["names"])), request.labels)
+    labels = matching_names(
+        path, of_mapping(path, _literal(request, meta["names"])), request.labels
+    )
     shape, taken = output.shape, session.get_inputs()[0].shape
     if len(shape) != 3 or shape[2] != 5 + len(labels):
         raise ModelFileError(
             path,
-            f"classes and stride are told as by YOLOv5, but its output is {shape} and not"
+            f"classes and stride are stated as by YOLOv5, but its output is {shape}, not"
             f" (1, N, {5 + len(labels)})",
-            "Of YOLOv5, models of boxes exported with their grid are served. " + ADVICE,
+            "For YOLOv5, box models exported with their grid are supported. " + ADVICE,
         )
     if len(taken) != 4 or not all(isinstance(n, int) for n in taken[2:]):
         raise ModelFileError(
             path,
-            "its input has no fixed size, and it names none",
-            "Give a card with family: yolov5 and input.size",
+            "its input has no fixed size, and no size is stated",
+            "Pass a card with family: yolov5 and input.size",
         )
     extra = {
         "box_format": "cxcywh",
@@ -158,8 +167,8 @@ def _yolov5(request: Request, meta: Mapping[str, str], session: Any) -> Describe
     }
 
 
-def _literal(request: Request, text: str) -> Any:
-    """Read a value of Python, or of JSON; nothing of it is run."""
+def _literal(request: ImportRequest, text: str) -> Any:
+    """Read a Python literal or JSON value, without running code."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:

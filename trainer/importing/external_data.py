@@ -1,6 +1,6 @@
-"""Where an ONNX file in two parts keeps its weights, read without the onnx package.
+"""Find the external weight files of an ONNX file, without the onnx package.
 
-Walks protobuf's wire format: ModelProto.graph (7) and functions; TensorProto.external_data (13)
+Parses protobuf's wire format: ModelProto.graph (7) and functions; TensorProto.external_data (13)
 holds pairs of key and value, of which `location` is a path (onnx.proto, version 1.16).
 """
 
@@ -10,7 +10,7 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-# Field numbers that lead from a message to the tensors inside of it.
+# Field numbers that lead from a message to its tensors.
 _MODEL = {7: "graph", 25: "function"}
 _WAYS: dict[str, dict[int, str]] = {
     "model": _MODEL,
@@ -24,9 +24,9 @@ _WAYS: dict[str, dict[int, str]] = {
 
 
 def locations(path: Path) -> set[str]:
-    """Return the paths that a file names for its weights; none for a file in one part.
+    """Return the paths of a file's external weights; empty for a single file.
 
-    A file that is cut off or no ONNX gives what could be read: the runtime tells what is wrong.
+    For a truncated or invalid file, returns what could be read: the runtime reports the error.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         try:
@@ -48,7 +48,7 @@ def _walk(data: mmap.mmap, start: int, end: int, kind: str) -> Iterator[str]:
 
 
 def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Give (number, start, end) of every field of bytes; others are passed over."""
+    """Yield (number, start, end) of every length-delimited field; others are skipped."""
     while at < end:
         tag, at = _varint(data, at)
         kind = tag & 7

@@ -1,6 +1,6 @@
-"""How the exports of known families are read: what a card may leave unsaid once it names one.
+"""How to decode the exports of known families: defaults for a card that names one.
 
-A family is named by the file's own description or by the card; it is never told by shapes.
+The family is stated by the file's own metadata or by the card; it is never guessed from shapes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _CENTRE, _CORNERS = ["cx", "cy", "w", "h"], ["x1", "y1", "x2", "y2"]
 _PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [255.0, 255.0, 255.0]}
 _IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
 _OBJECTNESS = {**_PLAIN, "columns": [*_CENTRE, "objectness", "classes"], "suppression": 0.45}
-# The exports of their own repositories: pixels of what the second input says.
+# Exports of their own repositories: pixels of the size in the second input.
 _SIZED = {
     **_PLAIN,
     "fit": "stretch",

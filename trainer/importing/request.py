@@ -1,4 +1,4 @@
-"""What people say about a file that they bring."""
+"""The request to import a file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from trainer.errors import ModelFileError
 
 
 @dataclass(frozen=True)
-class Request:
-    """One file to take in.
+class ImportRequest:
+    """One file to import.
 
-    path: the file, or a bundle's folder. name: what people will call the model. labels: class
-    names in the network's order, or None to read them from the file. sha256: what the file must
-    hash to, "" for unsaid. card: a YAML that describes an ONNX file of another family. hidden:
-    folders that a process which opens a pickle must not see. trusted: open a pickle even where
-    the system cannot cut that process off. architecture: the network of a file that holds weights
-    alone, a name of torchvision's. sample: a picture (H, W, 3) to look at its answers on.
+    path: the file, or a bundle's folder. name: display name of the model. labels: class names in
+    the network's order, or None to read them from the file. sha256: expected hash of the file, ""
+    if not stated. card: a YAML that describes an ONNX file of another family. hidden: folders that
+    a process which opens a pickle must not see. trusted: open a pickle even if the system cannot
+    sandbox the process. architecture: the network of a file that contains only weights, a
+    torchvision name. sample: an image (H, W, 3) to check its outputs on.
     """
 
     path: Path
@@ -33,7 +33,7 @@ class Request:
     sample: RGBImage | None = field(default=None, compare=False)
 
     def check_sha256(self, copy: Path | None = None) -> None:
-        """Raise ModelFileError when the file, or a copy of it, is not the one that was meant."""
+        """Raise ModelFileError when the file, or a copy of it, does not have the stated sha256."""
         where = copy or self.path
         if not self.sha256:
             return
@@ -42,5 +42,5 @@ class Request:
             raise ModelFileError(
                 self.path,
                 f"expected sha256 {self.sha256.strip().lower()}, found {found}",
-                "Fetch the file again, or ask who gave you the number",
+                "Download the file again, or ask the source of the number",
             )

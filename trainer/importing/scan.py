@@ -1,7 +1,7 @@
-"""What a pickle would run, read without running it.
+"""Scan what a pickle would execute, without executing it.
 
-Two looks, and both must pass: modelscan's list of what is known to be dangerous, and our list of
-the few packages that weights are made of. What could not be looked at is refused as well.
+Two scans must both pass: modelscan's deny-list of dangerous names, and our allow-list of the few
+packages that weights need. Content that cannot be scanned is rejected as well.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from pathlib import Path
 from trainer.errors import ModelFileError
 from trainer.importing.allowed import allowed
 
-_MOST_BYTES = 256 << 20  # of one pickle inside; the tensors lie beside it
+_MOST_BYTES = 256 << 20  # of a pickle inside; the tensors are stored separately
 _TEXTS = ("SHORT_BINUNICODE", "BINUNICODE", "UNICODE", "BINUNICODE8")
 
 
 def scan(path: Path, *, shown: Path) -> None:
-    """Raise ModelFileError when a pickle would run anything but the making of a network.
+    """Raise ModelFileError when a pickle would execute anything but building a network.
 
-    shown: the file as people know it, of which path is a copy.
+    shown: the user's file, of which path is a copy.
     """
     try:
-        _look(path)
+        _check_globals(path)
     except ModelFileError as error:
         raise ModelFileError(shown, error.reason, error.advice) from error
 
 
-def _look(path: Path) -> None:
+def _check_globals(path: Path) -> None:
     _modelscan(path)
     strange = sorted({".".join(pair) for pair in globals_of(path) if not allowed(*pair)})
     if strange:
         raise ModelFileError(
             path,
             f"refused: opening it would run {', '.join(strange[:5])}, which no network needs",
-            "If you trust who made it, export it to ONNX there and bring that",
+            "If you trust its author, export it to ONNX there and import that",
         )
 
 
 def globals_of(path: Path) -> Iterator[tuple[str, str]]:
-    """Give (module, name) of all that a file's pickles fetch; ModelFileError for no pickle."""
+    """Yield (module, name) of all globals in a file's pickles; ModelFileError for other files."""
     for place, content in _pickles(path):
         recent: list[str] = []
         try:
@@ -50,8 +50,8 @@ def globals_of(path: Path) -> Iterator[tuple[str, str]]:
                     module, _, name = str(value).partition(" ")
                     yield module, name
                 elif code.name == "STACK_GLOBAL":
-                    # Its two names are texts put on the stack before; one that is fetched from
-                    # the memo instead cannot be told apart, and so is refused.
+                    # Its two names are strings pushed before; one taken from the memo
+                    # instead cannot be determined, and so is rejected.
                     yield (recent[-2], recent[-1]) if len(recent) >= 2 else ("", "an unnamed one")
                     recent.clear()
                 elif code.name in _TEXTS:
@@ -60,7 +60,9 @@ def globals_of(path: Path) -> Iterator[tuple[str, str]]:
                     recent.clear()
         except (ValueError, IndexError, UnicodeDecodeError) as error:
             raise ModelFileError(
-                path, f"{place} is no whole pickle: {error}", "Copy or fetch the file again"
+                path,
+                f"{place} is not a complete pickle: {error}",
+                "Copy or download the file again",
             ) from error
 
 
@@ -73,10 +75,10 @@ def _pickles(path: Path) -> Iterator[tuple[str, bytes]]:
         )
     with zipfile.ZipFile(path) as archive:
         rows = archive.infolist()
-        # torch finds a file whatever its case, and readers differ in which of two they take.
+        # torch ignores the case of names, and readers differ in which of two entries they take.
         names = [row.filename.lower() for row in rows]
         if len(set(names)) < len(names):
-            raise ModelFileError(path, "refused: a zip that holds two files of one name")
+            raise ModelFileError(path, "refused: a zip with two files of the same name")
         for row in rows:
             if not row.filename.lower().endswith(".pkl"):
                 continue
@@ -91,7 +93,7 @@ def _modelscan(path: Path) -> None:
     except ImportError:
         raise ModelFileError(
             path,
-            "a pickle is opened only after a scan, and modelscan is not installed",
+            "a pickle is opened only after a scan, but modelscan is not installed",
             "pip install 'cvat-active-learning[models]'",
         ) from None
     found = ModelScan().scan(path)
@@ -100,8 +102,8 @@ def _modelscan(path: Path) -> None:
         raise ModelFileError(
             path,
             f"refused: opening it would run {', '.join(sorted(set(issues))[:5])}",
-            "This file is not only a model; tell whoever gave it to you",
+            "This file contains more than a model; inform whoever gave it to you",
         )
     if found["errors"] or not found["summary"]["scanned"]["total_scanned"]:
         reason = found["errors"][:1] or "nothing in it could be scanned"
-        raise ModelFileError(path, f"refused: {reason}", "Export it to ONNX and bring that")
+        raise ModelFileError(path, f"refused: {reason}", "Export it to ONNX and import that")

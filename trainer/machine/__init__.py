@@ -1,1 +1,1 @@
-"""What the machine allows a fit or a model: cores, memory, disk."""
+"""The resources of the machine: cores, memory, disk."""

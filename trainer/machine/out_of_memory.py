@@ -1,7 +1,7 @@
-"""How the libraries say that memory ran out, recognised in one place.
+"""Recognise out-of-memory errors of the libraries in one place.
 
-NumPy raises a MemoryError, PyTorch a RuntimeError and OpenCV a cv2.error:
-only the text tells the last two from other faults.
+NumPy raises a MemoryError, PyTorch a RuntimeError and OpenCV a cv2.error: only the text
+distinguishes the last two from other errors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def out_of_memory(batch: int | None, image_size: tuple[int, int], text: str) -> str:
-    """Return the sentence that says so and what to change. batch: None where it is not known."""
+    """Return a sentence that explains the error and what to change. batch: None if unknown."""
     height, width = image_size
     many = "images" if batch is None else f"{batch} images"
     lines = text.strip().splitlines()

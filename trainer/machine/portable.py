@@ -1,4 +1,4 @@
-"""What only some systems offer, with what takes its place on the others."""
+"""Features that only some operating systems have, with substitutes for the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MEMORY_FILE: Callable[[str, int], int] | None = getattr(os, "memfd_create", Non
 
 
 def usable_cores(*, affinity: Callable[[int], set[int]] | None = _AFFINITY) -> int:
-    """Return how many cores this process may use; all of the machine's where nobody tells.
+    """Return how many cores this process may use; all of the machine's if unknown.
 
     affinity: os.sched_getaffinity, None on systems without it (macOS).
     """
@@ -22,10 +22,10 @@ def usable_cores(*, affinity: Callable[[int], set[int]] | None = _AFFINITY) -> i
 
 
 def memory_handle(size: int, *, create: Callable[[str, int], int] | None = _MEMORY_FILE) -> int:
-    """Open a nameless piece of memory that two processes can map; its handle is the caller's.
+    """Open an anonymous memory file that two processes can map; the caller owns the handle.
 
     size: bytes. create: os.memfd_create, None on systems without it (macOS): a temporary file
-    without a name takes its place. Raises OSError when there is no room.
+    without a name is used instead. Raises OSError when there is no space.
     """
     if create is not None:
         handle = create("memory", getattr(os, "MFD_CLOEXEC", 0))
@@ -41,10 +41,10 @@ def memory_handle(size: int, *, create: Callable[[str, int], int] | None = _MEMO
 
 
 def limit(kind: int, most: int, *, system: str = sys.platform) -> None:
-    """Bound what this process may take. kind: a resource.RLIMIT_… of both systems.
+    """Limit a resource of this process. kind: a resource.RLIMIT_… of both systems.
 
-    Linux holds it or OSError or ValueError is raised; other systems may refuse some kinds, and
-    then go without.
+    On Linux the limit is set or OSError or ValueError is raised; other systems may not support some
+    kinds, which are then ignored.
     """
     if system == "linux":
         resource.setrlimit(kind, (most, most))

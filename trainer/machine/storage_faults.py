@@ -1,7 +1,7 @@
-"""How a disk says that it cannot be used, recognised in one place and put into a sentence.
+"""Recognise storage errors in one place and explain them in a sentence.
 
-Python raises an OSError, SQLite an error of its own whose text alone tells, and libraries above
-either wrap it in theirs; the whole chain of causes is looked at.
+Python raises an OSError, SQLite its own error that only the text identifies, and libraries wrap
+either in theirs; the whole chain of causes is searched.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MENDS = {
     errno.EEXIST: "a file stands where a folder is expected: move it away, or correct the path",
     errno.ENAMETOOLONG: "shorten the path",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
-    errno.EIO: "the disk does not answer: look at the system's log",
+    errno.EIO: "the disk does not respond: check the system log",
     errno.ESTALE: "the network share is gone: mount it again",
 }
 _SQLITE = {
@@ -31,14 +31,14 @@ _SQLITE = {
     "readonly database": _MENDS[errno.EACCES],
     "unable to open database file": "the folder must be there, and this user must be able to write",
     "disk i/o error": "the disk is full, gone or read-only: free space or mount it again",
-    "database is locked": "another process works in it: stop that one, or wait until it is done",
-    "malformed": "the file is damaged: put a copy back from a backup",
-    "not a database": "the file is damaged or another one: put a copy back from a backup",
+    "database is locked": "another process is using it: stop that one, or wait until it is done",
+    "malformed": "the file is damaged: restore it from a backup",
+    "not a database": "the file is damaged or not a database: restore it from a backup",
 }
 
 
 def storage_fault(error: BaseException) -> str | None:
-    """Return what the disk refused, where, and what mends it; None for an error of another kind."""
+    """Return what failed, where, and how to fix it; None for any other kind of error."""
     for one in _chain(error):
         if isinstance(one, OSError) and one.errno in _MENDS:
             places = [str(p) for p in (one.filename, one.filename2) if p is not None]
@@ -46,9 +46,9 @@ def storage_fault(error: BaseException) -> str | None:
             return f"{where}{one.strerror or one}; {_MENDS[one.errno]}"
         if isinstance(one, sqlite3.Error):
             text = str(one)
-            for known, mend in _SQLITE.items():
+            for known, remedy in _SQLITE.items():
                 if known in text.lower():
-                    return f"SQLite: {text}; {mend}"
+                    return f"SQLite: {text}; {remedy}"
     return None
 
 

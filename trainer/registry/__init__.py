@@ -1,4 +1,4 @@
-"""Versions of models, which of them is the champion, and where it is kept."""
+"""The model registry: versions, champions, and their storage."""
 
 from trainer.moved import names_of
 

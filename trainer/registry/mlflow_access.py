@@ -1,4 +1,4 @@
-"""The way to MLflow: quiet, telling nobody that it is used, its failures in our words."""
+"""Access to MLflow: without log noise or telemetry, and with clear errors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 from trainer.errors import RegistryError
 
 _DAMAGED = ("DatabaseError", "not a database", "malformed", "no such table", "no such column")
-_HALF_MADE = "_alembic_tmp"  # a table of a store whose making was killed
+_HALF_MADE = "_alembic_tmp"  # a table of a store whose creation was interrupted
 
 
 def quiet_mlflow() -> Any:
-    """Import MLflow: quiet, and telling nobody that it is used."""
+    """Import MLflow without log noise and telemetry."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    # By itself MLflow tries for four minutes before it says that nobody answers.
+    # By default MLflow retries for four minutes before it reports an unreachable server.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     import mlflow
 
@@ -32,8 +32,8 @@ def quiet_mlflow() -> Any:
 def client_of(uri: str) -> Any:
     """Return MLflow's client of a server or database.
 
-    A file of SQLite that is not there yet is made whole or not at all: MLflow makes it in dozens
-    of steps, and a process that is killed between two would leave what none can open.
+    A new SQLite file is created atomically: MLflow creates it in dozens of steps, and a process
+    killed in between would leave a file that cannot be opened.
     """
     client = quiet_mlflow().MlflowClient
     scheme, _, place = uri.partition(":///")
@@ -48,13 +48,13 @@ def _make_whole(client: Any, path: Path) -> None:
     part.unlink(missing_ok=True)
     half = f"sqlite:///{part}"
     client(half, half).search_experiments(max_results=1)
-    with suppress(FileExistsError):  # another process was quicker
+    with suppress(FileExistsError):  # another process was faster
         path.hardlink_to(part)
     part.unlink()
 
 
 def pages(search: Callable[..., Any], condition: str | None) -> Iterator[Any]:
-    """Give the rows of every page of a search."""
+    """Yield the rows of all pages of a search."""
     token = None
     while True:
         page = search(condition, page_token=token)
@@ -65,28 +65,28 @@ def pages(search: Callable[..., Any], condition: str | None) -> Iterator[Any]:
 
 
 @contextmanager
-def translated(key: str, uri: str) -> Iterator[None]:
-    """Turn what MLflow raises into RegistryError with its reason and what to do."""
-    # SQLAlchemy's own errors pass MLflow by while it opens the database.
+def mlflow_errors(key: str, uri: str) -> Iterator[None]:
+    """Turn MLflow's errors into RegistryError with reason and remedy."""
+    # SQLAlchemy's errors reach us unwrapped while MLflow opens the database.
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
     except (quiet_mlflow().MlflowException, SQLAlchemyError, OSError) as error:
-        raise RegistryError(key, _said(uri, error)) from error
+        raise RegistryError(key, _reason(uri, error)) from error
 
 
 def missing(error: Exception) -> bool:
-    """Whether MLflow says that something is not there, and not that it could not look."""
+    """Return whether MLflow reports that something does not exist, not that it could not look."""
     return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
 
 
-def _said(uri: str, error: Exception) -> str:
-    # SQLAlchemy adds the statement and a link; the reason is in its first line.
+def _reason(uri: str, error: Exception) -> str:
+    # SQLAlchemy appends the statement and a link; the first line is the reason.
     reason = f"{error}".partition("\n")[0]
     if any(word in f"{type(error).__name__} {error}" for word in (*_DAMAGED, _HALF_MADE)):
         return (
-            f"the model registry {uri} is damaged: {reason}. Bring it back from a copy, or move it "
-            "away and `trainer register` the bundles again: they are whole"
+            f"the model registry {uri} is damaged: {reason}. Restore it from a backup, or move it "
+            "away and `trainer register` the bundles again: they are intact"
         )
     return f"the model registry {uri} did not answer: {reason}"

@@ -1,10 +1,10 @@
 """The model registry: which versions there are, which one serves, which one served before.
 
-It stands on MLflow: an embedded SQLite file by default, any MLflow server by its address. A key
-(one per project and task) is a registered model, the serving version bears the alias `champion`,
-and every promotion is one tag, so that MLflow's own pages show the same truth. The bundle itself
-is stored once, in <artifact_root>/bundles/<version>; a server of its own also gets a copy, so
-that another machine can fetch it.
+It is built on MLflow: an embedded SQLite file by default, or any MLflow server by its URL. A key
+(one per project and task) is a registered model, the serving version has the alias `champion`, and
+every promotion is a tag, so that MLflow's own pages show the same state. The bundle itself is
+stored once, in <artifact_root>/bundles/<version>; an MLflow server also receives a copy, so that
+other machines can download it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.bundles.kept_bundles import keep_bundle
 from trainer.errors import BundleError, ConfigError, RegistryError
-from trainer.registry.mlflow_access import client_of, pages, translated
+from trainer.registry.mlflow_access import client_of, mlflow_errors, pages
 from trainer.registry.version_rows import CHAMPION, VersionRows
 from trainer.registry.versions import Promotion, Version, served
 
@@ -29,11 +29,11 @@ __all__ = ["CHAMPION", "Promotion", "Registry", "Version"]
 
 
 class Registry:
-    """The versions of every key, and the champion of each.
+    """The versions of all keys, and the champion of each.
 
-    tracking_uri: None for the embedded store, or a server ("http://…") or database
-    ("sqlite:///…", "postgresql://…") that MLflow understands. artifact_root: the folder that
-    holds bundles/ (and the embedded store). Nothing is opened before the first question.
+    tracking_uri: None for the embedded store, or a server ("http://…") or database ("sqlite:///…",
+    "postgresql://…") supported by MLflow. artifact_root: the folder with bundles/ (and the embedded
+    store). Nothing is opened before the first call.
     """
 
     def __init__(self, tracking_uri: str | None, artifact_root: Path) -> None:
@@ -42,7 +42,7 @@ class Registry:
 
     @property
     def bundles(self) -> Path:
-        """The folder of bundles, one folder a version."""
+        """Return the folder of bundles, one folder per version."""
         return self.artifact_root / "bundles"
 
     def register(
@@ -54,17 +54,17 @@ class Registry:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Version:
-        """Store the bundle and give it a number; the same bundle is registered once per key.
+        """Store the bundle as a new version; the same bundle is registered once per key.
 
-        Does not make it serve. Raises ConfigError when the key cannot be a name and RegistryError
-        when the store cannot be asked.
+        Does not make it serve. Raises ConfigError when the key is not a valid name and
+        RegistryError when the store cannot be reached.
         """
         _check_key(key)
         folder = keep_bundle(bundle, self.bundles)
         found = self._find(key, bundle.version)
         if found is not None:
             return found
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             return self._rows.create(
                 key, folder, metrics=metrics or {}, params=params or {}, tags=tags or {}
             )
@@ -72,27 +72,27 @@ class Registry:
     def measured(
         self, key: str, version: int | str, figures: Mapping[str, float | None], *, step: int
     ) -> None:
-        """Add what was measured of a version later, so that MLflow charts it over the steps.
+        """Add later measurements of a version, so that MLflow charts them over the steps.
 
         step: the round, say; the newest is what the version shows. None is left out. Raises
         RegistryError when no version answers to the name.
         """
         known = {name: figure for name, figure in figures.items() if figure is not None}
         found = self.show(key, version)
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             self._rows.measured(found, known, step)
 
     def champion(self, key: str) -> Version | None:
-        """Return the version that serves, or None when none was ever promoted."""
+        """Return the version that serves, or None if none has been promoted."""
         _check_key(key)
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             found = self._rows.champion(key)
             return None if found is None else self._here(found)
 
     def versions(self, key: str) -> list[Version]:
-        """Return every version of the key, newest first; none is an empty list."""
+        """Return all versions of the key, newest first; may be empty."""
         _check_key(key)
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             model = self._rows.model(key)
             if model is None:
                 return []
@@ -104,14 +104,14 @@ class Registry:
         return sorted(found, key=lambda v: -v.number)
 
     def keys(self) -> list[str]:
-        """Return every key that has a version, sorted."""
-        with translated("registry", self.tracking_uri):
+        """Return all keys that have a version, sorted."""
+        with mlflow_errors("registry", self.tracking_uri):
             return sorted(m.name for m in pages(self._client.search_registered_models, None))
 
     def show(self, key: str, version: int | str) -> Version:
-        """Return one version by its number, its bundle's version or a prefix of at least 6.
+        """Return a version by its number, its bundle's version or a prefix of at least 6 digits.
 
-        Raises RegistryError, naming what there is, when none or several match.
+        Raises RegistryError, which lists the versions, when none or several match.
         """
         known = self.versions(key)
         text = str(version)
@@ -123,41 +123,41 @@ class Registry:
         if len(found) == 1:
             return self._here(found[0])
         there = ", ".join(f"{v.number} ({v.bundle[:12]})" for v in known) or "none"
-        how_many = f"{len(found)} versions answer" if found else "no version answers"
-        raise RegistryError(key, f"{how_many} to {text!r}; there are: {there}")
+        how_many = f"{len(found)} versions match" if found else "no version matches"
+        raise RegistryError(key, f"{how_many} {text!r}; known are: {there}")
 
     def promote(self, key: str, version: int | str, *, reasons: tuple[str, ...] = ()) -> Version:
-        """Make a version the champion; promoting the champion again changes nothing.
+        """Make a version the champion; promoting the champion again has no effect.
 
-        Raises BundleError, before anything is changed, when its bundle is gone or damaged.
+        Raises BundleError, before anything is changed, when its bundle is missing or damaged.
         """
         return self._serve(key, self.show(key, version), "promote", reasons)
 
     def rollback(self, key: str, *, reasons: tuple[str, ...] = ()) -> Version:
-        """Make the previous champion serve again, and return it.
+        """Make the previous champion the champion again, and return it.
 
         Rolling back twice goes back two. Raises RegistryError when there is no earlier one.
         """
         champion = self.champion(key)
         stack = served(self.history(key), None if champion is None else champion.number)
         if len(stack) < 2:
-            raise RegistryError(key, "there is no earlier champion to go back to")
+            raise RegistryError(key, "there is no earlier champion to roll back to")
         return self._serve(key, self.show(key, stack[-2]), "rollback", reasons)
 
     def forget(self, key: str, numbers: Sequence[int]) -> None:
-        """Take versions out of the registry, and the key with its last one.
+        """Remove versions from the registry, and the key with its last version.
 
-        The bundles stay: another key may have registered the same one. RegistryError when there
-        is no such version.
+        The bundles stay: another key may have registered the same one. Raises RegistryError when
+        there is no such version.
         """
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             for number in numbers:
                 self._client.delete_model_version(key, str(number))
             if not self.versions(key):
                 self._client.delete_registered_model(key)
 
     def whole(self, version: Version) -> Version:
-        """Return a version whose bundle is here and undamaged, brought from the server if need be.
+        """Return a version with an undamaged local bundle, downloaded from the server if needed.
 
         Raises BundleError where it is gone or damaged and no server has it, RegistryError.
         """
@@ -173,7 +173,7 @@ class Registry:
     def history(self, key: str) -> list[Promotion]:
         """Return every change of champion, oldest first."""
         _check_key(key)
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             return self._rows.history(key)
 
     def _serve(self, key: str, version: Version, action: str, reasons: tuple[str, ...]) -> Version:
@@ -181,7 +181,7 @@ class Registry:
             return version
         read_bundle(version.path, version=version.bundle)
         change = Promotion(version.number, action, datetime.now(timezone.utc), reasons)
-        with translated(key, self.tracking_uri):
+        with mlflow_errors(key, self.tracking_uri):
             self._rows.serve(key, change)
         return self.show(key, version.number)
 
@@ -189,18 +189,18 @@ class Registry:
         return next((v for v in self.versions(key) if v.bundle == bundle_version), None)
 
     def _here(self, version: Version) -> Version:
-        """Bring the bundle from the server when another machine registered it."""
+        """Download the bundle from the server when another machine registered it."""
         if not version.bundle:
             raise RegistryError(
                 version.key,
-                f"version {version.number} names no bundle: its tag 'bundle' is gone, or another "
+                f"version {version.number} names no bundle: its tag 'bundle' is missing or another "
                 "program registered it. `trainer register` the bundle again",
             )
         if self._remote and not version.path.exists():
             self.bundles.mkdir(parents=True, exist_ok=True)
             entity = self._client.get_model_version(version.key, str(version.number))
             with (
-                translated(version.key, self.tracking_uri),
+                mlflow_errors(version.key, self.tracking_uri),
                 tempfile.TemporaryDirectory(dir=self.bundles, prefix=".part-") as scratch,
             ):
                 copy = self._client.download_artifacts(entity.run_id, "bundle", scratch)

@@ -1,4 +1,4 @@
-"""Registered versions, and which of them served when."""
+"""Registered versions, and their history as champions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Version:
-    """One registered model version.
+    """A registered model version.
 
     number: MLflow's, rising from 1 within the key. bundle: the bundle's version (its content
     hash). path: the bundle's folder. created: UTC. champion: whether it serves.
@@ -38,9 +38,9 @@ class Promotion:
 
 
 def served(history: Iterable[Promotion], champion: int | None) -> list[int]:
-    """Return the stack of champions, the present one last: promotions push, rollbacks pop.
+    """Return the stack of champions, the current one last: promotions push, rollbacks pop.
 
-    champion: what truly serves; it may have been changed past the history, in MLflow's own pages.
+    champion: the actual one; it may have been changed outside the history, in MLflow's own pages.
     """
     stack: list[int] = []
     for event in history:

@@ -1,1 +1,1 @@
-"""A fit from a request to an evaluated bundle, in a folder to go on with."""
+"""A fit from request to evaluated bundle, in a folder from which it can resume."""

@@ -14,8 +14,9 @@ from trainer.backends.fit_checks import device_name
 from trainer.data.texts import read_text
 from trainer.detector import AUTOMATIC, FitConfig
 from trainer.errors import ConfigError
+from trainer.renamed import current_settings
 
-# What a family is used to where nobody says; the others begin from FitConfig's own.
+# Defaults of single backends; the others use FitConfig's.
 _USUAL: Mapping[str, Mapping[str, Any]] = {
     "libreyolo": {"image_size": (640, 640), "learning_rate": 2e-4},
     "yolo": {"image_size": (640, 640)},
@@ -23,13 +24,13 @@ _USUAL: Mapping[str, Mapping[str, Any]] = {
 
 
 def fit_config(values: Mapping[str, Any]) -> FitConfig:
-    """Build a FitConfig from plain values; ConfigError lists every fault, the backend's too.
+    """Build a FitConfig from plain values; ConfigError lists every fault, including the backend's.
 
-    Besides FitConfig's own names, `task` ("boxes", "masks") chooses what a backend learns.
+    Besides FitConfig's own names, `task` ("boxes", "masks") selects what a backend trains.
     """
     known = {f.name for f in fields(FitConfig)} - {"automatic"}
     faults = [
-        f"{name} is no setting of a fit; there are {', '.join(sorted({*known, 'task'}))}"
+        f"{name} is not a setting of a fit; known are {', '.join(sorted({*known, 'task'}))}"
         for name in sorted(set(values) - known - {"task"})
     ]
     read: dict[str, Any] = {"backend": FitConfig.backend}
@@ -39,6 +40,8 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
             read[name] = _reader(name, hints[name])(values[name])
         except (TypeError, ValueError) as error:
             faults.append(f"{name} cannot be {values[name]!r}: {error}")
+    if "extra" in read:
+        read["extra"] = current_settings(read["backend"], read["extra"], where="extra")
     config = FitConfig(
         **{**_USUAL.get(read["backend"], {}), "automatic": AUTOMATIC - read.keys(), **read}
     )
@@ -46,12 +49,12 @@ def fit_config(values: Mapping[str, Any]) -> FitConfig:
         config, wrong = _with_task(config, values["task"])
         faults += wrong
     if faults:
-        raise ConfigError([*faults, *_faults_besides(config)])
+        raise ConfigError([*faults, *_backend_faults(config)])
     return config
 
 
 def _reader(name: str, hint: Any) -> Callable[[Any], Any]:
-    """Return what reads the value of a setting: by its name, else by the type it has."""
+    """Return the function that parses a setting: by its name, else by its type."""
     if name in _READERS:
         return _READERS[name]
     if get_origin(hint) is Mapping:
@@ -61,14 +64,16 @@ def _reader(name: str, hint: Any) -> Callable[[Any], Any]:
 
 
 def _with_task(config: FitConfig, task: str) -> tuple[FitConfig, list[str]]:
-    """Return the config that learns a task, and what is wrong with asking for it."""
+    """Return the config for a task, and the faults of requesting it."""
     if config.backend not in backends():
-        return config, []  # which its own fault tells
+        return config, []  # reported by its own fault
     can = backend(config.backend).tasks
     if task not in can:
         others = [name for name in backends() if task in backend(name).tasks]
-        told = f"; {', '.join(others)} can" if others else ""
-        return config, [f"task {task!r}: {config.backend} learns {' or '.join(sorted(can))}{told}"]
+        others_can = f"; {', '.join(others)} can" if others else ""
+        return config, [
+            f"task {task!r}: {config.backend} trains {' or '.join(sorted(can))}{others_can}"
+        ]
     if config.extra.get("task", task) != task:
         return config, [f"task={task} and extra.task={config.extra['task']} contradict each other"]
     if len(can) == 1:
@@ -76,8 +81,8 @@ def _with_task(config: FitConfig, task: str) -> tuple[FitConfig, list[str]]:
     return replace(config, extra={**config.extra, "task": task}), []
 
 
-def _faults_besides(config: FitConfig) -> Sequence[str]:
-    """Return what the backend finds wrong with the settings that could be read."""
+def _backend_faults(config: FitConfig) -> Sequence[str]:
+    """Return the backend's faults of the settings that could be read."""
     try:
         backend(config.backend).check(config)
     except ConfigError as error:
@@ -105,7 +110,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
-    """Read KEY=VALUE pairs; a value that is no JSON is text. ConfigError lists every fault."""
+    """Read KEY=VALUE pairs; a value that is not JSON is text. ConfigError lists every fault."""
     extra: dict[str, Any] = {}
     faults = []
     for pair in pairs:
@@ -123,9 +128,9 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def read_yaml(path: Path | None) -> dict[str, Any]:
-    """Read a YAML file of settings; no file is no settings.
+    """Read a YAML file of settings; None for no file.
 
-    `base` may be given relative to the file; where that names nothing, to the working folder.
+    `base` may be relative to the file or, if there is no such path, to the working directory.
     """
     if path is None:
         return {}

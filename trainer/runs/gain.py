@@ -1,7 +1,7 @@
-"""What a fit gained: over the base it began with, and over the same fit from scratch.
+"""The gain of a fit over its base weights, and over the same fit from scratch.
 
-All are judged as exported models on the same frames, and the gain has its interval: the paired
-bootstrap of the gate.
+All are evaluated as exported models on the same frames; the gain's interval comes from the gate's
+paired bootstrap.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Gain:
-    """AP of the fit less AP of what it is held against, 0..1; None where nothing can be said.
+    """AP of the fit minus AP of the reference, 0..1; None if unknown.
 
-    over: "base" or "scratch". low, high: bounds, each with 95 % confidence. note: why a figure is
-    not there, or what it cannot tell.
+    over: "base" or "scratch". low, high: bounds, each with 95 % confidence. note: why a value is
+    missing, or its limitation.
     """
 
     over: str
@@ -54,7 +54,7 @@ class Gain:
         return cls(**values)
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return the gain as a line of text."""
         what = {"base": "the base weights", "scratch": "a fit from scratch"}[self.over]
         note = f" ({self.note})" if self.note else ""
         if self.gain is None:
@@ -77,32 +77,32 @@ def over_base(
     folder: Path,
     report: Report,
 ) -> Gain:
-    """Judge the base weights on the frames of `ours`.
+    """Evaluate the base weights on the frames of `ours`.
 
-    folder: for the export of a checkpoint. Weights that cannot be judged are a gain that is not
-    known, with the reason, since the fit itself is good.
+    folder: for the export of a checkpoint. If the base cannot be evaluated, the gain is unknown,
+    with the reason, since the fit itself succeeded.
     """
     try:
         bundle = _as_bundle(learner, base, folder)
         if bundle.card.task not in ("boxes", "masks"):
-            return Gain("base", None, ours.ap, note=f"the base is of task {bundle.card.task}")
+            return Gain("base", None, ours.ap, note=f"the base has task {bundle.card.task}")
         if ours.task == "masks" and bundle.card.task == "boxes":
-            return Gain("base", None, ours.ap, note="the base answers boxes, this fit masks")
-        theirs = _judged(bundle, dataset, ours, report)
+            return Gain("base", None, ours.ap, note="the base predicts boxes, this fit masks")
+        theirs = _evaluated(bundle, dataset, ours, report)
     except TrainerError as error:
-        return Gain("base", None, ours.ap, note=f"the base cannot be judged: {error}")
+        return Gain("base", None, ours.ap, note=f"the base cannot be evaluated: {error}")
     absent = [n for n in ours.labels if n not in bundle.card.labels.names]
-    note = f"the base does not know {', '.join(absent)}" if absent else ""
+    note = f"the base lacks {', '.join(absent)}" if absent else ""
     return gain_over("base", theirs, ours, dataset, note=note)
 
 
 def over_scratch(scratch: Bundle, ours: Evaluation, dataset: Dataset, *, report: Report) -> Gain:
-    """Judge a fit of the same settings that began from nothing."""
-    return gain_over("scratch", _judged(scratch, dataset, ours, report), ours, dataset)
+    """Evaluate a fit with the same settings from scratch."""
+    return gain_over("scratch", _evaluated(scratch, dataset, ours, report), ours, dataset)
 
 
 def check_scratch(base: Path | None) -> None:
-    """Raise ConfigError when a fit has no base, so that it is from scratch itself."""
+    """Raise ConfigError when a fit has no base, and so is itself from scratch."""
     if base is None:
         raise ConfigError(["--against-scratch needs --base: without it the fit is from scratch"])
 
@@ -110,7 +110,7 @@ def check_scratch(base: Path | None) -> None:
 def gain_over(
     over: str, theirs: Evaluation, ours: Evaluation, dataset: Dataset, *, note: str = ""
 ) -> Gain:
-    """Hold two evaluations of the same frames against each other."""
+    """Compare two evaluations of the same frames."""
     if theirs.ap is None or ours.ap is None:
         return Gain(over, theirs.ap, ours.ap, note=f"no object in {ours.split}")
     groups = groups_of(dataset, ours.split)
@@ -125,7 +125,7 @@ def gain_over(
     units = units_of(ours, groups)
     low, high = interval(gains, _CONFIDENCE, units=units) if units > 1 else (None, None)
     if low is None:
-        note = "; ".join([*([note] if note else []), "one frame or group gives no interval"])
+        note = "; ".join([*([note] if note else []), "a single frame or group gives no interval"])
     return Gain(over, theirs.ap, ours.ap, ours.ap - theirs.ap, low, high, note)
 
 
@@ -139,8 +139,8 @@ def _as_bundle(learner: Backend, base: Path, folder: Path) -> Bundle:
     return learner.export(base, folder, card={"name": base.name})
 
 
-def _judged(bundle: Bundle, dataset: Dataset, ours: Evaluation, report: Report) -> Evaluation:
-    def told(step: Progress) -> None:
-        report(Progress("judge the other", step.done, step.total, step.seconds_left))
+def _evaluated(bundle: Bundle, dataset: Dataset, ours: Evaluation, report: Report) -> Evaluation:
+    def forward(step: Progress) -> None:
+        report(Progress("evaluate the reference", step.done, step.total, step.seconds_left))
 
-    return evaluate(load(bundle), dataset, split=ours.split, task=ours.task, report=told)
+    return evaluate(load(bundle), dataset, split=ours.split, task=ours.task, report=forward)

@@ -1,7 +1,7 @@
-"""Runs that a killed fit left RUNNING in MLflow, closed at the next start.
+"""Close runs that a killed fit left RUNNING in MLflow, at the next start.
 
-A run's folder says what MLflow was told: mlflow-run holds {"run_id", "uri"} once it is begun, and
-"ended" once it is closed. So nothing is asked of MLflow where no fit was killed.
+A run's folder records its state in MLflow: mlflow-run contains {"run_id", "uri"} once the run is
+created, and "ended" once it is closed. So MLflow is not contacted if no fit was killed.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import ConfigError
-from trainer.registry.mlflow_access import quiet_mlflow, translated
-from trainer.runs.small_files import in_work, read_json, write_json
+from trainer.registry.mlflow_access import mlflow_errors, quiet_mlflow
+from trainer.runs.small_files import is_running, read_json, write_json
 
 NOTE = "mlflow-run"
 
 
-def opened(run: Path, run_id: str, uri: str) -> None:
-    """Note in the folder of a run that MLflow holds it open."""
+def note_opened(run: Path, run_id: str, uri: str) -> None:
+    """Record in the folder of a run that it is open in MLflow."""
     write_json(run / NOTE, {"run_id": run_id, "uri": uri})
 
 
-def closed(run: Path, status: str) -> None:
-    """Note that MLflow holds it open no longer. status: FINISHED, FAILED or KILLED."""
+def note_closed(run: Path, status: str) -> None:
+    """Record that the run is closed in MLflow. status: FINISHED, FAILED or KILLED."""
     write_json(run / NOTE, {**_note(run), "ended": status})
 
 
 def run_id_of(run: Path) -> str | None:
-    """Return MLflow's id of a run, None where MLflow was never told of it."""
+    """Return MLflow's id of a run, None if it was never created there."""
     note = _note(run)
     return str(note["run_id"]) if note else None
 
 
 def close_left_open(runs: Path) -> tuple[str, ...]:
-    """Close in MLflow every run of which no process works any more; returns their names.
+    """Close in MLflow every run without a running process; return their names.
 
-    runs: the folder of the runs' folders. A fit that ended is FINISHED, one with a recorded
-    failure FAILED, any other KILLED. Raises RegistryError when MLflow does not answer.
+    runs: the parent folder of the runs. A completed fit is FINISHED, one with a recorded failure
+    FAILED, any other KILLED. Raises RegistryError when MLflow does not respond.
     """
     return tuple(run.name for run in _left(runs) if _close(run))
 
@@ -45,21 +45,21 @@ def close_left_open(runs: Path) -> tuple[str, ...]:
 def _left(runs: Path) -> Iterator[Path]:
     for path in sorted(runs.glob(f"*/{NOTE}")):
         note = _note(path.parent)
-        if note and "ended" not in note and not in_work(path.parent):
+        if note and "ended" not in note and not is_running(path.parent):
             yield path.parent
 
 
 def _close(run: Path) -> bool:
-    """Return whether MLflow held it open."""
+    """Return whether the run was open in MLflow."""
     note = _note(run)
     status = _status(run)
-    with translated(run.name, note["uri"]):
+    with mlflow_errors(run.name, note["uri"]):
         mlflow = quiet_mlflow()
         client = mlflow.MlflowClient(note["uri"], note["uri"])
         found = client.get_run(note["run_id"]).info.status
         if found == "RUNNING":
             client.set_terminated(note["run_id"], status)
-    closed(run, status if found == "RUNNING" else found)
+    note_closed(run, status if found == "RUNNING" else found)
     return bool(found == "RUNNING")
 
 
@@ -70,7 +70,7 @@ def _status(run: Path) -> str:
 
 
 def _note(run: Path) -> Mapping[str, Any]:
-    """Return what is noted; nothing where a kill left half a note."""
+    """Return the record; empty if a killed process left it incomplete."""
     try:
         note = read_json(run / NOTE)
     except ConfigError:

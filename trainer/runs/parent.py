@@ -1,4 +1,4 @@
-"""Ending with the process that started us, so that a killed service leaves no fit behind."""
+"""End a fit when its parent process ends, so that a killed service leaves no fit running."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import signal
 import threading
 import time
 
-_PERIOD = 0.5  # seconds between looks
+_PERIOD = 0.5  # seconds between checks
 
 
 def end_with_parent(parent: int | None = None) -> None:
-    """End this process by SIGTERM soon after its parent is gone.
+    """Send SIGTERM to this process soon after its parent has ended.
 
-    parent: its process id, where the caller knows it; then a parent that died before this call
-    is noticed too. A look twice a second rather than PR_SET_PDEATHSIG: that signal comes when
-    the *thread* that started us ends, and services start us from worker threads.
+    parent: its process id, if known; then a parent that ended before this call is noticed too.
+    Polls twice a second instead of using PR_SET_PDEATHSIG: that signal is sent when the *thread*
+    that started us ends, and services start us from worker threads.
     """
     expected = os.getppid() if parent is None else parent
 

@@ -1,4 +1,4 @@
-"""Where a model comes from: data and jobs, base weights, settings, and the code that made it."""
+"""The origin of a model: data and jobs, base weights, settings and code."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LIBRARIES = ("torch", "torchvision", "ultralytics", "onnxruntime", "numpy")
 
 
 def provenance_of(dataset: Dataset, config: FitConfig) -> dict[str, Any]:
-    """Return what a card says of a fit's origin, as JSON values.
+    """Return the origin of a fit for the card, as JSON values.
 
-    dataset, frames: fingerprint and frames a part. source: what the snapshot's manifest says of
-    it: project, jobs (with their dates in CVAT), strategy. base: name, version and sha256 of the
-    weights begun with, None from scratch. settings, code, libraries: as they were. Raises
-    DatasetError for a manifest that cannot be read.
+    dataset, frames: fingerprint and frames per split. source: from the snapshot's manifest:
+    project, jobs (with their dates in CVAT), strategy. base: name, version and sha256 of the
+    initial weights, None from scratch. settings, code, libraries: of the fit. Raises DatasetError
+    for a manifest that cannot be read.
     """
     return {
         "dataset": dataset.fingerprint,
@@ -42,7 +42,7 @@ def provenance_of(dataset: Dataset, config: FitConfig) -> dict[str, Any]:
 
 
 def source_of(dataset: Dataset) -> dict[str, Any]:
-    """Return the manifest of a snapshot without its frames; empty for a folder that has none."""
+    """Return the manifest of a snapshot without its frames; empty if there is none."""
     path = dataset.path / "manifest.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -57,22 +57,22 @@ def source_of(dataset: Dataset) -> dict[str, Any]:
 
 
 def base_of(base: Path) -> dict[str, Any]:
-    """Name base weights: a bundle by its version and files, a file by its content."""
+    """Identify base weights: a bundle by its version and files, a file by its hash."""
     if (base / CARD).exists():
         found = read_bundle(base)
         return {"name": found.card.name, "version": found.version, "sha256": dict(found.card.files)}
     if base.is_file():
         return {"name": base.name, "version": None, "sha256": {base.name: file_sha256(base)}}
-    raise BundleError(base, "a bundle or a file of weights", "nothing that is either")
+    raise BundleError(base, "a bundle or a weights file", "neither")
 
 
 def with_provenance(bundle: Bundle, values: Mapping[str, Any]) -> Bundle:
-    """Add to the card on disk where the model comes from; its version stays."""
+    """Add the model's origin to the card on disk; the version stays."""
     return with_card(bundle, provenance={**bundle.card.provenance, **values})
 
 
 def installed_version() -> str:
-    """Return the version of this package, "unknown" where it runs without being installed."""
+    """Return the version of this package, "unknown" if it is not installed."""
     try:
         return metadata.version(_PACKAGE)
     except metadata.PackageNotFoundError:
@@ -94,7 +94,7 @@ def _git(root: Path, *arguments: str) -> str | None:
         done = subprocess.run(
             ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
         )
-    except FileNotFoundError:  # an image without git: the version must do
+    except FileNotFoundError:  # no git installed: the version must suffice
         return None
     return done.stdout.strip() if done.returncode == 0 else None
 

@@ -1,4 +1,4 @@
-"""One fit from dataset to evaluated bundle, in a folder to go on with; see run_folder."""
+"""Run a fit from dataset to evaluated bundle, resumable; see run_folder."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 
 from trainer.backends import backend
 from trainer.backends.devices import device_faults
-from trainer.backends.fit_checks import data_faults, place_faults, well_formed
+from trainer.backends.fit_checks import data_faults, is_device, output_faults
 from trainer.bundles.bundle import Bundle, read_bundle, with_metrics
 from trainer.data.dataset import Dataset, load_dataset
-from trainer.data.dataset_checks import judge_of, notes_on
-from trainer.data.validation_part import with_val
+from trainer.data.dataset_checks import dataset_notes, evaluation_split
+from trainer.data.validation_part import with_validation_part
 from trainer.detector import Backend, FitConfig, Progress
 from trainer.engines import load, load_interactor
 from trainer.errors import BundleError, ConfigError, DatasetError
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.mean_iou import of_pixels
-from trainer.events import Events
+from trainer.events import EventLog
 from trainer.gate.interactor_gate import measure
 from trainer.runs.calibrating import calibrate
 from trainer.runs.gain import Gain, check_scratch, over_base, over_scratch
@@ -29,11 +29,11 @@ from trainer.runs.provenance import provenance_of, with_provenance
 from trainer.runs.run_folder import (
     STOP,
     Report,
-    alone,
+    check_disk_space,
     check_request,
-    check_room,
+    locked,
     record_failure,
-    recorded,
+    recording,
 )
 from trainer.runs.small_files import read_json, write_json
 from trainer.runs.tracking import Tracker
@@ -41,12 +41,12 @@ from trainer.scores import Evaluation
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a fit left.
+class FitResult:
+    """The result of a fit.
 
-    evaluation: None when the dataset has no part to evaluate on, and for an interactor, whose
-    figures are on the card. seconds: wall clock of the last
-    go, 0 when it was finished before. gains: of a fit with a base, see trainer.runs.gain.
+    evaluation: None when the dataset has no split to evaluate on, and for an interactor, whose
+    metrics are in the card. seconds: wall-clock time of the last run, 0 if the fit was already
+    finished. gains: of a fit with a base, see trainer.runs.gain.
     """
 
     checkpoint: Path
@@ -78,44 +78,46 @@ def run_fit(
     against_scratch: bool = False,
     report: Report,
     tracker: Callable[[], Tracker] | None = None,
-) -> Outcome:
-    """Fit, export and evaluate; go on with what a killed process left in out.
+) -> FitResult:
+    """Fit, export and evaluate; resume from what a killed process left in out.
 
-    data: a folder in COCO form. name: of the bundle's card. split: what to evaluate on; "auto"
-    takes the first of holdout, test and val that has frames, "none" leaves it out. A finished
-    out is returned at once. against_scratch: learn a second time without the base, and tell what
-    the base was worth. tracker: begins to send figures to MLflow. Raises ConfigError before
-    anything is read when settings cannot be used, and when out holds another request,
-    TrainingError when another process works in it, and whatever reading and learning raise: a
-    failure is recorded in out.
+    data: a folder in COCO format. name: of the bundle's card. split: to evaluate on; "auto" takes
+    the first of holdout, test and val that has frames, "none" skips the evaluation. If out is
+    finished, its result is returned at once. against_scratch: train a second time without the base,
+    to measure its benefit. tracker: starts to send metrics to MLflow. Raises ConfigError before
+    anything is read when settings are invalid, and when out contains another request, TrainingError
+    when another process uses it, and whatever reading and training raise; a failure is recorded in
+    out.
     """
     learner = backend(config.backend)
     _check(learner, data, config, out, split, against_scratch=against_scratch)
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    with alone(out, config.backend):
+    with locked(out, config.backend):
         try:
             dataset = load_dataset(data)
-            notes = notes_on(dataset, split)
+            notes = dataset_notes(dataset, split)
         except DatasetError as error:
             record_failure(out, error)
             raise
         check_request(out, data, dataset, config, name)
-        finished = _finished(out)
+        finished = _finished_result(out)
         if finished is not None:
             return finished
-        with recorded(out, config, report, tracker) as told:
-            check_room(out, config.backend)
-            events = Events(out)
+        with recording(out, config, report, tracker) as on_progress:
+            check_disk_space(out, config.backend)
+            events = EventLog(out)
             events.write("begun", {"data": str(data), "name": name, "backend": config.backend})
             for note in notes:
-                told(Progress("note", 0, 0, note=note))
-            outcome = _run(learner, dataset, config, out, name=name, split=split, told=told)
+                on_progress(Progress("note", 0, 0, note=note))
+            outcome = _run(
+                learner, dataset, config, out, name=name, split=split, on_progress=on_progress
+            )
             if (out / "fit" / STOP).exists():
-                goes_on = f"stopped before its end; `trainer resume {out}` goes on"
-                told(Progress("note", 0, 0, note=goes_on))
+                stopped = f"stopped before its end; continue with `trainer resume {out}`"
+                on_progress(Progress("note", 0, 0, note=stopped))
             if config.base is not None and outcome.evaluation is not None:
-                gains = _gains(learner, dataset, config, outcome, out, told, against_scratch)
+                gains = _gains(learner, dataset, config, outcome, out, on_progress, against_scratch)
                 outcome = replace(outcome, gains=gains)
             write_json(
                 out / "result.json", {"checkpoint": str(outcome.checkpoint.relative_to(out))}
@@ -127,7 +129,7 @@ def run_fit(
 def _check(
     learner: Backend, data: Path, config: FitConfig, out: Path, split: str, *, against_scratch: bool
 ) -> None:
-    """Raise ConfigError with all that is wrong, before anything is read."""
+    """Raise ConfigError with all faults, before anything is read."""
     faults: list[str] = []
     try:
         learner.check(config)
@@ -138,11 +140,11 @@ def _check(
             check_scratch(config.base)
     except ConfigError as error:
         faults += error.faults
-    if well_formed(config.device):
+    if is_device(config.device):
         faults += device_faults(config)
-    faults += place_faults(out, split)
+    faults += output_faults(out, split)
     if faults:
-        # Alone it is a DatasetError, which reading tells.
+        # On its own it is a DatasetError, raised by reading.
         raise ConfigError([*faults, *data_faults(data)])
 
 
@@ -154,58 +156,58 @@ def _run(
     *,
     name: str,
     split: str,
-    told: Report,
-) -> Outcome:
+    on_progress: Report,
+) -> FitResult:
     began = time.monotonic()
-    learnt_from = dataset
+    trained_on = dataset
     if "boxes" in learner.tasks or "masks" in learner.tasks:
-        learnt_from = with_val(dataset, config.val_share)
-    checkpoint = learner.fit(learnt_from, config, run_dir=out / "fit", report=told)
-    told(Progress("export", 0, 1))
+        trained_on = with_validation_part(dataset, config.val_share)
+    checkpoint = learner.fit(trained_on, config, run_dir=out / "fit", report=on_progress)
+    on_progress(Progress("export", 0, 1))
     bundle = _export(learner.export, checkpoint, out / "bundle", name)
     bundle = with_provenance(bundle, provenance_of(dataset, config))
-    told(Progress("export", 1, 1))
+    on_progress(Progress("export", 1, 1))
     if bundle.card.task != "interactor":
-        bundle = calibrate(bundle, learnt_from, told)
-    evaluation, judge = None, judge_of(dataset, split)
-    if judge is not None and bundle.card.task == "interactor":
-        bundle = _clicked(bundle, dataset, judge, told)
-    elif judge is not None:
+        bundle = calibrate(bundle, trained_on, on_progress)
+    evaluation, part = None, evaluation_split(dataset, split)
+    if part is not None and bundle.card.task == "interactor":
+        bundle = _with_click_scores(bundle, dataset, part, on_progress)
+    elif part is not None:
         task = "masks" if bundle.card.task == "masks" else "boxes"
         evaluation = evaluate(
             load(bundle),
             dataset,
-            split=judge,
+            split=part,
             task=task,
             pixels=of_pixels(bundle.card),
-            report=told,
+            report=on_progress,
         )
         write_json(out / "evaluation.json", evaluation.to_json())
         bundle = with_metrics(bundle, figures_of(evaluation))
-    return Outcome(checkpoint, bundle, evaluation, time.monotonic() - began)
+    return FitResult(checkpoint, bundle, evaluation, time.monotonic() - began)
 
 
 def _gains(
     learner: Backend,
     dataset: Dataset,
     config: FitConfig,
-    outcome: Outcome,
+    outcome: FitResult,
     out: Path,
-    told: Report,
+    on_progress: Report,
     against_scratch: bool,
 ) -> tuple[Gain, ...]:
-    """Say what the fit gained over its base and, when asked, over a fit from scratch."""
+    """Return the gain over the base and, if requested, over a fit from scratch."""
     if config.base is None or outcome.evaluation is None:
         return ()
     ours = outcome.evaluation
     folder = out / "base-bundle"
-    gains = [over_base(learner, config.base, ours, dataset, folder=folder, report=told)]
+    gains = [over_base(learner, config.base, ours, dataset, folder=folder, report=on_progress)]
     if against_scratch:
         bare = replace(config, base=None)
-        divided = with_val(dataset, config.val_share)
-        checkpoint = learner.fit(divided, bare, run_dir=out / "scratch" / "fit", report=told)
+        divided = with_validation_part(dataset, config.val_share)
+        checkpoint = learner.fit(divided, bare, run_dir=out / "scratch" / "fit", report=on_progress)
         bundle = _export(learner.export, checkpoint, out / "scratch" / "bundle", "from scratch")
-        gains.append(over_scratch(bundle, ours, dataset, report=told))
+        gains.append(over_scratch(bundle, ours, dataset, report=on_progress))
     values = [gain.to_json() for gain in gains]
     write_json(out / "gains.json", {"gains": values})
     with_metrics(outcome.bundle, {"gains": values})
@@ -213,7 +215,7 @@ def _gains(
 
 
 def figures_of(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation's figures without its frames, as JSON values."""
+    """Return an evaluation's metrics without its frames, as JSON values."""
     return {k: v for k, v in evaluation.to_json().items() if k != "frames"} | {
         "frames": len(evaluation.frames)
     }
@@ -228,25 +230,25 @@ def _export(
     except BundleError:
         if not destination.exists():
             raise
-        # A process that was killed between export and result may have learnt a little less.
+        # The export of a process killed before the result may be from fewer training steps.
         shutil.rmtree(destination)
         return export(checkpoint, destination, card=card)
 
 
-def _clicked(bundle: Bundle, dataset: Dataset, split: str, told: Report) -> Bundle:
+def _with_click_scores(bundle: Bundle, dataset: Dataset, split: str, on_progress: Report) -> Bundle:
     """Add an interactor's IoU at four points to its card."""
     found = measure(
         load_interactor(bundle),
         dataset,
         split=split,
-        told=lambda done, total: told(Progress("evaluate", done, total)),
+        on_done=lambda done, total: on_progress(Progress("evaluate", done, total)),
     )
     if not len(found.ious):
         return bundle
     return with_metrics(bundle, {"iou4": found.mean, "objects": len(found.ious), "split": split})
 
 
-def _finished(out: Path) -> Outcome | None:
+def _finished_result(out: Path) -> FitResult | None:
     result = read_json(out / "result.json")
     if result is None:
         return None
@@ -254,4 +256,6 @@ def _finished(out: Path) -> Outcome | None:
     evaluation = None if known is None else Evaluation.from_json(known)
     gained = read_json(out / "gains.json") or {"gains": []}
     gains = tuple(Gain.from_json(values) for values in gained["gains"])
-    return Outcome(out / result["checkpoint"], read_bundle(out / "bundle"), evaluation, 0.0, gains)
+    return FitResult(
+        out / result["checkpoint"], read_bundle(out / "bundle"), evaluation, 0.0, gains
+    )

@@ -1,4 +1,4 @@
-"""The small files of a run's folder: JSON written whole, and the lock of who works there."""
+"""The small files of a run's folder: JSON written atomically, and the lock."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from trainer.errors import ConfigError
 
 
-def in_work(out: Path) -> bool:
-    """Whether a process learns in the folder now."""
+def is_running(out: Path) -> bool:
+    """Return whether a process is training in the folder."""
     path = out / "lock"
     if not path.exists():
         return False
@@ -25,7 +25,7 @@ def in_work(out: Path) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """Return a file's JSON, None where there is no file; ConfigError when it is not JSON."""
+    """Return a file's JSON, None when there is no file; ConfigError when it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -35,7 +35,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically."""
     part = path.with_suffix(".part")
     part.write_text(json.dumps(values, indent=1), encoding="utf-8")
     part.replace(path)

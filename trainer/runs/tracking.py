@@ -1,4 +1,4 @@
-"""Figures of a fit in MLflow while it runs; the fit never waits for MLflow, nor fails with it."""
+"""Send metrics of a running fit to MLflow; the fit never waits for MLflow or fails with it."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import Any
 
 from trainer.detector import FitConfig, Progress
 from trainer.errors import RegistryError
-from trainer.registry.mlflow_access import client_of, quiet_mlflow, translated
+from trainer.registry.mlflow_access import client_of, mlflow_errors, quiet_mlflow
 from trainer.registry.registry import Registry
-from trainer.runs.left_open import NOTE, close_left_open, closed, opened, run_id_of
+from trainer.runs.left_open import NOTE, close_left_open, note_closed, note_opened, run_id_of
 
-_PERIOD = 2.0  # seconds between two batches of figures
-_LIMIT = 1000  # figures of one batch, by MLflow's rules
-_STAGES = ("fit", "val")  # whose figures are sent
-_PARAM = 6000  # what MLflow keeps of one parameter
-_END = 60.0  # seconds that the end of a fit waits for the last figures
-_END_FAILED = 5.0  # and of one that failed, whose error people wait for
+_PERIOD = 2.0  # seconds between batches of metrics
+_LIMIT = 1000  # metrics per batch, MLflow's limit
+_STAGES = ("fit", "val")  # whose metrics are sent
+_PARAM = 6000  # MLflow's length limit of a parameter
+_END = 60.0  # seconds that the end of a fit waits for the last metrics
+_END_FAILED = 5.0  # the same for a failed fit, whose error people wait for
 _log = logging.getLogger(__name__)
 
 
 class Tracker:
-    """One MLflow run. Figures are gathered and sent from a thread of its own.
+    """One MLflow run. Metrics are collected and sent from a separate thread.
 
     registry: where; name: of the experiment; run: the folder whose name the run bears. MLflow,
-    which takes seconds to load, is woken by the first figure: a fit that fails before it has
-    learnt anything does not wait for it. Runs beside it that a killed fit left open are closed
-    then. trouble: why nothing could be sent, or "".
+    which takes seconds to load, is woken by the first figure: a fit that fails before it has learnt
+    anything does not wait for it. Other runs that a killed fit left open are closed at the same
+    time. trouble: why nothing could be sent, or "".
     """
 
     def __init__(
@@ -45,23 +45,23 @@ class Tracker:
         self._woken = False
 
     def progress(self, step: Progress) -> None:
-        """Take note of a step; returns at once."""
+        """Queue a step; returns at once."""
         if step.stage not in _STAGES:
             return
         self._told.put(step)
         self._wake()
 
     def end(self, status: str) -> None:
-        """Send what is left and close the run. status: FINISHED, FAILED or KILLED."""
+        """Send the remaining metrics and close the run. status: FINISHED, FAILED or KILLED."""
         if not self._woken and not (self._run / NOTE).exists():
-            return  # MLflow knows nothing of this fit
+            return  # MLflow was never contacted
         self._told.put(status)
         self._ending.set()
         self._wake()
         patience = _END if status == "FINISHED" else _END_FAILED
         self._thread.join(patience)
         if self._thread.is_alive():
-            self.trouble = f"MLflow took more than {patience:.0f} s for the last figures"
+            self.trouble = f"MLflow took more than {patience:.0f} s for the last metrics"
 
     def _wake(self) -> None:
         if not self._woken:
@@ -69,13 +69,13 @@ class Tracker:
             self._thread.start()
 
     def _work(self) -> None:
-        # The edge of a thread: tracking is a courtesy, a fit of hours must not end with it.
+        # Top level of a thread: tracking is optional and must not end a fit of hours.
         try:
-            with translated(self._name, self._registry.tracking_uri):
+            with mlflow_errors(self._name, self._registry.tracking_uri):
                 self._follow()
         except (RegistryError, ValueError) as error:
             self.trouble = f"{type(error).__name__}: {error}"
-            _log.warning("MLflow got no more figures: %s", error)
+            _log.warning("MLflow received no more metrics: %s", error)
 
     def _follow(self) -> None:
         mlflow = quiet_mlflow()
@@ -88,26 +88,26 @@ class Tracker:
                 self._ending.wait(_PERIOD)
             status = self._send(client, mlflow.entities.Metric, run_id)
         client.set_terminated(run_id, status)
-        closed(self._run, status)
+        note_closed(self._run, status)
 
     def _open(self, client: Any) -> str:
-        """Return the run of this fit: the one it had before it was stopped, or a new one."""
+        """Return the MLflow run of this fit: the earlier one of a resumed fit, or a new one."""
         close_left_open(self._run.parent)
         known = run_id_of(self._run)
         if known is not None:
-            opened(self._run, known, self._registry.tracking_uri)
+            note_opened(self._run, known, self._registry.tracking_uri)
             client.update_run(known, status="RUNNING")
             return known
         found = client.get_experiment_by_name(self._name)
         if found is None:
-            # A server keeps its own artifacts; the embedded store drops mlruns/ where we stand.
+            # A server stores artifacts itself; the embedded store would create mlruns/ here.
             remote = self._registry.tracking_uri.startswith(("http://", "https://"))
             place = None if remote else (self._registry.artifact_root / "mlartifacts").as_uri()
             experiment = str(client.create_experiment(self._name, artifact_location=place))
         else:
             experiment = str(found.experiment_id)
         run_id = str(client.create_run(experiment, run_name=self._run.name).info.run_id)
-        opened(self._run, run_id, self._registry.tracking_uri)
+        note_opened(self._run, run_id, self._registry.tracking_uri)
         for name, value in self._params.items():
             client.log_param(run_id, name, str(value)[:_PARAM])
         return run_id
@@ -133,11 +133,10 @@ class Tracker:
 def tracker_of(
     where: str | None, out: Path, config: FitConfig, experiment: str
 ) -> Callable[[], Tracker] | None:
-    """Return what begins to track a fit in `out`, or None.
+    """Return a function that starts tracking a fit in `out`, or None.
 
-    where: a server or database that MLflow understands, None for mlflow.db beside the run,
-    "none" for nowhere. experiment: runs that are to be charted together share one; the backend's
-    name if "".
+    where: a server or database URL for MLflow, None for mlflow.db next to the run, "none" for no
+    tracking. experiment: groups runs to be charted together; the backend's name if "".
     """
     if where == "none":
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from cvat_bridge.progress import Told
 from trainer.events import read_events
-from trainer.runs.small_files import in_work
+from trainer.runs.small_files import is_running
 
 _EVERY = 15.0  # seconds between two lines of a fit
 
@@ -86,7 +86,7 @@ def learning_now(runs: Path) -> tuple[str, Learning] | None:
 
     runs: the folder of the runs' folders. Of several, that which was begun last.
     """
-    at_work = [path for path in runs.glob("*/lock") if in_work(path.parent)]
+    at_work = [path for path in runs.glob("*/lock") if is_running(path.parent)]
     if not at_work:
         return None
     run = max(at_work, key=lambda path: path.stat().st_mtime).parent

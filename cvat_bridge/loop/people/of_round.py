@@ -15,7 +15,7 @@ from cvat_bridge.loop.proposals.preannotate import images_of_frames
 from cvat_bridge.project.availability import job_frames
 from cvat_bridge.shapes.detected import match_labels
 from cvat_bridge.thresholds.rule import Seconds
-from trainer.calibration.worth import MENDED
+from trainer.calibration.worth import FIXED_SHARE
 from trainer.data.dataset import Dataset
 from trainer.detections import Detections
 
@@ -112,7 +112,7 @@ def _view(
             continue
         each, p = seconds.of(label.type, task), float(value)
         if p >= drawn.get(label.name, 2.0) - 1e-4:
-            total += each.verify + p * MENDED * each.fix + (1 - p) * each.delete
+            total += each.verify + p * FIXED_SHARE * each.fix + (1 - p) * each.delete
             continue
         total += p * each.draw
         if p >= _SUSPECTED:

@@ -116,8 +116,9 @@ def _cause(now: Situation) -> str:
     known = f"AP50 {whole.ap50:.2f} on {now.found.frames} holdout frames"
     if now.reason:  # something else than the figure stood against it
         return f"The model does not serve yet: {now.reason.rstrip('.')}. It has {known}."
-    if settings.min_first is not None:
-        asked = f"{settings.metric.upper()} {settings.min_first:.2f} is asked (promotion.min_first)"
+    if settings.min_first_metric is not None:
+        asked = f"{settings.metric.upper()} {settings.min_first_metric:.2f} is asked"
+        asked += " (promotion.min_first_metric)"
         return f"The model does not serve yet: {known}; {asked}."
     if whole.objects < settings.useful_objects:
         return (

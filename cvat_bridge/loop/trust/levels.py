@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from cvat_bridge.ledger.records import Decision
 from trainer.gate.gate_settings import GateSettings
-from trainer.gate.usefulness import Finding, Usefulness
+from trainer.gate.usefulness import Usefulness, UsefulnessScore
 
 Level = Literal["none", "informs", "serves"]
 
@@ -80,9 +80,9 @@ def withheld(found: Usefulness, settings: GateSettings) -> dict[str, str]:
     """Give the classes that a serving model does not pre-annotate, and why.
 
     Weak ones; and where the model is of use for some classes alone, all but those. A floor that
-    the team set by itself (min_first) is about the model as a whole.
+    the team set by itself (min_first_metric) is about the model as a whole.
     """
-    as_a_whole = found.whole.use(settings) == "useful" or settings.min_first is not None
+    as_a_whole = found.whole.use(settings) == "useful" or settings.min_first_metric is not None
     held = {}
     for name, one in found.classes.items():
         use = one.use(settings)
@@ -112,7 +112,7 @@ def was_gated(decisions: Sequence[Decision], version: str | None) -> bool:
     return any(row.promoted and row.challenger == version for row in decisions)
 
 
-def _why(found: Finding, settings: GateSettings) -> str:
+def _why(found: UsefulnessScore, settings: GateSettings) -> str:
     if found.objects < settings.useful_objects:
         return (
             f"the holdout has {found.objects} objects of it, {settings.useful_objects} are needed "

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from tests.bench.figures import Figure
 from tests.bench.interacting.objects import Bitmap, Target
 from tests.bench.interacting.peers import Estimating
-from trainer.evaluation.annotator import four_points, iou, next_click
+from trainer.evaluation.simulated_annotator import four_points, iou, next_click
 
 HARM = 0.02  # of the IoU, lost by one click
 CLICKS = 5  # after the four points

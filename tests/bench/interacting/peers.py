@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from serverless.wire.outline import outlined
+from serverless.wire.outline import redrawn_mask
 from serverless.wire.requests import InteractorRequest
 from tests.bench.interacting.objects import Bitmap, Points, Target
 from trainer.bundles.bundle import read_bundle
@@ -74,7 +74,7 @@ def _drawn(
     found = engine.candidate(target.pixels, positive, negative, box)
     mask = found.mask
     if not raw:
-        mask = outlined(found, InteractorRequest(b"", positive, negative, box, None), size)
+        mask = redrawn_mask(found, InteractorRequest(b"", positive, negative, box, None), size)
     return full(mask, size), found.confidence
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from tests.bench.interacting.objects import Target
 from tests.bench.interacting.peers import Method
-from trainer.evaluation.annotator import four_points, iou, next_click
+from trainer.evaluation.simulated_annotator import four_points, iou, next_click
 
 EXTREME_SECONDS = 7.2
 CORRECTION_SECONDS = 3.0

@@ -10,7 +10,7 @@ import numpy as np
 from tests.bench.figures import Figure
 from tests.bench.interacting.objects import Bitmap, Points, Target
 from tests.bench.interacting.peers import Method
-from trainer.evaluation.annotator import four_points, iou
+from trainer.evaluation.simulated_annotator import four_points, iou
 
 NONE = np.zeros((0, 2))
 

@@ -12,7 +12,7 @@ from tests.bench.interacting.objects import LEAST_AREA
 from tests.bench.interacting.peers import full
 from trainer.data.dataset import load_dataset
 from trainer.engines.boxes_to_masks import load_segmenter, masks_of_boxes
-from trainer.evaluation.annotator import iou
+from trainer.evaluation.simulated_annotator import iou
 
 
 def masks_from_boxes(folder: Path, limit: int, split: str = "test") -> float:

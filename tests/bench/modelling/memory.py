@@ -28,7 +28,7 @@ from serverless.store.functions import Entry, publish
 from tests.bench.figures import Figure, write
 from tests.bench.modelling.stage import frames
 from tests.bench.modelling.weights import onnx_file
-from trainer.importing import Request, import_model
+from trainer.importing import ImportRequest, import_model
 
 MIB = 1 << 20
 ANSWERS = 3
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def entry(folder: Path, number: int) -> Entry:
     """Make one model of its own weights."""
     path = onnx_file(folder, "yolo11n", number)
-    bundle = import_model(Request(path, f"model {number}"), folder / f"bundle-{number}")
+    bundle = import_model(ImportRequest(path, f"model {number}"), folder / f"bundle-{number}")
     name = f"model-{number}"
     return Entry(name, "detector", name, "chance weights", bundle.path, bundle.version)
 

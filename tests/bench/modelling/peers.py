@@ -37,7 +37,7 @@ from trainer.data.images import RGBImage
 from trainer.detector import FitConfig
 from trainer.engines.centernet import ANY_CLASS_IOU, MOST, SAME_CLASS_IOU
 from trainer.engines.yolo import letterbox
-from trainer.importing import Request, cage, import_model
+from trainer.importing import ImportRequest, import_model, sandboxed_process
 from trainer.runs.run import run_fit
 
 SIDE = 320  # of YOLO's input
@@ -92,7 +92,10 @@ def _yolo(
     few = _tensor([letterbox(image, (side, side))[0] for image in told]) / 255
     made = ultralytics_network(name, labels, (side, side), images=few, above=above)
     torch.save({"model": made, "train_args": {"imgsz": side, "task": task}}, weights)
-    bundle = import_model(Request(weights, name, trusted=not cage.available()), folder / "bundle")
+    bundle = import_model(
+        ImportRequest(weights, name, trusted=not sandboxed_process.sandbox_available()),
+        folder / "bundle",
+    )
     from ultralytics import YOLO
 
     peer, least = YOLO(str(weights)), 0.25
@@ -156,7 +159,7 @@ def _torchvision(
     else:
         weights = folder / f"{architecture}.safetensors"
         save_file(network.state_dict(), weights)
-        request = Request(weights, architecture, labels=labels, architecture=architecture)
+        request = ImportRequest(weights, architecture, labels=labels, architecture=architecture)
         bundle = import_model(request, folder / "bundle")
     parts = network.roi_heads if hasattr(network, "roi_heads") else network
     about = f"{architecture} of random weights, {SMALL[0]} x {SMALL[1]}"

@@ -24,7 +24,7 @@ import numpy as np
 from tests.bench.figures import Figure, write
 from tests.bench.modelling.weights import SIDE, network
 from trainer.engines import load
-from trainer.importing import Request, cage, import_model
+from trainer.importing import ImportRequest, import_model, sandboxed_process
 
 NETWORKS = ("yolo11n", "yolov8n-seg")
 TOLERANCE = 2e-3  # of a share or, relative to the input's side, of a coordinate
@@ -55,7 +55,9 @@ def measure(folder: Path, name: str, given: argparse.Namespace) -> Figure:
     made.save(folder / "weights.pt")
     # Our export keeps 16 bits of a weight, as ultralytics' own files do: torch gets the same.
     rounded = made.model.half().float().fuse(verbose=False).eval()
-    request = Request(folder / "weights.pt", name, trusted=not cage.available())
+    request = ImportRequest(
+        folder / "weights.pt", name, trusted=not sandboxed_process.sandbox_available()
+    )
     bundle = import_model(request, folder / "bundle")
     session = load(bundle, threads=threads).session  # type: ignore[attr-defined]
     rng = np.random.default_rng(7)

@@ -18,13 +18,19 @@ from torch import Tensor, nn
 
 from tests.bench.selecting.ways import BATCH, Steps
 from trainer.backends.centernet.feature_network import FeatureCenterNet
-from trainer.backends.centernet.frames import Augmentation, Frame, augment, collate, read_frames
+from trainer.backends.centernet.frames import (
+    Augmentation,
+    CenterNetFrame,
+    augment,
+    collate,
+    read_frames,
+)
 from trainer.backends.centernet.loss import loss
 from trainer.backends.centernet.network import STRIDE, UNIT
 from trainer.backends.features.pretrained import lite0
 from trainer.backends.learning.balance import class_weights
-from trainer.backends.learning.drawing import drawn
-from trainer.backends.learning.loop import Lesson, Loop, Tuning
+from trainer.backends.learning.loop import BatchesAndLoss, OptimizerSettings, TrainingLoop
+from trainer.backends.learning.sampling import batch_rows
 from trainer.data.dataset import Dataset
 from trainer.detector import Detector, FitConfig
 from trainer.engines.centernet import CenterNetDetector
@@ -98,14 +104,14 @@ class Frozen:
             evaluation_period=0,
         )
         network = self._network(len(dataset.labels), seed)
-        loop = Loop(
+        loop = TrainingLoop(
             dataset,
             config,
             network,
             run_dir=folder,
             total=self.steps.of(len(images)),
             per_epoch=1,
-            tuning=Tuning(weight_decay=0.02, warmup=0.08, save_every=1e9),
+            optimizer=OptimizerSettings(weight_decay=0.02, warmup=0.08, save_every=1e9),
         )
         loop.learn(_lesson(frames, len(dataset.labels), seed), lambda _: None)
         torch.save(loop.weights, folder / _HEADS)
@@ -136,19 +142,23 @@ class _Session:
             return [answer.numpy() for answer in self.network(torch.from_numpy(given["images"]))]
 
 
-def _lesson(frames: list[Frame], classes: int, seed: int) -> Lesson[Frame]:
+def _lesson(
+    frames: list[CenterNetFrame], classes: int, seed: int
+) -> BatchesAndLoss[CenterNetFrame]:
     ids = np.concatenate([frame.class_ids for frame in frames])
     weights = class_weights(torch.from_numpy(np.bincount(ids, minlength=classes)).float(), 0.5)
 
-    def batch(step: int) -> list[Frame]:
-        rows = drawn(len(frames), seed=seed, step=step, batch_size=BATCH)
+    def batch(step: int) -> list[CenterNetFrame]:
+        rows = batch_rows(len(frames), seed=seed, step=step, batch_size=BATCH)
         return [
             augment(frames[row], _MIRRORED, rng, frames[row].pixels.shape[:2]) for row, rng in rows
         ]
 
-    def error(network: nn.Module, samples: Sequence[Frame]) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def error(
+        network: nn.Module, samples: Sequence[CenterNetFrame]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         pixels, boxes, class_ids = collate(list(samples))
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
         return loss(network(images), torch.from_numpy(boxes), torch.from_numpy(class_ids), weights)
 
-    return Lesson(batch, error)
+    return BatchesAndLoss(batch, error)

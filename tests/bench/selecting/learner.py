@@ -66,7 +66,7 @@ class Learner:
     test: str = "test"
     blind: bool = False
 
-    def learn(self, labelled: tuple[str, ...]) -> tuple[Path, ProjectState, dict[str, float]]:
+    def run(self, labelled: tuple[str, ...]) -> tuple[Path, ProjectState, dict[str, float]]:
         """Return the fit's folder, what the project then knows, and figures on the test part."""
         frames = self._frames(labelled)
         folder = self.cache / self._key(labelled)

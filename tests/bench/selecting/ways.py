@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from trainer.backends import backend
 from trainer.bundles.bundle import read_bundle
 from trainer.data.dataset import Dataset
-from trainer.data.validation_part import with_val
+from trainer.data.validation_part import with_validation_part
 from trainer.detector import AUTOMATIC, Detector, FitConfig
 from trainer.engines import load
 
@@ -97,7 +97,7 @@ class Product:
         if self.size is not None:
             config = replace(config, image_size=self.size)
         learner = backend(config.backend)
-        whole = with_val(dataset, config.val_share)
+        whole = with_validation_part(dataset, config.val_share)
         checkpoint = learner.fit(whole, config, run_dir=folder / "fit", report=lambda _: None)
         learner.export(checkpoint, folder / "bundle", card={"name": "replay"})
         shutil.rmtree(folder / "fit", ignore_errors=True)

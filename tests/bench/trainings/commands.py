@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.backends.yolo.layout import lay_out
+from trainer.backends.yolo.layout import write_layout
 from trainer.backends.yolo.settings import read_settings
 from trainer.data.dataset import load_dataset
 from trainer.detector import FitConfig
@@ -50,7 +50,7 @@ def ours(data: Path, config: FitConfig, out: Path) -> Used:
 def ultralytics(data: Path, config: FitConfig, out: Path) -> Used:
     """Run ultralytics' own train and export with the settings that we hand to it."""
     out.mkdir(parents=True)
-    layout, _ = lay_out(load_dataset(data), out / "data", masks=False, told=lambda *_: None)
+    layout, _ = write_layout(load_dataset(data), out / "data", masks=False, on_done=lambda *_: None)
     settings = read_settings(config)
     values = {
         **settings.overrides(config),

@@ -23,7 +23,7 @@ from serverless.host.server import running as hosting
 from tests.cvat_bridge.sandbox.conftest import connected
 from tests.trainer.importing.networks import CARD, picture, stranger, yolo
 from trainer.errors import TrainerError
-from trainer.importing import cage
+from trainer.importing import sandboxed_process
 
 RED, GREEN = (2, 3, 0), (5, 6, 1)
 
@@ -121,7 +121,9 @@ def test_an_onnx_is_listed_in_cvat_and_answers_at_once(setting: Setting, tmp_pat
     assert (listed["figures"], listed["licence"]) == ({}, "")
 
 
-@pytest.mark.skipif(not cage.available(), reason="this system forbids namespaces")
+@pytest.mark.skipif(
+    not sandboxed_process.sandbox_available(), reason="this system forbids namespaces"
+)
 def test_weights_of_ultralytics_pass_from_the_command_line_into_cvat(
     setting: Setting, tmp_path: Path
 ) -> None:
@@ -133,7 +135,7 @@ def test_weights_of_ultralytics_pass_from_the_command_line_into_cvat(
         "model.names = {0: 'red', 1: 'green', **{n: f'c{n}' for n in range(2, 80)}}\n"
         "torch.save({'model': model.half(), 'train_args': {'imgsz': 96}}, 'best.pt')"
     )
-    quiet = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(cage.ROOT)}
+    quiet = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(sandboxed_process.ROOT)}
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=quiet, check=True)
     command = [
         sys.executable,

@@ -31,7 +31,7 @@ def config(
     values = {
         "home": "home",
         "cvat": {"url": sandbox.url, "project": project.id},
-        "active_learning": {"budget": 5, "control_share": 0.2, "warm_up": 0},
+        "active_learning": {"budget": 5, "control_share": 0.2, "control_warmup_frames": 0},
     }
     path.write_text(json.dumps(values))
     with pytest.MonkeyPatch.context() as environment:

@@ -11,7 +11,7 @@ import pytest
 from tests.trainer.importing.exports import SIDE, constant, told, turned
 from tests.trainer.importing.exports import rows as rows_of
 from trainer.engines import load
-from trainer.importing import Request, import_model
+from trainer.importing import ImportRequest, import_model
 
 FRAME = np.zeros((SIDE, SIDE, 3), np.uint8)
 COUNT = 600
@@ -30,7 +30,9 @@ def test_a_yolo_gives_every_object(tmp_path: Path, chosen: bool) -> None:
     else:
         values, more = turned(rows_of(*[(*box, 0.9) for box in crowd()], count=COUNT)), {}
     path = constant(tmp_path / "m.onnx", {"o": values}, metadata=told(names="['cell']", **more))
-    (found,) = load(import_model(Request(path, "m"), tmp_path / "b")).detect([FRAME], min_score=0.3)
+    (found,) = load(import_model(ImportRequest(path, "m"), tmp_path / "b")).detect(
+        [FRAME], min_score=0.3
+    )
     assert len(found) == COUNT
 
 
@@ -41,8 +43,8 @@ def test_a_limit_of_the_card_is_kept_and_said(
     path = constant(tmp_path / "m.onnx", {"o": values})
     card = tmp_path / "card.yaml"
     card.write_text("labels: [cell]\nfamily: yolov5\nmost: 100\n")
-    engine = load(import_model(Request(path, "m", card=card), tmp_path / "b"))
+    engine = load(import_model(ImportRequest(path, "m", card=card), tmp_path / "b"))
     with caplog.at_level(logging.WARNING):
         (found,) = engine.detect([FRAME], min_score=0.3)
     assert len(found) == 100
-    assert "500 objects of a frame are left out" in caplog.text
+    assert "500 objects of a frame are dropped" in caplog.text

@@ -21,7 +21,7 @@ from tests.trainer.importing.exports import rows as rows_of
 from trainer.data.class_list import read_classes
 from trainer.engines import load
 from trainer.errors import ModelFileError, TrainerError
-from trainer.importing import Request, import_model
+from trainer.importing import ImportRequest, import_model
 
 DOCS = Path(__file__).parents[3] / "docs" / "how-to" / "bring-a-model.md"
 FRAME = np.full((SIDE, SIDE, 3), 90, np.uint8)
@@ -32,7 +32,7 @@ def test_an_export_is_read_rightly_or_refused_with_what_to_do(
     export: Export, tmp_path: Path
 ) -> None:
     path, card = export.write(tmp_path)
-    request = Request(path, "m", card=card)
+    request = ImportRequest(path, "m", card=card)
     if export.refused:
         with pytest.raises(TrainerError, match=export.refused) as caught:
             import_model(request, tmp_path / "bundle")
@@ -60,8 +60,8 @@ def test_a_file_whose_second_part_is_missing_says_so(tmp_path: Path) -> None:
         tmp_path / "m.onnx", {"output0": rows_of((1.0,) * 6)}, metadata=told(), external=True
     )
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(ModelFileError, match=r"second file, weights\.bin, which is not beside it"):
-        import_model(Request(path, "m"), tmp_path / "bundle")
+    with pytest.raises(ModelFileError, match=r"second file, weights\.bin, which is not next to it"):
+        import_model(ImportRequest(path, "m"), tmp_path / "bundle")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_file_whose_second_part_is_missing_says_so(tmp_path: Path) -> None:
 def test_names_of_any_letters_come_in_as_they_are(name: str, tmp_path: Path) -> None:
     values = turned(rows_of((60.0, 40.0, 40.0, 40.0, 0.9)))
     path = constant(tmp_path / "m.onnx", {"o": values}, metadata=told(names=str({0: name})))
-    assert import_model(Request(path, "m"), tmp_path / "b").card.labels.names == (name,)
+    assert import_model(ImportRequest(path, "m"), tmp_path / "b").card.labels.names == (name,)
 
 
 @pytest.mark.parametrize("mark", ["utf-8", "utf-8-sig", "utf-16"])

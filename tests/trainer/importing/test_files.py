@@ -16,7 +16,7 @@ from trainer.data.class_list import read_classes
 from trainer.data.files import file_sha256
 from trainer.engines import load
 from trainer.errors import BundleError, ConfigError, ModelFileError
-from trainer.importing import Request, import_model
+from trainer.importing import ImportRequest, import_model
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "made" / "out"
 
 
-def refused(request: Request, out: Path, *errors: type[Exception]) -> str:
+def refused(request: ImportRequest, out: Path, *errors: type[Exception]) -> str:
     with pytest.raises(errors or ModelFileError) as caught:
         import_model(request, out)
     assert not out.exists()
@@ -32,7 +32,7 @@ def refused(request: Request, out: Path, *errors: type[Exception]) -> str:
 
 
 def test_a_yolo_tells_its_classes_task_and_size_and_answers(tmp_path: Path, out: Path) -> None:
-    made = import_model(Request(yolo(tmp_path / "any.bin"), "mine"), out)
+    made = import_model(ImportRequest(yolo(tmp_path / "any.bin"), "mine"), out)
 
     card = made.card
     assert (card.name, card.engine, card.task, card.input_size) == (
@@ -51,8 +51,8 @@ def test_a_yolo_tells_its_classes_task_and_size_and_answers(tmp_path: Path, out:
 
 def test_a_file_in_16_bits_answers_as_the_same_in_32(tmp_path: Path, out: Path) -> None:
     frames = [picture((2, 3, 0), (5, 6, 1))]
-    whole = import_model(Request(yolo(tmp_path / "whole"), "whole"), out.with_name("whole"))
-    halved = import_model(Request(yolo(tmp_path / "half", half=True), "half"), out)
+    whole = import_model(ImportRequest(yolo(tmp_path / "whole"), "whole"), out.with_name("whole"))
+    halved = import_model(ImportRequest(yolo(tmp_path / "half", half=True), "half"), out)
 
     (expected,), (found,) = (load(one).detect(frames, min_score=0.5) for one in (whole, halved))
     assert len(found) == 2
@@ -65,10 +65,10 @@ def test_what_is_said_of_another_kind_of_file_is_refused_and_not_left_unread(
 ) -> None:
     file, card = yolo(tmp_path / "m.onnx"), tmp_path / "card.yaml"
     card.write_text(CARD)
-    network = Request(file, "m", architecture="fasterrcnn_resnet50_fpn")
+    network = ImportRequest(file, "m", architecture="fasterrcnn_resnet50_fpn")
     assert "it is an ONNX file" in refused(network, out, ConfigError)
-    made = import_model(Request(file, "m"), tmp_path / "bundle")
-    described = Request(made.path, "m", card=card, architecture="fasterrcnn_resnet50_fpn")
+    made = import_model(ImportRequest(file, "m"), tmp_path / "bundle")
+    described = ImportRequest(made.path, "m", card=card, architecture="fasterrcnn_resnet50_fpn")
     told = refused(described, out, ConfigError)
     assert "--card describes an ONNX file" in told
     assert "it is a bundle" in told
@@ -81,7 +81,7 @@ def test_class_names_may_be_given_in_the_networks_order(tmp_path: Path, out: Pat
     data.write_text("path: x\nnames:\n  1: grün\n  0: rot\n", encoding="utf-8")
     assert read_classes(text) == read_classes(data) == ("rot", "grün")
 
-    made = import_model(Request(yolo(tmp_path / "m"), "m", labels=read_classes(data)), out)
+    made = import_model(ImportRequest(yolo(tmp_path / "m"), "m", labels=read_classes(data)), out)
 
     assert made.card.labels.names == ("rot", "grün")
 
@@ -89,8 +89,8 @@ def test_class_names_may_be_given_in_the_networks_order(tmp_path: Path, out: Pat
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("a\nb\na\n", "'a' already stands at 0"),
-        ("\n\n", "names no class"),
+        ("a\nb\na\n", "'a' is already label 0"),
+        ("\n\n", "contains no class name"),
     ],
 )
 def test_a_class_list_that_cannot_be_says_why(tmp_path: Path, content: str, says: str) -> None:
@@ -118,7 +118,7 @@ def test_a_data_yaml_that_cannot_be_says_why(tmp_path: Path, content: str, says:
 
 
 def test_a_class_list_of_the_wrong_length_is_refused(tmp_path: Path, out: Path) -> None:
-    request = Request(yolo(tmp_path / "m.onnx"), "m", labels=("a", "b", "c"))
+    request = ImportRequest(yolo(tmp_path / "m.onnx"), "m", labels=("a", "b", "c"))
     said = refused(request, out, ConfigError)
     assert "has 2 classes (red, green), the list names 3" in said
 
@@ -126,27 +126,29 @@ def test_a_class_list_of_the_wrong_length_is_refused(tmp_path: Path, out: Path) 
 def test_a_file_that_says_to_have_more_classes_than_its_outputs_is_refused(
     tmp_path: Path, out: Path
 ) -> None:
-    assert "expected" in refused(Request(yolo(tmp_path / "m.onnx", told=5), "m"), out, BundleError)
+    assert "expected" in refused(
+        ImportRequest(yolo(tmp_path / "m.onnx", told=5), "m"), out, BundleError
+    )
 
 
 def test_two_classes_of_one_name_in_the_file_are_refused(tmp_path: Path, out: Path) -> None:
-    said = refused(Request(yolo(tmp_path / "m.onnx", ("cat", "cat")), "m"), out, ConfigError)
-    assert "'cat' already stands at 0" in said
-    made = import_model(Request(tmp_path / "m.onnx", "m", labels=("cat", "kitten")), out)
+    said = refused(ImportRequest(yolo(tmp_path / "m.onnx", ("cat", "cat")), "m"), out, ConfigError)
+    assert "'cat' is already label 0" in said
+    made = import_model(ImportRequest(tmp_path / "m.onnx", "m", labels=("cat", "kitten")), out)
     assert made.card.labels.names == ("cat", "kitten")
 
 
 def test_a_task_that_is_not_served_is_named(tmp_path: Path, out: Path) -> None:
-    said = refused(Request(yolo(tmp_path / "m.onnx", task="pose"), "m"), out)
+    said = refused(ImportRequest(yolo(tmp_path / "m.onnx", task="pose"), "m"), out)
     assert "'pose'" in said
     assert "detect and segment" in said
 
 
 def test_the_sha256_of_the_file_must_be_the_one_that_was_meant(tmp_path: Path, out: Path) -> None:
     path = yolo(tmp_path / "m.onnx")
-    said = refused(Request(path, "m", sha256="ab" * 32), out)
+    said = refused(ImportRequest(path, "m", sha256="ab" * 32), out)
     assert f"expected sha256 {'ab' * 32}, found {file_sha256(path)}" in said
-    made = import_model(Request(path, "m", sha256=file_sha256(path).upper()), out)
+    made = import_model(ImportRequest(path, "m", sha256=file_sha256(path).upper()), out)
     assert made.card.files["model.onnx"] == file_sha256(path)
 
 
@@ -154,13 +156,13 @@ def test_an_onnx_of_unknown_outputs_asks_for_a_card_and_is_served_with_one(
     tmp_path: Path, out: Path
 ) -> None:
     path = stranger(tmp_path / "m.onnx")
-    said = refused(Request(path, "m"), out)
+    said = refused(ImportRequest(path, "m"), out)
     assert "dets [1, 64, 4]" in said
     assert "--card" in said
 
     told = tmp_path / "card.yaml"
     told.write_text(CARD)
-    made = import_model(Request(path, "m", card=told), out)
+    made = import_model(ImportRequest(path, "m", card=told), out)
 
     assert (made.card.engine, made.card.min_score, made.card.licence) == (
         "generic_onnx",
@@ -175,13 +177,13 @@ def test_an_onnx_of_unknown_outputs_asks_for_a_card_and_is_served_with_one(
     ("old", "new", "says"),
     [
         ("dets", "nowhere", "outputs.boxes is 'nowhere', the file has dets, conf"),
-        ("[red, green]", "[red]", "expected outputs as its card says"),
+        ("[red, green]", "[red]", "expected outputs as the card describes"),
         ("[red, green]", "[red, red]", "already stands"),
         ("min_score: 0.6", "min_score: some", "min_score must be a number in 0..1"),
         ("task: boxes", "task: keypoints", "task must be boxes"),
         ("cxcywh", "yxyx", "box_format must be"),
         ("input:", "imput:", "imput is unknown"),
-        ("[64, 64]", "[64]", "input must hold size"),
+        ("[64, 64]", "[64]", "input must contain size"),
     ],
 )
 def test_a_card_that_does_not_fit_says_why(
@@ -189,7 +191,7 @@ def test_a_card_that_does_not_fit_says_why(
 ) -> None:
     card = tmp_path / "card.yaml"
     card.write_text(CARD.replace(old, new))
-    request = Request(stranger(tmp_path / "m.onnx"), "m", card=card)
+    request = ImportRequest(stranger(tmp_path / "m.onnx"), "m", card=card)
     assert says in refused(request, out, ConfigError, BundleError)
 
 
@@ -207,7 +209,7 @@ def test_what_is_no_model_is_said_to_be_none(
 ) -> None:
     path = tmp_path / "best.pt"
     path.write_bytes(content)
-    said = refused(Request(path, "m"), out)
+    said = refused(ImportRequest(path, "m"), out)
     assert says in said
     assert str(path) in said
 
@@ -216,26 +218,26 @@ def test_what_is_no_model_is_said_to_be_none(
 def test_a_truncated_onnx_is_said_to_be_one(tmp_path: Path, out: Path, share: float) -> None:
     content = yolo(tmp_path / "m.onnx").read_bytes()
     (tmp_path / "half.onnx").write_bytes(content[: int(share * len(content))])
-    assert "truncated" in refused(Request(tmp_path / "half.onnx", "m"), out)
+    assert "truncated" in refused(ImportRequest(tmp_path / "half.onnx", "m"), out)
 
 
 def test_a_file_that_is_not_there_is_said_not_to_be(tmp_path: Path, out: Path) -> None:
-    assert "no such file" in refused(Request(tmp_path / "none.pt", "m"), out)
-    assert "no bundle" in refused(Request(tmp_path, "m"), out)
+    assert "no such file" in refused(ImportRequest(tmp_path / "none.pt", "m"), out)
+    assert "no bundle" in refused(ImportRequest(tmp_path, "m"), out)
 
 
 def test_a_bundle_is_taken_as_a_folder_and_as_a_zip(tmp_path: Path, out: Path) -> None:
     made = bright_spots(tmp_path / "bundle")
     packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "bundle"))
 
-    assert import_model(Request(made.path, "a"), out).version == made.version
-    assert import_model(Request(packed, "b"), out.with_name("b")).version == made.version
+    assert import_model(ImportRequest(made.path, "a"), out).version == made.version
+    assert import_model(ImportRequest(packed, "b"), out.with_name("b")).version == made.version
 
 
 def test_a_bundle_that_was_changed_is_refused(tmp_path: Path, out: Path) -> None:
     made = bright_spots(tmp_path / "bundle")
     yolo(made.path / "model.onnx")
-    assert "expected sha256" in refused(Request(made.path, "m"), out, BundleError)
+    assert "expected sha256" in refused(ImportRequest(made.path, "m"), out, BundleError)
 
 
 def test_a_zip_that_reaches_out_of_its_folder_is_refused(tmp_path: Path, out: Path) -> None:
@@ -244,5 +246,5 @@ def test_a_zip_that_reaches_out_of_its_folder_is_refused(tmp_path: Path, out: Pa
     with zipfile.ZipFile(path, "w") as archive:
         archive.write(made.path / "card.json", "card.json")
         archive.write(made.path / "model.onnx", "../model.onnx")
-    assert "outside of the bundle" in refused(Request(path, "m"), out)
+    assert "outside the bundle" in refused(ImportRequest(path, "m"), out)
     assert read_bundle(made.path).version == made.version

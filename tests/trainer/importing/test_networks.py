@@ -13,7 +13,7 @@ from trainer.backends.yolo.offline import isolate
 from trainer.bundles.bundle import Bundle
 from trainer.detections import Detections
 from trainer.engines import load
-from trainer.importing import Request, import_model
+from trainer.importing import ImportRequest, import_model
 
 SIDE = 96
 NAMES = {0: "cat", 1: "dog", 2: "owl"}
@@ -63,7 +63,7 @@ def test_both_files_of_a_network_answer_alike(family: str, task: str, tmp_path: 
     image = np.random.default_rng(2).integers(0, 255, (70, 90, 3), np.uint8)
 
     first = convert(pt, tmp_path / "pt", name="first", labels=None)
-    second = import_model(Request(onnx, "second"), tmp_path / "onnx")
+    second = import_model(ImportRequest(onnx, "second"), tmp_path / "onnx")
 
     for bundle in (first, second):
         assert (bundle.card.engine, bundle.card.task) == ("yolo", task)

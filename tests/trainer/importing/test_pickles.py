@@ -14,7 +14,7 @@ from trainer.backends.yolo.checkpoint import read_checkpoint
 from trainer.backends.yolo.importing import convert
 from trainer.backends.yolo.offline import isolate
 from trainer.errors import BundleError, ModelFileError
-from trainer.importing import Request, import_model
+from trainer.importing import ImportRequest, import_model
 from trainer.importing.allowed import allowed
 from trainer.importing.scan import globals_of, scan
 
@@ -60,7 +60,7 @@ def test_code_in_a_pickle_does_not_run(module: str, name: str, tmp_path: Path) -
     path = weights(tmp_path / "bad.pt", Runs(module, name, text).pickled())
 
     with pytest.raises(ModelFileError, match="refused") as caught:
-        import_model(Request(path, "bad"), tmp_path / "out")
+        import_model(ImportRequest(path, "bad"), tmp_path / "out")
 
     assert str(path) in str(caught.value)
     assert not mark.exists()
@@ -173,7 +173,7 @@ def test_torchs_own_state_dict_passes_the_scan_and_is_named_as_what_it_is(tmp_pa
     torch.save(torch.nn.Conv2d(3, 4, 1).state_dict(), path)
     scan(path, shown=path)
     with pytest.raises(ModelFileError, match="state dict"):
-        import_model(Request(path, "state"), tmp_path / "out")
+        import_model(ImportRequest(path, "state"), tmp_path / "out")
 
 
 def test_a_truncated_file_is_said_to_be_one(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_truncated_file_is_said_to_be_one(tmp_path: Path) -> None:
     path = tmp_path / "half.pt"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     with pytest.raises(ModelFileError, match="truncated"):
-        import_model(Request(path, "half"), tmp_path / "out")
+        import_model(ImportRequest(path, "half"), tmp_path / "out")
 
 
 def test_what_a_network_needs_is_allowed_and_no_more() -> None:

@@ -14,13 +14,13 @@ from tests.trainer.random_networks import detector, torchvision_saw
 from trainer.backends.torchvision_detection.importing import convert, read_tensors
 from trainer.engines import load
 from trainer.errors import ConfigError, ModelFileError
-from trainer.importing import Request, cage, import_model
+from trainer.importing import ImportRequest, import_model, sandboxed_process
 from trainer.importing.recognise import recognise
 
 NAME = "fasterrcnn_mobilenet_v3_small_fpn"
 SIZE = (320, 448)
 LABELS = ("cat", "dog")
-TRUSTED = not cage.available()
+TRUSTED = not sandboxed_process.sandbox_available()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def safe(network: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_safetensors_answer_as_torchvision_does(
     network: torch.nn.Module, safe: Path, tmp_path: Path
 ) -> None:
-    request = Request(safe, "ours", labels=LABELS, architecture=NAME)
+    request = ImportRequest(safe, "ours", labels=LABELS, architecture=NAME)
     bundle = import_model(request, tmp_path / "out")
     image = np.random.default_rng(1).integers(0, 255, (*SIZE, 3), np.uint8)
 
@@ -68,7 +68,7 @@ def test_a_checkpoint_passes_the_scan_and_the_process_apart(
     network: torch.nn.Module, tmp_path: Path
 ) -> None:
     torch.save(network.state_dict(), tmp_path / "ours.pth")
-    request = Request(
+    request = ImportRequest(
         tmp_path / "ours.pth", "ours", labels=("a",), architecture=NAME, trusted=TRUSTED
     )
     with pytest.raises(ModelFileError, match="has 2 classes .class 0, class 1., the list names 1"):
@@ -93,9 +93,9 @@ def test_weights_that_do_not_fit_say_why(
 
 def test_an_architecture_must_be_named_and_known(safe: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="--architecture fasterrcnn_resnet50_fpn"):
-        import_model(Request(safe, "ours"), tmp_path / "out")
+        import_model(ImportRequest(safe, "ours"), tmp_path / "out")
     with pytest.raises(ConfigError, match="no architecture 'resnext'; there are fasterrcnn"):
-        import_model(Request(safe, "ours", architecture="resnext"), tmp_path / "out")
+        import_model(ImportRequest(safe, "ours", architecture="resnext"), tmp_path / "out")
 
 
 def test_truncated_safetensors_are_said_to_be_so(safe: Path, tmp_path: Path) -> None:

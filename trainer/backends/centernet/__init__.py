@@ -1,4 +1,4 @@
-"""Objects as centre points at low resolution: a detector that two CPU cores teach in a minute."""
+"""Objects as centre points at low resolution: a detector that two CPU cores train in a minute."""
 
 from trainer.backends.package_backend import PackageBackend
 from trainer.detector import Backend

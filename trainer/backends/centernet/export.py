@@ -19,7 +19,7 @@ MODEL = "model.onnx"
 
 
 def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
-    """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
+    """Write the bundle; see Backend.export. card: fields of Card that override the checkpoint's."""
     weights, meta = read_checkpoint(checkpoint)
     network = build(weights, meta)
     height, width = meta["image_size"]

@@ -1,4 +1,4 @@
-"""The same heads on features that are already learnt: Lite0, a feature pyramid, centre points."""
+"""The same heads on pretrained features: Lite0, a feature pyramid, centre points."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from torch import nn
 from torch.nn import functional
 
-from trainer.backends.centernet.network import Outputs
+from trainer.backends.centernet.network import CenterNetOutputs
 from trainer.backends.features.lite0 import CHANNELS, Lite0
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_PRIOR = 0.01  # of a centre in a cell, before anything is learnt (Lin et al., Focal Loss, 2017)
+_PRIOR = 0.01  # initial probability of a centre in a cell (Lin et al., Focal Loss, 2017)
 
 
 class FeatureCenterNet(nn.Module):
-    """Images (B, 3, H, W) float, 0..255 RGB, H and W best multiples of 32, to Outputs.
+    """Map images (B, 3, H, W) float, 0..255 RGB, to CenterNetOutputs; sides best multiples of 32.
 
     width: channels of the pyramid. The embedding is the pooled stride-32 features, (B, 320).
     """
@@ -38,7 +38,7 @@ class FeatureCenterNet(nn.Module):
             nn.init.zeros_(_bias(head))
         nn.init.constant_(_bias(self.heat), -math.log((1 - _PRIOR) / _PRIOR))
 
-    def forward(self, images: Tensor) -> Outputs:
+    def forward(self, images: Tensor) -> CenterNetOutputs:
         """Return the heads' maps and the embedding."""
         features = self.encoder(images)[1:]
         x = self.mixes[-1](self.laterals[-1](features[-1]))
@@ -47,7 +47,9 @@ class FeatureCenterNet(nn.Module):
             x = self.mixes[level](self.laterals[level](features[level]) + grown)
         box = self.box_trunk(x)
         embedding = functional.normalize(features[-1].mean(dim=(2, 3)), dim=1)
-        return Outputs(self.heat(self.heat_trunk(x)), self.sizes(box), self.offsets(box), embedding)
+        return CenterNetOutputs(
+            self.heat(self.heat_trunk(x)), self.sizes(box), self.offsets(box), embedding
+        )
 
 
 def _conv(inputs: int, outputs: int) -> nn.Sequential:
@@ -59,7 +61,7 @@ def _conv(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def _separable(inputs: int, outputs: int) -> nn.Sequential:
-    """Return a 3x3 convolution a channel and a 1x1 over the channels: a sixth of the work."""
+    """Return a depthwise separable convolution: a sixth of the cost of a full one."""
     return nn.Sequential(
         nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False),
         nn.Conv2d(inputs, outputs, 1, bias=False),
@@ -70,5 +72,5 @@ def _separable(inputs: int, outputs: int) -> nn.Sequential:
 
 def _bias(layer: nn.Conv2d) -> Tensor:
     if layer.bias is None:
-        raise ValueError("a head has a bias")
+        raise ValueError("a head without bias")
     return layer.bias

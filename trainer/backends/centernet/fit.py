@@ -1,4 +1,4 @@
-"""Learning: batches of augmented frames through the shared loop."""
+"""Train on batches of augmented frames with the shared loop."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from torch import Tensor, nn
 
 from trainer.backends.centernet.checkpoint import carry_over, description, new_network
 from trainer.backends.centernet.export import export
-from trainer.backends.centernet.frames import Frame, augment, collate, read_frames
+from trainer.backends.centernet.frames import CenterNetFrame, augment, collate, read_frames
 from trainer.backends.centernet.loss import loss
-from trainer.backends.centernet.settings import Settings, read_settings
+from trainer.backends.centernet.settings import CenterNetSettings, read_settings
 from trainer.backends.features.package import SCRATCH
 from trainer.backends.learning.balance import class_weights
-from trainer.backends.learning.course import Course, take, train_part
-from trainer.backends.learning.drawing import drawn
-from trainer.backends.learning.loop import Lesson, Tuning
-from trainer.backends.learning.plan import SECONDS, Plan, plan
+from trainer.backends.learning.loop import BatchesAndLoss, OptimizerSettings
+from trainer.backends.learning.plan import SECONDS, TrainingPlan, plan
+from trainer.backends.learning.sampling import batch_rows
+from trainer.backends.learning.training_recipe import TrainingRecipe, train, train_part
 from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 
-RATE = 2e-3  # highest learning rate of the heads on learnt features
+RATE = 2e-3  # peak learning rate of the heads on pretrained features
 
 
 def fit(
     dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
 ) -> Path:
-    """Learn from the train part; see Backend.fit."""
+    """Train on the train part; see Backend.fit."""
     settings = read_settings(config)
     images = train_part(dataset)
     config, chosen = _planned(images, config, settings)
     if chosen is not None:
         report(Progress("note", 0, 0, note=chosen.sentence))
     canvas = None if chosen is None else chosen.canvas
-    network, notes = _begin(dataset, config, settings)
+    network, notes = _initial_network(dataset, config, settings)
 
-    def lesson(told: Callable[[int], None]) -> Lesson[Frame]:
-        frames = read_frames(dataset, images, canvas or config.image_size, told)
-        return _lesson(frames, dataset, config, settings)
+    def load_task(on_done: Callable[[int], None]) -> BatchesAndLoss[CenterNetFrame]:
+        frames = read_frames(dataset, images, canvas or config.image_size, on_done)
+        return _batches_and_loss(frames, dataset, config, settings)
 
     def factor(name: str) -> float:
         return settings.backbone_rate if name.startswith("encoder.") else 1.0
 
-    course = Course(
+    course = TrainingRecipe(
         network,
         notes,
         total=chosen.steps if chosen else settings.total_steps(config, len(images)),
-        tuning=Tuning(
+        optimizer=OptimizerSettings(
             weight_decay=settings.weight_decay,
             ema=settings.ema,
             warmup=settings.warmup,
@@ -60,17 +60,17 @@ def fit(
         ),
         settings=settings,
         described={**description(settings), **({"canvas": canvas} if canvas else {})},
-        lesson=lesson,
+        load_task=load_task,
         export=export,
     )
-    return take(course, dataset, config, run_dir=run_dir, report=report)
+    return train(course, dataset, config, run_dir=run_dir, report=report)
 
 
 def _planned(
-    images: Sequence[AnnotatedImage], config: FitConfig, settings: Settings
-) -> tuple[FitConfig, Plan | None]:
-    """Return the config with what the data asks for in the place of what nobody set."""
-    # `trainer resume` may give a limit that the fit was begun without.
+    images: Sequence[AnnotatedImage], config: FitConfig, settings: CenterNetSettings
+) -> tuple[FitConfig, TrainingPlan | None]:
+    """Return the config with the settings that are not set planned from the data."""
+    # `trainer resume` may set a limit that the fit started without.
     limited = config.time_limit is not None or config.device != "cpu"
     free = config.automatic
     if not free:
@@ -100,7 +100,9 @@ def _planned(
     )
 
 
-def _begin(dataset: Dataset, config: FitConfig, settings: Settings) -> tuple[nn.Module, list[str]]:
+def _initial_network(
+    dataset: Dataset, config: FitConfig, settings: CenterNetSettings
+) -> tuple[nn.Module, list[str]]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = new_network(len(dataset.labels), settings)
@@ -109,9 +111,9 @@ def _begin(dataset: Dataset, config: FitConfig, settings: Settings) -> tuple[nn.
     return network, carry_over(network, dataset.labels, config.base, settings)
 
 
-def _lesson(
-    frames: list[Frame], dataset: Dataset, config: FitConfig, settings: Settings
-) -> Lesson[Frame]:
+def _batches_and_loss(
+    frames: list[CenterNetFrame], dataset: Dataset, config: FitConfig, settings: CenterNetSettings
+) -> BatchesAndLoss[CenterNetFrame]:
     device = torch.device(config.device)
     counts = [o.class_id for i in dataset.split("train") for o in i.objects if not o.crowd]
     weights = class_weights(
@@ -119,15 +121,17 @@ def _lesson(
         settings.balance,
     ).to(device)
 
-    def batch(step: int) -> list[Frame]:
+    def batch(step: int) -> list[CenterNetFrame]:
         return [
             augment(frames[row], settings.augmentation, rng, config.image_size)
-            for row, rng in drawn(
+            for row, rng in batch_rows(
                 len(frames), seed=config.seed, step=step, batch_size=config.batch_size
             )
         ]
 
-    def error(network: nn.Module, samples: Sequence[Frame]) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def error(
+        network: nn.Module, samples: Sequence[CenterNetFrame]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         pixels, boxes, class_ids = collate(list(samples))
         images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
         answers = network(images.contiguous(memory_format=torch.channels_last))
@@ -138,4 +142,4 @@ def _lesson(
             weights,
         )
 
-    return Lesson(batch, error)
+    return BatchesAndLoss(batch, error)

@@ -1,4 +1,4 @@
-"""The training frames, decoded and scaled once, kept in memory as bytes, augmented when drawn."""
+"""Training frames: decoded and resized once, kept in memory as bytes, augmented when sampled."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from trainer.data.dataset import Dataset
 from trainer.data.images import RGBImage
 from trainer.engines.letterbox import FILL, letterbox
 
-_LEAST_VISIBLE = 0.35  # of a box that a crop cuts, for the rest to be learnt still
+_LEAST_VISIBLE = 0.35  # share of a box that must remain after a crop for it to be trained
 _LEAST_SIDE = 2.0  # pixels of the input
-_AROUND_AN_OBJECT = 0.75  # of the pieces of large frames; the others fall anywhere
+_AROUND_AN_OBJECT = 0.75  # of the crops of large frames; the others are placed at random
 
 
 @dataclass(frozen=True)
-class Frame:
+class CenterNetFrame:
     """One frame at the network's size: pixels (H, W, 3), boxes (M, 4) in its pixels, classes."""
 
     pixels: RGBImage
@@ -33,25 +33,27 @@ def read_frames(
     dataset: Dataset,
     images: tuple[AnnotatedImage, ...],
     size: tuple[int, int],
-    told: Callable[[int], None],
-) -> list[Frame]:
-    """Read frames at the network's size; told(n) after each. Crowd regions are left out."""
+    on_done: Callable[[int], None],
+) -> list[CenterNetFrame]:
+    """Read frames at the network's size; call on_done(n) after each. Crowds are skipped."""
     frames = []
     for image in images:
         pixels, scale = letterbox(dataset.read(image), size)
         objects = [o for o in image.objects if not o.crowd]
         boxes = np.array([o.box for o in objects], np.float32).reshape(-1, 4) * np.float32(scale)
-        frames.append(Frame(pixels, boxes, np.array([o.class_id for o in objects], np.int64)))
-        told(len(frames))
+        frames.append(
+            CenterNetFrame(pixels, boxes, np.array([o.class_id for o in objects], np.int64))
+        )
+        on_done(len(frames))
     return frames
 
 
 def augment(
-    frame: Frame, how: Augmentation, rng: np.random.Generator, size: tuple[int, int]
-) -> Frame:
-    """Return a varied copy of the frame, of (height, width) = size.
+    frame: CenterNetFrame, how: Augmentation, rng: np.random.Generator, size: tuple[int, int]
+) -> CenterNetFrame:
+    """Return an augmented copy of the frame, of (height, width) = size.
 
-    Of a frame that is larger a piece of that size is taken, mostly around one of its objects.
+    A larger frame is cropped to that size, mostly around one of its objects.
     """
     full_height, full_width = frame.pixels.shape[:2]
     height, width = size
@@ -75,7 +77,7 @@ def augment(
         sx, tx = -sx, width - tx
     if how.flip_vertical and rng.random() < 0.5:
         sy, ty = -sy, height - ty
-    # Pixel centres lie at halves: x' = s (x + .5) + t - .5.
+    # Pixel centres are at halves: x' = s (x + .5) + t - .5.
     matrix = np.array([[sx, 0, tx + (sx - 1) / 2], [0, sy, ty + (sy - 1) / 2]])
     pixels = cv2.warpAffine(
         frame.pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(FILL,) * 3
@@ -86,7 +88,7 @@ def augment(
     sides = boxes[:, 2:] - boxes[:, :2]
     visible = sides.prod(axis=1) >= _LEAST_VISIBLE * (whole[:, 2:] - whole[:, :2]).prod(axis=1)
     keep = visible & (sides.min(axis=1, initial=np.inf) >= _LEAST_SIDE)
-    return Frame(
+    return CenterNetFrame(
         _tint(np.asarray(pixels, np.uint8), how.colour, rng),
         boxes[keep].astype(np.float32),
         frame.class_ids[keep],
@@ -94,7 +96,7 @@ def augment(
 
 
 def _near(most: float, whole: float, centre: float, rng: np.random.Generator) -> float:
-    """Return a shift that brings `centre` into 0..most, and no more margin than need be."""
+    """Return a random shift that brings `centre` into 0..most with the least possible margin."""
     shift = rng.uniform(0.15, 0.85) * most - centre
     return float(np.clip(shift, min(0.0, most - whole), max(0.0, most - whole)))
 
@@ -109,7 +111,9 @@ def _tint(pixels: RGBImage, strength: float, rng: np.random.Generator) -> RGBIma
     return np.stack([table[:, n][pixels[..., n]] for n in range(3)], axis=-1)
 
 
-def collate(frames: list[Frame]) -> tuple[RGBImage, NDArray[np.float32], NDArray[np.int64]]:
+def collate(
+    frames: list[CenterNetFrame],
+) -> tuple[RGBImage, NDArray[np.float32], NDArray[np.int64]]:
     """Stack frames: pixels (B, H, W, 3), boxes (B, M, 4) padded with zeros, class ids (B, M)."""
     most = max([len(f.boxes) for f in frames] + [1])
     boxes = np.zeros((len(frames), most, 4), np.float32)

@@ -1,4 +1,4 @@
-"""Targets and losses: a focal loss on the heat map, IoU on the boxes claimed near the centres."""
+"""Targets and losses: a focal loss on the heat map, IoU on the boxes near the centres."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from trainer.backends.centernet.network import STRIDE, Outputs, decode_boxes
+from trainer.backends.centernet.network import STRIDE, CenterNetOutputs, decode_boxes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 BOX_WEIGHT = 5.0
-_SPREAD = 0.54  # the share of a box whose cells learn it (Liu et al., TTFNet, 2020)
+_SPREAD = 0.54  # share of a box whose cells are trained on it (Liu et al., TTFNet, 2020)
 
 
 def centre_maps(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return a Gaussian around each object's centre cell, (B, M, h, w), cut off at its radius.
+    """Return a Gaussian around each object's centre cell, (B, M, h, w), truncated at its radius.
 
     boxes: (B, M, 4) x1 y1 x2 y2 in input pixels; a box of no area gives zeros.
     """
@@ -26,7 +26,7 @@ def centre_maps(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
     w, h = ((boxes[..., i + 2] - boxes[..., i]) / STRIDE for i in (0, 1))
     columns = torch.arange(width, device=boxes.device)
     rows = torch.arange(height, device=boxes.device)
-    # The centre cell itself must be 1, or nothing in the map counts as a centre.
+    # The centre cell itself must be 1, or no cell counts as a centre.
     dx = columns - cx.floor().clamp(0, width - 1)[..., None]
     dy = rows - cy.floor().clamp(0, height - 1)[..., None]
     rx, ry = (size.mul(_SPREAD / 2).floor() for size in (w, h))
@@ -38,9 +38,9 @@ def centre_maps(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def loss(
-    outputs: Outputs, boxes: Tensor, class_ids: Tensor, weights: Tensor
+    outputs: CenterNetOutputs, boxes: Tensor, class_ids: Tensor, weights: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the loss of a batch and its parts.
+    """Return the loss of a batch and its components.
 
     boxes: (B, M, 4) input pixels, rows of no area are padding. class_ids: (B, M). weights: (C,),
     see learning.balance.
@@ -51,14 +51,14 @@ def loss(
     target = torch.zeros(batch, classes, height, width, device=maps.device)
     index = class_ids.clamp(0)[:, :, None, None].expand_as(maps)
     target.scatter_reduce_(1, index, maps, "amax")
-    # A class's weight is on its whole map, so that scores stay comparable between classes.
+    # The class weight applies to the whole map, so that scores stay comparable between classes.
     heat = (_focal(outputs.heat, target).sum(dim=(0, 2, 3)) * weights).sum() / objects
     box = BOX_WEIGHT * _box_loss(outputs, boxes, maps, weights[class_ids]) / objects
     return heat + box, {"heat": heat, "box": box}
 
 
 def _focal(logits: Tensor, target: Tensor) -> Tensor:
-    """Penalty-reduced focal loss of CornerNet (Law and Deng, 2018), alpha 2, beta 4."""
+    """Return the penalty-reduced focal loss of CornerNet (Law and Deng, 2018), alpha 2, beta 4."""
     probability = torch.sigmoid(logits)
     centre = target >= 1
     right = functional.logsigmoid(logits) * (1 - probability).square()
@@ -66,8 +66,8 @@ def _focal(logits: Tensor, target: Tensor) -> Tensor:
     return -torch.where(centre, right, wrong)
 
 
-def _box_loss(outputs: Outputs, boxes: Tensor, maps: Tensor, objects: Tensor) -> Tensor:
-    """Weighted IoU loss of every cell near a centre; the smaller object owns a shared cell."""
+def _box_loss(outputs: CenterNetOutputs, boxes: Tensor, maps: Tensor, objects: Tensor) -> Tensor:
+    """Return the weighted IoU loss of cells near centres; the smaller object owns a shared cell."""
     area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
     cost = torch.where(maps > 0, area[..., None, None], torch.inf)
     smallest, owner = cost.min(dim=1)  # (B, h, w)
@@ -76,7 +76,7 @@ def _box_loss(outputs: Outputs, boxes: Tensor, maps: Tensor, objects: Tensor) ->
         return outputs.sizes.sum() * 0
     which = owner[image, row, column]
     weights = maps[image, which, row, column]
-    # Each object weighs the same however many cells speak for it.
+    # Each object has the same weight, however many cells are assigned to it.
     total = torch.zeros(maps.shape[:2], device=maps.device).index_put_(
         (image, which), weights, accumulate=True
     )
@@ -86,7 +86,7 @@ def _box_loss(outputs: Outputs, boxes: Tensor, maps: Tensor, objects: Tensor) ->
 
 
 def _giou(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU (Rezatofighi et al., 2019) of rows of boxes, (N,)."""
+    """Return the generalised IoU (Rezatofighi et al., 2019) of rows of boxes, (N,)."""
     low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
     inner = (high - low).clamp(0).prod(dim=1)
     hull = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).prod(dim=1)

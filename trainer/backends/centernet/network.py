@@ -1,6 +1,6 @@
-"""The network: a small residual trunk, a feature pyramid, and three heads at a quarter of the size.
+"""The network: a small residual trunk, a feature pyramid, and three heads at stride 4.
 
-Objects are centre points (Zhou et al., Objects as Points, 2019): a heat map a class, and at each
+Objects are centre points (Zhou et al., Objects as Points, 2019): a heat map per class, and at each
 centre the object's size and the offset of its true centre from the cell.
 """
 
@@ -18,17 +18,17 @@ from trainer.backends.centernet.settings import DEEP
 if TYPE_CHECKING:
     from torch import Tensor
 
-STRIDE = 4  # pixels of the input a cell of the output
-UNIT = 16.0  # pixels; sizes are learnt as log(size / UNIT)
-_PRIOR = 0.01  # of a centre in a cell, before anything is learnt (Lin et al., Focal Loss, 2017)
+STRIDE = 4  # input pixels per output cell
+UNIT = 16.0  # pixels; sizes are predicted as log(size / UNIT)
+_PRIOR = 0.01  # initial probability of a centre in a cell (Lin et al., Focal Loss, 2017)
 
 
-class Outputs(NamedTuple):
-    """What the network says of a batch, on a grid of height/4 x width/4 cells.
+class CenterNetOutputs(NamedTuple):
+    """The network's output for a batch, on a grid of height/4 x width/4 cells.
 
-    heat: (B, C, h, w) logits. sizes: (B, 2, h, w) log(width / UNIT), log(height / UNIT).
-    offsets: (B, 2, h, w) x, y of the centre from the middle of the cell, in cells.
-    embedding: (B, deep) of length 1, of the whole image.
+    heat: (B, C, h, w) logits. sizes: (B, 2, h, w) log(width / UNIT), log(height / UNIT). offsets:
+    (B, 2, h, w) x, y of the centre from the middle of the cell, in cells. embedding: (B, deep) of
+    the whole image, unit length.
     """
 
     heat: Tensor
@@ -38,12 +38,12 @@ class Outputs(NamedTuple):
 
 
 class CenterNet(nn.Module):
-    """Images (B, 3, H, W) float, 0..255 RGB, H and W multiples of 32 or not, to Outputs."""
+    """Map images (B, 3, H, W) float, 0..255 RGB, of any size, to CenterNetOutputs."""
 
     def __init__(self, classes: int, *, width: int = 32, deep: int = DEEP) -> None:
         super().__init__()
         w = width
-        # Most of the work is done from an eighth of the size on, where a CPU can afford it.
+        # Most of the computation happens at stride 8 and coarser, where a CPU can afford it.
         self.stem = nn.Sequential(_conv(3, w // 2, 2), _conv(w // 2, w, 2))
         self.down8 = nn.Sequential(_conv(w, 2 * w, 2), _Block(2 * w))
         self.down16 = nn.Sequential(_conv(2 * w, deep, 2), _Block(deep), _Block(deep))
@@ -65,7 +65,7 @@ class CenterNet(nn.Module):
         nn.init.zeros_(_bias(self.sizes))
         nn.init.zeros_(_bias(self.offsets))
 
-    def forward(self, images: Tensor) -> Outputs:
+    def forward(self, images: Tensor) -> CenterNetOutputs:
         """Return the heads' maps and the embedding."""
         x = (images - 118.0) / 60.0
         c4 = self.stem(x)
@@ -77,13 +77,13 @@ class CenterNet(nn.Module):
         p4 = self.mix4(self.lateral4(c4) + _grow(p8, c4))
         box = self.box_trunk(p4)
         embedding = functional.normalize(c32.mean(dim=(2, 3)), dim=1)
-        return Outputs(
+        return CenterNetOutputs(
             self.heat(self.heat_trunk(p4)), self.sizes(box), self.offsets(box), embedding
         )
 
 
 class _Block(nn.Module):
-    """Two convolutions and the way around them (He et al., 2016)."""
+    """A residual block of two convolutions (He et al., 2016)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -110,12 +110,12 @@ def _grow(x: Tensor, like: Tensor) -> Tensor:
 
 def _bias(layer: nn.Conv2d) -> Tensor:
     if layer.bias is None:
-        raise ValueError("a head has a bias")
+        raise ValueError("a head without bias")
     return layer.bias
 
 
 def decode_boxes(sizes: Tensor, offsets: Tensor) -> Tensor:
-    """Return the box that each cell claims, (B, 4, h, w), x1 y1 x2 y2 in input pixels."""
+    """Return the box that each cell predicts, (B, 4, h, w), x1 y1 x2 y2 in input pixels."""
     height, width = sizes.shape[2:]
     x = (torch.arange(width, device=sizes.device) + 0.5)[None, None, :] + offsets[:, 0]
     y = (torch.arange(height, device=sizes.device) + 0.5)[None, :, None] + offsets[:, 1]

@@ -19,8 +19,8 @@ from trainer.bundles.bundle import Bundle, write_bundle
 MODEL = "model.onnx"
 
 
-class _Served(nn.Module):
-    """The network with both answers as shares in 0..1."""
+class _ExportedInteractor(nn.Module):
+    """The network with sigmoids on both outputs: mask and estimated IoU in 0..1."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -32,12 +32,12 @@ class _Served(nn.Module):
 
 
 def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
-    """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
+    """Write the bundle; see Backend.export. card: fields of Card that override the checkpoint's."""
     weights, meta = read_checkpoint(checkpoint)
     own = build(weights, meta)
-    network = _Served(own).eval()
+    network = _ExportedInteractor(own).eval()
     height, width = meta["image_size"]
-    # Where the base lay on the machine that learnt is nobody's business.
+    # The path of the base on the training machine is private: keep its name only.
     base = Path(meta["settings"]["base"]).name if meta["settings"]["base"] else ""
     settings = {**meta["settings"], "base": base}
     blend = {"blend": meta["blend"]} if meta.get("blend") else {}
@@ -62,7 +62,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
             free=dict.fromkeys(("seen", "mask", "quality"), "batch"),
         )
         store_in_half(model)
-        # 16 bits are enough to begin a fit with, and half the size.
+        # 16 bits are enough to start a fit from, and half the size.
         save_weights(kept, weights, {**meta, "settings": settings}, half=True)
         return write_bundle(
             destination,

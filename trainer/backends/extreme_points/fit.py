@@ -1,4 +1,4 @@
-"""Learning to turn clicks into masks, by the loop that all backends share."""
+"""Train the interactor with the training loop that all backends share."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
-from trainer.backends.extreme_points.blending import Blend, apart, chosen, mixed
+from trainer.backends.extreme_points.batches import ObjectSampler, lesson
+from trainer.backends.extreme_points.blending import Blend, best_blend, interpolate, split_held_out
 from trainer.backends.extreme_points.checkpoint import read_checkpoint
-from trainer.backends.extreme_points.cutouts import cut_out
-from trainer.backends.extreme_points.lessons import Things, lesson
 from trainer.backends.extreme_points.networks.architecture import Network, build, new_network
-from trainer.backends.extreme_points.settings import Settings, read_settings
-from trainer.backends.learning.course import CHECKPOINT
-from trainer.backends.learning.loop import Loop, Tuning
+from trainer.backends.extreme_points.object_crops import crop_objects
+from trainer.backends.extreme_points.settings import ExtremePointsSettings, read_settings
+from trainer.backends.learning.loop import OptimizerSettings, TrainingLoop
 from trainer.backends.learning.starting.weights import save_weights
-from trainer.backends.learning.state import room_for
+from trainer.backends.learning.state import disk_errors
+from trainer.backends.learning.training_recipe import CHECKPOINT
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import ConfigError, DatasetError
@@ -29,62 +29,62 @@ _CLIP = 5.0
 def fit(
     dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
 ) -> Path:
-    """Learn from the train part; see Backend.fit."""
+    """Train on the train part; see Backend.fit."""
     settings = read_settings(config)
     images = dataset.split("train")
     if not images:
-        raise DatasetError(dataset.path, "split train", "has no image to learn from")
+        raise DatasetError(dataset.path, "split train", "has no image to train on")
     objects = sum(not o.crowd and o.segmentation is not None for i in images for o in i.objects)
     if not objects:
-        raise DatasetError(dataset.path, "split train", "has no mask or polygon to learn from")
+        raise DatasetError(dataset.path, "split train", "has no mask or polygon to train on")
     run_dir.mkdir(parents=True, exist_ok=True)
-    images, held = apart(images, settings.held, config.seed)
-    most_held = round(settings.held * settings.most)
-    network = _begin(config, settings)
-    base = {k: v.clone() for k, v in network.state_dict().items()} if settings.held else {}
+    images, held = split_held_out(images, settings.held_out, config.seed)
+    most_held = round(settings.held_out * settings.max_objects)
+    network = _initial_network(config, settings)
+    base = {k: v.clone() for k, v in network.state_dict().items()} if settings.held_out else {}
     total = settings.total_steps(config, objects)
-    loop = Loop(
+    loop = TrainingLoop(
         dataset,
         config,
         network,
         run_dir=run_dir,
         total=total,
         per_epoch=max(1, objects // config.batch_size),
-        tuning=_tuning(settings),
+        optimizer=_optimizer_settings(settings),
     )
     if not loop.ended:
-        things = cut_out(
+        things = crop_objects(
             dataset,
             images,
-            most=max(1, settings.most - most_held),
+            most=max(1, settings.max_objects - most_held),
             seed=config.seed,
-            told=lambda n: report(Progress("read", n, len(images))),
+            on_done=lambda n: report(Progress("read", n, len(images))),
             side=settings.kept_side(config),
         )
         if not things:
-            raise DatasetError(dataset.path, "split train", "has only specks to learn from")
-        loop.learn(lesson(Things(things, settings), config, settings, total), report)
+            raise DatasetError(dataset.path, "split train", "has only specks to train on")
+        loop.run(lesson(ObjectSampler(things, settings), config, settings, total), report)
     weights, blend = loop.weights, None
-    if settings.held:
-        kept = cut_out(
+    if settings.held_out:
+        kept = crop_objects(
             dataset,
             held,
             most=most_held,
             seed=config.seed,
-            told=lambda _: None,
+            on_done=lambda _: None,
             side=settings.kept_side(config),
         )
         size = config.image_size[0]
-        blend = chosen(network, base, weights, kept, size=size, seed=config.seed)
-        weights = mixed(base, weights, blend.share)
+        blend = best_blend(network, base, weights, kept, size=size, seed=config.seed)
+        weights = interpolate(base, weights, blend.share)
     path, meta = run_dir / CHECKPOINT, _meta(dataset, config, settings, blend)
-    with room_for(path.with_suffix(".part"), config.backend):
+    with disk_errors(path.with_suffix(".part"), config.backend):
         save_weights(path, weights, {**meta, **loop.meta})
     return path
 
 
-def _tuning(settings: Settings) -> Tuning:
-    return Tuning(
+def _optimizer_settings(settings: ExtremePointsSettings) -> OptimizerSettings:
+    return OptimizerSettings(
         weight_decay=settings.weight_decay,
         ema=settings.ema,
         warmup=settings.warmup,
@@ -95,9 +95,9 @@ def _tuning(settings: Settings) -> Tuning:
 
 
 def _meta(
-    dataset: Dataset, config: FitConfig, settings: Settings, blend: Blend | None
+    dataset: Dataset, config: FitConfig, settings: ExtremePointsSettings, blend: Blend | None
 ) -> dict[str, Any]:
-    """Return what rebuilds the network from its checkpoint, and where it comes from."""
+    """Return what is needed to rebuild the network from its checkpoint, and its origin."""
     extra = dataclasses.asdict(settings) | {"shares": dict(settings.shares)}
     return {
         "labels": list(dataset.labels),
@@ -110,7 +110,7 @@ def _meta(
     }
 
 
-def _begin(config: FitConfig, settings: Settings) -> Network:
+def _initial_network(config: FitConfig, settings: ExtremePointsSettings) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = new_network(

@@ -1,11 +1,11 @@
-"""The shipped weights, reproduced by one command from the sets named in their card.
+"""Reproduce the shipped weights by one command from the datasets named in their card.
 
     python -m trainer.backends.extreme_points.recipe --data <folder of sets> --out DIR
 
-Only photos whose licence lets weights ship are learnt from, and only their train parts: of
-coco_seg200 those under Attribution, Attribution-ShareAlike and no known restrictions (COCO's
-licences 4, 5 and 7), of nuclei_seg (CC0), ccp_seg (Apache-2.0) and open_seg (chosen by licence)
-all; besides composed scenes.
+Training uses only photos whose licence allows the weights to be distributed, and only their train
+parts: of coco_seg200 those under Attribution, Attribution-ShareAlike and no known restrictions
+(COCO's licences 4, 5 and 7), of nuclei_seg (CC0), ccp_seg (Apache-2.0) and open_seg (chosen by
+licence) all; and composed scenes.
 """
 
 from __future__ import annotations
@@ -56,11 +56,9 @@ CARD: dict[str, Any] = {
     },
 }
 TESTED = 200  # objects of each set's test part
-HELD = (
-    20  # of the train photos, one in so many is learnt from by nobody: the estimate is held to it
-)
+HELD_OUT = 20  # one in this many train photos is held out, to calibrate the IoU estimate
 
-# How often an object of a set is drawn: general objects most, and no single scene too often.
+# How often an object of a dataset is sampled: general objects most, no single scene too often.
 SHARES = {
     "coco_seg200": 0.14,
     "ccp_seg": 0.14,
@@ -86,11 +84,11 @@ FIT = FitConfig(
         "backbone": "lite0",
         "width": 16,
         "composed": 0.25,
-        "spoilt": 0.25,
-        "tremble": 6.0,
+        "corrupted": 0.25,
+        "click_jitter": 6.0,
         "corrected": 0.15,
         "boxes": 0.12,
-        "most": 2500,
+        "max_objects": 2500,
         "weight_decay": 0.02,
         "shares": SHARES,
     },
@@ -100,18 +98,18 @@ FIT = FitConfig(
 def _stage(
     rate: float, size: int, seed: int, steps: int, ema: float, warmup: float, grow: float = 0.0
 ) -> FitConfig:
-    """Return FIT for one stage; grow: its share of 128 px crops before those of `size`."""
-    own = {"steps": steps, "ema": ema, "warmup": warmup, "grow": grow}
+    """Return FIT for one stage; grow: share of steps on 128 px crops before those of `size`."""
+    own = {"steps": steps, "ema": ema, "warmup": warmup, "initial_share": grow}
     return dataclasses.replace(
         FIT,
         learning_rate=rate,
         image_size=(size, size),
         seed=seed,
-        extra={**FIT.extra, **own, "first_size": 128 if grow else 0},
+        extra={**FIT.extra, **own, "initial_size": 128 if grow else 0},
     )
 
 
-# Each begins with the one before. Small crops first: a step on them costs less than half.
+# Each starts from the one before. Small crops first: a step on them costs less than half.
 STAGES = (
     _stage(2e-3, 128, 7, 518, 0.996, 0.05),
     _stage(1.2e-3, 128, 11, 197, 0.985, 0.08),
@@ -121,11 +119,11 @@ STAGES = (
 
 
 def gather(
-    sets: Path, destination: Path, sources: Sequence[str] = SOURCES, *, held: int = HELD
+    sets: Path, destination: Path, sources: Sequence[str] = SOURCES, *, held: int = HELD_OUT
 ) -> Path:
-    """Write one dataset of the allowed train images of the sets, as links; return its folder.
+    """Write one dataset of the permitted train images, as links; return its folder.
 
-    held: one photo in so many becomes part val, told by its name; 0 for none.
+    held: one photo in this many becomes part of val, chosen by its name; 0 for none.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -149,7 +147,7 @@ def gather(
                     "file_name": name,
                     "width": row["width"],
                     "height": row["height"],
-                    "split": "val" if held and _told_by(name) % held == 0 else "train",
+                    "split": "val" if held and _name_hash(name) % held == 0 else "train",
                     "source": f"{source}/{row['set']}" if "set" in row else source,
                 }
             )
@@ -173,12 +171,12 @@ def gather(
     return destination
 
 
-def _told_by(name: str) -> int:
+def _name_hash(name: str) -> int:
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
 
 
 def figures(bundle: Bundle, sets: Path) -> dict[str, float]:
-    """Return the IoU at four points on the test part of each set."""
+    """Return the IoU at four points on the test part of each dataset."""
     interactor = load_interactor(bundle)
     return {
         f"iou4/{source}": round(
@@ -188,10 +186,10 @@ def figures(bundle: Bundle, sets: Path) -> dict[str, float]:
     }
 
 
-def learnt(dataset: Dataset, out: Path, share: float, hours: float | None) -> Path:
+def train_stages(dataset: Dataset, out: Path, share: float, hours: float | None) -> Path:
     """Fit the stages one after the other, each in a folder of its own; return the last checkpoint.
 
-    share: of each stage's batches. hours: for all of them, each its part.
+    share: of each stage's batches. hours: time limit, divided among the stages by their steps.
     """
     every = sum(stage.extra["steps"] for stage in STAGES)
 
@@ -203,7 +201,9 @@ def learnt(dataset: Dataset, out: Path, share: float, hours: float | None) -> Pa
         config = dataclasses.replace(
             stage, base=base, extra={**stage.extra, **own}, time_limit=limit
         )
-        return BACKEND.fit(dataset, config, run_dir=out / f"stage{number + 1}", report=_tell)
+        return BACKEND.fit(
+            dataset, config, run_dir=out / f"stage{number + 1}", report=_print_progress
+        )
 
     checkpoint = fitted(0, None)
     for number in range(1, len(STAGES)):
@@ -212,21 +212,25 @@ def learnt(dataset: Dataset, out: Path, share: float, hours: float | None) -> Pa
 
 
 def card_of(sources: Sequence[str]) -> dict[str, Any]:
-    """Return the card of weights that learnt from these sets; it names no other."""
+    """Return the card of weights trained on these datasets only."""
     extra = CARD["extra"]
     data = [row for row in extra["data"] if row["name"] in sources]
     return {**CARD, "extra": {**extra, "data": data}}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Gather, learn in stages, export; a run that was stopped goes on where it was."""
+    """Gather the data, train in stages, export; an interrupted run resumes."""
     parser = argparse.ArgumentParser(
         prog="python -m trainer.backends.extreme_points.recipe", description=__doc__
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds the sets")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder that contains the datasets"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the run and the bundle")
-    parser.add_argument("--share", type=float, default=1.0, help="of the batches, for a trial")
-    parser.add_argument("--hours", type=float, help="the fit ends after so many, if not before")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="share of the batches to train, for a trial"
+    )
+    parser.add_argument("--hours", type=float, help="time limit of the whole training, in hours")
     parser.add_argument(
         "--without",
         nargs="+",
@@ -237,14 +241,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     sources = [source for source in SOURCES if source not in given.without]
     dataset = load_dataset(gather(given.data, given.out / "data", sources))
-    checkpoint = learnt(dataset, given.out, given.share, given.hours)
+    checkpoint = train_stages(dataset, given.out, given.share, given.hours)
     bundle = BACKEND.export(checkpoint, given.out / "weights", card=card_of(sources))
     bundle = with_metrics(bundle, figures(bundle, given.data))
     print(f"{bundle.path}: version {bundle.version}")
     return 0
 
 
-def _tell(progress: Progress) -> None:
+def _print_progress(progress: Progress) -> None:
     if progress.stage == "fit" and progress.done % 20 == 0:
         figures = " ".join(f"{name} {value:.4f}" for name, value in progress.figures.items())
         print(f"step {progress.done}: {figures}", file=sys.stderr, flush=True)

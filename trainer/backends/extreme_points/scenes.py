@@ -1,7 +1,7 @@
-"""Scenes that nobody photographed: an object on another background, a smooth shape with a texture.
+"""Composed training scenes: an object on another background, or a textured smooth shape.
 
-A few hundred objects are too few to learn what a border is; composed ones are without end, and
-their masks are exact.
+A few hundred objects are too few to learn what a border is; composed ones are unlimited, and their
+masks are exact.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.backends.extreme_points.cutouts import Cutout, rim_of
+from trainer.backends.extreme_points.object_crops import ObjectCrop, rim_of
 from trainer.data.images import RGBImage
 
-_SIDE = 190  # pixels, of a scene around a made shape
+_SIDE = 190  # pixels, of a scene around a generated shape
 
 
-def pasted(thing: Cutout, behind: Cutout, rng: np.random.Generator) -> Cutout:
-    """Return the object of one cutout on the pixels of another."""
-    height, width = thing.mask.shape
+def paste_object(item: ObjectCrop, behind: ObjectCrop, rng: np.random.Generator) -> ObjectCrop:
+    """Return the object of one crop pasted onto the pixels of another."""
+    height, width = item.mask.shape
     ground = cv2.resize(behind.pixels, (width, height), interpolation=cv2.INTER_LINEAR)
     if rng.random() < 0.5:
         ground = ground[:, ::-1]
-    return _blended(thing.pixels, np.asarray(ground, np.uint8), thing, rng)
+    return _blended(item.pixels, np.asarray(ground, np.uint8), item, rng)
 
 
-def shape(inside: Cutout, behind: Cutout, rng: np.random.Generator) -> Cutout:
-    """Return a made shape with the texture of one cutout on the pixels of another."""
+def composed_shape(inside: ObjectCrop, behind: ObjectCrop, rng: np.random.Generator) -> ObjectCrop:
+    """Return a generated shape with the texture of one crop on the pixels of another."""
     mask = _blob(rng) if rng.random() < 0.6 else _figure(rng)
     if mask.sum() < 200:
         mask = _ellipse(rng)
     size = (_SIDE, _SIDE)
     texture = inside.pixels
-    if rng.random() < 0.7:  # a part of it, so that its own object does not show
+    if rng.random() < 0.7:  # a part of it, so that its own object is not recognisable
         h, w = (max(8, int(n * rng.uniform(0.2, 0.6))) for n in texture.shape[:2])
         y = int(rng.integers(0, max(1, texture.shape[0] - h)))
         x = int(rng.integers(0, max(1, texture.shape[1] - w)))
@@ -42,15 +42,17 @@ def shape(inside: Cutout, behind: Cutout, rng: np.random.Generator) -> Cutout:
     if rng.random() < 0.5:
         shade = rng.uniform(-60, 60, 3) + rng.uniform(-30, 30)
         over = np.clip(over + shade, 0, 255).astype(np.uint8)
-    made = Cutout(over, mask, rim_of(mask), "made")
+    made = ObjectCrop(over, mask, rim_of(mask), "made")
     return _blended(over, ground, made, rng)
 
 
-def _blended(over: RGBImage, ground: RGBImage, thing: Cutout, rng: np.random.Generator) -> Cutout:
-    alpha = cv2.GaussianBlur(thing.mask.astype(np.float32), (0, 0), float(rng.uniform(0.4, 1.4)))
+def _blended(
+    over: RGBImage, ground: RGBImage, item: ObjectCrop, rng: np.random.Generator
+) -> ObjectCrop:
+    alpha = cv2.GaussianBlur(item.mask.astype(np.float32), (0, 0), float(rng.uniform(0.4, 1.4)))
     weight = np.asarray(alpha, np.float32)[..., None]
     pixels = over * weight + ground * (1 - weight)
-    return Cutout(pixels.astype(np.uint8), thing.mask, thing.rim, "made", thing.scale)
+    return ObjectCrop(pixels.astype(np.uint8), item.mask, item.rim, "made", item.scale)
 
 
 def _blob(rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -74,7 +76,7 @@ def _ellipse(rng: np.random.Generator) -> NDArray[np.bool_]:
 
 
 def _figure(rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return a few rods and discs that touch: things with limbs."""
+    """Return a few touching rods and discs: shapes with limbs."""
     canvas = np.zeros((_SIDE, _SIDE), np.uint8)
     at = np.array([_SIDE / 2, _SIDE / 2])
     for _ in range(int(rng.integers(2, 6))):

@@ -1,1 +1,1 @@
-"""Features that are already learnt: encoders with ImageNet weights, from packages, pinned."""
+"""Pretrained encoders: ImageNet weights from pinned packages."""

@@ -1,7 +1,7 @@
-"""The encoder with its ImageNet weights as an ONNX file: images to one embedding each.
+"""Export the encoder with ImageNet weights to ONNX: one embedding per image.
 
-`python -m trainer.backends.features.export FILE` writes it, in a process of its own so that who
-asks for it never loads torch. Its last line on stderr is the reason when it fails.
+`python -m trainer.backends.features.export FILE` writes it, in a process of its own so that the
+caller never loads torch. If it fails, its last line on stderr is the reason.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Pooled(nn.Module):
-    """Images (B, 3, H, W) float, 0..255 RGB, to (B, 320): the mean of the features at stride 32."""
+class PooledFeatures(nn.Module):
+    """Map images (B, 3, H, W) float, 0..255 RGB, to (B, 320): the mean stride-32 features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,11 +35,12 @@ class Pooled(nn.Module):
 
 
 def export(path: Path, *, side: int) -> None:
-    """Write the encoder for images of side x side pixels; any number of them at once.
+    """Write the encoder for images of side x side pixels, with a dynamic batch.
 
-    Raises ConfigError where the weights are not installed, TrainingError where they are others.
+    Raises ConfigError if the weights are not installed, TrainingError if they are not the pinned
+    ones.
     """
-    network = Pooled().eval()
+    network = PooledFeatures().eval()
     path.parent.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
         write_onnx(
@@ -53,7 +54,7 @@ def export(path: Path, *, side: int) -> None:
 
 
 def main() -> int:
-    """Write the file that is named, for images of the side that is named."""
+    """Write the file for the path and side in the arguments."""
     try:
         export(Path(sys.argv[1]), side=int(sys.argv[2]))
     except TrainerError as error:

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0 without its classifier: an image to features at five strides.
+"""EfficientNet-Lite0 without its classifier: features at five strides.
 
 Tan and Le, EfficientNet (2019), in the "Lite" form: ReLU6, no squeeze-and-excitation. Batch
-normalisation is folded into the convolutions, which is exact for weights that are used as they
-are and spares a fit a fifth of its time.
+normalisation is folded into the convolutions, which is exact for fixed statistics and saves a fifth
+of the training time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STRIDES = (2, 4, 8, 16, 32)
 CHANNELS = (16, 24, 40, 112, 320)  # of the features at those strides
-_EPSILON = 1e-3  # of the batch normalisations as published
+_EPSILON = 1e-3  # of the published batch normalisation
 
 # (kernel, stride, expansion, channels) of the sixteen blocks.
 _BLOCKS = (
@@ -35,10 +35,10 @@ _LAST_OF_STRIDE = (0, 2, 4, 10, 15)  # the blocks whose outputs are CHANNELS
 
 
 class Lite0(nn.Module):
-    """Images (B, 3, H, W) float, 0..255 RGB, H and W multiples of 32, to features.
+    """Map images (B, 3, H, W) float, 0..255 RGB, H and W multiples of 32, to features.
 
     Returns one tensor for each of STRIDES: (B, CHANNELS[i], H / STRIDES[i], W / STRIDES[i]).
-    frozen: how many of its seventeen parts (the stem, then the blocks) never learn.
+    frozen: how many of its seventeen parts (the stem, then the blocks) are frozen.
     """
 
     def __init__(self, *, frozen: int = 3) -> None:
@@ -54,7 +54,7 @@ class Lite0(nn.Module):
         self.freeze(frozen)
 
     def freeze(self, parts: int) -> None:
-        """Let the first `parts` parts keep their weights, and all others learn."""
+        """Freeze the first `parts` parts and unfreeze all others."""
         self.frozen = parts
         for place, part in enumerate((self.stem, *self.blocks)):
             part.requires_grad_(place >= parts)
@@ -70,12 +70,12 @@ class Lite0(nn.Module):
         return tuple(found)
 
     def parts(self) -> Sequence[nn.Module]:
-        """Return the parts from the image on, for learning rates a layer."""
+        """Return the parts in order, for layer-wise learning rates."""
         return (self.stem, *self.blocks)
 
 
 class _Convolution(nn.Module):
-    """A convolution padded as TensorFlow's SAME pads inputs of even size, and ReLU6."""
+    """A convolution with TensorFlow's SAME padding for inputs of even size, and ReLU6."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class _Convolution(nn.Module):
     ) -> None:
         super().__init__()
         even = kernel // 2
-        # With stride 2 the pixel too many is on the right and at the bottom.
+        # With stride 2 the extra pixel of padding is on the right and at the bottom.
         self.uneven = (even - 1, even, even - 1, even) if stride == 2 else None
         self.conv = nn.Conv2d(
             inputs, outputs, kernel, stride, 0 if self.uneven else even, groups=groups
@@ -122,10 +122,10 @@ class _Block(nn.Module):
 
 
 def folded(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return Lite0's state from weights as published, normalisations folded in.
+    """Return Lite0's state from published weights, with batch normalisation folded in.
 
     published: the state dict of efficientnet-lite0 (names _conv_stem, _blocks.N._expand_conv, …);
-    its head and classifier are left out. Raises KeyError for the state of another network.
+    its head and classifier are omitted. Raises KeyError for the state of another network.
     """
     pairs = {"stem.conv": ("_conv_stem", "_bn0")}
     for place, (_, _, expansion, _) in enumerate(_BLOCKS):

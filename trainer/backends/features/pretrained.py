@@ -1,4 +1,4 @@
-"""Where the learnt weights of an encoder are, and that they are the ones that were meant."""
+"""Load the pretrained weights of an encoder and verify them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def lite0(backbone: str = SHIPPED, *, frozen: int = 3) -> Lite0:
-    """Return the encoder with learnt weights; nothing is ever downloaded.
+    """Return the encoder with pretrained weights; nothing is ever downloaded.
 
-    backbone: SHIPPED for the ImageNet weights of PACKAGE, held to their sha256, or the path of a
+    backbone: SHIPPED for the ImageNet weights of PACKAGE, verified by sha256, or the path of a
     team's own weights of the same network: a state dict as published, or one of Lite0 itself.
-    Raises ConfigError when they cannot be had, TrainingError for a file that is something else.
+    Raises ConfigError when they are missing, TrainingError for a file of other content.
     """
     network = Lite0(frozen=frozen)
     network.load_state_dict(_shipped() if backbone == SHIPPED else _own(Path(backbone)))
@@ -53,7 +53,7 @@ def _own(path: Path) -> dict[str, Tensor]:
     if fitting.keys() != own.keys() or any(fitting[n].shape != own[n].shape for n in own):
         raise TrainingError(
             "features",
-            f"{path}: no weights of EfficientNet-Lite0: expected {len(own)} tensors such as "
+            f"{path}: not weights of EfficientNet-Lite0: expected {len(own)} tensors such as "
             f"stem.conv.weight or _conv_stem.weight, found {', '.join(list(weights)[:3])}, …",
         )
     return fitting

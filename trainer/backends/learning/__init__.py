@@ -1,1 +1,1 @@
-"""What every torch backend that writes its own loop shares: schedule, averaging, state, memory."""
+"""The training loop that the torch backends share: schedule, weight averaging, state, memory."""

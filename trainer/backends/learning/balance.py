@@ -1,4 +1,4 @@
-"""How much a class weighs in a loss, where some have many examples and others few."""
+"""Class weights for a loss over an imbalanced dataset."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def class_weights(counts: Tensor, balance: float) -> Tensor:
-    """Return what an object of each class weighs, (C,), 1 on average over the objects.
+    """Return the weight of an object of each class, (C,), 1 on average over the objects.
 
-    counts: (C,) objects a class in the train part. balance: 0 for all alike, 1 for every class
-    as much as any other; a class without objects weighs 1.
+    counts: (C,) objects per class in the train part. balance: 0 for equal weights, 1 to give every
+    class the same total weight; a class without objects has weight 1.
     """
     seen = counts.clamp(1)
     weights = (seen.sum() / seen).pow(balance)

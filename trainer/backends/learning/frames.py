@@ -1,4 +1,4 @@
-"""Training frames with masks: decoded and scaled once, kept as bytes, varied when drawn."""
+"""Training frames with masks: decoded and resized once, cached as bytes, augmented when drawn."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LEAST_SIDE = 1.0  # pixels of the input
 
 
 @dataclass(frozen=True)
-class Frame:
-    """One frame at the network's size.
+class TrainingFrame:
+    """One frame at the network's input size.
 
-    pixels: (H, W, 3). boxes: (M, 4) in its pixels. class_ids: (M,). masks: M, each cut to where
-    it is, or none of a network of boxes.
+    pixels: (H, W, 3). boxes: (M, 4) in its pixels. class_ids: (M,). masks: M, each cropped to its
+    extent, or empty for a network that predicts boxes.
     """
 
     pixels: RGBImage
@@ -33,7 +33,7 @@ class Frame:
     masks: tuple[Mask, ...] = ()
 
     def drawn(self) -> NDArray[np.bool_]:
-        """Return the masks over the whole frame, (M, H, W)."""
+        """Return the full-frame masks, (M, H, W)."""
         height, width = self.pixels.shape[:2]
         found = [mask.on((height, width)) for mask in self.masks]
         return np.array(found, np.bool_).reshape(-1, height, width)
@@ -43,14 +43,14 @@ def read_frames(
     dataset: Dataset,
     images: tuple[AnnotatedImage, ...],
     size: tuple[int, int],
-    told: Callable[[int], None],
+    on_done: Callable[[int], None],
     *,
     masks: bool,
-) -> list[Frame]:
-    """Read frames at the network's size (height, width); told(n) after each.
+) -> list[TrainingFrame]:
+    """Read frames at the network's size (height, width); call on_done(n) after each.
 
-    Crowd regions are left out, and objects that vanish at this size. masks: whether they are
-    learnt; then an object without one raises DatasetError, since its box is not its outline.
+    Crowd regions and objects that vanish at this size are skipped. masks: whether masks are
+    trained; then an object without one raises DatasetError, since a box is not an outline.
     """
     frames = []
     for image in images:
@@ -63,19 +63,21 @@ def read_frames(
         if masks:
             for n in keep:
                 if objects[n].segmentation is None:
-                    raise no_mask(dataset, image)
+                    raise missing_mask(dataset, image)
                 mask = _scaled(objects[n].bitmap(image.height, image.width), scale, size)
                 if mask is not None:
                     drawn[n] = mask
             keep = list(drawn)
         class_ids = np.array([objects[n].class_id for n in keep], np.int64)
-        frames.append(Frame(pixels, boxes[keep], class_ids, tuple(drawn.values())))
-        told(len(frames))
+        frames.append(TrainingFrame(pixels, boxes[keep], class_ids, tuple(drawn.values())))
+        on_done(len(frames))
     return frames
 
 
-def vary(frame: Frame, rng: np.random.Generator, *, mirrored: bool, colour: float) -> Frame:
-    """Return a varied copy. mirrored: whether it may be. colour: 0..1, strength of its change."""
+def augment(
+    frame: TrainingFrame, rng: np.random.Generator, *, mirrored: bool, colour: float
+) -> TrainingFrame:
+    """Return an augmented copy. mirrored: allow flips. colour: 0..1, strength of colour jitter."""
     pixels, boxes, masks = frame.pixels, frame.boxes, frame.masks
     width = pixels.shape[1]
     if mirrored and rng.random() < 0.5:
@@ -84,11 +86,11 @@ def vary(frame: Frame, rng: np.random.Generator, *, mirrored: bool, colour: floa
         masks = tuple(
             Mask(m.bitmap[:, ::-1], width - m.left - m.bitmap.shape[1], m.top) for m in masks
         )
-    return Frame(coloured(pixels, rng, colour), boxes, frame.class_ids, masks)
+    return TrainingFrame(jitter_colour(pixels, rng, colour), boxes, frame.class_ids, masks)
 
 
-def coloured(pixels: RGBImage, rng: np.random.Generator, strength: float) -> RGBImage:
-    """Return a copy of other contrast, tint and brightness. strength: 0..1, 0 for none."""
+def jitter_colour(pixels: RGBImage, rng: np.random.Generator, strength: float) -> RGBImage:
+    """Return a copy with random contrast, tint and brightness. strength: 0..1, 0 for none."""
     if not strength:
         return pixels
     gain = np.exp(rng.uniform(-strength, strength) + rng.uniform(-0.3, 0.3, 3) * strength)
@@ -96,17 +98,17 @@ def coloured(pixels: RGBImage, rng: np.random.Generator, strength: float) -> RGB
     return np.asarray(np.clip((pixels - 118.0) * gain + 118 + shift, 0, 255), np.uint8)
 
 
-def no_mask(dataset: Dataset, image: AnnotatedImage) -> DatasetError:
-    """Return the error of an object without a mask where masks are learnt."""
+def missing_mask(dataset: Dataset, image: AnnotatedImage) -> DatasetError:
+    """Return the error for an object without a mask when masks are trained."""
     return DatasetError(
         dataset.path,
         f"image {image.file_name}",
-        "an object has no mask: draw it, or learn boxes with another backend",
+        "an object has no mask: draw it, or train boxes with another backend",
     )
 
 
 def _scaled(bitmap: NDArray[np.bool_], scale: float, size: tuple[int, int]) -> Mask | None:
-    """Return the bitmap at the network's size cut to where it is; None when it vanishes."""
+    """Return the bitmap at the network's size, cropped to its extent; None when it vanishes."""
     height, width = (max(1, round(side * scale)) for side in bitmap.shape)
     small = cv2.resize(bitmap.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA)
     return clip_mask(Mask(small > 0, 0, 0), size)

@@ -1,4 +1,4 @@
-"""The loop: steps of AdamW on a schedule, averaged weights, looks at val, a state to resume."""
+"""The training loop: AdamW on a schedule, averaged weights, validation, resumable state."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.learning.average import Average
-from trainer.backends.learning.memory import free_bytes, need_of, recorded
+from trainer.backends.learning.memory import free_bytes, measure_memory, memory_errors
 from trainer.backends.learning.schedule import rate
-from trainer.backends.learning.state import STOP, key_of, read_state, save_state
+from trainer.backends.learning.state import STOP, former_key, read_state, save_state, state_key
+from trainer.backends.learning.weight_average import WeightAverage
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
+from trainer.renamed import current_parameters
 
 Sample = TypeVar("Sample")
 Report = Callable[[Progress], None]
-# Looks at val: averaged weights, the look's number and of how many → figures, "ap" among them.
-Judge = Callable[[Mapping[str, Tensor], int, int], Mapping[str, float]]
-_LONGEST_STEP = 20.0  # seconds; a process that was put to sleep has not learnt meanwhile
-_LOOKS = 10  # at val in a fit, where nobody says how many
+# Averaged weights, the validation's number and the total → metrics, "ap" among them.
+Validator = Callable[[Mapping[str, Tensor], int, int], Mapping[str, float]]
+_LONGEST_STEP = 20.0  # seconds; time in which the process was suspended does not count
+_VALIDATIONS = 10  # per fit, when evaluation_period is not set
 _CYCLES = 4  # of a schedule with restarts, at most
-_GAIN = 0.005  # AP from one cycle to the next, below which there is no further one
-_WORTH = 0.3  # of the first cycle's time must be left for another one
+_MIN_CYCLE_GAIN = 0.005  # AP gained by a cycle, below which no further cycle starts
+_MIN_CYCLE_TIME = 0.3  # of the last cycle's duration must be left for another one
 _MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Tuning:
-    """How it is learnt.
+class OptimizerSettings:
+    """How the weights are updated.
 
-    weight_decay: of AdamW. ema: decay of the average. warmup: share of the fit in which
-    the rate rises. clip: of the gradient's norm. save_every: seconds between saved states.
-    factor: what the learning rate of a parameter is multiplied by, by its name.
+    weight_decay: of AdamW. ema: decay of the weight average. warmup: share of the fit in which the
+    learning rate rises. clip: maximum gradient norm. save_every: seconds between saved states.
+    factor: multiplier of a parameter's learning rate, by its name.
     """
 
     weight_decay: float = 0.01
@@ -51,11 +52,11 @@ class Tuning:
 
 
 @dataclass(frozen=True)
-class Lesson(Generic[Sample]):
-    """What is learnt.
+class BatchesAndLoss(Generic[Sample]):
+    """The batches of a fit and the loss to minimise.
 
-    batch: the samples of a step, a pure function of its number, called in a
-    thread one step ahead. loss: of a network on some samples, with the parts it is made of.
+    batch: returns the samples of a step, a pure function of its number, called in a thread one step
+    ahead. loss: returns a network's loss on some samples, and its named components.
     """
 
     batch: Callable[[int], Sequence[Sample]]
@@ -64,7 +65,7 @@ class Lesson(Generic[Sample]):
 
 @dataclass(frozen=True)
 class Cycle:
-    """A cycle of a schedule with restarts: its number from 0, and what there was when it began."""
+    """A cycle of a schedule with restarts: its number from 0, and the state when it began."""
 
     number: int = 0
     step: int = 0
@@ -72,11 +73,11 @@ class Cycle:
     ap: float = 0.0
 
 
-class Loop:
-    """A fit under way: the network, its average, the optimiser, and how far it is.
+class TrainingLoop:
+    """A fit in progress: the network, its weight average, the optimiser, and the steps done.
 
-    total: steps, with restarts those of a cycle. per_epoch: steps of an epoch. A state of the same
-    fit in run_dir is gone on with; one of another raises TrainingError.
+    total: steps, with restarts those of a cycle. per_epoch: steps per epoch. A state of the same
+    fit in run_dir is resumed; one of another fit raises TrainingError.
     """
 
     def __init__(
@@ -88,28 +89,31 @@ class Loop:
         run_dir: Path,
         total: int,
         per_epoch: int,
-        tuning: Tuning,
+        optimizer: OptimizerSettings,
     ) -> None:
         self.config, self.network, self.run_dir = config, network, run_dir
-        self.total, self.tuning, self.name = total, tuning, config.backend
-        self.key = key_of(dataset, config)
+        self.total, self.optimizer_settings, self.name = total, optimizer, config.backend
+        self.key, self._former_key = state_key(dataset, config), former_key(dataset, config)
         self.device = torch.device(config.device)
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = Average(network, tuning.ema)
-        self.optimizer = torch.optim.AdamW(_groups(network, tuning))
+        self.average = WeightAverage(network, optimizer.ema)
+        self.optimizer = torch.optim.AdamW(_parameter_groups(network, optimizer))
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.period = _period(config, total, per_epoch)
         self.step, self.seconds, self.at_once = 0, 0.0, config.batch_size
         self.best: dict[str, Tensor] | None = None
         self._best_ap, self._worse = -1.0, 0
         self._figures: dict[str, float] = {}
-        self._looks, self._looked = 0, 0.0  # so far, and the share of the cycle at the last one
+        self._validations, self._validated_at = (
+            0,
+            0.0,
+        )  # so far, and the share of the cycle at the last one
         self._cycle = Cycle()
         self._resume()
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing left to learn: all steps, a stop, the time, or no gain."""
+        """Return whether the fit is over: steps done, stopped, out of time, or no improvement."""
         limit, patience = self.config.time_limit, self.config.early_stopping
         return (
             self.step >= self._cycle.step + self.total
@@ -120,55 +124,57 @@ class Loop:
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """What is kept: the best on val where the fit stops by it, else the average."""
+        """Return the weights to keep: the best on val when val decides, else the average."""
         return self.average.weights if self.best is None else self.best
 
     @property
     def meta(self) -> dict[str, Any]:
-        """How far it came, for the checkpoint."""
+        """Return the progress, for the checkpoint."""
         return {"step": self.step, "total": self.total, "seconds": round(self.seconds, 2)}
 
-    def learn(self, lesson: Lesson[Any], report: Report, judge: Judge | None = None) -> None:
-        """Take the steps that are left, or as many as time, stop file and patience allow."""
+    def run(
+        self, task: BatchesAndLoss[Any], report: Report, validator: Validator | None = None
+    ) -> None:
+        """Take the remaining steps, or as many as time limit, stop file and patience allow."""
         self.network.train()
-        self._fit_batch(lesson, report)
-        told = saved = time.monotonic()
+        self._fit_batch(task, report)
+        last_step = saved = time.monotonic()
         with ThreadPoolExecutor(1) as ahead:
-            drawn = ahead.submit(lesson.batch, self.step)
+            drawn = ahead.submit(task.batch, self.step)
             while not self.ended:
-                samples, drawn = drawn.result(), ahead.submit(lesson.batch, self.step + 1)
+                samples, drawn = drawn.result(), ahead.submit(task.batch, self.step + 1)
                 lr = self._rate()
-                figures = self._take_step(lesson, samples, lr)
+                figures = self._take_step(task, samples, lr)
                 self.step += 1
-                self.seconds += min(time.monotonic() - told, _LONGEST_STEP)
-                told = time.monotonic()
+                self.seconds += min(time.monotonic() - last_step, _LONGEST_STEP)
+                last_step = time.monotonic()
                 report(self._progress({**figures, "lr": lr}))
-                if judge and self._is_due():
-                    self._look(judge)
-                    told = time.monotonic()  # looking is not learning
-                if time.monotonic() - saved >= self.tuning.save_every:
+                if validator and self._is_due():
+                    self._validate(validator)
+                    last_step = time.monotonic()  # validation does not count as training time
+                if time.monotonic() - saved >= self.optimizer_settings.save_every:
                     self._save()
                     saved = time.monotonic()
         self._save()
 
     def _rate(self) -> float:
-        highest = rate(self.config, self._done(), warmup=self.tuning.warmup)
+        highest = rate(self.config, self._done(), warmup=self.optimizer_settings.warmup)
         return highest * 0.5**self._cycle.number
 
     def _is_due(self) -> bool:
-        """Whether it is time to look at val; with restarts the time limit counts as the steps."""
+        """Return whether to validate now; with restarts the time limit counts like the steps."""
         if not self.period:
             return False
         if self.config.schedule != "restarts" or self.config.evaluation_period is not None:
             return self.step % self.period == 0
-        return self.ended or self._done() - self._looked >= 1 / _LOOKS
+        return self.ended or self._done() - self._validated_at >= 1 / _VALIDATIONS
 
-    def _look(self, judge: Judge) -> None:
-        self._looks, self._looked = self._looks + 1, self._done()
-        found = judge(
+    def _validate(self, validator: Validator) -> None:
+        self._validations, self._validated_at = self._validations + 1, self._done()
+        found = validator(
             self.average.weights,
-            self._looks,
-            max(self._looks, (self._cycle.step + self.total) // self.period),
+            self._validations,
+            max(self._validations, (self._cycle.step + self.total) // self.period),
         )
         self._figures = dict(found)
         if self.config.schedule == "restarts":
@@ -182,21 +188,21 @@ class Loop:
                 self._worse += 1
 
     def _keep_best(self, ap: float) -> None:
-        # Of two that are as good the later one: its rate is lower.
-        if ap >= self._best_ap - _GAIN:
+        # Of two that are equally good, keep the later one: its learning rate is lower.
+        if ap >= self._best_ap - _MIN_CYCLE_GAIN:
             self.best = self.average.copy()
         self._best_ap = max(ap, self._best_ap)
 
     def _begin_cycle(self, ap: float) -> None:
-        """Go on for another cycle where the last one gained and there is time for more."""
+        """Start another cycle if the last one improved AP and there is time for more."""
         last, limit = self._cycle, self.config.time_limit
         took = self.seconds - last.seconds
-        short = limit is not None and limit - self.seconds < _WORTH * took
+        short = limit is not None and limit - self.seconds < _MIN_CYCLE_TIME * took
         stopped = (self.run_dir / STOP).exists()
-        if stopped or short or last.number + 1 >= _CYCLES or ap < last.ap + _GAIN:
+        if stopped or short or last.number + 1 >= _CYCLES or ap < last.ap + _MIN_CYCLE_GAIN:
             return
         self._cycle = Cycle(last.number + 1, self.step, self.seconds, ap)
-        self._looked = 0.0
+        self._validated_at = 0.0
 
     def _progress(self, figures: Mapping[str, float]) -> Progress:
         total = self._cycle.step + self.total
@@ -213,20 +219,20 @@ class Loop:
             return done
         return max(done, min(1.0, (self.seconds - begun.seconds) / (limit - begun.seconds)))
 
-    def _fit_batch(self, lesson: Lesson[Any], report: Report) -> None:
-        """Choose how many samples are learnt at once; the others of the batch follow them."""
+    def _fit_batch(self, task: BatchesAndLoss[Any], report: Report) -> None:
+        """Choose how many samples fit into memory at once; the batch is processed in such parts."""
         before = {name: value.clone() for name, value in self.network.state_dict().items()}
-        few = (list(lesson.batch(self.step)) * 2)[:2]
+        few = (list(task.batch(self.step)) * 2)[:2]
         with self._guarded():
-            need = need_of(self.network, lambda: self._loss(lesson, few)[0], len(few))
-        self.network.load_state_dict(before)  # the norms have counted these samples
+            need = measure_memory(self.network, lambda: self._loss(task, few)[0], len(few))
+        self.network.load_state_dict(before)  # the normalisation layers have seen these samples
         free = free_bytes(self.device)
         most = need.most(free)
         if most < 1:
             raise TrainingError(
                 self.name,
                 f"a single image of {self.config.image_size} needs about "
-                f"{need.of(1) // _MEBIBYTE} MiB to learn from, {free // _MEBIBYTE} MiB are free: "
+                f"{need.of(1) // _MEBIBYTE} MiB to train on, {free // _MEBIBYTE} MiB are free: "
                 "choose a smaller image_size or precision=bf16",
             )
         self.at_once = min(self.config.batch_size, most)
@@ -238,35 +244,35 @@ class Loop:
         report(Progress("memory", 1, 1, None, figures))
 
     def _take_step(
-        self, lesson: Lesson[Any], samples: Sequence[Any], lr: float
+        self, task: BatchesAndLoss[Any], samples: Sequence[Any], lr: float
     ) -> dict[str, float]:
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["factor"]
         self.optimizer.zero_grad(set_to_none=True)
         figures: dict[str, float] = {}
-        # Draws inside the network (dropout) are those of the step, also after a restart.
+        # Random numbers inside the network (dropout) depend on the step alone, also after a resume.
         with torch.random.fork_rng(devices=[]), self._guarded():
             torch.manual_seed(self.config.seed * 1_000_003 + self.step)
             for start in range(0, len(samples), self.at_once):
                 part = samples[start : start + self.at_once]
-                total, parts = self._loss(lesson, part)
+                total, parts = self._loss(task, part)
                 share = len(part) / len(samples)
                 for name, value in {"loss": total, **parts}.items():
                     figures[name] = figures.get(name, 0.0) + share * float(value.detach())
                 self._scaler.scale(total * share).backward()  # type: ignore[no-untyped-call]
             self._scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.tuning.clip)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.optimizer_settings.clip)
             self._scaler.step(self.optimizer)
             self._scaler.update()
         self.average.update(self.network, self.step)
         return figures
 
     def _loss(
-        self, lesson: Lesson[Any], samples: Sequence[Any]
+        self, task: BatchesAndLoss[Any], samples: Sequence[Any]
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.precision)
         with torch.autocast(self.device.type, dtype=kind, enabled=kind is not None):
-            total, parts = lesson.loss(self.network, samples)
+            total, parts = task.loss(self.network, samples)
         if not torch.isfinite(total):
             raise TrainingError(
                 self.name,
@@ -276,7 +282,7 @@ class Loop:
         return total, parts
 
     def _guarded(self) -> Any:
-        return recorded(self.name, batch=self.at_once, image_size=self.config.image_size)
+        return memory_errors(self.name, batch=self.at_once, image_size=self.config.image_size)
 
     def _save(self) -> None:
         values = {
@@ -288,33 +294,34 @@ class Loop:
             "scaler": self._scaler.state_dict(),
             "best": self.best,
             "looks": [self._best_ap, self._worse, self._figures],
-            "cycle": [self._looks, self._looked, *dataclasses.astuple(self._cycle)],
+            "cycle": [self._validations, self._validated_at, *dataclasses.astuple(self._cycle)],
         }
         save_state(self.run_dir, self.key, values, self.name)
 
     def _resume(self) -> None:
-        state = read_state(self.run_dir, self.key, self.device, self.name)
+        state = read_state(self.run_dir, self.key, self.device, self.name, former=self._former_key)
         if state is None:
             return
-        self.network.load_state_dict(state["network"])
-        self.average.weights = state["average"]
+        self.network.load_state_dict(current_parameters(state["network"]))
+        self.average.weights = current_parameters(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
-        self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.best = None if state["best"] is None else current_parameters(state["best"])
         self._best_ap, self._worse, self._figures = state["looks"]
-        self._looks, self._looked, *cycle = state["cycle"]
+        self._validations, self._validated_at, *cycle = state["cycle"]
         self._cycle = Cycle(*cycle)
 
 
 def _period(config: FitConfig, total: int, per_epoch: int) -> int:
-    """Return the steps between two looks at val; 0 for never."""
+    """Return the steps between validations; 0 for never."""
     if config.evaluation_period is None:
-        return max(1, total // _LOOKS)
+        return max(1, total // _VALIDATIONS)
     return config.evaluation_period * per_epoch
 
 
-def _groups(network: nn.Module, tuning: Tuning) -> list[dict[str, Any]]:
-    """Decay kernels only; norms and biases are left alone, and what is frozen is left out."""
+def _parameter_groups(network: nn.Module, tuning: OptimizerSettings) -> list[dict[str, Any]]:
+    """Apply weight decay to kernels only, not to norms and biases; skip frozen parameters."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:

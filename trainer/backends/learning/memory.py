@@ -1,4 +1,4 @@
-"""How much memory a step needs, how much there is, and the part of a batch that fits."""
+"""How much memory a training step needs, how much is free, and how many samples fit."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from torch import Tensor, nn
 from trainer.errors import TrainingError
 from trainer.machine.out_of_memory import ALLOCATING, is_out_of_memory, out_of_memory
 
-_SHARE = 0.8  # of the free memory: the rest is for what lasts a moment, and for others
-_SCRATCH = 1.5  # what a step needs over what it keeps for its way back: gradients of activations
+_SHARE = 0.8  # of the free memory: the rest is for temporary buffers and other processes
+_SCRATCH = 1.5  # memory of a step over what autograd keeps: gradients of activations
 _STATES = 5  # weights, gradients, two moments of Adam, the average
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
-class Need:
-    """Bytes. fixed: whatever the batch. a_sample: for each sample learnt at once."""
+class MemoryNeed:
+    """Bytes. fixed: independent of the batch. per_sample: for each sample processed at once."""
 
     fixed: int
-    a_sample: int
+    per_sample: int
 
     def of(self, samples: int) -> int:
-        """Return the bytes of a step on so many samples at once."""
-        return self.fixed + self.a_sample * samples
+        """Return the bytes of a step on this many samples at once."""
+        return self.fixed + self.per_sample * samples
 
     def most(self, free: int) -> int:
-        """Return how many samples fit into the free bytes at once; 0 when not even one."""
-        return max(0, int(free * _SHARE) - self.fixed) // max(1, self.a_sample)
+        """Return how many samples fit into the free bytes at once; 0 if not even one."""
+        return max(0, int(free * _SHARE) - self.fixed) // max(1, self.per_sample)
 
 
-def need_of(network: nn.Module, forward: Callable[[], Tensor], samples: int) -> Need:
-    """Measure by one forward pass over `samples` samples what its way back keeps in memory.
+def measure_memory(network: nn.Module, forward: Callable[[], Tensor], samples: int) -> MemoryNeed:
+    """Measure what one forward pass over `samples` samples keeps in memory for backward.
 
-    The tensors that autograd keeps are counted once each, parameters not among them; so the
-    figure is the same on every device.
+    Each tensor that autograd keeps is counted once, parameters excluded; so the result is the same
+    on every device.
     """
     own = {p.untyped_storage().data_ptr() for p in network.parameters()}
     kept: dict[int, int] = {}
@@ -53,7 +53,7 @@ def need_of(network: nn.Module, forward: Callable[[], Tensor], samples: int) -> 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         forward()
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
-    return Need(_STATES * weights, int(_SCRATCH * sum(kept.values()) / samples))
+    return MemoryNeed(_STATES * weights, int(_SCRATCH * sum(kept.values()) / samples))
 
 
 def free_bytes(device: torch.device) -> int:
@@ -62,13 +62,13 @@ def free_bytes(device: torch.device) -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     lines = Path("/proc/meminfo")
     if not lines.exists():
-        return 1 << 40  # no figure to be had: then the allocator is the judge
+        return 1 << 40  # unknown on this system: the allocator decides
     rows = dict(line.split(":") for line in lines.read_text().splitlines())
-    return min(int(rows["MemAvailable"].split()[0]) * 1024, _left_to_us())
+    return min(int(rows["MemAvailable"].split()[0]) * 1024, _container_free_bytes())
 
 
-def _left_to_us() -> int:
-    """Return what a container's limit leaves."""
+def _container_free_bytes() -> int:
+    """Return the bytes that a container's memory limit leaves."""
     try:
         limit = (_CGROUP / "memory.max").read_text().strip()
         used = int((_CGROUP / "memory.current").read_text())
@@ -77,8 +77,8 @@ def _left_to_us() -> int:
     return 1 << 62 if limit == "max" else max(0, int(limit) - used)
 
 
-def check_kept(who: str, count: int, image_size: tuple[int, int]) -> None:
-    """Refuse to keep more images in memory, decoded at the network's size, than it holds."""
+def check_image_memory(who: str, count: int, image_size: tuple[int, int]) -> None:
+    """Raise TrainingError if the decoded images, at the network's size, do not fit into memory."""
     height, width = image_size
     need, free = count * height * width * 3, free_bytes(torch.device("cpu"))
     if need > _SHARE * free:
@@ -90,8 +90,8 @@ def check_kept(who: str, count: int, image_size: tuple[int, int]) -> None:
 
 
 @contextmanager
-def recorded(who: str, *, batch: int, image_size: tuple[int, int]) -> Iterator[None]:
-    """Turn running out of memory into TrainingError with what to change."""
+def memory_errors(who: str, *, batch: int, image_size: tuple[int, int]) -> Iterator[None]:
+    """Turn an out-of-memory error into a TrainingError that says what to change."""
     try:
         yield
     except ALLOCATING as error:

@@ -1,4 +1,4 @@
-"""A traced network as an ONNX file."""
+"""Write a traced network as an ONNX file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 _OPSET = 17
-_LARGE = 1024  # numbers of a weight: smaller ones are not worth a node of their own
+_LARGE = 1024  # elements of a tensor: smaller ones are not worth a node of their own
 
 
 def write_onnx(
@@ -23,9 +23,9 @@ def write_onnx(
     outputs: Sequence[str],
     free: Mapping[str, str],
 ) -> None:
-    """Trace a network on given tensors and write it.
+    """Trace a network on the given tensors and write it.
 
-    free: the inputs and outputs whose first axis may be of any length, and what it counts.
+    free: the inputs and outputs whose first axis has a dynamic length → the name of that axis.
     """
     with warnings.catch_warnings():
         # The tracer warns of all that it takes for constant; that the file answers as the network
@@ -44,9 +44,9 @@ def write_onnx(
 
 
 def store_in_half(path: Path) -> None:
-    """Keep the large weights of an ONNX file in 16 bits: half the size, the same 32-bit sums.
+    """Store the large weights of an ONNX file in 16 bits: half the size, still 32-bit arithmetic.
 
-    Each is widened by a Cast, which ONNX Runtime does once, when it loads the file.
+    Each is converted back by a Cast, which ONNX Runtime applies once, when it loads the file.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper

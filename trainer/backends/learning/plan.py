@@ -1,6 +1,6 @@
-"""How a detector is learnt, where nobody said: input size, tiles, batch, steps, from the data.
+"""Plan a detector's training from the data: input size, tiles, batch size, steps.
 
-Numbers of frames and objects in, settings and a sentence out; nothing is read here.
+Takes the sizes of frames and objects, returns settings and a sentence; reads no files.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import numpy as np
 from trainer.data.annotations import AnnotatedImage
 from trainer.detector import FitConfig
 
-SIDE = 24.0  # input pixels that a smaller object (the quartile) should have
+SIDE = 24.0  # input pixels that a small object (the lower quartile) should have
 LEAST_AREA = 0.05  # megapixels of the input; smaller ones cost AP at high IoU
-MOST_AREA = 0.26  # megapixels, however much time there is
-PACE = 1.6  # seconds a megapixel that one processor core learns from
-SAMPLES = 3000  # frames or tiles that a fit should see at least in the time it has
-ENLARGED = 2.0  # a frame is enlarged at most so much
-TILED = 2.0  # where the wished area is more than so many times MOST_AREA, frames are cut into tiles
+MOST_AREA = 0.26  # megapixels, however much time is available
+PACE = 1.6  # seconds of training per megapixel on one processor core
+SAMPLES = 3000  # frames or tiles that a fit should process at least within its time
+ENLARGED = 2.0  # the largest factor by which a frame is enlarged
+TILED = 2.0  # frames are tiled when the desired area is more than this many times MOST_AREA
 MOST_CANVAS = 3.0  # megapixels of a frame that is cut into tiles
 UNIT = 32  # pixels; the coarsest features have this stride
-PASSES = 30  # epochs of a cycle; others follow as long as validation gains
+PASSES = 30  # epochs of a cycle; further cycles follow as long as validation improves
 FEWEST, MOST = 250, 4000  # steps of a cycle
-SECONDS = 780.0  # of learning, on processor cores
+SECONDS = 780.0  # of training, on processor cores
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is chosen.
+class TrainingPlan:
+    """The settings chosen for a fit.
 
-    image_size: (height, width) of the input. canvas: (height, width) that a frame is scaled into
-    before it is cut into tiles of image_size, or None where the input takes the whole frame.
-    steps: batches of a cycle of the learning rate. restarts: whether cycles follow one another.
-    seconds: of learning at most. frames: that are learnt from. median, side: pixels of the median
-    object in the frame, and at the input.
+    image_size: (height, width) of the input. canvas: (height, width) to which a frame is resized
+    before it is cut into tiles of image_size, or None when the input takes the whole frame. steps:
+    batches per cycle of the learning rate. restarts: whether cycles repeat. seconds: time limit of
+    training. frames: number of training frames. median, side: pixels of the median object in the
+    frame, and at the input.
     """
 
     image_size: tuple[int, int]
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def sentence(self) -> str:
-        """The choice in words."""
+        """Return the plan in words."""
         size, canvas = self.image_size, self.canvas
         whole = (
             f"an input of {size[0]}x{size[1]}"
@@ -59,7 +59,7 @@ class Plan:
             else f"tiles of {size[0]}x{size[1]} out of frames scaled to {canvas[0]}x{canvas[1]}"
         )
         limit = "" if self.seconds is None else f", for {self.seconds / 60:.0f} minutes at most"
-        learnt = (
+        duration = (
             f"cycles of {self.steps} steps over {self.frames} frames, as long as the validation AP "
             "gains"
             if self.restarts
@@ -67,7 +67,7 @@ class Plan:
         )
         return (
             f"{whole}, where the median object of {self.median:.0f} px in the frame has "
-            f"{self.side:.0f} px; batches of {self.batch_size}; {learnt}{limit}"
+            f"{self.side:.0f} px; batches of {self.batch_size}; {duration}{limit}"
         )
 
 
@@ -79,11 +79,11 @@ def plan(
     seconds: float | None = SECONDS,
     cores: int = 2,
     tiles: bool = True,
-) -> Plan:
-    """Choose how to learn from these frames, which hold at least one object.
+) -> TrainingPlan:
+    """Plan the training on these frames, which contain at least one object.
 
-    image_size, batch_size: what a person has set, or None. seconds: of learning at most, or None
-    where time is no matter. cores: of the processor. tiles: whether frames may be cut into tiles.
+    image_size, batch_size: values set by a person, or None. seconds: time limit of training, or
+    None for no limit. cores: of the processor. tiles: whether frames may be cut into tiles.
     """
     most = MOST_AREA
     if seconds is not None:
@@ -117,11 +117,13 @@ def plan(
     pieces = 1.0 if canvas is None else (canvas[0] * canvas[1]) / (image_size[0] * image_size[1])
     steps = math.ceil(PASSES * len(images) * pieces / batch)
     steps = min(max(steps, FEWEST), MOST)
-    return Plan(image_size, canvas, batch, steps, seconds, len(images), median, median * scale)
+    return TrainingPlan(
+        image_size, canvas, batch, steps, seconds, len(images), median, median * scale
+    )
 
 
-def with_size(images: Sequence[AnnotatedImage], config: FitConfig) -> FitConfig:
-    """Return the config with the input size that the data asks for, where nobody set one."""
+def with_planned_size(images: Sequence[AnnotatedImage], config: FitConfig) -> FitConfig:
+    """Return the config with an input size chosen from the data, if none is set."""
     if "image_size" not in config.automatic or config.image_size != FitConfig("").image_size:
         return config
     return replace(config, image_size=plan(images, tiles=False).image_size)

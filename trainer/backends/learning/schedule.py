@@ -6,13 +6,13 @@ import math
 
 from trainer.detector import FitConfig
 
-_LEAST = 0.01  # of the highest rate, where a cosine ends
+_LEAST = 0.01  # of the peak rate, at the end of a cosine
 
 
 def rate(config: FitConfig, done: float, *, warmup: float) -> float:
-    """Return the learning rate when the share `done` (0..1) of the fit is behind.
+    """Return the learning rate when the share `done` (0..1) of the fit is complete.
 
-    warmup: share in which it rises from a twentieth to the full rate. cosine: Loshchilov and
+    warmup: share in which the rate rises from a twentieth to its peak. cosine: Loshchilov and
     Hutter, SGDR, 2017, without restarts; with restarts it is that of one cycle. step: times gamma
     from each milestone (an epoch) on.
     """
@@ -27,10 +27,10 @@ def rate(config: FitConfig, done: float, *, warmup: float) -> float:
 
 
 def stepped(config: FitConfig, epoch: float) -> float:
-    """Return what a step schedule multiplies the rate by at an epoch (from 0)."""
+    """Return the factor of a step schedule at an epoch (from 0)."""
     return config.gamma ** sum(epoch >= milestone for milestone in milestones(config))
 
 
 def milestones(config: FitConfig) -> tuple[float, ...]:
-    """Return the epochs after which a step schedule falls."""
+    """Return the epochs after which a step schedule lowers the rate."""
     return config.milestones or (config.epochs * 2 / 3, config.epochs * 8 / 9)

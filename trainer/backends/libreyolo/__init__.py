@@ -1,6 +1,6 @@
-"""Modern detectors under permissive licences by name: YOLOX, YOLOv9, D-FINE, DEIM and RF-DETR.
+"""Modern detectors under permissive licences: YOLOX, YOLOv9, D-FINE, DEIM and RF-DETR.
 
-Their networks and losses are libreyolo's (MIT, an optional extra); they learn by the shared loop.
+Networks and losses come from libreyolo (MIT, an optional extra); training uses the shared loop.
 """
 
 from trainer.backends.package_backend import PackageBackend

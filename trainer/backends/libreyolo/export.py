@@ -1,4 +1,4 @@
-"""Checkpoint → bundle: the network up to boxes and probabilities, chosen from by the engine."""
+"""Checkpoint → bundle: the network up to boxes and probabilities; the engine selects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.backends.learning.starting.weights import (
 )
 from trainer.backends.libreyolo.families import family_of
 from trainer.backends.libreyolo.networks import build
-from trainer.backends.libreyolo.serving import Served
+from trainer.backends.libreyolo.serving import ExportedLibreyolo
 from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"
@@ -27,13 +27,13 @@ _OUTPUTS = ("boxes", "probabilities", "embedding")
 
 
 def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
-    """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
+    """Write the bundle; see Backend.export. card: fields of Card that override the checkpoint's."""
     weights, meta = read_weights(checkpoint, engines=ENGINES)
     architecture, classes = str(meta["architecture"]), len(meta["labels"])
     size = (int(meta["network_size"][0]), int(meta["network_size"][1]))
     network = build(architecture, classes, image_size=size, begun=bool(meta["begun"]))
     network.load_state_dict(weights)
-    graph = Served(architecture.partition("_")[0], network, classes, size).eval()
+    graph = ExportedLibreyolo(architecture.partition("_")[0], network, classes, size).eval()
     family = family_of(architecture)
     known = {
         "engine": "libreyolo",
@@ -49,7 +49,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
         model = Path(folder) / MODEL
         given = torch.zeros(2, 3, *size)
         with torch.no_grad():
-            graph(given)  # places are worked out at first use
+            graph(given)  # positions are computed at first use
             write_onnx(
                 graph,
                 (given,),

@@ -1,10 +1,10 @@
-"""The families of detectors: sizes, licences, how they are taught and how they are read."""
+"""The families of detectors: sizes, licences, training defaults and output formats."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-STRIDE = 32  # a multiple of which each side of the input is
+STRIDE = 32  # each side of the input is a multiple of it
 
 
 @dataclass(frozen=True)
@@ -12,11 +12,10 @@ class Family:
     """One family.
 
     sizes: of its networks, smallest first. licence: SPDX id of its published weights.
-    learning_rate: with which libreyolo fine-tunes it by AdamW, 0 where it uses another optimiser.
-    clip: of the gradient's norm. module: of libreyolo, that holds its networks. needs: what must
-    be installed beside libreyolo, and the extra that brings it. iou: above which two boxes of a
-    class are one object, None for networks that answer each object once. every_class: whether a
-    place may be told of several classes.
+    learning_rate: libreyolo's AdamW rate for fine-tuning it, 0 when it uses another optimiser.
+    clip: maximum gradient norm. module: of libreyolo, with its networks. needs: a further package
+    that must be installed, and the extra that installs it. iou: NMS threshold within a class, None
+    for networks without NMS. every_class: whether one location may report several classes.
     """
 
     sizes: tuple[str, ...]
@@ -49,9 +48,9 @@ FAMILIES: dict[str, Family] = {
 ARCHITECTURES = tuple(
     f"{name}_{size}" for name, family in FAMILIES.items() for size in family.sizes
 )
-# Families of libreyolo that people may ask for, and why they are not here.
+# Families of libreyolo that are not supported, and why.
 REFUSED = {
-    "domedetr": "Dome-DETR cannot be exported to ONNX, so it could not serve; use dfine",
+    "domedetr": "Dome-DETR cannot be exported to ONNX, so it cannot serve; use dfine",
     "yolonas": "the weights of YOLO-NAS are not for commercial use; use dfine or yolox",
 }
 

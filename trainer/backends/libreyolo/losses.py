@@ -1,4 +1,4 @@
-"""libreyolo's own losses over frames as the shared loop gives them."""
+"""libreyolo's own losses on the frames of the shared loop."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.learning.frames import Frame
+from trainer.backends.learning.frames import TrainingFrame
 from trainer.backends.libreyolo.families import family_of
-from trainer.backends.libreyolo.serving import prepared
+from trainer.backends.libreyolo.serving import preprocess
 
-Loss = Callable[[nn.Module, Sequence[Frame]], tuple[Tensor, Mapping[str, Tensor]]]
+Loss = Callable[[nn.Module, Sequence[TrainingFrame]], tuple[Tensor, Mapping[str, Tensor]]]
 
 
 def loss_of(architecture: str, network: Any, classes: int, device: torch.device) -> Loss:
-    """Return the loss of a network on some frames, with the parts it is made of."""
+    """Return a function that computes the loss of a network on frames, and its components."""
     family = architecture.partition("_")[0]
     if family in ("yolox", "yolo9"):
-        return _dense(family, device)
+        return _dense_loss(family, device)
     if family == "rfdetr":
         criterion = network.criterion_of(distributed_normalize=False)[0]
     else:
         criterion = _criterion(family, classes, device)
-    return _of_sets(family, criterion.to(device), device)
+    return _set_loss(family, criterion.to(device), device)
 
 
-def _dense(family: str, device: torch.device) -> Loss:
-    def error(network: nn.Module, samples: Sequence[Frame]) -> tuple[Tensor, Mapping[str, Tensor]]:
+def _dense_loss(family: str, device: torch.device) -> Loss:
+    def error(
+        network: nn.Module, samples: Sequence[TrainingFrame]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         images = _images(samples, device)
         height, width = images.shape[-2:]
         most = max(1, *(len(frame.boxes) for frame in samples))
-        told = torch.zeros(len(samples), most, 5, device=device)  # rows of nothing are no objects
-        for row, frame in zip(told, samples, strict=True):
+        targets = torch.zeros(len(samples), most, 5, device=device)  # rows of zeros are padding
+        for row, frame in zip(targets, samples, strict=True):
             boxes = torch.from_numpy(frame.boxes).to(device)
             if family == "yolox":
                 boxes = _centred(boxes)
@@ -43,7 +45,7 @@ def _dense(family: str, device: torch.device) -> Loss:
                 boxes = boxes / boxes.new_tensor([width, height, width, height])
             row[: len(boxes), 0] = torch.from_numpy(frame.class_ids).to(device)
             row[: len(boxes), 1:] = boxes
-        found: dict[str, Tensor] = network(prepared(family, images), targets=told)
+        found: dict[str, Tensor] = network(preprocess(family, images), targets=targets)
         parts = {name: value for name, value in found.items() if name.endswith("_loss")}
         total = parts.pop("total_loss")
         return total, {k: v for k, v in parts.items() if isinstance(v, Tensor)}
@@ -51,8 +53,10 @@ def _dense(family: str, device: torch.device) -> Loss:
     return error
 
 
-def _of_sets(family: str, criterion: Any, device: torch.device) -> Loss:
-    def error(network: nn.Module, samples: Sequence[Frame]) -> tuple[Tensor, Mapping[str, Tensor]]:
+def _set_loss(family: str, criterion: Any, device: torch.device) -> Loss:
+    def error(
+        network: nn.Module, samples: Sequence[TrainingFrame]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         images = _images(samples, device)
         height, width = images.shape[-2:]
         targets = []
@@ -61,12 +65,12 @@ def _of_sets(family: str, criterion: Any, device: torch.device) -> Loss:
             boxes = boxes / boxes.new_tensor([width, height, width, height])
             labels = torch.from_numpy(frame.class_ids).to(device)
             targets.append({"labels": labels, "boxes": boxes.clamp(0, 1)})
-        found = criterion(network(prepared(family, images), targets=targets), targets)
-        if family == "rfdetr":  # the others' losses come weighted
+        found = criterion(network(preprocess(family, images), targets=targets), targets)
+        if family == "rfdetr":  # the other losses are already weighted
             weights = criterion.weight_dict
             found = {name: found[name] * weights[name] for name in found if name in weights}
         parts: dict[str, Tensor] = {}
-        for name, value in found.items():  # those of the layers are told as one
+        for name, value in found.items():  # the auxiliary layers' losses are summed
             kind = "_".join(name.split("_")[:2])
             parts[kind] = parts.get(kind, value.new_zeros(())) + value
         return torch.stack([*parts.values()]).sum(), parts
@@ -75,7 +79,7 @@ def _of_sets(family: str, criterion: Any, device: torch.device) -> Loss:
 
 
 def _criterion(family: str, classes: int, device: torch.device) -> Any:
-    """Return the criterion with the weights of libreyolo's own trainer, which alone knows them."""
+    """Return the criterion with the loss weights of libreyolo's own trainer."""
     trainer = import_module(f"libreyolo.models.{family_of(family).module}.trainer")
     kind = trainer.DFINETrainer if family == "dfine" else trainer.DEIMTrainer
     stand_in = SimpleNamespace(
@@ -84,12 +88,12 @@ def _criterion(family: str, classes: int, device: torch.device) -> Any:
     return kind.build_criterion(stand_in, distributed_normalize=False)
 
 
-def _images(samples: Sequence[Frame], device: torch.device) -> Tensor:
+def _images(samples: Sequence[TrainingFrame], device: torch.device) -> Tensor:
     """Return (B, 3, H, W) of 0..255."""
     stacked = torch.stack([torch.from_numpy(frame.pixels) for frame in samples])
     return stacked.to(device).permute(0, 3, 1, 2).float()
 
 
 def _centred(boxes: Tensor) -> Tensor:
-    """Return (N, 4) x1 y1 x2 y2 as middle and size."""
+    """Return boxes (N, 4) x1 y1 x2 y2 as centre and size."""
     return torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1)

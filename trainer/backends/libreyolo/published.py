@@ -1,7 +1,7 @@
-"""The published weights of COCO by architecture, each with the sha256 that it is taken with.
+"""The published COCO weights by architecture, each with its pinned sha256.
 
-deploy/weights.lock holds the same for those who fetch files by hand. Where no sha256 is known, the
-file is loaded only with one that the team states itself (extra.weights_sha256).
+deploy/weights.lock lists the same for those who download files by hand. A file without a known
+sha256 is loaded only with one that the team states itself (extra.weights_sha256).
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _RFDETR = "https://storage.googleapis.com/rfdetr"
 
 
 @dataclass(frozen=True)
-class Published:
-    """One file. name: in torch's cache. sha256: "" where none is known."""
+class PublishedFile:
+    """One file. name: in torch's cache. sha256: "" if unknown."""
 
     url: str
     name: str
     sha256: str = ""
 
 
-def _named(base: str, name: str, sha256: str = "") -> Published:
-    return Published(f"{base}/{name}", name, sha256)
+def _named(base: str, name: str, sha256: str = "") -> PublishedFile:
+    return PublishedFile(f"{base}/{name}", name, sha256)
 
 
-PUBLISHED: dict[str, Published] = {
+PUBLISHED: dict[str, PublishedFile] = {
     "yolox_n": _named(
         _YOLOX,
         "yolox_nano.pth",
@@ -76,22 +76,22 @@ PUBLISHED: dict[str, Published] = {
         "b44a7586bf490858c7b8bce9e44bd025cb88724df9a07a8deb3ae1c12e608195",
     ),
     **{f"dfine_{size}": _named(_DFINE, f"dfine_{size}_coco.pth") for size in "lx"},
-    # Its authors publish on Google Drive alone; libreyolo's mirror holds the same tensors.
+    # Its authors publish only on Google Drive; libreyolo's mirror has the same tensors.
     **{
         f"deim_{size}": _named(f"{_DEIM}/LibreDEIM{size}/resolve/main", f"LibreDEIM{size}.pt")
         for size in "nsmlx"
     },
-    "rfdetr_n": Published(
+    "rfdetr_n": PublishedFile(
         f"{_RFDETR}/nano_coco/checkpoint_best_regular.pth",
         "rf-detr-nano.pth",
         "d8d6b9ee57d4d0ed2b1f305163624712a0532cb7bce0c747317984fc5457440d",
     ),
-    "rfdetr_s": Published(
+    "rfdetr_s": PublishedFile(
         f"{_RFDETR}/small_coco/checkpoint_best_regular.pth",
         "rf-detr-small.pth",
         "d81979a9213a2109345158ce9232668df4c1ae52e9b8db3f2ec0a8cbad959b33",
     ),
-    "rfdetr_m": Published(
+    "rfdetr_m": PublishedFile(
         f"{_RFDETR}/medium_coco/checkpoint_best_regular.pth",
         "rf-detr-medium.pth",
         "749ff6071828aaffac63e204c4f4135ed3d6cdae4d702e086c360edc3b5768c8",

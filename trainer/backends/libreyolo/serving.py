@@ -1,4 +1,4 @@
-"""What of libreyolo's networks becomes a graph: pixels to boxes and probabilities of each."""
+"""libreyolo's networks as an exportable graph: pixels to boxes and class probabilities."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.nn import functional
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 
-def prepared(family: str, images: Tensor) -> Tensor:
-    """Return pixels (B, 3, H, W) of 0..255 RGB as a family's networks take them."""
+def preprocess(family: str, images: Tensor) -> Tensor:
+    """Return pixels (B, 3, H, W) of 0..255 RGB in the format that a family's networks expect."""
     if family == "yolox":
         return images.flip(1)  # BGR, not scaled
     if family != "rfdetr":
@@ -21,11 +21,11 @@ def prepared(family: str, images: Tensor) -> Tensor:
     return (images / 255 - mean) / std
 
 
-class Served(nn.Module):
-    """Images (B, 3, H, W) of 0..255 RGB to everything that may be an object.
+class ExportedLibreyolo(nn.Module):
+    """Map images (B, 3, H, W) of 0..255 RGB to all candidate objects.
 
-    boxes: (B, N, 4), x1 y1 x2 y2 in pixels of the input. probabilities: (B, N, C). embedding:
-    (B, D) of length 1. The network is changed for serving, and learns no more.
+    boxes: (B, N, 4), x1 y1 x2 y2 in pixels of the input. probabilities: (B, N, C). embedding: (B,
+    D), unit length. The network is modified for serving and cannot be trained any more.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Served(nn.Module):
         self._coarsest: list[Tensor] = []
         if family == "rfdetr":
             trunk = network.backbone[0]
-            trunk.encoder.shape = image_size  # for which its places are worked out once
+            trunk.encoder.shape = image_size  # its positions are computed once for this size
             network.export()
             trunk.projector.register_forward_hook(self._remember)
         elif family == "yolo9":
@@ -50,7 +50,7 @@ class Served(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes, probabilities and embedding."""
-        x = prepared(self.family, images)
+        x = preprocess(self.family, images)
         boxes, probabilities, coarsest = getattr(self, f"_{self.family}")(x)
         return boxes, probabilities, functional.normalize(coarsest.mean(dim=(2, 3)), dim=1)
 
@@ -83,7 +83,7 @@ class Served(nn.Module):
         return self._set(boxes, logits[..., : self.classes], self._coarsest[0])
 
     def _set(self, boxes: Tensor, logits: Tensor, top: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what DETR says: middle and size as shares of the input, logits of each class."""
+        """Convert DETR outputs: centre and size as shares of the input, logits per class."""
         height, width = self.size
         scale = boxes.new_tensor([width, height])
         return _corners(boxes[..., :2] * scale, boxes[..., 2:] * scale), logits.sigmoid(), top

@@ -1,4 +1,4 @@
-"""This backend's own settings, read from FitConfig.extra and checked together; without torch."""
+"""The backend's own settings, read from FitConfig.extra and validated together; no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from trainer.backends.fit_checks import shared_faults
-from trainer.backends.learning.own_settings import SHARED_RULES, FrameSettings, Rule, read_extra
+from trainer.backends.learning.backend_settings import SHARED_RULES, FrameSettings, Rule, read_extra
 from trainer.backends.libreyolo.families import (
     ARCHITECTURES,
     REFUSED,
@@ -24,12 +24,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Settings(FrameSettings):
+class LibreyoloSettings(FrameSettings):
     """Keys of FitConfig.extra; each has a default that works. The others: see FrameSettings.
 
-    architecture: one of ARCHITECTURES; unset, that of the base, or a usual one. pretrained: begin
-    with its published weights of COCO. weights_sha256: of that file, where deploy/weights.lock
-    doesn't know it, or in place of what it says.
+    architecture: one of ARCHITECTURES; if unset, that of the base, or a default. pretrained: start
+    from its published COCO weights. weights_sha256: of that file, when deploy/weights.lock does not
+    list it, or to override it.
     """
 
     architecture: str | None = None
@@ -37,8 +37,8 @@ class Settings(FrameSettings):
     weights_sha256: str | None = None
     weight_decay: float = 1e-4
 
-    def settled(self, base: str | None = None) -> Settings:
-        """Return them with the architecture filled in. base: the base's architecture."""
+    def resolved(self, base: str | None = None) -> LibreyoloSettings:
+        """Return the settings with the architecture filled in. base: the base's architecture."""
         return replace(self, architecture=self.architecture or base or _USUAL)
 
 
@@ -50,27 +50,30 @@ _RULES: dict[str, Rule] = {
     ),
     "weights_sha256": (
         lambda v: v is None or (isinstance(v, str) and _SHA256.fullmatch(v) is not None),
-        "64 hexadecimal digits in small letters",
+        "64 lower-case hexadecimal digits",
     ),
 }
 
 
-def read_settings(config: FitConfig) -> Settings:
-    """Check a config and return the settings in its extra; ConfigError lists every fault."""
-    values, faults = read_extra(config, Settings, _RULES)
-    faults += [*_refused(config.extra.get("architecture")), *missing(values.get("architecture"))]
+def read_settings(config: FitConfig) -> LibreyoloSettings:
+    """Validate a config and return the settings in its extra; ConfigError lists every fault."""
+    values, faults = read_extra(config, LibreyoloSettings, _RULES)
+    faults += [
+        *_refusal(config.extra.get("architecture")),
+        *missing_libraries(values.get("architecture")),
+    ]
     if values.get("pretrained"):
         faults += _pretrained_faults(config, values.get("architecture"), values)
     elif values.get("weights_sha256"):
-        faults.append("extra.weights_sha256 is of published weights: set extra.pretrained to true")
+        faults.append("extra.weights_sha256 needs extra.pretrained=true")
     faults += shared_faults(config)
     if faults:
         raise ConfigError(faults)
-    return Settings(**values)
+    return LibreyoloSettings(**values)
 
 
 def network_size(config: FitConfig) -> tuple[int, int]:
-    """Return image_size with each side raised to a multiple of STRIDE."""
+    """Return image_size with each side rounded up to a multiple of STRIDE."""
     height, width = (math.ceil(side / STRIDE) * STRIDE for side in config.image_size)
     return height, width
 
@@ -78,29 +81,29 @@ def network_size(config: FitConfig) -> tuple[int, int]:
 def _pretrained_faults(config: FitConfig, name: object, values: dict[str, object]) -> list[str]:
     faults = []
     if config.base is not None:
-        faults.append("extra.pretrained and base contradict each other: begin with one of them")
+        faults.append("extra.pretrained and base contradict each other: start from one of them")
     known = name if name in PUBLISHED else _USUAL
     file = PUBLISHED[str(known)]
     if not (file.sha256 or values.get("weights_sha256")):
         faults.append(
             f"extra.pretrained: no sha256 of {file.name} is known here, and unknown weights are "
-            f"not loaded. Fetch {file.url}, look at it, and set extra.weights_sha256 to its sha256"
+            f"not loaded. Download {file.url}, check it, and set extra.weights_sha256 to its sha256"
         )
     return faults
 
 
-def _refused(name: object) -> list[str]:
+def _refusal(name: object) -> list[str]:
     family = str(name).partition("_")[0]
     return [f"extra.architecture {name}: {REFUSED[family]}"] if family in REFUSED else []
 
 
-def missing(name: object) -> list[str]:
-    """Return a sentence for each library that an architecture needs and is not installed."""
-    wanted = [("libreyolo", "libreyolo")]
+def missing_libraries(name: object) -> list[str]:
+    """Return a sentence for each library that an architecture needs but is not installed."""
+    required = [("libreyolo", "libreyolo")]
     if name in ARCHITECTURES and (needs := family_of(str(name)).needs):
-        wanted.append(needs)
+        required.append(needs)
     return [
         f"backend libreyolo needs {module}: pip install 'cvat-active-learning[{extra}]'"
-        for module, extra in wanted
+        for module, extra in required
         if find_spec(module) is None
     ]

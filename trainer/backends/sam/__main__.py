@@ -12,7 +12,7 @@ from trainer.bundles.bundle import write_bundle
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the bundle and load it once, so that weights of another network are told at once."""
+    """Write the bundle and load it once, so that wrong weights are reported immediately."""
     parser = argparse.ArgumentParser(prog="python -m trainer.backends.sam", description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="a .pt file of SAM weights")
     parser.add_argument("--architecture", choices=ARCHITECTURES, default=ARCHITECTURES[0])

@@ -1,4 +1,4 @@
-"""Run SAM weights: clicks and a box in, the mask that SAM itself thinks best out."""
+"""Run SAM weights: clicks and a box in, the mask that SAM scores best out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from trainer.bundles.bundle import Bundle
 from trainer.data.images import RGBImage
 from trainer.detections import Mask
-from trainer.engines.interactor.click_laws import obey
-from trainer.engines.interactor.clicks import Box, Points, understand
+from trainer.engines.interactor.click_constraints import enforce_clicks
+from trainer.engines.interactor.clicks import Box, Points, parse_clicks
 from trainer.engines.interactor.extreme_points import check_clicks
 from trainer.engines.interactor.image_cache import ImageCache
 from trainer.errors import BundleError
@@ -27,15 +27,15 @@ ARCHITECTURES = ("mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h")
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> Sam:  # noqa: ARG001 the seam's
-    """Load the bundle; BundleError for weights that are not of its architecture.
+    """Load the bundle; BundleError for weights of another architecture.
 
-    threads: left to torch, whose setting holds for the whole process.
+    threads: ignored; torch's setting applies to the whole process.
     """
     name = str(bundle.card.extra.get("architecture"))
     model = architecture(name, bundle.path)
     path = bundle.file(WEIGHTS)
     try:
-        # Never a pickle with code in it: weights come from strangers.
+        # Never unpickle code: weights come from strangers.
         weights = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(weights.get("model", weights))
     except (RuntimeError, ValueError, AttributeError, EOFError) as error:
@@ -76,14 +76,14 @@ class Sam:
         negative: Points,
         box: Box | None,
     ) -> tuple[list[Candidate], tuple[int, int]]:
-        """Answer the clicks so far; see Interactor.segment."""
+        """Segment by the clicks so far; see Interactor.segment."""
         pixels = self._cache.decode(image)
         size = (pixels.shape[0], pixels.shape[1])
         positive, negative, box = check_clicks(positive, negative, box, size)
-        prompt = understand(positive, negative, box)
+        prompt = parse_clicks(positive, negative, box)
         with self._turn:
             found, score = self._ask(image, pixels, positive, negative, prompt.box)
-        return [Candidate(Mask(obey(found, prompt), 0, 0), score)], size
+        return [Candidate(Mask(enforce_clicks(found, prompt), 0, 0), score)], size
 
     def _ask(
         self, image: bytes, pixels: RGBImage, positive: Points, negative: Points, box: Box | None

@@ -1,4 +1,4 @@
-"""Masks without instances: DeepLabV3 and LR-ASPP of torchvision, one mask a class and region."""
+"""Semantic segmentation: DeepLabV3 and LR-ASPP of torchvision, one mask per class and region."""
 
 from trainer.backends.package_backend import PackageBackend
 from trainer.detector import Backend

@@ -23,14 +23,14 @@ from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL = "model.onnx"
 ENGINES = ("semantic",)
-# What torchvision's weights are used to: mean and spread of ImageNet's pixels, 0..1.
+# Normalisation that torchvision's weights expect: mean and std of ImageNet's pixels, 0..1.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Served(nn.Module):
-    """Images (B, 3, H, W) of 0..255 RGB, to what each pixel shows.
+class ExportedSemantic(nn.Module):
+    """Map images (B, 3, H, W) of 0..255 RGB to the class of each pixel.
 
-    Probabilities (B, 1 + C, H, W), the background first, and an embedding (B, D) of length 1.
+    Returns probabilities (B, 1 + C, H, W), background first, and a unit-length embedding (B, D).
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -45,7 +45,7 @@ class Served(nn.Module):
 
 
 def logits_of(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the network's own answer at the size of the images, and its coarsest map.
+    """Return the network's logits at the size of the images, and its coarsest feature map.
 
     images: (B, 3, H, W) of 0..255 RGB. Returns (B, 1 + C, H, W) and (B, D, h, w).
     """
@@ -58,7 +58,7 @@ def logits_of(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
-    """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
+    """Write the bundle; see Backend.export. card: fields of Card that override the checkpoint's."""
     weights, meta = read_weights(checkpoint, engines=ENGINES)
     network = build(meta["architecture"], len(meta["labels"]))
     network.load_state_dict(weights)
@@ -75,15 +75,15 @@ def export_network(
     files: Mapping[str, Path],
     card: Mapping[str, Any],
 ) -> Bundle:
-    """Write the bundle of a network that build made. card: `labels` and `name` at least.
+    """Write the bundle of a network made by build. card: `labels` and `name` at least.
 
-    files: what else belongs into the bundle, by name.
+    files: further files of the bundle, by name.
     """
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / MODEL
         with torch.no_grad():
             write_onnx(
-                Served(network).eval(),
+                ExportedSemantic(network).eval(),
                 (torch.zeros(2, 3, *image_size),),
                 model,
                 inputs=["images"],

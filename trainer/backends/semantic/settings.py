@@ -1,11 +1,11 @@
-"""This backend's own settings, read from FitConfig.extra and checked together; without torch."""
+"""The backend's own settings, read from FitConfig.extra and validated together; no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from trainer.backends.fit_checks import shared_faults
-from trainer.backends.learning.own_settings import (
+from trainer.backends.learning.backend_settings import (
     SHARED_RULES,
     FrameSettings,
     Rule,
@@ -25,13 +25,13 @@ ARCHITECTURES = (*PUBLISHED, "lraspp_mobilenet_v3_small")
 
 
 @dataclass(frozen=True)
-class Settings(FrameSettings):
+class SemanticSettings(FrameSettings):
     """Keys of FitConfig.extra; each has a default that works. The others: see FrameSettings.
 
-    task: "masks", all that it learns. architecture: one of ARCHITECTURES; unset, that of the
-    base, or the first of them. pretrained: begin with torchvision's published weights, of COCO
-    with the classes of Pascal VOC. balance: how far classes of few pixels are weighed up, 0 not at
-    all, 1 to as much as any other. zoom: largest factor of size, both ways.
+    task: "masks", the only one. architecture: one of ARCHITECTURES; if unset, that of the base, or
+    the first of them. pretrained: start from torchvision's published weights, trained on COCO with
+    the classes of Pascal VOC. balance: how much classes with few pixels are weighted up, from 0
+    (not at all) to 1 (equal total weight). zoom: largest scale factor, in and out.
     """
 
     task: str = "masks"
@@ -40,14 +40,14 @@ class Settings(FrameSettings):
     balance: float = 0.5
     zoom: float = 1.35
 
-    def settled(self, base: str | None = None) -> Settings:
-        """Return them with the architecture filled in. base: the base's architecture."""
+    def resolved(self, base: str | None = None) -> SemanticSettings:
+        """Return the settings with the architecture filled in. base: the base's architecture."""
         return replace(self, architecture=self.architecture or base or ARCHITECTURES[0])
 
 
 _RULES: dict[str, Rule] = {
     **SHARED_RULES,
-    "task": (lambda v: v == "masks", "masks, all that this backend learns"),
+    "task": (lambda v: v == "masks", "masks, the only task of this backend"),
     "architecture": (
         lambda v: v is None or v in ARCHITECTURES,
         f"one of {', '.join(ARCHITECTURES)}",
@@ -57,18 +57,18 @@ _RULES: dict[str, Rule] = {
 }
 
 
-def read_settings(config: FitConfig) -> Settings:
-    """Check a config and return the settings in its extra; ConfigError lists every fault."""
-    values, faults = read_extra(config, Settings, _RULES)
+def read_settings(config: FitConfig) -> SemanticSettings:
+    """Validate a config and return the settings in its extra; ConfigError lists every fault."""
+    values, faults = read_extra(config, SemanticSettings, _RULES)
     name = values.get("architecture")
     if values.get("pretrained") and config.base is not None:
-        faults.append("extra.pretrained and base contradict each other: begin with one of them")
+        faults.append("extra.pretrained and base contradict each other: start from one of them")
     if values.get("pretrained") and name is not None and name not in PUBLISHED:
         faults.append(
-            f"extra.pretrained: torchvision publishes no weights of {name}; of those there are "
+            f"extra.pretrained: torchvision publishes no weights of {name}; it does of "
             f"{', '.join(PUBLISHED)}"
         )
     faults += shared_faults(config)
     if faults:
         raise ConfigError(faults)
-    return Settings(**values)
+    return SemanticSettings(**values)

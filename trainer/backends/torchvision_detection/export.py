@@ -1,7 +1,7 @@
-"""Checkpoint → bundle: the network up to candidates in ONNX, thinned by the engine in numpy.
+"""Checkpoint → bundle: the network up to candidates in ONNX; the engine applies NMS in numpy.
 
-The engine does what torchvision does after its heads, so that every class's probability is known
-of each object. Masks have a graph of their own, since they are drawn for the chosen boxes only.
+The engine does what torchvision does after its heads, but keeps every class's probability of each
+object. Masks have a graph of their own, since they are predicted for the selected boxes only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trainer.backends.learning.starting.weights import (
     weights_file,
 )
 from trainer.backends.torchvision_detection.networks import build
-from trainer.backends.torchvision_detection.serving import Candidates, Masks
+from trainer.backends.torchvision_detection.serving import CandidateNetwork, MaskNetwork
 from trainer.bundles.bundle import Bundle, write_bundle
 
 MODEL, MASKS = "model.onnx", "masks.onnx"
@@ -30,7 +30,7 @@ ENGINES = ("torchvision_detection", "mask_rcnn")
 
 
 def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
-    """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
+    """Write the bundle; see Backend.export. card: fields of Card that override the checkpoint's."""
     weights, meta = read_weights(checkpoint, engines=ENGINES)
     size = (int(meta["image_size"][0]), int(meta["image_size"][1]))
     network = build(meta["architecture"], meta["labels"], image_size=size)
@@ -47,11 +47,11 @@ def export_network(
     files: Mapping[str, Path],
     card: Mapping[str, Any],
 ) -> Bundle:
-    """Write the bundle of a network that build made. card: `labels` and `name` at least.
+    """Write the bundle of a network made by build. card: `labels` and `name` at least.
 
-    files: what else belongs into the bundle, by name.
+    files: further files of the bundle, by name.
     """
-    graph = Candidates(network.eval(), image_size).eval()
+    graph = CandidateNetwork(network.eval(), image_size).eval()
     height, width = image_size
     given = torch.zeros(1, 3, height, width), torch.tensor([float(height), float(width)])
     with torch.no_grad():
@@ -77,7 +77,7 @@ def export_network(
         if masked:
             boxes = torch.tensor([[1.0, 2.0, 20.0, 30.0], [4.0, 4.0, 9.0, 25.0]])
             write_onnx(
-                Masks(network, image_size).eval(),
+                MaskNetwork(network, image_size).eval(),
                 (boxes, *answers[3:]),
                 masks,
                 inputs=["boxes", *names[3:]],

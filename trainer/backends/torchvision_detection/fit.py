@@ -1,4 +1,4 @@
-"""Learning: torchvision's own losses through the shared loop."""
+"""Train torchvision's detectors with their own losses in the shared loop."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from trainer.backends.learning.course import Course, take, train_part
-from trainer.backends.learning.drawing import drawn
-from trainer.backends.learning.frames import Frame, read_frames, vary
-from trainer.backends.learning.loop import Lesson, Tuning
-from trainer.backends.learning.plan import with_size
-from trainer.backends.learning.starting.beginning import Base, begin
+from trainer.backends.learning.frames import TrainingFrame, augment, read_frames
+from trainer.backends.learning.loop import BatchesAndLoss, OptimizerSettings
+from trainer.backends.learning.plan import with_planned_size
+from trainer.backends.learning.sampling import batch_rows
+from trainer.backends.learning.starting.initialise import BaseWeights, initialise
+from trainer.backends.learning.training_recipe import TrainingRecipe, train, train_part
 from trainer.backends.torchvision_detection.export import ENGINES, export
 from trainer.backends.torchvision_detection.networks import build, heads_of, published_coco
 from trainer.backends.torchvision_detection.settings import (
-    Settings,
+    TorchvisionSettings,
     read_settings,
     task_of,
     two_stages,
@@ -30,21 +30,21 @@ from trainer.errors import ConfigError
 def fit(
     dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
 ) -> Path:
-    """Learn from the train part; see Backend.fit. Mask R-CNN needs a mask of every object."""
+    """Train on the train part; see Backend.fit. Mask R-CNN needs a mask of every object."""
     asked = read_settings(config)
     images = train_part(dataset)
-    config = with_size(images, config)
-    base = Base.read(config, ENGINES, asked.architecture)
+    config = with_planned_size(images, config)
+    base = BaseWeights.read(config, ENGINES, asked.architecture)
     if base.architecture and asked.task not in (None, task_of(base.architecture)):
         theirs = task_of(base.architecture)
         raise ConfigError(
-            [f"base weights {config.base} are of {theirs}, this fit is of {asked.task}"]
+            [f"base weights {config.base} are for {theirs}, this fit is for {asked.task}"]
         )
-    settings = asked.settled(base.architecture)
+    settings = asked.resolved(base.architecture)
     architecture = str(settings.architecture)
     if settings.pretrained:
-        base = Base(architecture, *published_coco(architecture, config.backend))
-    network, notes = begin(
+        base = BaseWeights(architecture, *published_coco(architecture, config.backend))
+    network, notes = initialise(
         lambda: build(
             architecture,
             dataset.labels.names,
@@ -57,42 +57,46 @@ def fit(
         seed=config.seed,
     )
 
-    def lesson(told: Callable[[int], None]) -> Lesson[Frame]:
+    def load_task(on_done: Callable[[int], None]) -> BatchesAndLoss[TrainingFrame]:
         masks = settings.task == "masks"
-        frames = read_frames(dataset, images, config.image_size, told, masks=masks)
-        return _lesson(frames, config, settings)
+        frames = read_frames(dataset, images, config.image_size, on_done, masks=masks)
+        return _batches_and_loss(frames, config, settings)
 
-    course = Course(
+    course = TrainingRecipe(
         network,
         notes,
         total=settings.total_steps(config, len(images)),
-        tuning=Tuning(
+        optimizer=OptimizerSettings(
             weight_decay=settings.weight_decay, ema=settings.ema, save_every=settings.save_every
         ),
         settings=settings,
         described={"architecture": architecture},
-        lesson=lesson,
+        load_task=load_task,
         export=export,
         task=settings.task or "boxes",
     )
-    return take(course, dataset, config, run_dir=run_dir, report=report)
+    return train(course, dataset, config, run_dir=run_dir, report=report)
 
 
-def _lesson(frames: list[Frame], config: FitConfig, settings: Settings) -> Lesson[Frame]:
+def _batches_and_loss(
+    frames: list[TrainingFrame], config: FitConfig, settings: TorchvisionSettings
+) -> BatchesAndLoss[TrainingFrame]:
     device = torch.device(config.device)
     first = int(
         two_stages(str(settings.architecture))
-    )  # where there is a background, it is class 0
+    )  # class 0 is the background, if there is one
 
-    def batch(step: int) -> list[Frame]:
+    def batch(step: int) -> list[TrainingFrame]:
         return [
-            vary(frames[row], rng, mirrored=settings.flip_horizontal, colour=settings.colour)
-            for row, rng in drawn(
+            augment(frames[row], rng, mirrored=settings.flip_horizontal, colour=settings.colour)
+            for row, rng in batch_rows(
                 len(frames), seed=config.seed, step=step, batch_size=config.batch_size
             )
         ]
 
-    def error(network: nn.Module, samples: Sequence[Frame]) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def error(
+        network: nn.Module, samples: Sequence[TrainingFrame]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         images = [
             torch.from_numpy(frame.pixels).to(device).permute(2, 0, 1).float() / 255
             for frame in samples
@@ -107,4 +111,4 @@ def _lesson(frames: list[Frame], config: FitConfig, settings: Settings) -> Lesso
         parts: dict[str, Tensor] = network(images, targets)
         return torch.stack([*parts.values()]).sum(), parts
 
-    return Lesson(batch, error)
+    return BatchesAndLoss(batch, error)

@@ -1,4 +1,4 @@
-"""torchvision's detectors by name, for any classes and any size of input."""
+"""torchvision's detectors by name, for any classes and input size."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torchvision.models import detection, mobilenet_v3_small
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
 
-from trainer.backends.learning.starting.carry import Rows
+from trainer.backends.learning.starting.carry import HeadRows
 from trainer.backends.learning.starting.published import published
 from trainer.backends.torchvision_detection.settings import ARCHITECTURES, two_stages
 from trainer.errors import ConfigError
 
 _SMALL = re.compile(r"(\w+?)_(resnet18|resnet34|mobilenet_v3_small)_fpn")
-# What comes out of mobilenet_v3_small at strides of 4, 8, 16 and 32: layer → channels.
+# Features of mobilenet_v3_small at strides 4, 8, 16 and 32: layer → channels.
 _MOBILE = {1: 16, 3: 24, 8: 48, 11: 96}
 _MOBILE_WIDTH = 64
 _FAMILIES: dict[str, Any] = {
@@ -35,16 +35,16 @@ def build(
     image_size: tuple[int, int] = (800, 1088),
     regions: int | None = None,
 ) -> nn.Module:
-    """Return torchvision's network with random weights, whose parameters have torchvision's names.
+    """Return torchvision's network with random weights and torchvision's parameter names.
 
-    classes: names in order; networks of two stages (R-CNN) have one output more, the background,
-    which comes first. image_size: (height, width) of what it will be given, so that nothing is
-    scaled a second time. regions: of an image that its second stage learns from. Raises
-    ConfigError for an architecture that is not in settings.ARCHITECTURES.
+    classes: names in order; two-stage networks (R-CNN) have one more output, the background, which
+    comes first. image_size: (height, width) of its inputs, so that nothing is resized twice.
+    regions: sampled per image for the second stage. Raises ConfigError for an architecture that is
+    not in settings.ARCHITECTURES.
     """
     if architecture not in ARCHITECTURES:
         raise ConfigError(
-            [f"no architecture {architecture!r}; there are {', '.join(ARCHITECTURES)}"]
+            [f"unknown architecture {architecture!r}; known are {', '.join(ARCHITECTURES)}"]
         )
     count = len(classes) + int(two_stages(architecture))
     options: dict[str, Any] = {"min_size": min(image_size), "max_size": max(image_size)}
@@ -65,13 +65,13 @@ def build(
 
 
 def published_coco(architecture: str, who: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return torchvision's own weights and the classes of their heads; see learning.published."""
+    """Return torchvision's own weights and the classes of their heads; see starting.published."""
     weights, _ = published(architecture, who)
     return weights, coco_names(architecture)
 
 
 def coco_names(architecture: str) -> tuple[str, ...]:
-    """Return COCO's names as torchvision numbers them; the gaps in its ids have names too."""
+    """Return COCO's names as torchvision numbers them; gaps in the ids have placeholders."""
     known = detection.FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
     return tuple(
         f"unused {n}" if name in ("N/A", "__background__") else name
@@ -79,22 +79,22 @@ def coco_names(architecture: str) -> tuple[str, ...]:
     )
 
 
-def heads_of(network: Any) -> dict[str, Rows]:
-    """Return the tensors of the network that have rows for classes."""
+def heads_of(network: Any) -> dict[str, HeadRows]:
+    """Return the tensors of the network that have rows per class."""
     if hasattr(network, "roi_heads"):
         names = {
-            "roi_heads.box_predictor.cls_score": Rows(background=1),
-            "roi_heads.box_predictor.bbox_pred": Rows(background=1, inner=4),
-            "roi_heads.mask_predictor.mask_fcn_logits": Rows(background=1),
+            "roi_heads.box_predictor.cls_score": HeadRows(background=1),
+            "roi_heads.box_predictor.bbox_pred": HeadRows(background=1, inner=4),
+            "roi_heads.mask_predictor.mask_fcn_logits": HeadRows(background=1),
         }
     else:
         anchors = int(network.anchor_generator.num_anchors_per_location()[0])
-        names = {"head.classification_head.cls_logits": Rows(outer=anchors)}
+        names = {"head.classification_head.cls_logits": HeadRows(outer=anchors)}
     return {f"{name}.{part}": rows for name, rows in names.items() for part in ("weight", "bias")}
 
 
 def _trunk(name: str, *, levels: int) -> nn.Module:
-    """Return a network with a pyramid over its last levels, and one coarser by pooling."""
+    """Return a backbone with a feature pyramid over its last levels, and a coarser pooled one."""
     if name == "mobilenet_v3_small":
         taken = dict([*_MOBILE.items()][-levels:])
         outputs = {str(layer): str(n) for n, layer in enumerate(taken)}
@@ -112,7 +112,7 @@ def _trunk(name: str, *, levels: int) -> nn.Module:
 
 
 def _dense_anchors(family: str) -> dict[str, Any]:
-    """Return anchors for the four levels of a small pyramid, from a stride of 8 on."""
+    """Return anchors for the four levels of a small pyramid, from stride 8."""
     if family == "fcos":
         return {"anchor_generator": AnchorGenerator(((8,), (16,), (32,), (64,)), ((1.0,),) * 4)}
     sizes = tuple(

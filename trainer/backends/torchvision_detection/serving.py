@@ -1,4 +1,4 @@
-"""What of torchvision's detectors becomes a graph: pixels to candidates, boxes to masks."""
+"""torchvision's detectors as exportable graphs: pixels to candidates, boxes to masks."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch.nn import functional
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 
-_USUAL_LIMITS = (100, 300)  # objects a frame, of R-CNN and FCOS, and of RetinaNet
-_MULTIPLE = 32  # of which torchvision makes the sides by padding
+_USUAL_LIMITS = (100, 300)  # objects per frame: R-CNN and FCOS; RetinaNet
+_MULTIPLE = 32  # torchvision pads the sides to multiples of it
 
 
-class Candidates(nn.Module):
-    """An image (1, 3, H, W) of 0..255 RGB to everything that may be an object.
+class CandidateNetwork(nn.Module):
+    """Map an image (1, 3, H, W) of 0..255 RGB to all candidate objects.
 
-    limits: (2,) height and width of what of it is the image; the rest, right and below, is
-    padding, into which torchvision lets no box reach. boxes: (N, C, 4) or (N, 1, 4), x1 y1 x2 y2
-    in pixels, within the limits. probabilities: (N, C) of each class, background left out.
-    embedding: (1, D) of length 1. Then, where there are masks, the maps that Masks reads.
+    limits: (2,) height and width of the image inside the input; the rest, right and below, is
+    padding, into which no box may extend. boxes: (N, C, 4) or (N, 1, 4), x1 y1 x2 y2 in pixels,
+    within the limits. probabilities: (N, C) per class, without background. embedding: (1, D), unit
+    length. With masks, also the feature maps that MaskNetwork reads.
     """
 
     mean: Tensor
@@ -52,7 +52,7 @@ class Candidates(nn.Module):
         return (*found, functional.normalize(top, dim=1), *kept)
 
     def reading(self, candidates: int) -> dict[str, Any]:
-        """Return what the engine must know to thin candidates as torchvision does."""
+        """Return what the engine needs to filter candidates as torchvision does."""
         net = self.network
         if self.staged:
             heads = net.roi_heads
@@ -81,7 +81,7 @@ class Candidates(nn.Module):
     def _proposals(
         self, features: dict[str, Tensor], frames: ImageList, limits: Tensor
     ) -> list[Tensor]:
-        """Return what rpn proposes, but within the limits, which rpn itself takes for constant."""
+        """Return the RPN's proposals, clipped to limits that the RPN itself treats as constant."""
         rpn, maps = self.network.rpn, list(features.values())
         objectness, shifts = rpn.head(maps)
         anchors = rpn.anchor_generator(frames, maps)
@@ -111,15 +111,15 @@ class Candidates(nn.Module):
         return _clipped(boxes[:, None], limits), scores
 
 
-class Masks(nn.Module):
-    """Boxes (K, 4) in pixels and the maps of Candidates, to (K, C, 28, 28) shares of each class."""
+class MaskNetwork(nn.Module):
+    """Map boxes (K, 4) in pixels and CandidateNetwork's maps to masks (K, C, 28, 28) per class."""
 
     def __init__(self, network: Any, size: tuple[int, int]) -> None:
         super().__init__()
         self.network, self.size = network, size
 
     def forward(self, boxes: Tensor, *maps: Tensor) -> Tensor:
-        """Return what of each box is the object, by class."""
+        """Return the mask probabilities in each box, by class."""
         heads = self.network.roi_heads
         features = OrderedDict(zip(names_of(self.network), maps, strict=True))
         pooled = heads.mask_roi_pool(features, [boxes], [self.size])
@@ -127,17 +127,17 @@ class Masks(nn.Module):
 
 
 def _limit(most: int) -> int | None:
-    """Return a limit of objects a frame that somebody set; torchvision's own is nobody's word."""
+    """Return a limit of objects per frame, None for torchvision's default, which nobody chose."""
     return None if most in _USUAL_LIMITS else int(most)
 
 
 def names_of(network: Any) -> list[str]:
-    """Return the names of the maps that masks are drawn from."""
+    """Return the names of the feature maps from which masks are predicted."""
     return list(network.roi_heads.mask_roi_pool.featmap_names)
 
 
 def _clipped(boxes: Tensor, limits: Tensor) -> Tensor:
-    """Return boxes (..., 4) cut at 0 and at (height, width) = limits."""
+    """Return boxes (..., 4) clipped to 0 and (height, width) = limits."""
     x = torch.minimum(boxes[..., 0::2].clamp(min=0), limits[1])
     y = torch.minimum(boxes[..., 1::2].clamp(min=0), limits[0])
     return torch.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], dim=-1)

@@ -1,7 +1,7 @@
 """The YOLO family through ultralytics (AGPL-3.0, so an optional extra): boxes and masks.
 
-FitConfig.base is a bundle of this backend, or an ultralytics .pt. The latter is a pickle that runs
-what it holds: only from people you trust.
+FitConfig.base is a bundle of this backend, or an ultralytics .pt. The latter is a pickle, which can
+run code: use only files from people you trust.
 """
 
 from trainer.backends.package_backend import PackageBackend

@@ -1,4 +1,4 @@
-"""How many images ultralytics may learn at once on this machine."""
+"""How many images ultralytics can train on at once on this machine."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 import torch
 
 from trainer.backends.fit_checks import devices_of
-from trainer.backends.learning.memory import free_bytes, need_of
+from trainer.backends.learning.memory import free_bytes, measure_memory
 from trainer.backends.yolo.settings import network_size
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
 
 _MEBIBYTE = 1 << 20
-_LOSS = 1.3  # what matching anchors with objects takes, over the network's own; an estimate
+_LOSS = 1.3  # memory of assigning anchors to objects, relative to the network's; an estimate
 
 
 def fitting_batch(model: str, config: FitConfig, report: Callable[[Progress], None]) -> int:
-    """Return batch_size, or the largest half of a half of it that the memory holds.
+    """Return batch_size, halved until the batch fits into memory.
 
-    model: as ultralytics takes it, a network's .yaml or weights. Raises TrainingError when not
+    model: a network's .yaml or weights, as ultralytics accepts it. Raises TrainingError when not
     even one image fits.
     """
     height, width = network_size(config)
@@ -31,7 +31,7 @@ def fitting_batch(model: str, config: FitConfig, report: Callable[[Progress], No
     def forward() -> torch.Tensor:
         return _sum(network(images))
 
-    need = need_of(network, forward, len(images))
+    need = measure_memory(network, forward, len(images))
     devices = devices_of(config)
     free = free_bytes(torch.device(devices[0]))
     batch = config.batch_size
@@ -41,7 +41,7 @@ def fitting_batch(model: str, config: FitConfig, report: Callable[[Progress], No
         raise TrainingError(
             "yolo",
             f"a single image of {height}x{width} needs about {need.of(1) // _MEBIBYTE} MiB to "
-            f"learn from, {free // _MEBIBYTE} MiB are free: choose a smaller image_size or network",
+            f"train on, {free // _MEBIBYTE} MiB are free: choose a smaller image_size or network",
         )
     figures = {
         "needs_mib": need.of(int(_LOSS * batch / len(devices))) / _MEBIBYTE,
@@ -66,7 +66,7 @@ def _network(model: str) -> Any:
 
 
 def _sum(answer: Any) -> torch.Tensor:
-    """Join every tensor of an answer, so that all of it would be learnt."""
+    """Sum every tensor of the network's output, so that backward covers all of it."""
     if isinstance(answer, torch.Tensor):
         return answer.float().sum()
     parts = answer.values() if isinstance(answer, dict) else answer

@@ -1,4 +1,4 @@
-"""Checkpoints: weights with their description, loaded without running any pickle's code."""
+"""Checkpoints: weights with their description, loaded without running code of a pickle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainer.data.labels import LabelMap
 from trainer.errors import BundleError, ConfigError
 
 WEIGHTS = "weights.pt"
-# What torch raises on a file that is not one of its own, by what it takes the bytes for.
+# What torch raises on files of another format.
 _UNREADABLE = (
     RuntimeError,
     pickle.UnpicklingError,
@@ -29,12 +29,12 @@ _UNREADABLE = (
 
 
 def save_checkpoint(path: Path, trained: Path, meta: Mapping[str, Any]) -> None:
-    """Keep what ultralytics wrote at `trained` as network, weights and meta; all or nothing."""
+    """Store what ultralytics wrote at `trained` as network, weights and meta, atomically."""
     save_network(path, load_trained(trained), meta)
 
 
 def save_network(path: Path, model: Any, meta: Mapping[str, Any]) -> None:
-    """Keep a network of ultralytics, as save_checkpoint does."""
+    """Store an ultralytics network, as save_checkpoint does."""
     network = {k: v for k, v in model.yaml.items() if k != "yaml_file"}
     content = {
         "meta": json.dumps(
@@ -42,7 +42,7 @@ def save_network(path: Path, model: Any, meta: Mapping[str, Any]) -> None:
                 **meta,
                 "network": network,
                 "labels": list(_names(model)),
-                # Of two heads, the one that answers: a choice, not a weight.
+                # Which of two heads predicts: an option, not a weight.
                 "one_to_one": bool(model.model[-1].end2end),
             }
         ),
@@ -54,7 +54,7 @@ def save_network(path: Path, model: Any, meta: Mapping[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> tuple[Any, dict[str, Any]]:
-    """Return the network with its weights, and meta; also of a bundle folder."""
+    """Return the network with its weights, and meta; path may be a bundle folder."""
     path = checkpoint_file(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -76,7 +76,7 @@ def read_checkpoint(path: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def checkpoint_file(path: Path) -> Path:
-    """Return the file that read_checkpoint reads: of a bundle folder, the weights inside."""
+    """Return the file that read_checkpoint reads: for a bundle folder, the weights inside."""
     if not (path.is_dir() and (path / CARD).exists()):
         return path
     bundle = read_bundle(path)
@@ -86,9 +86,9 @@ def checkpoint_file(path: Path) -> Path:
 
 
 def base_weights(base: Path, run_dir: Path, *, task: str) -> tuple[Path, LabelMap]:
-    """Return base weights as a file that ultralytics begins with, and their classes.
+    """Return base weights as a file that ultralytics can start from, and their classes.
 
-    Raises ConfigError for a file that is not there or weights of another task.
+    Raises ConfigError for a missing file or weights of another task.
     """
     isolate()
     if not base.exists():
@@ -97,7 +97,7 @@ def base_weights(base: Path, run_dir: Path, *, task: str) -> tuple[Path, LabelMa
     model = read_checkpoint(base)[0] if ours else load_trained(base)
     theirs = "masks" if "Segment" in type(model.model[-1]).__name__ else "boxes"
     if theirs != task:
-        raise ConfigError([f"base weights {base} are of {theirs}, this fit is of {task}"])
+        raise ConfigError([f"base weights {base} are for {theirs}, this fit is for {task}"])
     labels = LabelMap(_names(model))
     if not ours:
         return base, labels
@@ -119,7 +119,7 @@ def _build(meta: Mapping[str, Any]) -> Any:
     from ultralytics.nn.tasks import DetectionModel, SegmentationModel
 
     if meta["network"].get("activation") and not getattr(utils, "SAFE_LOAD", False):
-        # A version that evaluates this text, whoever wrote it.
+        # This version would evaluate the text as code, whoever wrote it.
         raise ConfigError(["a network with an activation of its own needs a newer ultralytics"])
     kind: Any = SegmentationModel if meta["task"] == "masks" else DetectionModel
     model = kind(dict(meta["network"]), nc=len(meta["labels"]), verbose=False)
@@ -129,9 +129,9 @@ def _build(meta: Mapping[str, Any]) -> Any:
 
 
 def load_trained(path: Path) -> Any:
-    """Return the network of a file of ultralytics, on the CPU in evaluation.
+    """Return the network of an ultralytics file, on the CPU in evaluation mode.
 
-    Nothing but known classes is made (torch's weights_only). Raises BundleError for a file of
+    Only known classes are instantiated (torch's weights_only). Raises BundleError for a file of
     another kind.
     """
     isolate()

@@ -16,11 +16,11 @@ from trainer.bundles.bundle import Bundle, write_bundle
 MODEL = "model.onnx"
 
 
-class _Served(nn.Module):
-    """The network as it is served: every anchor's box and class probabilities, and what else.
+class _ExportedYolo(nn.Module):
+    """The network as served: every anchor's box and class probabilities, masks and embedding.
 
-    Heads that need no suppression choose their best 300 inside the network, which drops the
-    probabilities of all classes but one; here they give all anchors and the engine chooses.
+    Heads without NMS select their best 300 inside the network, which drops the probabilities of all
+    classes but one; here they return all anchors and the engine selects.
     """
 
     def __init__(self, network: Any) -> None:
@@ -38,7 +38,7 @@ class _Served(nn.Module):
         self._coarsest[:] = [inputs[0][-1]]
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """images: (B, 3, H, W) RGB 0..1 → output0 (B, 4 + C (+ M), A), (protos,) embedding."""
+        """Map images (B, 3, H, W) RGB 0..1 to output0 (B, 4 + C (+ M), A), (protos,) embedding."""
         answer = self.network(images)
         parts = answer if isinstance(answer, tuple) else (answer,)
         first = parts[0].permute(0, 2, 1) if self.one_to_one else parts[0]
@@ -46,11 +46,11 @@ class _Served(nn.Module):
 
 
 def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> Bundle:
-    """Write the bundle; see Backend.export. card: fields of Card that the caller knows better."""
+    """Write the bundle; see Backend.export. card: fields of Card that override the checkpoint's."""
     network, meta = read_checkpoint(checkpoint)
     height, width = meta["image_size"]
     settings = meta["settings"]
-    served = _Served(network)
+    served = _ExportedYolo(network)
     outputs = ["output0", *(["protos"] if meta["task"] == "masks" else []), "embedding"]
     known = {
         "name": "yolo",
@@ -71,7 +71,7 @@ def export(checkpoint: Path, destination: Path, *, card: Mapping[str, Any]) -> B
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / MODEL
         with torch.no_grad():
-            served(torch.zeros(2, 3, height, width))  # the head makes its anchors at first use
+            served(torch.zeros(2, 3, height, width))  # the head computes its anchors at first use
             torch.onnx.export(
                 served,
                 (torch.zeros(2, 3, height, width),),

@@ -1,4 +1,4 @@
-"""Learning by ultralytics' own trainer, in this process, in run_dir and nowhere else."""
+"""Train with ultralytics' own trainer, in this process; it writes to run_dir only."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from trainer.backends.fit_checks import devices_of
-from trainer.backends.learning.memory import recorded
+from trainer.backends.learning.memory import memory_errors
 from trainer.backends.learning.schedule import stepped
-from trainer.backends.learning.state import STATE, STOP, room_for
+from trainer.backends.learning.state import STATE, STOP, disk_errors
+from trainer.backends.yolo.callbacks import TrainingCallbacks
 from trainer.backends.yolo.capacity import fitting_batch
 from trainer.backends.yolo.checkpoint import base_weights, save_checkpoint
-from trainer.backends.yolo.layout import lay_out
+from trainer.backends.yolo.layout import write_layout
 from trainer.backends.yolo.offline import quiet
-from trainer.backends.yolo.relay import relayed
-from trainer.backends.yolo.settings import Settings, network_size, read_settings
-from trainer.backends.yolo.watch import Watch
+from trainer.backends.yolo.relay import relaying
+from trainer.backends.yolo.settings import YoloSettings, network_size, read_settings
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.errors import TrainingError
@@ -32,21 +32,21 @@ LOG = "yolo.log"
 def fit(
     dataset: Dataset, config: FitConfig, *, run_dir: Path, report: Callable[[Progress], None]
 ) -> Path:
-    """Learn from the train part; see Backend.fit. Keeps the best epoch on val, if there is val."""
+    """Train on the train part; see Backend.fit. Keeps the best epoch on val, if there is val."""
     settings = read_settings(config)
     run_dir = run_dir.resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
-    key = {"dataset": dataset.fingerprint, "config": _plain(config, settings)}
+    key = {"dataset": dataset.fingerprint, "config": _settings_json(config, settings)}
     _check_key(run_dir, key)
     with quiet(run_dir / LOG):
-        notes, model = _beginning(dataset, config, settings, run_dir)
-        data, has_val = lay_out(
+        notes, model = _initial_model(dataset, config, settings, run_dir)
+        data, has_val = write_layout(
             dataset,
             run_dir / "data",
             masks=settings.task == "masks",
-            told=lambda n, of: report(Progress("read", n, of)),
+            on_done=lambda n, of: report(Progress("read", n, of)),
         )
-        watch = Watch(config, settings, run_dir, report, dataset)
+        watch = TrainingCallbacks(config, settings, run_dir, report, dataset)
         batch = fitting_batch(model, config, report)
         trained = _train(model, data, config, settings, run_dir, watch, batch=batch, val=has_val)
         meta = {
@@ -62,16 +62,18 @@ def fit(
     return run_dir / CHECKPOINT
 
 
-def _beginning(
-    dataset: Dataset, config: FitConfig, settings: Settings, run_dir: Path
+def _initial_model(
+    dataset: Dataset, config: FitConfig, settings: YoloSettings, run_dir: Path
 ) -> tuple[list[str], str]:
-    """Return what did not carry over from the base, and the network or weights to begin with."""
+    """Return what was not loaded from the base, and the network or weights to start from."""
     if config.base is None:
         return [], settings.model + ("-seg" if settings.task == "masks" else "") + ".yaml"
     weights, known = base_weights(config.base, run_dir, task=settings.task)
-    notes = [f"class {n}: new, begun anew" for n in dataset.labels if n not in known.names]
+    notes = [
+        f"class {n}: new, initialised at random" for n in dataset.labels if n not in known.names
+    ]
     notes += [
-        f"class {n}: of base, not among the labels now"
+        f"class {n}: in the base, not among the labels"
         for n in known
         if n not in dataset.labels.names
     ]
@@ -82,9 +84,9 @@ def _train(
     model: str,
     data: Path,
     config: FitConfig,
-    settings: Settings,
+    settings: YoloSettings,
     run_dir: Path,
-    watch: Watch,
+    watch: TrainingCallbacks,
     *,
     batch: int,
     val: bool,
@@ -100,8 +102,8 @@ def _train(
         "data": str(data),
         "epochs": config.epochs,
         "batch": batch,
-        # A step each batch_size images, gathered from smaller batches where memory is short: by
-        # itself ultralytics gathers 64 for one, which on few images leaves hardly any steps.
+        # One optimiser step per batch_size images, accumulated from smaller batches when memory
+        # is short: ultralytics' default of 64 leaves hardly any steps on few images.
         "nbs": config.batch_size,
         "imgsz": max(network_size(config)),
         "lr0": config.learning_rate,
@@ -109,7 +111,7 @@ def _train(
         "device": ",".join(d.removeprefix("cuda:") for d in devices_of(config)),
         "workers": config.workers,
         "val": val,
-        "plots": False,  # they need a font from the network
+        "plots": False,  # they would download a font
         "verbose": False,
         "exist_ok": True,
         "project": str(run_dir),
@@ -122,11 +124,11 @@ def _train(
         overrides |= {"resume": str(state), "save_dir": str(run_dir / "ultralytics")}
     kind = SegmentationTrainer if settings.task == "masks" else DetectionTrainer
     if config.schedule == "step":
-        kind = stepping(kind, config)
+        kind = with_step_schedule(kind, config)
     try:
         with (
-            room_for(state.with_suffix(".part"), "yolo"),
-            recorded("yolo", batch=batch, image_size=config.image_size),
+            disk_errors(state.with_suffix(".part"), "yolo"),
+            memory_errors("yolo", batch=batch, image_size=config.image_size),
         ):
             trainer: Any = kind(overrides=overrides)
             for event, callback in watch.callbacks().items():
@@ -134,24 +136,24 @@ def _train(
             if len(devices_of(config)) == 1:
                 trainer.train()
             else:
-                with relayed(run_dir, watch.hear):
+                with relaying(run_dir, watch.hear):
                     trainer.train()
                 watch.catch_up()
     except subprocess.CalledProcessError as error:
         raise TrainingError(
             "yolo",
-            f"the processes on {config.device} ended with exit code {error.returncode}; what they "
-            "said is in the output of this fit",
+            f"the processes on {config.device} ended with exit code {error.returncode}; their "
+            "messages are in the output of this fit",
         ) from error
     except (RuntimeError, ValueError, AssertionError, OSError, TypeError) as error:
         raise TrainingError("yolo", str(error), run_dir / LOG) from error
     return Path(trainer.best if trainer.best.exists() else trainer.last)
 
 
-def stepping(kind: Any, config: FitConfig) -> Any:
-    """Return ultralytics' trainer with the rate falling by gamma, which it lacks."""
+def with_step_schedule(kind: Any, config: FitConfig) -> Any:
+    """Return ultralytics' trainer class with a step schedule, which it lacks."""
 
-    class Stepping(kind):  # type: ignore[misc]
+    class StepScheduleTrainer(kind):  # type: ignore[misc]
         def _setup_scheduler(self) -> None:
             super()._setup_scheduler()
             from torch.optim.lr_scheduler import LambdaLR
@@ -159,13 +161,13 @@ def stepping(kind: Any, config: FitConfig) -> Any:
             self.lf = lambda epoch: stepped(config, epoch)
             self.scheduler = LambdaLR(self.optimizer, lr_lambda=self.lf)
 
-    return Stepping
+    return StepScheduleTrainer
 
 
 def _finished(state: Path, epochs: int) -> bool:
     import torch
 
-    # Ours: it was copied in this folder from what ultralytics had just written.
+    # Our own file: copied into this folder from what ultralytics had just written.
     return int(torch.load(state, map_location="cpu", weights_only=False)["epoch"]) + 1 >= epochs
 
 
@@ -178,12 +180,12 @@ def _check_key(run_dir: Path, key: dict[str, Any]) -> None:
     differ = [k for k in key if before.get(k) != key[k]]
     if differ:
         raise TrainingError(
-            "yolo", f"{run_dir} holds a fit of another {' and '.join(differ)}; use a new folder"
+            "yolo", f"{run_dir} contains a fit of another {' and '.join(differ)}; use a new folder"
         )
 
 
-def _plain(config: FitConfig, settings: Settings) -> dict[str, Any]:
-    """Return the settings that decide what is learnt, as JSON values."""
+def _settings_json(config: FitConfig, settings: YoloSettings) -> dict[str, Any]:
+    """Return the settings that determine the training, as JSON values."""
     values = config.to_json() | {"extra": dataclasses.asdict(settings)}
     for name in ("device", "workers", "time_limit"):
         del values[name]

@@ -1,4 +1,4 @@
-"""ultralytics' own .pt → a bundle. It unpickles, so it runs only apart (trainer.importing)."""
+"""An ultralytics .pt → a bundle. Unpickles, so it runs only sandboxed (trainer.importing)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from trainer.backends.yolo.checkpoint import load_trained, save_network
 from trainer.backends.yolo.export import export
 from trainer.backends.yolo.offline import isolate
 from trainer.bundles.bundle import Bundle
-from trainer.data.class_list import fitting
+from trainer.data.class_list import matching_names
 from trainer.data.files import file_sha256
 from trainer.errors import BundleError, ConfigError, ModelFileError
 
 _KINDS = {"DetectionModel": "boxes", "SegmentationModel": "masks", "YOLOEModel": ""}
-_SIDE = 640  # what ultralytics itself serves with where a file does not say
+_SIDE = 640  # ultralytics' default when a file does not state a size
 
 
 def convert(file: Path, destination: Path, *, name: str, labels: tuple[str, ...] | None) -> Bundle:
@@ -34,7 +34,7 @@ def convert(file: Path, destination: Path, *, name: str, labels: tuple[str, ...]
     if not getattr(utils, "SAFE_LOAD", False):
         raise ModelFileError(
             file,
-            "this ultralytics cannot load a file without running its code",
+            "the installed ultralytics cannot load a file without running its code",
             "pip install -U ultralytics",
         )
     _check_kind(file)
@@ -45,8 +45,8 @@ def convert(file: Path, destination: Path, *, name: str, labels: tuple[str, ...]
     task = _KINDS.get(type(model).__name__, "")
     if not task or not issubclass(type(model), tasks.BaseModel):
         served = "DetectionModel and SegmentationModel of ultralytics"
-        raise ModelFileError(file, f"a {type(model).__name__}; served are {served}")
-    known = fitting(file, [str(model.names[n]) for n in range(len(model.names))], labels)
+        raise ModelFileError(file, f"a {type(model).__name__}; supported are {served}")
+    known = matching_names(file, [str(model.names[n]) for n in range(len(model.names))], labels)
     size = _size(model.args.get("imgsz", _SIDE), int(max(model.stride)))
     meta = {
         "task": task,
@@ -62,7 +62,7 @@ def convert(file: Path, destination: Path, *, name: str, labels: tuple[str, ...]
             save_network(checkpoint, model, meta)
             return export(checkpoint, destination, card={"name": name, "labels": known})
         except (RuntimeError, KeyError, BundleError) as error:
-            raise ModelFileError(file, f"its network cannot be exported: {error}") from error
+            raise ModelFileError(file, f"the network cannot be exported: {error}") from error
 
 
 def _check_kind(file: Path) -> None:
@@ -70,18 +70,18 @@ def _check_kind(file: Path) -> None:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        return  # classes: a network
+        return  # it has classes: a network
     except (RuntimeError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(file, f"cannot be loaded: {error}") from error
-    # What one load has allowed stays so in this process: classes may pass here, too.
+    # Classes allowed by an earlier load stay allowed in this process: they may pass here, too.
     if isinstance(content, dict) and any(
         isinstance(content.get(key), torch.nn.Module) for key in ("ema", "model")
     ):
         return
     raise ModelFileError(
         file,
-        "weights without a network in them (a state dict)",
-        "Name their --architecture; of ultralytics, bring best.pt or last.pt; of another family,"
+        "weights without a network (a state dict)",
+        "Name their --architecture; from ultralytics, import best.pt or last.pt; otherwise,"
         " export it to ONNX",
     )
 
@@ -91,6 +91,6 @@ def _size(given: Any, stride: int) -> tuple[int, int]:
     try:
         whole = [int(n) for n in (sides * 2)[:2]]
     except (TypeError, ValueError):
-        raise ConfigError([f"the file names an input size of {given!r}"]) from None
+        raise ConfigError([f"the file states an input size of {given!r}"]) from None
     height, width = (max(stride, round(n / stride) * stride) for n in whole)
     return height, width

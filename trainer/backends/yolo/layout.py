@@ -1,4 +1,4 @@
-"""A dataset in COCO form → the folder of images and label files that ultralytics reads."""
+"""A dataset in COCO format → the folder of images and label files that ultralytics reads."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _PLAIN = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp"}
 _ORIENTATION = 0x0112
 
 
-def lay_out(
-    dataset: Dataset, folder: Path, *, masks: bool, told: Callable[[int, int], None]
+def write_layout(
+    dataset: Dataset, folder: Path, *, masks: bool, on_done: Callable[[int, int], None]
 ) -> tuple[Path, bool]:
-    """Write the layout and return its data.yaml and whether there is a val part.
+    """Write the layout; return its data.yaml and whether there is a val part.
 
-    Images are linked, not copied, and only those that ultralytics reads as annotated: it repairs
-    cut-off JPEGs in place, and takes rotations and deep grays its own way, so these are decoded
-    by us and written anew. told: (images done, of how many). Raises DatasetError for an image
-    that cannot be read, and for an object without a mask where masks are to be learnt.
+    Images are linked, not copied, if ultralytics reads them as annotated: it repairs truncated
+    JPEGs in place and handles rotations and deep grays differently, so those are decoded and
+    rewritten. on_done: called with (images done, total). Raises DatasetError for an image that
+    cannot be read, and for an object without a mask when masks are trained.
     """
     parts = {"train": dataset.split("train"), "val": dataset.split("val")}
     if not parts["train"]:
-        raise DatasetError(dataset.path, "split train", "has no image to learn from")
+        raise DatasetError(dataset.path, "split train", "has no image to train on")
     if not any(not o.crowd for image in parts["train"] for o in image.objects):
-        raise DatasetError(dataset.path, "split train", "has no object to learn from")
+        raise DatasetError(dataset.path, "split train", "has no object to train on")
     shutil.rmtree(folder, ignore_errors=True)
     done, total = 0, sum(map(len, parts.values()))
     for part, images in parts.items():
@@ -52,8 +52,8 @@ def lay_out(
             ]
             (folder / "labels" / part / f"{name}.txt").write_text("".join(rows))
             done += 1
-            told(done, total)
-    # By a library of YAML: JSON writes letters beyond U+FFFF as YAML does not read them.
+            on_done(done, total)
+    # With a YAML library: YAML does not read JSON's escapes of letters beyond U+FFFF.
     values = {
         "path": str(folder.resolve()),
         "train": "images/train",
@@ -76,7 +76,7 @@ def _place(dataset: Dataset, image: AnnotatedImage, folder: Path, name: str) -> 
 
 
 def _plain_suffix(path: Path, image: AnnotatedImage) -> str | None:
-    """Return the ending for a file that ultralytics reads as we do, or None."""
+    """Return the suffix for a file that ultralytics reads as we do, or None."""
     try:
         with Image.open(path) as opened:
             plain = (
@@ -87,7 +87,7 @@ def _plain_suffix(path: Path, image: AnnotatedImage) -> str | None:
             )
             suffix = _PLAIN.get(opened.format or "")
     except (OSError, UnidentifiedImageError):
-        return None  # reading it properly will tell what is wrong
+        return None  # reading it properly will report what is wrong
     if not plain:
         return None
     if suffix == ".jpg":
@@ -119,8 +119,8 @@ def _rows(
 def _outline(bitmap: NDArray[np.bool_]) -> NDArray[np.float64] | None:
     """Return one outline of all parts, (N, 2); None for a mask without area.
 
-    A label row holds one outline, so the parts are joined by bridges of no width: there and back
-    along the same line, which fills nothing.
+    A label row holds one outline, so the parts are joined by zero-width bridges, which run back
+    along the same line and fill nothing.
     """
     found, _ = cv2.findContours(bitmap.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     parts = [c.reshape(-1, 2).astype(np.float64) + 0.5 for c in found if len(c) >= 3]

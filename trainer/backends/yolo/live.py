@@ -1,4 +1,4 @@
-"""The network as it is while it learns, as a Detector: for pictures, never for figures."""
+"""The network during training, as a Detector: for sample pictures only, not for metrics."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from trainer.detections import Detections
 from trainer.engines.letterbox import letterbox
 
 _IOU = 0.6
-_MOST = 1000  # objects of a picture
+_MOST = 1000  # objects per picture
 
 
-class Live:
-    """A network of ultralytics in evaluation mode, as it is. size: (height, width) that it sees.
+class LiveDetector:
+    """An ultralytics network in evaluation mode, not copied. size: (height, width) of its input.
 
-    Nothing is copied, which would take longer than looking does.
+    A copy would take longer than the prediction.
     """
 
     def __init__(self, network: Any, labels: LabelMap, size: tuple[int, int]) -> None:
@@ -29,12 +29,12 @@ class Live:
 
     @property
     def labels(self) -> LabelMap:
-        """The classes that class_ids point into."""
+        """Return the classes that class_ids index."""
         return self._labels
 
     @torch.no_grad()
     def detect(self, images: Sequence[RGBImage], *, min_score: float) -> list[Detections]:
-        """Answer all images as one batch; see Detector.detect."""
+        """Detect in all images as one batch; see Detector.detect."""
         from ultralytics.utils.nms import non_max_suppression
 
         weight = next(self._network.parameters())

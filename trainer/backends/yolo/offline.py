@@ -1,4 +1,4 @@
-"""ultralytics kept to itself: no network, no settings of the user, no words on the terminal."""
+"""Isolate ultralytics: no network access, no user settings, no terminal output."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from PIL import Image
 
 from trainer.errors import ConfigError
 
-# What ultralytics would switch on by itself: telemetry, and trackers that happen to be installed.
+# What ultralytics enables by default: telemetry, and any experiment tracker that is installed.
 _OFF = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 
 def isolate() -> None:
-    """Import ultralytics: no look for a network, no download, no pip, no file of the user.
+    """Import ultralytics without network checks, downloads, pip or user files.
 
-    It reads its environment once, at import, so this is without effect where somebody imported
-    it before. Raises ConfigError when it is not installed.
+    It reads its environment once, at import, so this has no effect if it is already imported.
+    Raises ConfigError when it is not installed.
     """
     if "ultralytics" in sys.modules:
         return
@@ -37,7 +37,7 @@ def isolate() -> None:
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_VERBOSE", "false")
-    # Files of weights make known classes only, and their description of a network is not evaluated.
+    # Weight files create known classes only, and their network description is not evaluated.
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
     ours = "YOLO_CONFIG_DIR" not in os.environ
     if ours:
@@ -50,14 +50,14 @@ def isolate() -> None:
     if ours:  # for its processes on several devices, which read the file that this writes
         settings: Any = SETTINGS
         settings.update(dict.fromkeys(_OFF, False))
-    # It puts its own in place of Pillow's for the whole process, which asks pip for a HEIC reader
-    # at every broken image and then raises something else than Pillow does.
+    # It replaces Pillow's open in the whole process by one that installs a HEIC reader with pip
+    # at every broken image and then raises another error than Pillow.
     Image.open = image_open
     _lend_fonts(Path(USER_CONFIG_DIR))
 
 
 def _lend_fonts(folder: Path) -> None:
-    """Put a font where each fit looks for two, or it would ask the network for them."""
+    """Put a font where each fit looks for two, or it would download them."""
     import matplotlib as mpl
 
     lent = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -68,7 +68,7 @@ def _lend_fonts(folder: Path) -> None:
 
 @contextmanager
 def quiet(log: Path) -> Iterator[None]:
-    """Within, ultralytics writes its words into log and calls nobody; all is restored after."""
+    """Redirect ultralytics' messages to log and disable its network calls while in the context."""
     isolate()
     from ultralytics.utils import LOGGER, SETTINGS
     from ultralytics.utils.events import events

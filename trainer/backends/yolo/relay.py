@@ -1,7 +1,7 @@
-"""What the processes of a fit on several devices tell, brought to the one that waits for them.
+"""Relay the progress of a fit on several devices to the process that waits for it.
 
-ultralytics learns on several devices in processes of its own, by torch's launcher, and hands them
-our callbacks pickled. They write their progress to a file as a run does, and we follow it.
+ultralytics trains on several devices in processes of its own, started by torch's launcher with our
+callbacks pickled. They write their progress to an event file, which we follow.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from trainer.detector import Progress
-from trainer.events import EVENTS, Events, follow, step_of
+from trainer.events import EVENTS, EventLog, follow, step_of
 
 _FOLDER = "relay"
 
 
-def leads() -> bool:
-    """Whether this process speaks for all: it learns alone, or is the first of several."""
+def is_main_process() -> bool:
+    """Return whether this process reports for all: it is the only one, or has rank 0."""
     return os.environ.get("RANK", "-1") in ("-1", "0")
 
 
-def agreed(stop: bool) -> bool:
-    """Return what the first process decided; all must leave a batch together, or none can go on."""
+def broadcast_stop(stop: bool) -> bool:
+    """Return the decision of rank 0; all must stop at the same batch, or they deadlock."""
     from torch import distributed
 
     if not (distributed.is_available() and distributed.is_initialized()):
@@ -34,15 +34,15 @@ def agreed(stop: bool) -> bool:
     return said[0]
 
 
-def teller(run_dir: Path) -> Callable[[Progress], None]:
-    """Return a report that can be pickled: it writes where relayed listens."""
+def relay_reporter(run_dir: Path) -> Callable[[Progress], None]:
+    """Return a picklable report function that writes where `relaying` listens."""
     (run_dir / _FOLDER).mkdir(exist_ok=True)
-    return Events(run_dir / _FOLDER).progress
+    return EventLog(run_dir / _FOLDER).progress
 
 
 @contextmanager
-def relayed(run_dir: Path, report: Callable[[Progress], None]) -> Iterator[None]:
-    """Within, report hears what the tellers of run_dir tell; all of it at the end."""
+def relaying(run_dir: Path, report: Callable[[Progress], None]) -> Iterator[None]:
+    """Forward what the reporters of run_dir write to report; on exit, all of it."""
     folder = run_dir / _FOLDER
     folder.mkdir(exist_ok=True)
     (folder / EVENTS).unlink(missing_ok=True)

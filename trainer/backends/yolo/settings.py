@@ -1,4 +1,4 @@
-"""This backend's own settings, read from FitConfig.extra and checked together."""
+"""The backend's own settings, read from FitConfig.extra and validated together."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from trainer.backends.fit_checks import devices_of, shared_faults
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 
-STRIDE = 32  # the coarsest map of every network of the family; sides are multiples of it
+STRIDE = 32  # of the coarsest feature map of the family; sides are multiples of it
 OPTIMIZERS = ("AdamW", "Adam", "SGD", "MuSGD", "auto")
 
 
 @dataclass(frozen=True)
-class Settings:
+class YoloSettings:
     """Keys of FitConfig.extra; each has a default that works.
 
-    model: the network to begin from scratch, such as yolo11n, yolov8s, yolov5n or yolo26n; with
-    base weights their own. task: "boxes" or "masks". optimizer: "auto" lets ultralytics choose
-    it and the learning rate. patience: epochs without gain on val before the fit ends. freeze:
-    first layers that are not learnt. The others are ultralytics' training settings of that name.
+    model: the network to train from scratch, such as yolo11n, yolov8s, yolov5n or yolo26n; base
+    weights determine their own. task: "boxes" or "masks". optimizer: "auto" lets ultralytics choose
+    it and the learning rate. patience: epochs without improvement on val before the fit ends.
+    freeze: number of first layers to freeze. The others are ultralytics' training settings of that
+    name.
     """
 
     model: str = "yolo11n"
@@ -49,7 +50,7 @@ class Settings:
     amp: bool = False
 
     def overrides(self, config: FitConfig) -> dict[str, Any]:
-        """Return what ultralytics calls by the same name; a step schedule is set by stepping."""
+        """Return ultralytics' arguments; the step schedule is set by with_step_schedule."""
         values = dataclasses.asdict(self)
         del values["model"], values["task"]
         values["freeze"] = self.freeze or None
@@ -57,7 +58,7 @@ class Settings:
             values["cos_lr"] = False
         if config.schedule == "constant":
             values["lrf"] = 1.0
-        if config.early_stopping:  # counted in epochs there
+        if config.early_stopping:  # ultralytics counts it in epochs
             values["patience"] = config.early_stopping * (config.evaluation_period or 1)
         if config.precision != "fp32":
             values["amp"] = config.precision
@@ -84,11 +85,11 @@ _RANGES = {
 }
 
 
-def read_settings(config: FitConfig) -> Settings:
-    """Check a config and return the settings in its extra; ConfigError lists every fault."""
-    fields = {f.name: f for f in dataclasses.fields(Settings)}
+def read_settings(config: FitConfig) -> YoloSettings:
+    """Validate a config and return the settings in its extra; ConfigError lists every fault."""
+    fields = {f.name: f for f in dataclasses.fields(YoloSettings)}
     faults = [
-        f"extra.{name} is no setting of yolo; there are {', '.join(fields)}"
+        f"extra.{name} is not a setting of yolo; known are {', '.join(fields)}"
         for name in config.extra
         if name not in fields
     ]
@@ -98,7 +99,7 @@ def read_settings(config: FitConfig) -> Settings:
         (min(config.image_size) >= STRIDE, f"image_size must be {STRIDE} or more a side"),
         (
             config.base is None or "model" not in values,
-            "extra.model and base contradict each other: the network is that of the base weights",
+            "extra.model and base contradict each other: the base weights determine the network",
         ),
         (
             not (values.get("cos_lr") is not None and config.schedule != "cosine"),
@@ -121,21 +122,23 @@ def read_settings(config: FitConfig) -> Settings:
     faults += shared_faults(config, several=True, restarts=False)
     if faults:
         raise ConfigError(faults)
-    return Settings(**values)
+    return YoloSettings(**values)
 
 
 def network_size(config: FitConfig) -> tuple[int, int]:
-    """Return image_size with each side raised to a multiple of STRIDE."""
+    """Return image_size with each side rounded up to a multiple of STRIDE."""
     height, width = (math.ceil(side / STRIDE) * STRIDE for side in config.image_size)
     return height, width
 
 
 def _fault(name: str, value: Any) -> str:
-    """Say what is wrong with one setting, or "" when nothing is."""
-    default = getattr(Settings, name)
+    """Return what is wrong with one setting, "" if nothing."""
+    default = getattr(YoloSettings, name)
     if name == "model":
         known = isinstance(value, str) and re.fullmatch(r"yolov?\d+[a-z]", value) is not None
-        return "" if known else f"extra.model must be such as yolo11n, without ending: {value!r}"
+        return (
+            "" if known else f"extra.model must be a name like yolo11n, without suffix: {value!r}"
+        )
     if name in ("task", "optimizer"):
         choice = ("boxes", "masks") if name == "task" else OPTIMIZERS
         return "" if value in choice else f"extra.{name} must be of {', '.join(choice)}: {value!r}"

@@ -1,1 +1,1 @@
-"""Clicks to masks, without torch: what clicks mean, the network, the image's own edges."""
+"""Clicks to masks, without torch: parsing clicks, running the network, refining edges."""

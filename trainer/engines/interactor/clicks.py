@@ -1,9 +1,9 @@
-"""What an annotator's clicks say of an object, and how they are shown to a network.
+"""Parse an annotator's clicks, and encode them as network inputs.
 
 Coordinates are CVAT's: pixel (row r, column c) is the square from (c, r) to (c + 1, r + 1). Clicks
-carry no role and come in any order. From four on (without a box) the leftmost, topmost, rightmost
+have no role and come in any order. From four on (without a box) the leftmost, topmost, rightmost
 and bottommost of the positive ones are extreme points, as in DEXTR (Maninis et al., Deep Extreme
-Cut, CVPR 2018); the others lie inside. So a click beyond the box of the first four pushes it out.
+Cut, CVPR 2018); the others lie inside. So a click beyond the box of the first four enlarges it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from trainer.interactor import Points as Points  # noqa: PLC0414
 from trainer.interactor import Prompt as Prompt  # noqa: PLC0414
 
 CHANNELS = 10
-EXTREME = 4  # from so many positive clicks on, the outermost are extreme points
+EXTREME = 4  # from this many positive clicks on, the outermost are extreme points
 
 _MARGIN = 0.16  # of a side, around the points, on each side
-_MARGIN_LONG = 0.05  # of the longer side, besides
-_LEAST_ASPECT = 0.3  # of the shorter side of a region to the longer: thin crops show no context
-_LEAST_SIDE = 2.0  # pixels: points nearer to one line than this enclose nothing
-_SIGMA = 0.022  # of the network's input: how wide a click is drawn
-_BINS = 8  # a colour channel, of the colour model
-_COLOUR_LIMIT = 4.0  # of the log ratio of two colour models
-# Each bin shares with its neighbours, a quarter each way; what would leave the rim stays.
+_MARGIN_LONG = 0.05  # of the longer side, in addition
+_LEAST_ASPECT = 0.3  # minimum aspect of a region: thin crops show no context
+_LEAST_SIDE = 2.0  # pixels: points closer to one line than this enclose nothing
+_SIGMA = 0.022  # of the network's input: width of the Gaussian of a click
+_BINS = 8  # bins per colour channel of the colour model
+_COLOUR_LIMIT = 4.0  # clipping of the log ratio of two colour models
+# Smoothing of the histogram: a quarter to each neighbouring bin; edge bins keep theirs.
 _SMOOTH = (0.5 * np.eye(_BINS) + 0.25 * np.eye(_BINS, k=1) + 0.25 * np.eye(_BINS, k=-1)).astype(
     np.float32
 )
@@ -39,11 +39,11 @@ _PATH = np.einsum_path(
 )[0]
 
 
-def understand(positive: Points, negative: Points, box: Box | None) -> Prompt:
-    """Sort the clicks out; see the module.
+def parse_clicks(positive: Points, negative: Points, box: Box | None) -> Prompt:
+    """Assign the clicks their roles; see the module.
 
-    Doubled clicks count once, but four of which some coincide are still four extreme points: the
-    leftmost may be the topmost too.
+    Duplicate clicks count once, but four clicks of which some coincide are still four extreme
+    points: the leftmost may also be the topmost.
     """
     clicks = np.unique(positive, axis=0) if len(positive) else positive.reshape(0, 2)
     none = np.zeros((0, 2))
@@ -63,13 +63,13 @@ def understand(positive: Points, negative: Points, box: Box | None) -> Prompt:
 
 
 def region_of(prompt: Prompt, size: tuple[int, int], *, room: float = 1.0) -> Box:
-    """Return what to look at, x1 y1 x2 y2, which may leave the image of (height, width) somewhat.
+    """Return the region to crop, x1 y1 x2 y2, which may extend beyond the image of (height, width).
 
     room: factor on the margin around the points.
     """
     box = prompt.box
     if box is None:
-        box = _guessed(prompt.inside, size)
+        box = _guess_box(prompt.inside, size)
     sides = np.maximum(box[2:] - box[:2], 2.0)
     sides = np.maximum(sides, _LEAST_ASPECT * sides.max())
     reach = sides / 2 + room * (_MARGIN * sides + _MARGIN_LONG * sides.max()) + 1.0
@@ -78,12 +78,12 @@ def region_of(prompt: Prompt, size: tuple[int, int], *, room: float = 1.0) -> Bo
 
 
 def channels(crop: RGBImage, prompt: Prompt) -> NDArray[np.float32]:
-    """Return what the network sees, (CHANNELS, H, W) float32.
+    """Return the network's input, (CHANNELS, H, W) float32.
 
-    crop: (H, W, 3). prompt: in its coordinates. Red, green, blue; the extreme points, positive
-    and negative clicks as Gaussians; how far inside the box, the quadrilateral through the
-    extreme points and the ellipse in the box a pixel lies (0 everywhere where there is none); the
-    log ratio of two colour models, of the inside and of the outside.
+    crop: (H, W, 3). prompt: in its coordinates. The channels: red, green, blue; extreme points,
+    positive and negative clicks as Gaussians; distance inside the box, inside the quadrilateral of
+    the extreme points and inside the ellipse in the box (0 if there is none); log ratio of two
+    colour models, of the inside and the outside.
     """
     height, width = crop.shape[:2]
     out = np.zeros((CHANNELS, height, width), np.float32)
@@ -105,11 +105,11 @@ def colour_ratio(
 ) -> NDArray[np.float32]:
     """Return log P(colour | object) / P(colour | background) of each pixel, scaled to -1..1.
 
-    Two smoothed histograms, as GrabCut's colour models are (Rother et al., 2004) but cheaper, with
-    one round in which pixels of background colour leave the object's model. likely, unlikely:
-    (H, W) weights of each pixel for being of the object and of the background.
+    Two smoothed histograms, a cheaper form of GrabCut's colour models (Rother et al., 2004), with
+    one iteration that removes pixels of background colour from the object's model. likely,
+    unlikely: (H, W) weights of each pixel for object and background.
     """
-    # Dark and flat pictures would fall into a few bins.
+    # Stretch the contrast: dark and flat crops would fall into few bins.
     low, high = np.percentile(crop[::4, ::4], (1, 99))
     table = np.clip((np.arange(256) - low) * (_BINS / max(high - low, 8.0)), 0, _BINS - 1)
     levels = table.astype(np.int32)[crop]
@@ -128,7 +128,7 @@ def colour_ratio(
 def _priors(
     out: NDArray[np.float32], prompt: Prompt, x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Fill channels 6 to 8; return how likely each pixel is the object's and the background's."""
+    """Fill channels 6 to 8; return each pixel's prior of object and background."""
     clicked = np.maximum(out[3] * 0.3, out[4])
     if prompt.box is None:
         return clicked + np.float32(1e-3), out[5] + np.float32(0.05) * (clicked < 0.1)
@@ -161,14 +161,14 @@ def _histogram(bins: NDArray[np.int32], weights: NDArray[np.float32]) -> NDArray
 
 
 def crop_of(image: RGBImage, region: Box, size: tuple[int, int]) -> RGBImage:
-    """Return the region scaled to (height, width); what lies outside the image repeats its rim."""
+    """Return the region resized to (height, width); outside the image its border is repeated."""
     height, width = image.shape[:2]
     x1, y1 = (int(np.floor(v)) for v in region[:2])
     x2, y2 = (int(np.ceil(v)) for v in region[2:])
     left, top = max(0, min(x1, width - 1)), max(0, min(y1, height - 1))
     part = image[top : max(top + 1, min(y2, height)), left : max(left + 1, min(x2, width))]
     scale = np.array([size[1], size[0]]) / (region[2:] - region[:2])
-    # Averages first where many pixels become one: a plain warp would skip them.
+    # Average first when downscaling: a plain warp would skip pixels.
     shrink = [min(1.0, 2 * float(s)) for s in scale]
     if min(shrink) < 1:
         wide = max(1, round(part.shape[1] * shrink[0])), max(1, round(part.shape[0] * shrink[1]))
@@ -196,17 +196,17 @@ def crop_of(image: RGBImage, region: Box, size: tuple[int, int]) -> RGBImage:
 
 
 def thinned(pixels: RGBImage, size: tuple[int, int]) -> RGBImage:
-    """Return every n-th pixel of a picture that is to become much smaller: (width, height).
+    """Subsample an image that will be downscaled to (width, height).
 
-    At least two of them are left for each new pixel and side: enough to average, and the memory
-    of a large picture is what takes the time.
+    Takes every n-th pixel and keeps at least two per new pixel and axis: enough to average, and
+    memory access dominates the time for large images.
     """
     step = max(1, min(pixels.shape[1] // size[0], pixels.shape[0] // size[1]) // 2)
     return pixels[::step, ::step]
 
 
-def _guessed(clicks: Points, size: tuple[int, int]) -> Box:
-    """Return a box to look at where no extent is known: around the clicks, a third of the image."""
+def _guess_box(clicks: Points, size: tuple[int, int]) -> Box:
+    """Return a box for clicks without a known extent: around them, a third of the image."""
     height, width = size
     centre = _bounds(clicks) if len(clicks) else np.array([0.0, 0.0, width, height])
     reach = np.maximum((centre[2:] - centre[:2]) * 0.75, min(height, width) / 6)

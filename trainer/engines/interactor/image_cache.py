@@ -1,4 +1,4 @@
-"""Decoded images by content, so that every click after the first on an image finds it decoded."""
+"""A cache of decoded images by content: later clicks on an image need no decoding."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ DEFAULT_BYTES = 512 << 20
 
 
 class ImageCache:
-    """The images last asked for, within a bound of bytes; safe for several threads.
+    """The most recently used images, within a bound of bytes; thread-safe.
 
-    max_bytes: of the pixels held. An image that alone is larger is decoded and not kept.
+    max_bytes: of the cached pixels. A larger image is decoded but not cached.
     """
 
     def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
@@ -26,13 +26,13 @@ class ImageCache:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the pixels held now."""
+        """Return the bytes of the cached pixels."""
         return int(self._images.currsize)
 
     def decode(self, data: bytes) -> RGBImage:
         """Return the pixels (H, W, 3) of an encoded image, read-only; ImageError as images.decode.
 
-        Threads that ask for one image at once wait for a single decoding of it.
+        Concurrent calls for the same image wait for a single decoding.
         """
         key = hashlib.sha256(data).digest()  # processors have instructions for it
         with self._lock:

@@ -1,4 +1,4 @@
-"""A mask at the network's size → the image's own pixels, with the image's own edges."""
+"""Upsample a mask from the network's size to the image's resolution, aligned with its edges."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from trainer.data.images import RGBImage
 from trainer.engines.interactor.clicks import Box, thinned
 
-_RADIUS = 3  # pixels of the network's size, of the windows in which image and mask are compared
-_SMOOTH = 4e-3  # of a gray value squared, 0..1: edges fainter than its root do not count
-_WORK = 640  # pixels, of the side up to which edges are looked at; beyond, they are enlarged
+_RADIUS = 3  # network pixels: radius of the windows of the guided filter
+_SMOOTH = 4e-3  # epsilon of the guided filter: edges fainter than its root (gray 0..1) are ignored
+_WORK = 640  # pixels: edges are computed up to this side and enlarged beyond
 
 
 def guide_of(image: RGBImage, window: tuple[int, int, int, int]) -> NDArray[np.float32]:
-    """Return the gray values of a window of the image, (h, w) 0..1: fewer pixels of a large one.
+    """Return the gray values of a window of the image, (h, w) 0..1, downscaled if it is large.
 
     window: left, top, right, bottom in pixels of the image (H, W, 3); h and w keep its aspect.
     """
@@ -37,11 +37,11 @@ def upsample(
     region: Box,
     window: tuple[int, int, int, int],
 ) -> NDArray[np.float32]:
-    """Return the share of a window of the image, of its guide's size (h, w).
+    """Return the probabilities in a window of the image, at its guide's size (h, w).
 
-    share: (S, S) 0..1 of the region, crop: (S, S, 3) what it was found on. guide: guide_of the
+    share: (S, S) 0..1 of the region, crop: (S, S, 3) the input behind it. guide: guide_of the
     window. The mask becomes a local linear function of the image (He and Sun, Fast Guided Filter,
-    2015), worked out small, applied large.
+    2015), fitted at low and applied at high resolution.
     """
     size = guide.shape[1], guide.shape[0]
     slope, offset = _linear(share, _gray(crop))
@@ -50,7 +50,7 @@ def upsample(
 
 
 def enlarge(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return a mask at a larger (height, width), its border between the old pixels' middles."""
+    """Return a mask enlarged to (height, width), with a smooth border between pixel centres."""
     if mask.shape == size:
         return mask
     grown = cv2.resize(
@@ -81,7 +81,7 @@ def _placed(
     window: tuple[int, int, int, int],
     size: tuple[int, int],
 ) -> NDArray[np.float32]:
-    """Enlarge what lies on the region's grid to the window's, (width, height) large."""
+    """Resample values from the region's grid to the window's, of size (width, height)."""
     left, top, right, bottom = window
     grow_x = (region[2] - region[0]) / values.shape[1] * size[0] / (right - left)
     grow_y = (region[3] - region[1]) / values.shape[0] * size[1] / (bottom - top)

@@ -1,1 +1,1 @@
-"""The networks of the interactor, and which of them a checkpoint holds."""
+"""The interactor's networks, and how to rebuild one from a checkpoint."""

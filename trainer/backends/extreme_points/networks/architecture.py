@@ -1,4 +1,4 @@
-"""Which network: the small one from scratch, or a decoder on features that are learnt already."""
+"""Choose the network: a small one from scratch, or a decoder on a pretrained encoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Network = UNet | BackboneUNet | Lite0UNet
 
 
 def new_network(backbone: str, *, width: int, pretrained: bool = False) -> Network:
-    """Return a network of random weights, its backbone's published ones where pretrained."""
+    """Return a network with random weights; pretrained: with its backbone's published weights."""
     if not backbone:
         return UNet(width=width)
     if backbone == SHIPPED:
@@ -33,7 +33,7 @@ def new_network(backbone: str, *, width: int, pretrained: bool = False) -> Netwo
 
 
 def build(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Network:
-    """Return the network of a checkpoint, ready to answer."""
+    """Return the network of a checkpoint, in evaluation mode."""
     network = new_network(str(meta["backbone"]), width=int(meta["width"]))
     network.load_state_dict(dict(weights))
     network.eval()
@@ -41,5 +41,5 @@ def build(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Network:
 
 
 def channels_of(network: nn.Module) -> int:
-    """Return how many channels a network sees: CORRECTING where the mask before is among them."""
+    """Return a network's input channels: CORRECTING if the previous mask is among them."""
     return CORRECTING if isinstance(network, Lite0UNet) else CHANNELS

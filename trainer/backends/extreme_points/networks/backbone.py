@@ -1,4 +1,4 @@
-"""The same network on a backbone of torchvision, whose published weights it may begin with."""
+"""The same network on a torchvision backbone, which may start from published weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainer.backends.extreme_points.networks.unet import Join, Judge, Outputs
+from trainer.backends.extreme_points.networks.unet import InteractorOutputs, IouHead, UpBlock
 from trainer.data.files import file_sha256
 from trainer.engines.interactor.clicks import CHANNELS
 from trainer.errors import TrainingError
@@ -17,8 +17,8 @@ from trainer.errors import TrainingError
 if TYPE_CHECKING:
     from torch import Tensor
 
-# sha256 of torchvision's published weights; deploy/weights.lock holds the same for those who fetch
-# them beforehand.
+# sha256 of torchvision's published weights; deploy/weights.lock lists the same for those who
+# download them beforehand.
 PUBLISHED = {
     "resnet18": "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
     "mobilenet_v3_large": "8738ca797c879b547d18bbd15da5736ff2557b2036a9af72225393ca61759a04",
@@ -30,7 +30,7 @@ _LEVELS = {
 
 
 class BackboneUNet(nn.Module):
-    """What clicks.channels gives, (B, CHANNELS, H, W), to Outputs."""
+    """Map the channels of clicks.channels, (B, CHANNELS, H, W), to InteractorOutputs."""
 
     def __init__(self, name: str, *, width: int = 16, pretrained: bool = False) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class BackboneUNet(nn.Module):
             for given, kept in zip(widths[:4], wide, strict=True)
         )
         self.joins = nn.ModuleList(
-            Join(coarse, fine)
+            UpBlock(coarse, fine)
             for coarse, fine in (
                 (wide[3], wide[3]),
                 (wide[3], wide[2]),
@@ -54,10 +54,10 @@ class BackboneUNet(nn.Module):
             )
         )
         self.mask = nn.Conv2d(wide[0], 4, 3, padding=1)
-        self.judge = Judge(wide[3] + 2 * wide[0])
+        self.iou_head = IouHead(wide[3] + 2 * wide[0])
 
-    def forward(self, seen: Tensor) -> Outputs:
-        """Return the mask's logits and how good the network thinks they are."""
+    def forward(self, seen: Tensor) -> InteractorOutputs:
+        """Return the mask's logits and the estimated IoU."""
         levels = self.trunk(seen)
         x = functional.relu(self.narrow(levels[-1]))
         coarse = x
@@ -66,11 +66,11 @@ class BackboneUNet(nn.Module):
         ):
             x = join(x, side(level))
         logits = functional.pixel_shuffle(self.mask(x), 2)
-        return Outputs(logits, self.judge(logits, x, coarse))
+        return InteractorOutputs(logits, self.iou_head(logits, x, coarse))
 
 
 class _Trunk(nn.Module):
-    """The layers of a backbone in order, keeping what comes out at each halving."""
+    """The layers of a backbone in order; returns the features at each stride."""
 
     def __init__(self, layers: nn.ModuleDict, kept: tuple[str, ...]) -> None:
         super().__init__()
@@ -86,9 +86,9 @@ class _Trunk(nn.Module):
 
 
 def published(name: str) -> dict[str, Tensor]:
-    """Return torchvision's ImageNet weights, from torch's cache or where torchvision keeps them.
+    """Return torchvision's ImageNet weights, from torch's cache or downloaded.
 
-    Raises TrainingError when they cannot be fetched or are not the ones pinned.
+    Raises TrainingError when they cannot be downloaded or differ from the pinned ones.
     """
     from torchvision import models
 
@@ -101,7 +101,7 @@ def published(name: str) -> dict[str, Tensor]:
     except (OSError, RuntimeError) as error:
         raise TrainingError(
             "extreme_points",
-            f"the published weights of {name} cannot be had: {error}; put {path.name} into "
+            f"the published weights of {name} cannot be downloaded: {error}; put {path.name} into "
             f"{path.parent}, or set extra.pretrained to false",
         ) from error
     if (found := file_sha256(path)) != PUBLISHED[name]:
@@ -133,7 +133,7 @@ def _trunk(name: str, *, pretrained: bool) -> tuple[_Trunk, list[int]]:
 
 
 def _widened(first: nn.Conv2d) -> nn.Conv2d:
-    """Return the first convolution with the clicks' channels added, at zero to begin with."""
+    """Return the first convolution widened to the clicks' channels, whose weights start small."""
     wide = nn.Conv2d(
         CHANNELS,
         first.out_channels,

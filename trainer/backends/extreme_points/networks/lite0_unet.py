@@ -1,8 +1,8 @@
-"""The network that corrects: a U-Net on EfficientNet-Lite0's features, which begin learnt.
+"""The network that corrects masks: a U-Net on a pretrained EfficientNet-Lite0 encoder.
 
-The image alone passes the encoder's first layers, which know ImageNet and never learn here; the
-clicks and the mask before pass a light branch, which joins at a quarter and an eighth of the size.
-The joints begin at zero, so that the encoder begins with what it knows.
+Only the image passes the encoder's first layers, whose ImageNet weights stay frozen; the clicks and
+the previous mask pass a light branch, which joins at a quarter and an eighth of the size. The
+joints start at zero, so that the encoder starts with its pretrained behaviour.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainer.backends.extreme_points.networks.unet import Join, Judge, Outputs, conv
+from trainer.backends.extreme_points.networks.unet import InteractorOutputs, IouHead, UpBlock, conv
 from trainer.backends.features.lite0 import Lite0
 from trainer.engines.interactor.correcting.evidence import CORRECTING
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _HALF, _QUARTER, _EIGHTH = 0, 2, 4  # the blocks after which the features have these sizes
-_SIXTEENTH, _LAST = 10, 14  # the sixteenth block is left out: heavy, and of no use here
+_SIXTEENTH, _LAST = 10, 14  # the sixteenth block is omitted: expensive and of no use here
 _WIDTHS = (16, 24, 40, 112, 192)  # of the encoder's features there
 FROZEN = 4  # parts of the encoder before the clicks join
 
 
 class Lite0UNet(nn.Module):
-    """What evidence.correcting_channels gives, (B, CORRECTING, H, W), to Outputs.
+    """Map the channels of evidence.correcting_channels, (B, CORRECTING, H, W), to the outputs.
 
     H and W are multiples of 32. width: channels of the finest level.
     """
@@ -54,12 +54,12 @@ class Lite0UNet(nn.Module):
             for n, m in zip(given, wide, strict=True)
         )
         self.context = nn.Conv2d(wide[4], wide[4], 1)
-        self.ups = nn.ModuleList(Join(wide[n + 1], wide[n]) for n in (3, 2, 1, 0))
+        self.ups = nn.ModuleList(UpBlock(wide[n + 1], wide[n]) for n in (3, 2, 1, 0))
         self.mask = nn.Conv2d(w, 4, 3, padding=1)
-        self.judge = Judge(wide[4] + 2 * wide[0])
+        self.iou_head = IouHead(wide[4] + 2 * wide[0])
 
-    def forward(self, seen: Tensor) -> Outputs:
-        """Return the mask's logits and how good the network thinks they are."""
+    def forward(self, seen: Tensor) -> InteractorOutputs:
+        """Return the mask's logits and the estimated IoU."""
         half = self.hints[0](functional.pixel_unshuffle(seen, 2))
         quarter = self.hints[1](half)
         eighth = self.hints[2](quarter)
@@ -75,10 +75,10 @@ class Lite0UNet(nn.Module):
         for up, level in zip(self.ups, reversed(finer), strict=True):
             x = up(x, level)
         logits = functional.pixel_shuffle(self.mask(x), 2)
-        return Outputs(logits, self.judge(logits, x, coarse))
+        return InteractorOutputs(logits, self.iou_head(logits, x, coarse))
 
     def _encoded(self, images: Tensor, quarter: Tensor, eighth: Tensor) -> list[Tensor]:
-        """Return the features at five sizes, the clicks' branch joined in on the way."""
+        """Return the features at five sizes, with the clicks' branch joined in."""
         x = self.encoder.stem((images - 127.5) / 127.5)
         levels = []
         for place, block in enumerate(self.encoder.blocks):

@@ -1,7 +1,7 @@
-"""The network: a small U-Net that works from half of the input's size on, and judges itself.
+"""A small U-Net that works at half of the input size and estimates the IoU of its mask.
 
-The input's pixels are folded into channels (a block of 2 x 2 a cell), the answer is unfolded
-likewise, so nothing is computed at full size and a CPU answers in milliseconds.
+The input's pixels are folded into channels (a block of 2 x 2 per cell) and the output is unfolded
+likewise, so nothing is computed at full size and a CPU takes milliseconds.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Outputs(NamedTuple):
-    """logits: (B, 1, H, W) of the object. quality: (B,) logits of the mask's own IoU."""
+class InteractorOutputs(NamedTuple):
+    """logits: (B, 1, H, W) of the mask. quality: (B,) logits of the mask's estimated IoU."""
 
     logits: Tensor
     quality: Tensor
 
 
 class UNet(nn.Module):
-    """What clicks.channels gives, (B, CHANNELS, H, W), to Outputs."""
+    """Map the channels of clicks.channels, (B, CHANNELS, H, W), to InteractorOutputs."""
 
     def __init__(self, *, width: int = 16) -> None:
         super().__init__()
@@ -37,14 +37,14 @@ class UNet(nn.Module):
         self.down8 = nn.Sequential(conv(2 * w, 4 * w, 2), _Block(4 * w), _Block(4 * w))
         self.down16 = nn.Sequential(conv(4 * w, 6 * w, 2), _Block(6 * w), _Block(6 * w))
         self.context = nn.Conv2d(6 * w, 6 * w, 1)
-        self.up8 = Join(6 * w, 4 * w)
-        self.up4 = Join(4 * w, 2 * w)
-        self.up2 = Join(2 * w, w)
+        self.up8 = UpBlock(6 * w, 4 * w)
+        self.up4 = UpBlock(4 * w, 2 * w)
+        self.up2 = UpBlock(2 * w, w)
         self.mask = nn.Conv2d(w, 4, 3, padding=1)
-        self.judge = Judge(8 * w)
+        self.iou_head = IouHead(8 * w)
 
-    def forward(self, seen: Tensor) -> Outputs:
-        """Return the mask's logits and how good the network thinks they are."""
+    def forward(self, seen: Tensor) -> InteractorOutputs:
+        """Return the mask's logits and the estimated IoU."""
         c2 = self.stem(functional.pixel_unshuffle(seen, 2))
         c4 = self.down4(c2)
         c8 = self.down8(c4)
@@ -54,11 +54,11 @@ class UNet(nn.Module):
         p4 = self.up4(p8, c4)
         p2 = self.up2(p4, c2)
         logits = functional.pixel_shuffle(self.mask(p2), 2)
-        return Outputs(logits, self.judge(logits, p2, c16))
+        return InteractorOutputs(logits, self.iou_head(logits, p2, c16))
 
 
-class Judge(nn.Module):
-    """How good a mask is, from the features it came from; it learns and doesn't bend them."""
+class IouHead(nn.Module):
+    """Estimate a mask's IoU from its features, through which no gradient flows back."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -72,12 +72,12 @@ class Judge(nn.Module):
         within = (fine.detach() * weight).mean(dim=(2, 3)) / area[:, None]
         doubt = (share * (1 - share)).mean(dim=(1, 2, 3)) / area
         facts = [coarse.detach().mean(dim=(2, 3)), within, fine.detach().mean(dim=(2, 3))]
-        judged: Tensor = self.layers(torch.cat([*facts, area[:, None], doubt[:, None]], dim=1))
-        return judged[:, 0]
+        estimate: Tensor = self.layers(torch.cat([*facts, area[:, None], doubt[:, None]], dim=1))
+        return estimate[:, 0]
 
 
 class _Block(nn.Module):
-    """Two convolutions and the way around them (He et al., 2016)."""
+    """A residual block of two convolutions (He et al., 2016)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -90,8 +90,8 @@ class _Block(nn.Module):
         return out
 
 
-class Join(nn.Module):
-    """The coarser level, enlarged, with the finer one."""
+class UpBlock(nn.Module):
+    """Upsample the coarser level and merge it with the finer one."""
 
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class Join(nn.Module):
 
 
 def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """Return a 3 x 3 convolution, its normalisation and ReLU."""
+    """Return a 3 x 3 convolution with batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(outputs),

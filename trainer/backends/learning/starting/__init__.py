@@ -1,1 +1,1 @@
-"""What a fit starts from: published weights, or an earlier model of the project."""
+"""Initial weights of a fit: published weights, or an earlier model of the project."""

@@ -1,4 +1,4 @@
-"""What of a network's weights fits another label set: classes by name, the rest by shape."""
+"""Transfer a network's weights to another label set: classes by name, the rest by shape."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """How the first axis of a head's tensor is laid out.
+class HeadRows:
+    """The layout of the first axis of a head's tensor.
 
-    That is (outer, background + classes + after, inner). outer: anchors, each with all classes.
-    background, after: rows before the first class and behind the last, carried over as they are.
-    inner: values a class has, such as the four of a box.
+    The layout is (outer, background + classes + after, inner). outer: anchors, each with all
+    classes. background, after: rows before the first class and after the last, copied unchanged.
+    inner: values per class, such as the four of a box.
     """
 
     outer: int = 1
@@ -27,19 +27,19 @@ class Rows:
     after: int = 0
 
 
-def carry(
+def carry_weights(
     own: Mapping[str, Tensor],
     base: Mapping[str, Tensor],
     *,
     labels: LabelMap,
     known: LabelMap,
-    heads: Mapping[str, Rows],
+    heads: Mapping[str, HeadRows],
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Return own weights with all of base that fits, and a sentence for each thing that did not.
+    """Return own weights with all of base that fits, and a sentence for each part that does not.
 
-    own: state of the network of `labels`; base: of one of `known`. heads: the tensors that have
-    rows for classes, by name; a class is found by its name, wherever it stands. So a renamed class
-    is a new one, and is told as such. No tensor that is given is changed.
+    own: state of the network for `labels`; base: of one for `known`. heads: the tensors that have
+    rows per class, by name. Classes are matched by name, regardless of their order, so a renamed
+    class counts as new and is reported. No input tensor is modified.
     """
     both = [(labels.id_of(name), known.id_of(name)) for name in labels if name in known.names]
     made: dict[str, Tensor] = {}
@@ -51,14 +51,18 @@ def carry(
             merged = _merged(value, found, rows, both, (len(labels), len(known)))
         elif found is not None and found.shape == value.shape:
             merged = found.to(value.dtype)
-        # Networks whose normalisation was frozen have counted no batches.
+        # Networks with frozen normalisation have no batch counters.
         if merged is None and not (found is None and name.endswith("num_batches_tracked")):
             had = "nothing" if found is None else tuple(found.shape)
-            notes.append(f"{name}: begun anew, base has {had}, this network {tuple(value.shape)}")
+            notes.append(
+                f"{name}: initialised at random, base has {had}, this network {tuple(value.shape)}"
+            )
         made[name] = value.clone() if merged is None else merged.clone()
-    notes += [f"class {name}: new, begun anew" for name in labels if name not in known.names]
     notes += [
-        f"class {name}: of base, not among the labels now"
+        f"class {name}: new, initialised at random" for name in labels if name not in known.names
+    ]
+    notes += [
+        f"class {name}: in the base, not among the labels"
         for name in known
         if name not in labels.names
     ]
@@ -68,11 +72,11 @@ def carry(
 def _merged(
     value: Tensor,
     found: Tensor,
-    rows: Rows,
+    rows: HeadRows,
     both: list[tuple[int, int]],
     counts: tuple[int, int],
 ) -> Tensor | None:
-    """Return value with the rows of found, or None where the two are not laid out as said."""
+    """Return value with the rows of found, or None when either does not have that layout."""
     rest = tuple(value.shape[1:])
     around = rows.background + rows.after
     shapes = [(rows.outer, around + count, rows.inner, *rest) for count in counts]

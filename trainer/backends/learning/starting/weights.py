@@ -24,9 +24,9 @@ _META = "__meta__"
 def save_weights(
     path: Path, weights: Mapping[str, Tensor], meta: Mapping[str, Any], *, half: bool = False
 ) -> None:
-    """Write weights and their description (JSON values); all of it or nothing.
+    """Write weights and their description (JSON values) atomically.
 
-    half: numbers of 32 bits in 16.
+    half: store 32-bit numbers in 16 bits.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for name, value in weights.items():
@@ -63,19 +63,19 @@ def read_weights(
 def weights_file(path: Path, *, engines: tuple[str, ...]) -> Path:
     """Return the file of weights inside a bundle of one of these engines; any other path as it is.
 
-    Raises BundleError for a bundle of another engine, or one without weights to learn from.
+    Raises BundleError for a bundle of another engine, or one without weights to train from.
     """
     if not (path.is_dir() and (path / CARD).exists()):
         return path
     bundle = read_bundle(path)
     if bundle.card.engine not in engines:
-        wanted = f"a bundle of {' or '.join(engines)} to begin with"
-        raise BundleError(path, wanted, bundle.card.engine)
+        expected = f"a bundle of {' or '.join(engines)} to start from"
+        raise BundleError(path, expected, bundle.card.engine)
     return bundle.file(WEIGHTS)
 
 
 def known_fields(meta: Mapping[str, Any], card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a bundle's card that a checkpoint tells; `card` knows better."""
+    """Return the fields of a bundle's card that a checkpoint determines; `card` overrides them."""
     settings = meta.get("settings", {})
     base = settings.get("base")
     known = {

@@ -1,1 +1,1 @@
-"""Corrections of a mask: what came before is kept, and only what the click asks for changes."""
+"""Corrections of a mask: the previous mask is kept, and only the clicked area changes."""

@@ -1,4 +1,4 @@
-"""The estimated IoU of a mask, held to masks that were measured."""
+"""Calibrate the estimated IoU of a mask by measured IoUs."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ _SAME: Line = ((0.0, 1.0), (0.0, 1.0))
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """Lines from the network's own figure to the IoU measured where it said so.
+class IouEstimate:
+    """Piecewise linear maps from the network's estimate to the measured IoU.
 
-    Each is the places of some points, rising, and their values. of_first: for first answers.
-    of_corrected: for those after corrections, which reach the same figure by another way.
+    Each is a pair of rising positions and their values. of_first: for first predictions.
+    of_corrected: for predictions after corrections, whose estimates have another bias.
     """
 
     of_first: Line = _SAME
     of_corrected: Line = _SAME
 
     @classmethod
-    def of(cls, told: Mapping[str, Any] | None) -> Estimate:
-        """Return the lines in a card's extra; without any the network's figure as it is."""
-        if told is None:
+    def of(cls, values: Mapping[str, Any] | None) -> IouEstimate:
+        """Return the maps in a card's extra; the identity if there are none."""
+        if values is None:
             return cls()
-        first, corrected = (told[name] for name in ("first", "corrected"))
+        first, corrected = (values[name] for name in ("first", "corrected"))
         return cls((first[0], first[1]), (corrected[0], corrected[1]))
 
     def first(self, quality: float) -> float:
-        """Return the estimate for a first answer, 0..1."""
+        """Return the estimated IoU of a first prediction, 0..1."""
         return float(np.interp(quality, *self.of_first))
 
     def corrected(self, quality: float) -> float:
-        """Return the estimate for a corrected answer, 0..1."""
+        """Return the estimated IoU of a corrected prediction, 0..1."""
         return float(np.interp(quality, *self.of_corrected))

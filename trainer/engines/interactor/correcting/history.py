@@ -1,8 +1,8 @@
-"""The answers given on an image, so that a correction corrects the mask that people see.
+"""The history of predictions on an image, so that a correction starts from the visible mask.
 
-CVAT sends all clicks with every call and no mask. What was answered before tells three things: the
-mask that a further click corrects, which positive clicks were corrections (they never become
-extreme points when another marker is removed), and the last mask whose clicks were clear.
+CVAT sends all clicks with every call, but no mask. The history provides three things: the mask that
+a further click corrects, which positive clicks were corrections (they never become extreme points
+when another click is removed), and the last mask whose clicks were unambiguous.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from trainer.engines.interactor.clicks import EXTREME, Box, Points
 from trainer.interactor import Candidate
 
 Click = tuple[float, float]
-_MOST = 48  # answers that are kept, of all images
-_COMMON = EXTREME - 1  # clicks that a call shares with an answer of the same object
+_MOST = 48  # predictions stored, of all images
+_COMMON = EXTREME - 1  # clicks that a call shares with an earlier one on the same object
 
 
 @dataclass(frozen=True)
 class Clicks:
-    """The clicks of one call, doubled positive ones kept: each may be an extreme point."""
+    """The clicks of one call; duplicate positive ones are kept, as each may be an extreme point."""
 
     positive: tuple[Click, ...]
     negative: frozenset[Click]
@@ -34,7 +34,7 @@ class Clicks:
 
     @classmethod
     def of(cls, positive: Points, negative: Points, box: Box | None) -> Clicks:
-        """Return the clicks of a call, in an order of their own: theirs does not count."""
+        """Return the clicks of a call in a canonical order."""
         return cls(
             tuple(sorted((float(x), float(y)) for x, y in positive)),
             frozenset((float(x), float(y)) for x, y in negative),
@@ -43,11 +43,11 @@ class Clicks:
 
     @property
     def count(self) -> int:
-        """How many clicks there are."""
+        """Return the number of clicks."""
         return len(self.positive) + len(self.negative)
 
     def follow(self, other: Clicks) -> bool:
-        """Return whether these are the other ones and more."""
+        """Return whether these clicks include the other ones."""
         return (
             self.box == other.box
             and set(other.positive) <= set(self.positive)
@@ -56,10 +56,11 @@ class Clicks:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was answered. corrections: the positive clicks that came after the first answer.
+class PastAnswer:
+    """An earlier prediction. corrections: the positive clicks after the first prediction.
 
-    frame: (4,) the box of the clicks that the mask may leave only at later positive clicks.
+    frame: (4,) the box of the first clicks; the mask may extend beyond it only at later positive
+    clicks.
     """
 
     clicks: Clicks
@@ -68,19 +69,19 @@ class Answer:
     frame: NDArray[np.float64] | None
 
 
-class History:
-    """The last answers, a fixed number; safe for several threads.
+class ClickHistory:
+    """The last predictions, a fixed number; thread-safe.
 
-    An image is told by its array, which is not held. One that may be written to has no history:
+    An image is identified by its array, by weak reference. A writable array has no history, since
     it could have changed.
     """
 
     def __init__(self, most: int = _MOST) -> None:
-        self._kept: deque[tuple[weakref.ref[RGBImage], Answer]] = deque(maxlen=most)
+        self._kept: deque[tuple[weakref.ref[RGBImage], PastAnswer]] = deque(maxlen=most)
         self._lock = threading.Lock()
 
-    def keep(self, pixels: RGBImage, answer: Answer) -> None:
-        """Remember an answer on an image."""
+    def keep(self, pixels: RGBImage, answer: PastAnswer) -> None:
+        """Store a prediction on an image."""
         if pixels.flags.writeable:
             return
         with self._lock:
@@ -89,8 +90,8 @@ class History:
                 del self._kept[again.index(True)]
             self._kept.append((weakref.ref(pixels), answer))
 
-    def on(self, pixels: RGBImage) -> list[Answer]:
-        """Return the answers on an image, the last one first."""
+    def on(self, pixels: RGBImage) -> list[PastAnswer]:
+        """Return the predictions on an image, the latest first."""
         if pixels.flags.writeable:
             return []
         with self._lock:
@@ -98,17 +99,17 @@ class History:
         return found[::-1]
 
 
-def before(answers: list[Answer], clicks: Clicks) -> Answer | None:
-    """Return the answer that these clicks correct: the one with the most of them, or None."""
+def answer_to_correct(answers: list[PastAnswer], clicks: Clicks) -> PastAnswer | None:
+    """Return the prediction that these clicks correct, the one with most of them, or None."""
     followed = [answer for answer in answers if clicks.follow(answer.clicks)]
     return max(followed, key=lambda answer: answer.clicks.count, default=None)
 
 
-def last_sure(answers: list[Answer], clicks: Clicks) -> Answer | None:
-    """Return the answer to show where a removed marker leaves it unclear what the others mean.
+def last_clear_answer(answers: list[PastAnswer], clicks: Clicks) -> PastAnswer | None:
+    """Return the prediction to show when removing a click makes the others ambiguous.
 
-    That is where fewer than four of the positive clicks are no corrections: one that was made to
-    repair a mask says nothing of the object's extent. None where the clicks are clear.
+    That is the case when fewer than four positive clicks are not corrections: a corrective click
+    says nothing about the object's extent. None when the clicks are unambiguous.
     """
     if clicks.box is not None:
         return None
@@ -123,11 +124,11 @@ def last_sure(answers: list[Answer], clicks: Clicks) -> Answer | None:
     return None
 
 
-def contradicted(
-    answers: list[Answer], positive: Points, negative: Points, box: Box | None
-) -> Answer | None:
-    """Return the answer that clicks follow which contradict each other, or None.
+def contradicted_answer(
+    answers: list[PastAnswer], positive: Points, negative: Points, box: Box | None
+) -> PastAnswer | None:
+    """Return the prediction before contradictory clicks, or None.
 
-    The click too many is the one that no answer has; the mask that was there stays.
+    The extra click is the one without a prediction; the mask before it stays.
     """
-    return before(answers, Clicks.of(positive, negative, box))
+    return answer_to_correct(answers, Clicks.of(positive, negative, box))

@@ -1,7 +1,7 @@
-"""A correction changes the mask where it was asked to: near the click, or where all is clear.
+"""Merge a correction into the mask: change it near the click, or where the network is certain.
 
-As in FocalClick's progressive merge (Chen et al., CVPR 2022), but by the parts of the change: the
-part at the click is what was asked for, and a part elsewhere must be sure of itself.
+As in FocalClick's progressive merge (Chen et al., CVPR 2022), but by connected parts of the change:
+the part at the click is accepted, and a part elsewhere only if the network is certain.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from trainer.detections import Mask
 from trainer.engines.interactor.clicks import Box, Points, crop_of
 
 Bitmap = NDArray[np.bool_]
-_NEAR = 0.06  # of the object's longer side: a part so near to the click is meant by it
-_FAR = 0.5  # of the object's longer side: beyond, a change is no longer near the click
-_SURE = 0.97  # of the share, on average over a part that nobody clicked at
+_NEAR = 0.06  # of the object's longer side: a part this close belongs to the click
+_FAR = 0.5  # of the object's longer side: a change farther away is not near the click
+_SURE = 0.97  # mean probability required of a part without a click
 
 
-def merged(
+def merge_correction(
     before: Bitmap,
     after: Bitmap,
     share: NDArray[np.float32],
@@ -31,10 +31,10 @@ def merged(
     negative: Points,
     side: float,
 ) -> Bitmap:
-    """Return the mask before with the parts of the change that the new clicks ask for.
+    """Return the previous mask with the parts of the change that the new clicks select.
 
-    before, after: (H, W). share: (H, W) 0..1, what `after` was made of. positive, negative: the
-    new clicks, in these pixels. side: of the object, pixels.
+    before, after: (H, W). share: (H, W) 0..1, the probabilities behind `after`. positive, negative:
+    the new clicks, in these pixels. side: of the object, pixels.
     """
     kept = before.copy()
     reach = max(2.0, _NEAR * side)
@@ -49,8 +49,8 @@ def merged(
 
 
 def on_region(mask: Mask, region: Box, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return the share of a mask in each pixel of a region of the image, (height, width) large."""
-    # What lies outside repeats the rim, which must be empty also after several pixels became one.
+    """Return the coverage by a mask of each pixel of a region of the image, (height, width)."""
+    # Outside the mask its border is repeated, so pad it with enough empty pixels for averaging.
     room = 1 + math.ceil(2 * max((region[2:] - region[:2]) / [size[1], size[0]]))
     padded = np.pad(mask.bitmap.astype(np.uint8) * 255, room)
     moved = region - np.tile([mask.left - room, mask.top - room], 2)
@@ -59,7 +59,7 @@ def on_region(mask: Mask, region: Box, size: tuple[int, int]) -> NDArray[np.floa
 
 
 def on_window(mask: Mask, window: tuple[int, int, int, int], size: tuple[int, int]) -> Bitmap:
-    """Return a mask in a window of the image, left top right bottom, at (height, width)."""
+    """Return a mask in a window of the image, left top right bottom, at size (height, width)."""
     left, top, right, bottom = window
     frame = np.zeros((bottom - top, right - left), np.uint8)
     height, width = mask.bitmap.shape
@@ -76,10 +76,10 @@ def on_window(mask: Mask, window: tuple[int, int, int, int], size: tuple[int, in
 
 
 def within_frame(mask: Bitmap, frame: Box, clicks: Points) -> Bitmap:
-    """Return the mask without what leaves a frame where no later click asked for it.
+    """Return the mask clipped to a frame, except where later clicks lie beyond it.
 
-    frame: (4,) in the mask's pixels. clicks: the positive clicks beyond it; the part of the mask
-    outside of the frame at such a click stays.
+    frame: (4,) in the mask's pixels. clicks: the positive clicks; a part of the mask outside the
+    frame stays if it contains such a click.
     """
     height, width = mask.shape
     inside = np.zeros(mask.shape, np.bool_)
@@ -94,7 +94,7 @@ def within_frame(mask: Bitmap, frame: Box, clicks: Points) -> Bitmap:
 
 
 def _within(change: Bitmap, clicks: Points, far: float) -> Bitmap:
-    """Return what of a change lies near the clicks; all of it where there are none."""
+    """Return the part of a change near the clicks; all of it if there are none."""
     if not len(clicks):
         return change
     height, width = change.shape
@@ -106,7 +106,7 @@ def _within(change: Bitmap, clicks: Points, far: float) -> Bitmap:
 
 
 def _asked(change: Bitmap, clicks: Points, certain: NDArray[np.float32], reach: float) -> Bitmap:
-    """Return the parts of a change at the clicks, and those elsewhere that are sure."""
+    """Return the parts of a change at the clicks, and certain ones elsewhere."""
     if not change.any():
         return change
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
@@ -123,7 +123,7 @@ def _asked(change: Bitmap, clicks: Points, certain: NDArray[np.float32], reach: 
 
 
 def _at(labels: NDArray[Any], x: float, y: float, reach: float) -> int:
-    """Return the part nearest to a point within reach, 0 for none."""
+    """Return the part nearest to a point within reach, 0 if none."""
     top, left = max(0, int(y - reach)), max(0, int(x - reach))
     near = labels[top : int(y + reach) + 1, left : int(x + reach) + 1]
     ys, xs = np.nonzero(near)

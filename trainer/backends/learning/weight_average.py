@@ -1,4 +1,4 @@
-"""The running average of a network's weights: what is kept, evaluated and served."""
+"""The exponential moving average (EMA) of a network's weights: what is evaluated and served."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
-    """Exponential average of weights; its decay rises at the start, so early steps fade soon."""
+class WeightAverage:
+    """Exponential moving average of weights; the decay ramps up, so early steps fade quickly."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -15,7 +15,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Take in the weights after the step of this number (from 0)."""
+        """Update the average with the weights after a step (numbered from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, value in network.state_dict().items():
             if value.is_floating_point():
@@ -24,5 +24,5 @@ class Average:
                 self.weights[name].copy_(value)
 
     def copy(self) -> dict[str, Tensor]:
-        """Return the weights as they are now, which later updates leave alone."""
+        """Return a copy of the current weights, which later updates do not change."""
         return {name: value.clone() for name, value in self.weights.items()}

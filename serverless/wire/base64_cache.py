@@ -1,4 +1,4 @@
-"""Base64 that comes again and again, unpacked once: naming it by its hash costs a fifth of that."""
+"""A cache of decoded base64 texts, keyed by hash, which costs a fifth of decoding."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cachetools import LRUCache
 DEFAULT_BYTES = 64 << 20
 
 
-class Unpacked:
-    """The bytes of the texts last read, within a bound; safe for several threads.
+class Base64Cache:
+    """The bytes of the most recently decoded texts, within a bound; thread-safe.
 
-    max_bytes: of the bytes held. What alone is larger is unpacked and not kept.
+    max_bytes: of the cached bytes. Larger texts are decoded but not cached.
     """
 
     def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
@@ -24,22 +24,22 @@ class Unpacked:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes held now."""
+        """Return the number of cached bytes."""
         return int(self._kept.currsize)
 
     def read(self, text: str) -> bytes:
-        """Return the bytes of a base64 text; ValueError as unpacked."""
+        """Return the bytes of a base64 text; ValueError like decode_base64."""
         key = hashlib.sha256(text.encode()).digest()
         with self._lock:
             if (found := self._kept.get(key)) is not None:
                 return found
-        data = unpacked(text)
+        data = decode_base64(text)
         if len(data) <= self.max_bytes:
             with self._lock:
                 self._kept[key] = data
         return data
 
 
-def unpacked(text: str) -> bytes:
-    """Return the bytes of a base64 text; binascii.Error or ValueError where it is none."""
+def decode_base64(text: str) -> bytes:
+    """Return the bytes of a base64 text; binascii.Error or ValueError if it is invalid."""
     return base64.b64decode(text, validate=True)

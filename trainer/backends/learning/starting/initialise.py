@@ -1,4 +1,4 @@
-"""What a fit begins with: a network of random weights, and what of a base fits into it."""
+"""Initialise a fit's network: random weights, and the parts of the base that fit."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from trainer.backends.learning.starting.carry import Rows, carry
+from trainer.backends.learning.starting.carry import HeadRows, carry_weights
 from trainer.backends.learning.starting.weights import read_weights
 from trainer.data.labels import LabelMap
 from trainer.detector import FitConfig
 from trainer.errors import ConfigError
 
-_MOMENTUM = 0.1  # of the normalisations' running means: torch's own default
+_MOMENTUM = 0.1  # of the batch norms' running statistics: torch's default
 
 
 @dataclass(frozen=True)
-class Base:
-    """Weights to begin with, of which network they are, and the classes of their heads.
+class BaseWeights:
+    """Initial weights, their architecture, and the classes of their heads.
 
-    architecture: None where there are none.
+    architecture: None when there are no weights.
     """
 
     architecture: str | None = None
@@ -33,7 +33,7 @@ class Base:
     def read(cls, config: FitConfig, engines: tuple[str, ...], architecture: str | None) -> Self:
         """Read config.base, a checkpoint or a bundle of one of these engines.
 
-        Raises ConfigError when another architecture than its own is asked for.
+        Raises ConfigError when the config names another architecture than that of the weights.
         """
         if config.base is None:
             return cls()
@@ -43,7 +43,7 @@ class Base:
             raise ConfigError(
                 [
                     (
-                        f"base weights {config.base} are of {theirs}: leave extra.architecture "
+                        f"base weights {config.base} are for {theirs}: leave extra.architecture "
                         f"out, or set it to that, not {architecture}"
                     )
                 ]
@@ -51,28 +51,28 @@ class Base:
         return cls(theirs, weights, tuple(meta["labels"]))
 
 
-def begin(
+def initialise(
     build: Callable[[], nn.Module],
-    base: Base,
+    base: BaseWeights,
     labels: LabelMap,
     *,
-    heads: Callable[[nn.Module], Mapping[str, Rows]],
+    heads: Callable[[nn.Module], Mapping[str, HeadRows]],
     seed: int,
 ) -> tuple[nn.Module, list[str]]:
-    """Return the network with what of the base fits, and a sentence for each thing that did not.
+    """Return the network with what fits of the base, and a sentence for each part that does not.
 
-    heads: the tensors of a network that have rows for classes; see learning.carry.
+    heads: returns the tensors of a network that have rows per class; see starting.carry.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build()
     for part in network.modules():
-        # torchvision's mobile networks count over hundreds of steps, more than a short fit has.
+        # torchvision's mobile networks average over hundreds of steps, more than a short fit has.
         if isinstance(part, nn.BatchNorm2d) and (part.momentum or 0) < _MOMENTUM:
             part.momentum = _MOMENTUM
     if not base.weights:
         return network, []
-    carried, notes = carry(
+    carried, notes = carry_weights(
         network.state_dict(),
         base.weights,
         labels=labels,

@@ -1,4 +1,4 @@
-"""Weights that torch must open, in a process of its own (see cage.py), which gives a bundle."""
+"""Convert weights that only torch can open, in a sandboxed process (see sandboxed_process.py)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.errors import ConfigError, ModelFileError
-from trainer.importing import cage
+from trainer.importing import sandboxed_process
 from trainer.importing.bundles import from_folder
-from trainer.importing.request import Request
+from trainer.importing.request import ImportRequest
 from trainer.importing.scan import scan
 
 _SECONDS = 600
 _YOLO = "trainer.backends.yolo.importing"
-# Who converts weights whose network is named → where the names are.
+# Module that converts weights of a named architecture → module with the architecture names.
 _BACKENDS = {
     "trainer.backends.torchvision_detection.importing": (
         "trainer.backends.torchvision_detection.settings"
@@ -28,41 +28,41 @@ _BACKENDS = {
 }
 
 
-def from_pickle(request: Request, destination: Path) -> Bundle:
-    """Scan, convert apart, and take over the bundle; see trainer.importing.import_model."""
+def from_pickle(request: ImportRequest, destination: Path) -> Bundle:
+    """Scan, convert in a sandbox, and take the bundle; see trainer.importing.import_model."""
     module = _module(request) if request.architecture else _YOLO
-    if not cage.available() and not request.trusted:
+    if not sandboxed_process.sandbox_available() and not request.trusted:
         raise ModelFileError(
             request.path,
-            "a pickle may run code, and this system lets no process be cut off from our secrets"
+            "a pickle may run code, and this system does not allow sandboxed processes"
             " (unshare is missing or forbidden, as in most containers)",
-            "Import it on another machine and bring the bundle, bring an ONNX file, or, if you"
-            " trust who made it, say --trusted: it is then scanned and opened in a process with"
-            " none of our environment, which may still read files and use the network",
+            "Import it on another machine and copy the bundle, import an ONNX file, or, if you"
+            " trust its author, add --trusted: it is then scanned and opened in a process with"
+            " a clean environment, which may still read files and use the network",
         )
     return _converted(request, destination, module, scanned=True)
 
 
-def from_tensors(request: Request, destination: Path) -> Bundle:
-    """Convert safetensors, which hold no code; see trainer.importing.import_model."""
+def from_tensors(request: ImportRequest, destination: Path) -> Bundle:
+    """Convert safetensors, which contain no code; see trainer.importing.import_model."""
     if not request.architecture:
         raise ModelFileError(
             request.path,
-            "safetensors hold weights alone",
+            "safetensors contain weights only",
             f"Name their network: --architecture {_known()}; or export it to ONNX",
         )
     return _converted(request, destination, _module(request), scanned=False)
 
 
-def _module(request: Request) -> str:
+def _module(request: ImportRequest) -> str:
     for module, settings in _BACKENDS.items():
         if request.architecture in _architectures(settings):
             return module
-    raise ConfigError([f"no architecture {request.architecture!r}; there are {_known()}"])
+    raise ConfigError([f"unknown architecture {request.architecture!r}; known are {_known()}"])
 
 
 def _architectures(settings: str) -> tuple[str, ...]:
-    """Return the names of a backend, none where the backend is not installed."""
+    """Return the architectures of a backend, none if it is not installed."""
     package = settings.rpartition(".")[0]
     if importlib.util.find_spec(package) is None:
         return ()
@@ -75,10 +75,10 @@ def _known() -> str:
     return ", ".join(names) or "(none is installed)"
 
 
-def _converted(request: Request, destination: Path, module: str, *, scanned: bool) -> Bundle:
+def _converted(request: ImportRequest, destination: Path, module: str, *, scanned: bool) -> Bundle:
     with tempfile.TemporaryDirectory(prefix="import-") as folder:
         scratch = Path(folder)
-        # What is scanned and hashed is what is opened, whoever writes to the file meanwhile.
+        # Open exactly what was scanned and hashed, even if the file changes meanwhile.
         shutil.copyfile(request.path, scratch / "weights.pt")
         request.check_sha256(scratch / "weights.pt")
         if scanned:
@@ -95,18 +95,23 @@ def _converted(request: Request, destination: Path, module: str, *, scanned: boo
         (scratch / "request.json").write_text(json.dumps(asked), encoding="utf-8")
         _run(request, scratch)
         made = read_bundle(scratch / "bundle")
-        return from_folder(Request(made.path, request.name), destination)
+        return from_folder(ImportRequest(made.path, request.name), destination)
 
 
-def _run(request: Request, scratch: Path) -> None:
-    command = [sys.executable, "-m", "trainer.importing.child", str(scratch / "request.json")]
+def _run(request: ImportRequest, scratch: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "trainer.importing.conversion_process",
+        str(scratch / "request.json"),
+    ]
     try:
-        ended = cage.run(
+        ended = sandboxed_process.run_sandboxed(
             command,
             scratch,
             hidden=request.hidden,
             seconds=_SECONDS,
-            cut_off=cage.available(),
+            cut_off=sandboxed_process.sandbox_available(),
         )
     except subprocess.TimeoutExpired:
         raise ModelFileError(request.path, f"not converted within {_SECONDS} s") from None

@@ -1,4 +1,4 @@
-"""A backend's own settings in FitConfig.extra, held against rules; every fault is told at once."""
+"""Validate a backend's own settings in FitConfig.extra; every fault is reported at once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Rule = tuple[Callable[[Any], bool], str]  # whether a value passes, and what it 
 
 
 def number(least: float, most: float = math.inf) -> Callable[[Any], bool]:
-    """Return a rule's test for a number within bounds; true and false are none."""
+    """Return a rule's test for a number within bounds; booleans are rejected."""
     return lambda v: isinstance(v, (int, float)) and v is not bool(v) and least <= v <= most
 
 
-def truth(value: Any) -> bool:
+def boolean(value: Any) -> bool:
     """Return whether a value is true or false."""
     return isinstance(value, bool)
 
@@ -29,10 +29,10 @@ def truth(value: Any) -> bool:
 class SharedSettings:
     """Keys of FitConfig.extra that every backend of the shared loop has.
 
-    steps: batches to learn from, or None for epochs, but at least min_steps of them, since a few
-    frames make short epochs. weight_decay: of AdamW. ema: decay of the averaged weights that are
-    kept. save_every: seconds between states that a killed fit goes on from. colour: strength of
-    changes of brightness, contrast and tint, 0 for none.
+    steps: number of training steps, or None for epochs, but at least min_steps, since few frames
+    make short epochs. weight_decay: of AdamW. ema: decay of the weight average. save_every: seconds
+    between saved states, from which a killed fit resumes. colour: strength of brightness, contrast
+    and tint changes, 0 for none.
     """
 
     steps: int | None = None
@@ -43,7 +43,7 @@ class SharedSettings:
     colour: float = 0.25
 
     def total_steps(self, config: FitConfig, frames: int) -> int:
-        """Return the batches that a fit of so many frames (or objects) learns from."""
+        """Return the number of steps of a fit on this many frames (or objects)."""
         if self.steps is not None:
             return self.steps
         return max(config.epochs * math.ceil(frames / config.batch_size), self.min_steps)
@@ -51,15 +51,15 @@ class SharedSettings:
 
 @dataclasses.dataclass(frozen=True)
 class FrameSettings(SharedSettings):
-    """The same of backends that learn from whole frames.
+    """The same for backends that train on whole frames.
 
-    flip_horizontal: whether a mirrored frame is still a likely one.
+    flip_horizontal: whether flipped frames are realistic.
     """
 
     flip_horizontal: bool = True
 
 
-# Of settings that every backend of the shared loop has.
+# Settings that every backend of the shared loop has.
 SHARED_RULES: Mapping[str, Rule] = {
     "steps": (
         lambda v: v is None or (isinstance(v, int) and v is not True and v >= 1),
@@ -68,10 +68,10 @@ SHARED_RULES: Mapping[str, Rule] = {
     "min_steps": (lambda v: isinstance(v, int) and v is not True and v >= 1, "1 or more"),
     "weight_decay": (number(0), "a number of 0 or more"),
     "ema": (number(0, 0.99999), "a number in 0..1, less than 1"),
-    "flip_horizontal": (truth, "true or false"),
+    "flip_horizontal": (boolean, "true or false"),
     "colour": (number(0, 1), "a number in 0..1"),
     "save_every": (number(0), "seconds, 0 or more"),
-    "pretrained": (truth, "true or false"),
+    "pretrained": (boolean, "true or false"),
 }
 
 
@@ -82,7 +82,7 @@ def read_extra(
     fields = [f.name for f in dataclasses.fields(kind)]
     values = {name: value for name, value in config.extra.items() if name in fields}
     faults = [
-        f"extra.{name} is no setting of {config.backend}; there are {', '.join(fields)}"
+        f"extra.{name} is not a setting of {config.backend}; known are {', '.join(fields)}"
         for name in config.extra
         if name not in fields
     ]

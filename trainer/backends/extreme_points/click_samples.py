@@ -1,4 +1,4 @@
-"""Annotators that never tire: varied objects, four points by a trembling hand, corrections."""
+"""Simulated annotation: augmented objects, imprecise extreme points, corrective clicks."""
 
 from __future__ import annotations
 
@@ -8,33 +8,37 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.backends.extreme_points.cutouts import Cutout
+from trainer.backends.extreme_points.object_crops import ObjectCrop
 from trainer.data.images import RGBImage
 from trainer.engines.interactor.clicks import CHANNELS, Box, Points, Prompt, channels, region_of
 from trainer.engines.interactor.correcting.evidence import correcting_channels
-from trainer.evaluation.annotator import depth
+from trainer.evaluation.simulated_annotator import depth
 
-_HANDS = 0.6  # of the unsteady samples: points that err by pixels, not by a share of the object
-_NEAR = 0.02  # of a side: border pixels so near the outermost one are as good an extreme point
+_PIXEL_JITTER_SHARE = (
+    0.6  # of the inexact samples: errors in pixels instead of a share of the object
+)
+_NEAR = (
+    0.02  # of a side: border pixels this close to the outermost one also count as extreme points
+)
 
 
 @dataclass(frozen=True)
-class Variation:
-    """How objects and clicks are varied.
+class ClickAugmentation:
+    """How objects and clicks are augmented.
 
-    jitter: of the points, the most, of the object's mean side. steady: share of the samples whose
-    points are exact. tremble: of the points, the most, in pixels of the original image, for most
-    of the other samples: a hand errs by pixels of the screen, however small the object.
-    boxes, blind: share with a box instead of points, and with one click only. corrected: share
-    with corrective clicks. turn: degrees. stretch: of the aspect, a factor. colour: strength of
-    brightness, contrast and tint.
+    relative_jitter: largest error of the points as a share of the object's mean side. exact_share:
+    share of samples with exact points. click_jitter: largest error of the points in pixels of the
+    original image, for most of the other samples: people miss by screen pixels, however small the
+    object. boxes, single_click: share of samples with a box instead of points, and with one click
+    only. corrected: share with corrective clicks. turn: degrees of rotation. stretch: factor of the
+    aspect. colour: strength of brightness, contrast and tint changes.
     """
 
-    jitter: float = 0.1
-    steady: float = 0.4
-    tremble: float = 6.0
+    relative_jitter: float = 0.1
+    exact_share: float = 0.4
+    click_jitter: float = 6.0
     boxes: float = 0.06
-    blind: float = 0.04
+    single_click: float = 0.04
     corrected: float = 0.3
     turn: float = 25.0
     stretch: float = 1.25
@@ -42,10 +46,10 @@ class Variation:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One thing to learn: the crop (S, S, 3), the mask in it (S, S), the clicks in its pixels.
+class ClickSample:
+    """One training sample: the crop (S, S, 3), its mask (S, S), the clicks in its pixels.
 
-    before: (S, S) 0..1, the mask that is to be corrected, or None for a first answer.
+    before: (S, S) 0..1, the mask to be corrected, or None for a first prediction.
     """
 
     pixels: RGBImage
@@ -54,16 +58,18 @@ class Sample:
     before: NDArray[np.float32] | None = None
 
     def seen(self, count: int = CHANNELS) -> NDArray[np.float32]:
-        """Return what a network of so many channels sees of it."""
+        """Return the input of a network with this many channels."""
         if count == CHANNELS:
             return channels(self.pixels, self.prompt)
         return correcting_channels(self.pixels, self.prompt, self.before)
 
 
-def sample(thing: Cutout, size: int, how: Variation, rng: np.random.Generator) -> Sample:
+def sample(
+    item: ObjectCrop, size: int, how: ClickAugmentation, rng: np.random.Generator
+) -> ClickSample:
     """Draw one sample of an object at the network's size."""
     turn = _turn(how, rng)
-    prompt = _prompt(thing.rim @ turn.T, how, thing.scale, rng)
+    prompt = _prompt(item.rim @ turn.T, how, item.scale, rng)
     region = region_of(prompt, (512, 512), room=float(rng.uniform(0.6, 1.6)))
     scale = size / (region[2:] - region[:2])
     linear = turn * scale[:, None]
@@ -71,23 +77,23 @@ def sample(thing: Cutout, size: int, how: Variation, rng: np.random.Generator) -
     # Pixel centres lie at halves.
     matrix = np.concatenate([linear, (linear @ [0.5, 0.5] + shift - 0.5)[:, None]], axis=1)
     pixels = cv2.warpAffine(
-        thing.pixels,
+        item.pixels,
         matrix,
         (size, size),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT_101,
     )
     soft = cv2.warpAffine(
-        thing.mask.astype(np.uint8) * 255, matrix, (size, size), flags=cv2.INTER_LINEAR
+        item.mask.astype(np.uint8) * 255, matrix, (size, size), flags=cv2.INTER_LINEAR
     )
     mask = np.asarray(soft) >= 128
     moved = prompt.moved(region, (size, size))
     if rng.random() < how.corrected:
         moved = _corrected(moved, mask, rng)
-    return Sample(_tinted(np.asarray(pixels, np.uint8), how.colour, rng), mask, moved)
+    return ClickSample(_tinted(np.asarray(pixels, np.uint8), how.colour, rng), mask, moved)
 
 
-def _turn(how: Variation, rng: np.random.Generator) -> NDArray[np.float64]:
+def _turn(how: ClickAugmentation, rng: np.random.Generator) -> NDArray[np.float64]:
     angle = np.deg2rad(rng.uniform(-how.turn, how.turn)) if rng.random() < 0.5 else 0.0
     if rng.random() < 0.1:
         angle += np.pi / 2
@@ -100,22 +106,22 @@ def _turn(how: Variation, rng: np.random.Generator) -> NDArray[np.float64]:
     return turn
 
 
-def _prompt(rim: Points, how: Variation, scale: float, rng: np.random.Generator) -> Prompt:
+def _prompt(rim: Points, how: ClickAugmentation, scale: float, rng: np.random.Generator) -> Prompt:
     low, high = rim.min(axis=0), rim.max(axis=0)
     sides = np.maximum(high - low, 1.0)
     jitter = 0.0
-    if rng.random() >= how.steady:
-        jitter = float(rng.uniform() ** 1.5 * how.jitter * sides.mean())
-        if how.tremble and rng.random() < _HANDS:
-            # Beyond a third of the object nobody could say what was meant.
-            pixels = float(rng.uniform() ** 0.5) * how.tremble
+    if rng.random() >= how.exact_share:
+        jitter = float(rng.uniform() ** 1.5 * how.relative_jitter * sides.mean())
+        if how.click_jitter and rng.random() < _PIXEL_JITTER_SHARE:
+            # Beyond a third of the object the clicks become ambiguous.
+            pixels = float(rng.uniform() ** 0.5) * how.click_jitter
             jitter = min(pixels * scale, float(sides.mean()) / 3)
     none = np.zeros((0, 2))
     kind = rng.random()
-    if kind < how.blind:
+    if kind < how.single_click:
         inner = rim[rng.integers(len(rim))] * 0.5 + rim.mean(axis=0) * 0.5
         return Prompt(none, inner[None], none, None)
-    if kind < how.blind + how.boxes:
+    if kind < how.single_click + how.boxes:
         box = np.concatenate([low - 0.5, high + 0.5]) + rng.uniform(-jitter, jitter, 4)
         return Prompt(none, none, none, _ordered(box))
     extremes = []
@@ -131,7 +137,7 @@ def _prompt(rim: Points, how: Variation, scale: float, rng: np.random.Generator)
 
 
 def _corrected(prompt: Prompt, mask: NDArray[np.bool_], rng: np.random.Generator) -> Prompt:
-    """Add clicks where a naive guess errs: the quadrilateral, the box or nothing at all."""
+    """Add clicks where a naive guess errs: the quadrilateral, the box or an empty mask."""
     guess: NDArray[np.uint8] = np.zeros(mask.shape, np.uint8)
     if len(prompt.extremes) and rng.random() < 0.6:
         cv2.fillConvexPoly(guess, np.round(prompt.extremes).astype(np.int32), 1)

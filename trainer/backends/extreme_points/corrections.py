@@ -1,7 +1,7 @@
-"""Masks to correct: those that the network gave, and spoilt true ones; and a person who clicks.
+"""Samples of corrections: predicted or corrupted masks, and simulated corrective clicks.
 
-Iterated training as in RITM (Sofiiuk et al., 2022): the network answers, a person clicks where it
-errs, and it is learnt what the mask and the click together ask for.
+Iterative training as in RITM (Sofiiuk et al., 2022): the network predicts a mask, a click is
+simulated where it errs, and the network is trained on the mask and the click together.
 """
 
 from __future__ import annotations
@@ -12,49 +12,53 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.backends.extreme_points.clicking import Sample
+from trainer.backends.extreme_points.click_samples import ClickSample
 from trainer.engines.interactor.clicks import Prompt
-from trainer.evaluation.annotator import depth
+from trainer.evaluation.simulated_annotator import depth
 
 Share = NDArray[np.float32]
 Bitmap = NDArray[np.bool_]
 
-_AGAIN = 0.3  # of the answers: looked at once more without a click, as a first answer is served
-_BINARY = 0.6  # of the masks before: as they are shown, without their doubt
-_OBEYED = 0.5  # of the spoilt masks: some clicks before were obeyed already
+_WITHOUT_CLICK = (
+    0.3  # of the predictions: fed back without a click, as a first prediction is served
+)
+_BINARY = 0.6  # of the previous masks: binarised, as people see them
+_CLICKS_KEPT = 0.5  # of the corrupted masks: some earlier clicks are already satisfied
 
 
-def answered(one: Sample, share: Share, rng: np.random.Generator) -> Sample:
-    """Return the sample after the network's answer (S, S) 0..1: with a click, or as it is."""
-    before = shown(share, rng)
-    if rng.random() < _AGAIN:
+def with_correction(one: ClickSample, share: Share, rng: np.random.Generator) -> ClickSample:
+    """Return the sample with the prediction (S, S) 0..1 as previous mask, mostly with a click."""
+    before = previous_mask(share, rng)
+    if rng.random() < _WITHOUT_CLICK:
         return dataclasses.replace(one, before=before)
     prompt = _clicked(one.prompt, one.mask, share > 0.5, rng)
     return dataclasses.replace(one, before=before, prompt=prompt)
 
 
-def spoilt(one: Sample, rng: np.random.Generator) -> Sample:
-    """Return the sample with a mask before that errs by made mistakes, and clicks on them."""
-    wrong = _spoil(one.mask, rng)
+def with_corrupted_mask(one: ClickSample, rng: np.random.Generator) -> ClickSample:
+    """Return the sample with a corrupted previous mask and clicks that correct it."""
+    wrong = _corrupt(one.mask, rng)
     prompt = one.prompt
-    if rng.random() < _OBEYED:
+    if rng.random() < _CLICKS_KEPT:
         for _ in range(int(rng.integers(1, 4))):
             prompt = _placed(prompt, one.mask & wrong, rng, positive=True, least=0.3)
             prompt = _placed(prompt, ~one.mask & ~wrong, rng, positive=False, least=0.1)
     for _ in range(int(rng.integers(1, 3))):
         prompt = _clicked(prompt, one.mask, wrong, rng)
     soft = cv2.GaussianBlur(wrong.astype(np.float32), (0, 0), float(rng.uniform(0.5, 2.0)))
-    return dataclasses.replace(one, before=shown(np.asarray(soft, np.float32), rng), prompt=prompt)
+    return dataclasses.replace(
+        one, before=previous_mask(np.asarray(soft, np.float32), rng), prompt=prompt
+    )
 
 
-def shown(share: Share, rng: np.random.Generator) -> Share:
-    """Return a mask before as it may be given: as it is, or only what of it people see."""
+def previous_mask(share: Share, rng: np.random.Generator) -> Share:
+    """Return a previous mask as the network may receive it: soft, or binarised."""
     return share if rng.random() >= _BINARY else (share > 0.5).astype(np.float32)
 
 
-def _clicked(prompt: Prompt, wanted: Bitmap, found: Bitmap, rng: np.random.Generator) -> Prompt:
-    """Add a click deep in the largest error, or now and then in the largest of the other kind."""
-    errors = {True: wanted & ~found, False: found & ~wanted}
+def _clicked(prompt: Prompt, target: Bitmap, found: Bitmap, rng: np.random.Generator) -> Prompt:
+    """Add a click deep in the largest error, or sometimes in the largest of the other sign."""
+    errors = {True: target & ~found, False: found & ~target}
     deepest = {
         positive: float(depth(wrong).max()) if wrong.any() else 0.0
         for positive, wrong in errors.items()
@@ -68,7 +72,7 @@ def _clicked(prompt: Prompt, wanted: Bitmap, found: Bitmap, rng: np.random.Gener
 def _placed(
     prompt: Prompt, where: Bitmap, rng: np.random.Generator, *, positive: bool, least: float
 ) -> Prompt:
-    """Add a click somewhere in a region, at least so deep of its deepest; none in no region."""
+    """Add a click in a region, at least `least` of its maximum depth; none in an empty region."""
     if not where.any():
         return prompt
     deep = depth(where)
@@ -82,8 +86,8 @@ def _placed(
     )
 
 
-def _spoil(mask: Bitmap, rng: np.random.Generator) -> Bitmap:
-    """Return the mask with parts missing and parts too many, as networks err."""
+def _corrupt(mask: Bitmap, rng: np.random.Generator) -> Bitmap:
+    """Return the mask with missing and superfluous parts, like a network's errors."""
     found = mask.astype(np.uint8)
     side = float(np.sqrt(max(1.0, float(mask.sum()))))
     if rng.random() < 0.3:

@@ -1,4 +1,4 @@
-"""The candidates that a model believes in: what a frame is taken to show."""
+"""Filter the candidates above a confidence threshold, which count as objects of a frame."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from active_learning.errors import InvalidPoolError
 from active_learning.measures.uncertainty import winning_score
 from active_learning.pool import Objects
 
-BELIEVED = 0.3  # a candidate from this probability counts as an object
+MIN_CONFIDENCE = 0.3  # a candidate counts as an object from this probability
 
 
-def believed(objects: Objects, *, least: float = BELIEVED) -> Objects:
+def confident_objects(objects: Objects, *, least: float = MIN_CONFIDENCE) -> Objects:
     """Return the candidates whose best class reaches `least`; 0 keeps all.
 
-    A young model has dozens of faint candidates in every frame. Where values are summed over a
-    frame (as PPAL does, Yang et al., CVPR 2024) they drown its objects: in replays on blood cells
-    the number of believed platelets followed the true number twice as closely as the entropy
-    summed over all candidates. Raises InvalidPoolError when `least` is outside 0..1.
+    An early model has dozens of low-confidence candidates in every frame. When values are summed
+    over a frame (as in PPAL, Yang et al., CVPR 2024) they outweigh its real objects: in replays on
+    blood cells the number of confident platelets followed the true number twice as closely as the
+    entropy summed over all candidates. Raises InvalidPoolError when `least` is outside 0..1.
     """
     if not 0 <= least <= 1:
-        raise InvalidPoolError(f"believed must lie in 0..1, found {least}")
+        raise InvalidPoolError(f"min_confidence must lie in 0..1, found {least}")
     if least == 0:
         return objects
     kept = winning_score(objects) >= least

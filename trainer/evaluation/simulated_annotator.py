@@ -1,4 +1,4 @@
-"""A person who knows the answer: where they click on an object, and where they correct it."""
+"""Simulate an annotator who knows the true mask: extreme points and corrective clicks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Bitmap = NDArray[np.bool_]  # (H, W)
 
 
 def four_points(mask: Bitmap) -> Points:
-    """Return the middles of the leftmost, topmost, rightmost and bottommost pixels, (4, 2).
+    """Return the centres of the leftmost, topmost, rightmost and bottommost pixels, (4, 2).
 
-    Of several pixels on one side the middle one. Raises ValueError for an empty mask.
+    Among several pixels on one side, the middle one. Raises ValueError for an empty mask.
     """
     ys, xs = np.nonzero(mask)
     if not len(ys):
@@ -26,14 +26,14 @@ def four_points(mask: Bitmap) -> Points:
     return np.array(found, np.float64)
 
 
-def next_click(wanted: Bitmap, found: Bitmap) -> tuple[tuple[float, float], bool] | None:
-    """Return the middle of the largest error, x y, and whether it is a positive click.
+def next_click(target: Bitmap, found: Bitmap) -> tuple[tuple[float, float], bool] | None:
+    """Return the centre of the largest error, x y, and whether the click is positive.
 
-    wanted, found: (H, W) masks. None where there is no error.
+    target, found: (H, W) masks. None if there is no error.
     """
     best: tuple[tuple[float, float], bool] | None = None
     deepest = 0.0
-    for positive, wrong in ((True, wanted & ~found), (False, found & ~wanted)):
+    for positive, wrong in ((True, target & ~found), (False, found & ~target)):
         if not wrong.any():
             continue
         deep = depth(wrong)
@@ -44,13 +44,13 @@ def next_click(wanted: Bitmap, found: Bitmap) -> tuple[tuple[float, float], bool
 
 
 def depth(region: Bitmap) -> NDArray[np.float32]:
-    """Return how deep each pixel lies in a region; the frame's rim counts as its border."""
+    """Return the distance of each pixel of a region from its border; the frame counts as border."""
     padded = np.pad(region.astype(np.uint8), 1)
     found = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
     return np.asarray(found, np.float32)[1:-1, 1:-1]
 
 
 def iou(one: Bitmap, other: Bitmap) -> float:
-    """Return the intersection over the union of two masks of one size; 1 where both are empty."""
+    """Return the intersection over union of two masks of equal size; 1 if both are empty."""
     union = int((one | other).sum())
     return int((one & other).sum()) / union if union else 1.0

@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from trainer.importing import cage
+from trainer.importing import sandboxed_process
 
 needs_namespaces = pytest.mark.skipif(
-    not cage.available(), reason="this system forbids namespaces; an import is refused here"
+    not sandboxed_process.sandbox_available(),
+    reason="this system forbids namespaces; an import is refused here",
 )
 
 
 def inside(script: str, scratch: Path, *hidden: Path) -> subprocess.CompletedProcess[str]:
     scratch.mkdir(exist_ok=True)
-    return cage.run([sys.executable, "-c", script], scratch, hidden=hidden, seconds=60)
+    return sandboxed_process.run_sandboxed(
+        [sys.executable, "-c", script], scratch, hidden=hidden, seconds=60
+    )
 
 
 @needs_namespaces
@@ -106,13 +109,17 @@ def test_where_a_process_cannot_be_cut_off_a_pickle_is_refused_and_told_why(
     (tmp_path / "bin").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env={"PATH": str(tmp_path / "bin"), "PYTHONPATH": str(cage.ROOT), "HOME": str(tmp_path)},
+        env={
+            "PATH": str(tmp_path / "bin"),
+            "PYTHONPATH": str(sandboxed_process.ROOT),
+            "HOME": str(tmp_path),
+        },
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     )
     refused, opened = done.stdout.splitlines()
-    assert "lets no process be cut off" in refused
+    assert "does not allow sandboxed processes" in refused
     assert "--trusted" in refused
     assert "state dict" in opened

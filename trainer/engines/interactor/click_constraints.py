@@ -1,7 +1,7 @@
-"""What a click means holds, whatever a model thinks.
+"""Enforce the meaning of the clicks on a mask, whatever the model predicts.
 
-The positive clicks are inside, the negative ones outside, and nothing of the object lies beyond
-its extreme points, so that each of them is on its border.
+Positive clicks are inside, negative ones outside, and the object does not extend beyond its extreme
+points, so that each of them is on its border.
 """
 
 from __future__ import annotations
@@ -12,44 +12,44 @@ from numpy.typing import NDArray
 
 from trainer.engines.interactor.clicks import Points, Prompt
 
-_PART = 0.04  # of the largest part: smaller ones that nobody clicked on are noise
-_CUT = 0.02  # of the object's mean side: how far around a negative click is cut
-_NEAR = 0.15  # of the object's longer side: how far a click is tied to the mask
+_PART = 0.04  # of the largest part: smaller ones without a click are noise
+_CUT = 0.02  # of the object's mean side: radius removed around a negative click
+_NEAR = 0.15  # of the object's longer side: how far away a click is still connected to the mask
 
 Bitmap = NDArray[np.bool_]
 
 
-def obey(mask: Bitmap, prompt: Prompt, *, parts: bool = True) -> Bitmap:
-    """Return the mask (H, W) changed as little as the clicks demand; clicks in its pixels.
+def enforce_clicks(mask: Bitmap, prompt: Prompt, *, parts: bool = True) -> Bitmap:
+    """Return the mask (H, W) with minimal changes to satisfy the clicks, in its pixels.
 
-    parts: whether small parts that nobody clicked on go, which costs the most.
+    parts: whether to remove small parts without a click, the most expensive step.
     """
     kept = mask.copy()
     _keep_within(kept, prompt)
-    wanted = pixels_of(np.concatenate([prompt.extremes, prompt.inside]), mask.shape)
-    unwanted = pixels_of(prompt.outside, mask.shape)
-    for x, y in unwanted:
+    inside = pixels_of(np.concatenate([prompt.extremes, prompt.inside]), mask.shape)
+    outside = pixels_of(prompt.outside, mask.shape)
+    for x, y in outside:
         _disc(kept, x, y, _radius(prompt, mask.shape), value=False)
     if parts:
-        kept = _without_noise(kept, wanted)
-    for x, y in wanted:
-        _tie(kept, x, y, _reach(prompt, mask.shape))
+        kept = _without_noise(kept, inside)
+    for x, y in inside:
+        _connect(kept, x, y, _reach(prompt, mask.shape))
     _keep_within(kept, prompt)
-    for x, y in unwanted:
+    for x, y in outside:
         kept[y, x] = False
-    for x, y in wanted:
+    for x, y in inside:
         kept[y, x] = True
     return kept
 
 
 def pixels_of(points: Points, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return the pixels that hold the points, (N, 2) x y; the nearest for those outside."""
+    """Return the pixels that contain the points, (N, 2) x y; the nearest for points outside."""
     found = np.floor(points.reshape(-1, 2)).astype(np.int64)
     return np.clip(found, 0, [shape[1] - 1, shape[0] - 1])
 
 
 def _keep_within(mask: Bitmap, prompt: Prompt) -> None:
-    """Clear what lies beyond the extreme points; a box is no promise, so it has some play."""
+    """Clear what lies beyond the extreme points; a box, which is less precise, gets a margin."""
     if prompt.box is None:
         return
     height, width = mask.shape
@@ -68,7 +68,7 @@ def _keep_within(mask: Bitmap, prompt: Prompt) -> None:
     mask[:, right:] = False
 
 
-def _without_noise(mask: Bitmap, wanted: NDArray[np.int64]) -> Bitmap:
+def _without_noise(mask: Bitmap, inside: NDArray[np.int64]) -> Bitmap:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=4
     )
@@ -77,15 +77,15 @@ def _without_noise(mask: Bitmap, wanted: NDArray[np.int64]) -> Bitmap:
     sizes = stats[:, cv2.CC_STAT_AREA].copy()
     sizes[0] = 0
     keep = sizes >= _PART * sizes.max()
-    for x, y in wanted:
+    for x, y in inside:
         keep[labels[y, x]] = True
     keep[0] = False
     kept: Bitmap = keep[labels]
     return kept
 
 
-def _tie(mask: Bitmap, x: int, y: int, reach: float) -> None:
-    """Put a click into the mask and lead the mask to it, unless it lies far away."""
+def _connect(mask: Bitmap, x: int, y: int, reach: float) -> None:
+    """Add a click to the mask and connect the two, unless the click is far away."""
     if mask[y, x]:
         return
     top, left = max(0, int(y - reach) - 1), max(0, int(x - reach) - 1)

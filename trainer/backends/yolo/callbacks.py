@@ -1,4 +1,4 @@
-"""Listening to ultralytics' trainer: progress, looks at val, the stop file, the state."""
+"""Callbacks for ultralytics' trainer: progress, validation, stop file, saved state."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainer.backends.learning.state import STATE, STOP, room_for
-from trainer.backends.yolo.live import Live
-from trainer.backends.yolo.relay import agreed, leads, teller
-from trainer.backends.yolo.settings import Settings, network_size
+from trainer.backends.learning.state import STATE, STOP, disk_errors
+from trainer.backends.yolo.live import LiveDetector
+from trainer.backends.yolo.relay import broadcast_stop, is_main_process, relay_reporter
+from trainer.backends.yolo.settings import YoloSettings, network_size
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig, Progress
 from trainer.evaluation.samples import write_samples
 
 _FIGURES = {"metrics/mAP50-95(B)": "ap", "metrics/mAP50(B)": "ap50"}
 _MASK_FIGURES = {"metrics/mAP50-95(M)": "ap", "metrics/mAP50(M)": "ap50"}
-LEARNT = "learnt.json"  # seconds and epochs so far
-_PICTURES = 10  # of sample predictions in a fit, at most about
+PROGRESS_FILE = "learnt.json"  # seconds and epochs so far
+_PICTURES = 10  # of sample predictions per fit, at most about
 
 
-class Watch:
-    """Listens to ultralytics' trainer: tells of progress, stops it, keeps its state."""
+class TrainingCallbacks:
+    """Callbacks for ultralytics' trainer: report progress, stop it, save its state."""
 
     def __init__(
         self,
         config: FitConfig,
-        settings: Settings,
+        settings: YoloSettings,
         run_dir: Path,
         report: Callable[[Progress], None],
         dataset: Dataset,
@@ -45,22 +45,22 @@ class Watch:
 
     @property
     def seconds(self) -> float:
-        """Seconds of learning, those before a restart included."""
+        """Return the seconds of training, including those before a restart."""
         return self._before + (0.0 if self._begun is None else time.monotonic() - self._begun)
 
     def catch_up(self) -> None:
-        """Read how long and how far was learnt before, or in other processes."""
-        clock = self._run_dir / LEARNT
+        """Read the time and epochs trained before, or in other processes."""
+        clock = self._run_dir / PROGRESS_FILE
         if clock.exists():
             known = json.loads(clock.read_text())
             self._before, self.epochs = float(known["seconds"]), int(known["epochs"])
 
     def hear(self, step: Progress) -> None:
-        """Tell what another process told."""
+        """Forward a step reported by another process."""
         self._report(step)
 
     def callbacks(self) -> dict[str, Callable[[Any], None]]:
-        """Return what to add to the trainer, by event."""
+        """Return the callbacks to add to the trainer, by event."""
         return {
             "on_train_start": self._start,
             "on_train_epoch_start": self._start_epoch,
@@ -71,8 +71,8 @@ class Watch:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        # With several devices ultralytics learns in processes of its own; see relay.
-        return {**self.__dict__, "_report": teller(self._run_dir)}
+        # With several devices ultralytics trains in processes of its own; see relay.
+        return {**self.__dict__, "_report": relay_reporter(self._run_dir)}
 
     def _start(self, _trainer: Any) -> None:
         self._begun = time.monotonic()
@@ -83,9 +83,11 @@ class Watch:
     def _end_batch(self, trainer: Any) -> None:
         self._batch += 1
         limit = self._config.time_limit
-        if leads():
+        if is_main_process():
             self._tell(trainer)
-        if agreed((self._run_dir / STOP).exists() or (limit is not None and self.seconds >= limit)):
+        if broadcast_stop(
+            (self._run_dir / STOP).exists() or (limit is not None and self.seconds >= limit)
+        ):
             trainer.stop = True
 
     def _tell(self, trainer: Any) -> None:
@@ -115,12 +117,12 @@ class Watch:
         number = trainer.epoch + 1
         trainer.args.val = bool(period) and number % period == 0
         if not trainer.args.val and number < trainer.epochs:
-            trainer.fitness = None  # or this epoch would pass for as good as the last look
+            trainer.fitness = None  # or this epoch would count as good as the last validation
 
     def _look(self, trainer: Any) -> None:
-        """Tell what val said, with a picture now and then."""
+        """Report the validation metrics, sometimes with a picture."""
         if (
-            not leads()
+            not is_main_process()
             or not self._names
             or trainer.fitness is None
             or trainer.epoch < trainer.start_epoch
@@ -129,10 +131,10 @@ class Watch:
         number = trainer.epoch + 1
         picture = None
         every = -(-trainer.epochs // _PICTURES)
-        # After its last epoch ultralytics looks once more, at the best one: that is no new epoch.
+        # After its last epoch ultralytics validates the best one again: not a new epoch.
         due = number % every == 0 and number <= trainer.epochs
         if due and trainer.ema is not None:
-            live = Live(trainer.ema.ema, self._dataset.labels, network_size(self._config))
+            live = LiveDetector(trainer.ema.ema, self._dataset.labels, network_size(self._config))
             path = self._run_dir / "samples" / f"{number:04d}.png"
             picture = write_samples(live, self._dataset, path, split="val")
         figures = {
@@ -145,8 +147,8 @@ class Watch:
     def _keep_state(self, trainer: Any) -> None:
         self.epochs = trainer.epoch + 1
         part = self._run_dir / f"{STATE}.part"
-        with room_for(part, self._config.backend):
+        with disk_errors(part, self._config.backend):
             shutil.copyfile(trainer.last, part)
             part.replace(self._run_dir / STATE)
         known = {"seconds": self.seconds, "epochs": self.epochs}
-        (self._run_dir / LEARNT).write_text(json.dumps(known))
+        (self._run_dir / PROGRESS_FILE).write_text(json.dumps(known))

@@ -1,7 +1,7 @@
-"""What an ONNX detector answers, put in order by what its card says of it; nothing is guessed.
+"""Decode the outputs of an ONNX detector as its card describes; nothing is guessed.
 
-The names of a card, see trainer.importing.card: `columns` says what stands in each column of one
-output of rows; without it, boxes, scores and classes are outputs of their own.
+For the keys of a card see trainer.importing.card: `columns` names the columns of a single output of
+rows; without it, boxes, scores and classes are separate outputs.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ CENTRE = ("cx", "cy", "w", "h")
 COLUMNS = frozenset((*CORNERS, *CENTRE, "score", "class", "classes", "objectness", "batch", "mask"))
 SCORES = ("probabilities", "logits", "softmax", "percents")
 BACKGROUNDS = ("none", "first", "last")
-_CLOSE = 1e-3  # beyond 0..1: what rounding in 16 bits makes of a probability
+_CLOSE = 1e-3  # tolerance around 0..1: rounding errors of 16-bit probabilities
 _Float = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The N rows of one image as the network gave them.
+class RawOutputs:
+    """The N raw rows of one image.
 
-    boxes: (N, 4) as the card's box format and unit say. table: (N, C) of every class, or None
-    where only the winner is given: then scores (N,) and classes (N,). objectness: (N,), by which
-    every class counts, or None.
+    boxes: (N, 4) in the card's box format and unit. table: (N, C) scores of all classes, or None if
+    only the best class is given: then scores (N,) and classes (N,). objectness: (N,), a factor of
+    all class scores, or None.
     """
 
     boxes: _Float
@@ -37,19 +37,19 @@ class Answers:
     classes: _Float | None = None
     objectness: _Float | None = None
 
-    def filled(self) -> Answers:
-        """Leave out rows that only fill up a fixed number: of class -1, or without a score."""
+    def filled(self) -> RawOutputs:
+        """Drop padding rows: with class -1, or without a score."""
         if self.scores is None or self.classes is None:
             return self
         kept = (self.classes >= 0) & (self.scores != 0)
-        return Answers(self.boxes[kept], None, self.scores[kept], self.classes[kept])
+        return RawOutputs(self.boxes[kept], None, self.scores[kept], self.classes[kept])
 
 
-def gathered(given: Mapping[str, Any], reading: Mapping[str, Any], classes: int) -> Answers:
+def read_outputs(given: Mapping[str, Any], reading: Mapping[str, Any], classes: int) -> RawOutputs:
     """Return the rows of the first image of a batch.
 
-    given: output name → value. reading: card.extra. Raises ValueError when the shapes are not
-    those that the card's form promises.
+    given: output name → value. reading: card.extra. Raises ValueError when the shapes contradict
+    the card.
     """
     outputs: Mapping[str, str] = reading["outputs"]
     columns = reading.get("columns")
@@ -66,10 +66,10 @@ def gathered(given: Mapping[str, Any], reading: Mapping[str, Any], classes: int)
                 f"boxes (N, 4), scores (N,), classes (N,) expected, found {boxes.shape},"
                 f" {flat.shape}, {ids.shape}"
             )
-        return Answers(boxes, scores=flat, classes=ids - int(reading.get("first_class", 0)))
+        return RawOutputs(boxes, scores=flat, classes=ids - int(reading.get("first_class", 0)))
     table = _rows(scores)
     more = 0 if reading.get("background", "none") == "none" else 1
-    # RF-DETR is exported with its row of no object by some versions and without it by others.
+    # Some versions export RF-DETR with its "no object" column, others without.
     if reading.get("background_optional") and table.shape[1] == classes:
         more = 0
     if boxes.shape != (len(table), 4) or table.shape[1] != classes + more:
@@ -77,32 +77,32 @@ def gathered(given: Mapping[str, Any], reading: Mapping[str, Any], classes: int)
             f"scores must be ({len(boxes)}, {classes + more}), found {table.shape},"
             f" with boxes of {boxes.shape}"
         )
-    return Answers(boxes, table)
+    return RawOutputs(boxes, table)
 
 
-def by_columns(rows: _Float, columns: Sequence[str], classes: int) -> Answers:
-    """Read rows (N, K); ValueError when K is another number than the columns take."""
+def by_columns(rows: _Float, columns: Sequence[str], classes: int) -> RawOutputs:
+    """Read rows (N, K); ValueError when K does not match the columns."""
     width = {"classes": classes, "mask": 0}
     starts, at = {}, 0
     for name in columns:
         starts[name] = at
         at += width.get(name, 1)
     if rows.ndim != 2 or (rows.shape[1] != at and "mask" not in columns):
-        told = ", ".join(columns)
-        raise ValueError(f"{at} columns ({told}) for {classes} classes, found {rows.shape}")
+        expected = ", ".join(columns)
+        raise ValueError(f"{at} columns ({expected}) for {classes} classes, found {rows.shape}")
     box = CENTRE if "cx" in starts else CORNERS
     boxes = rows[:, [starts[name] for name in box]]
     if "class" in starts:
-        return Answers(
+        return RawOutputs(
             boxes, scores=rows[:, starts["score"]].copy(), classes=rows[:, starts["class"]].copy()
         )
     table = rows[:, starts["classes"] : starts["classes"] + classes]
     objectness = rows[:, starts["objectness"]] if "objectness" in starts else None
-    return Answers(boxes, table, objectness=objectness)
+    return RawOutputs(boxes, table, objectness=objectness)
 
 
 def probabilities(values: _Float, form: str) -> _Float:
-    """Return scores as probabilities; ValueError for what cannot be any, so that none is cut.
+    """Return scores as probabilities; ValueError for values that cannot be any.
 
     form: one of SCORES; softmax is over the last axis.
     """
@@ -114,13 +114,13 @@ def probabilities(values: _Float, form: str) -> _Float:
     shares = values / 100 if form == "percents" else values
     if shares.size and not (float(shares.min()) >= -_CLOSE and float(shares.max()) <= 1 + _CLOSE):
         raise ValueError(
-            f"scores of {float(values.min()):.4g} to {float(values.max()):.4g} are no {form}"
+            f"scores of {float(values.min()):.4g} to {float(values.max()):.4g} are not {form}"
         )
     return np.asarray(np.clip(shares, 0, 1), np.float32)
 
 
 def class_ids(values: _Float, classes: int) -> NDArray[np.int64]:
-    """Return class ids; ValueError for one that is no whole number or that the card lacks."""
+    """Return class ids; ValueError for one that is not an integer or not in the card."""
     whole = np.rint(values)
     if len(values) and float(np.abs(whole - values).max()) > _CLOSE:
         raise ValueError(f"class ids must be whole numbers, found {float(values[0]):.4g}")
@@ -132,5 +132,5 @@ def class_ids(values: _Float, classes: int) -> NDArray[np.int64]:
 
 
 def _rows(values: _Float) -> _Float:
-    """Take the first image of a batch, where there is a batch."""
+    """Return the first image of a batch, if there is a batch axis."""
     return values[0] if values.ndim == 3 else values

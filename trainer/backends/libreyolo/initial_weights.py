@@ -1,4 +1,4 @@
-"""Published weights of COCO in libreyolo's layout, and the classes their heads have rows for."""
+"""Published COCO weights in libreyolo's layout, and the classes of their heads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.backends.learning.starting.beginning import Base
-from trainer.backends.learning.starting.published import fetched_file, read_published
+from trainer.backends.learning.starting.initialise import BaseWeights
+from trainer.backends.learning.starting.published import fetch_file, read_published
 from trainer.backends.libreyolo.networks import MADE, heads_of_names
 from trainer.backends.libreyolo.published import PUBLISHED
 from trainer.errors import TrainingError
@@ -17,16 +17,16 @@ from trainer.errors import TrainingError
 _WRAPPED = ("model", "state_dict")
 
 
-def published_base(architecture: str, sha256: str | None, who: str) -> Base:
-    """Return what a fit begins with.
+def published_base(architecture: str, sha256: str | None, who: str) -> BaseWeights:
+    """Return the published weights that a fit starts from.
 
-    sha256: of the file by the team's word, None for the one of the table. Raises TrainingError
-    when the file cannot be had, or is another one.
+    sha256: of the file as stated by the team, None for the one in the table. Raises TrainingError
+    when the file cannot be downloaded or has another sha256.
     """
     file = PUBLISHED[architecture]
-    wanted = sha256 or file.sha256
-    path = fetched_file(file.url, file.name, wanted, who)
-    weights = _weights(read_published(path, wanted, who), file.name, who)
+    digest = sha256 or file.sha256
+    path = fetch_file(file.url, file.name, digest, who)
+    weights = _weights(read_published(path, digest, who), file.name, who)
     family, _, size = architecture.partition("_")
     if family == "yolo9":
         from libreyolo.models.yolo9.convert import convert_state_dict, is_upstream_state_dict
@@ -35,14 +35,14 @@ def published_base(architecture: str, sha256: str | None, who: str) -> Base:
             weights = convert_state_dict(weights, size)[0]
     classes = coco_names(every=family == "rfdetr")
     if family == "rfdetr":
-        # COCO's own ids, of which 0 is none: that row goes behind, where ours has its unused one.
+        # COCO's own ids start at 1: row 0 moves to the end, where our layout has its unused row.
         rows = heads_of_names(weights)
         weights = {n: v.roll(-1, 0) if n in rows else v for n, v in weights.items()}
-    return Base(architecture, {n: v for n, v in weights.items() if n not in MADE}, classes)
+    return BaseWeights(architecture, {n: v for n, v in weights.items() if n not in MADE}, classes)
 
 
 def coco_names(*, every: bool) -> tuple[str, ...]:
-    """Return COCO's 80 names in order; every: with names for the gaps in its ids 1..90."""
+    """Return COCO's 80 names in order; every: with placeholders for the gaps in its ids 1..90."""
     from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
     known = FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"][1:]
@@ -51,7 +51,7 @@ def coco_names(*, every: bool) -> tuple[str, ...]:
 
 
 def _weights(content: Mapping[str, Any], name: str, who: str) -> dict[str, Tensor]:
-    """Return the tensors of a published file; of an average beside them, the average."""
+    """Return the tensors of a published file; the averaged (EMA) ones if it has them."""
     average = content.get("ema")
     found: Any = average.get("module") if isinstance(average, Mapping) else None
     for key in _WRAPPED:
@@ -59,5 +59,5 @@ def _weights(content: Mapping[str, Any], name: str, who: str) -> dict[str, Tenso
     found = content if found is None else found
     tensors = {k: v for k, v in found.items() if isinstance(v, torch.Tensor)}
     if not tensors:
-        raise TrainingError(who, f"{name} holds no weights: {', '.join(list(content)[:5])}")
+        raise TrainingError(who, f"{name} contains no weights: {', '.join(list(content)[:5])}")
     return tensors

@@ -1,8 +1,8 @@
-"""A process that has nothing worth stealing: what opens the files of strangers runs in it.
+"""Run the code that opens untrusted files in a sandboxed process.
 
-It gets no variable of our environment but PATH, a home that vanishes, no network, no sight of
-other processes, and neither the folders it must not see nor where secrets are usually kept. This
-takes Linux namespaces, which a container may forbid; `available` says so.
+It gets no environment variable except PATH, a temporary home, no network, no view of other
+processes, and no access to the hidden folders and the usual places of secrets. This requires Linux
+namespaces, which a container may forbid; `sandbox_available` checks it.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pathlib import Path
 
 _OUTER = (
     *("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork"),
-    # Ended at its limit, it takes with it whatever it has started.
+    # When it is killed at its time limit, its child processes end too.
     *("--kill-child", "--mount-proc"),
 )
-# What an outer namespace has mounted, an inner one cannot take away: without it the process
-# could lift every cover that is put on a folder.
+# An inner namespace cannot unmount what an outer one has mounted: without it the process
+# could uncover the hidden folders.
 _INNER = ("unshare", "--user", "--map-root-user", "--mount")
 _SECRETS = (Path("/run/secrets"), Path("/var/run/secrets"))
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @functools.cache
-def available() -> bool:
-    """Say whether this system lets a process be cut off from network, processes and folders."""
+def sandbox_available() -> bool:
+    """Return whether this system can isolate a process from network, processes and folders."""
     if shutil.which("unshare") is None:
         return False
     script = f"mount -t tmpfs none /mnt && exec {shlex.join(_INNER)} true"
@@ -40,7 +40,7 @@ def available() -> bool:
     return tried.returncode == 0
 
 
-def run(
+def run_sandboxed(
     command: Sequence[str],
     scratch: Path,
     *,
@@ -48,19 +48,19 @@ def run(
     seconds: float,
     cut_off: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in the folder scratch, the one place where it finds what it is to read.
+    """Run a command in the folder scratch, which contains all its input files.
 
-    hidden: folders that it must not see. cut_off: False leaves it network, processes and files;
-    its environment is clean all the same. Raises subprocess.TimeoutExpired after `seconds`.
+    hidden: folders that it must not see. cut_off: False gives it access to network, processes and
+    files; its environment is still clean. Raises subprocess.TimeoutExpired after `seconds`.
     """
     asked = list(command)
     if cut_off:
-        covers = [_cover(path) for path in sorted(_hideable(hidden, scratch))]
+        covers = [_hide_command(path) for path in sorted(_paths_to_hide(hidden, scratch))]
         script = " && ".join([*covers, f"exec {shlex.join([*_INNER, *asked])}"])
         asked = [*_OUTER, "sh", "-c", script]
     return subprocess.run(
         asked,
-        env=surroundings(scratch),
+        env=clean_environment(scratch),
         cwd=scratch,
         capture_output=True,
         text=True,
@@ -70,8 +70,8 @@ def run(
     )
 
 
-def surroundings(scratch: Path) -> dict[str, str]:
-    """Return the whole environment of such a process."""
+def clean_environment(scratch: Path) -> dict[str, str]:
+    """Return the complete environment of such a process."""
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "LANG": "C.UTF-8",
@@ -83,14 +83,14 @@ def surroundings(scratch: Path) -> dict[str, str]:
     }
 
 
-def _cover(path: Path) -> str:
+def _hide_command(path: Path) -> str:
     if path.is_dir():
         return f"mount -t tmpfs -o size=4k none {shlex.quote(str(path))}"
     return f"mount --bind /dev/null {shlex.quote(str(path))}"
 
 
-def _hideable(hidden: Sequence[Path], scratch: Path) -> set[Path]:
-    """Return what to cover: the folders, or what lies in one that Python or we ourselves need."""
+def _paths_to_hide(hidden: Sequence[Path], scratch: Path) -> set[Path]:
+    """Return the paths to hide: the folders, or the contents of one that Python or we need."""
     needed = {Path(p).resolve() for p in (ROOT, sys.prefix, sys.base_prefix, sys.executable)}
     needed |= {scratch.resolve(), Path("/usr"), Path("/proc"), Path("/dev")}
 
@@ -105,5 +105,5 @@ def _hideable(hidden: Sequence[Path], scratch: Path) -> set[Path]:
                 yield from parts(inner)
 
     found = {part for path in (*hidden, *_SECRETS, Path.home()) for part in parts(path)}
-    # A cover within a covered folder finds nothing there to be put on.
+    # Paths inside a hidden folder no longer exist and cannot be covered.
     return {path for path in found if not any(parent in found for parent in path.parents)}

@@ -1,4 +1,4 @@
-"""Drawing batches: a function of seed and step, so that a fit gone on with is alike."""
+"""Sampling of batches as a function of seed and step, so that a resumed fit is identical."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def drawn(
+def batch_rows(
     count: int, *, seed: int, step: int, batch_size: int
 ) -> list[tuple[int, np.random.Generator]]:
-    """Return for each sample of a step its row (0..count-1) and the draws of its variation.
+    """Return the row (0..count-1) and the augmentation's random generator of each sample of a step.
 
-    Every row comes once an epoch, in an order of that epoch.
+    Every row occurs once per epoch, in a new random order.
     """
     orders: dict[int, NDArray[np.int64]] = {}
     found = []

@@ -1,6 +1,6 @@
-"""The process in which a pickle is opened: `python -m trainer.importing.child REQUEST.json`.
+"""The process that opens a pickle: `python -m trainer.importing.conversion_process JSON`.
 
-Its last line on stderr is the reason when it fails.
+JSON is the request. If it fails, its last line on stderr is the reason.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from trainer.machine.portable import limit
 
 _CPU_SECONDS = 1200
 _FILE_BYTES = 4 << 30
-_MEMORY_BYTES = 24 << 30  # of addresses: torch reserves many times what it fills
+_MEMORY_BYTES = 24 << 30  # address space: torch reserves far more than it uses
 
 
 def main() -> int:
-    """Convert what the request names."""
+    """Convert the file of the request."""
     asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     limit(resource.RLIMIT_CPU, _CPU_SECONDS)
     limit(resource.RLIMIT_FSIZE, _FILE_BYTES)

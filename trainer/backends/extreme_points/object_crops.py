@@ -1,4 +1,4 @@
-"""The objects to learn from, cut out once with what surrounds them and kept in memory as bytes."""
+"""Crops of the training objects with their surroundings, cut once and kept in memory as bytes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset
 from trainer.data.images import RGBImage
 
-LEAST_AREA = 40  # pixels; below, a mask has no shape to speak of
-_ROOM = 0.75  # of a side, around the object, on each side
-SIDE = 120  # pixels, of the longer side of an object as it is kept, at least
+LEAST_AREA = 40  # pixels; smaller masks have no meaningful shape
+_MARGIN = 0.75  # of a side, around the object, on each side
+SIDE = 120  # pixels: minimum of the longer side at which objects are stored
 
 
 @dataclass(frozen=True)
-class Cutout:
+class ObjectCrop:
     """One object: pixels (H, W, 3), mask (H, W), rim (K, 2) x y of the mask's border pixels.
 
-    source: the set it came from. scale: kept pixels per pixel of the image it came from.
+    source: its dataset. scale: pixels of the crop per pixel of the original image.
     """
 
     pixels: RGBImage
@@ -32,43 +32,43 @@ class Cutout:
     scale: float = 1.0
 
 
-def cut_out(
+def crop_objects(
     dataset: Dataset,
     images: tuple[AnnotatedImage, ...],
     *,
     most: int | None,
     seed: int,
-    told: Callable[[int], None],
+    on_done: Callable[[int], None],
     side: int = SIDE,
-) -> list[Cutout]:
-    """Cut the objects of these images out; told(n) after each image.
+) -> list[ObjectCrop]:
+    """Crop the objects of these images; call on_done(n) after each image.
 
-    Objects without a mask, crowds and specks are left out. most: of one source, at random. side:
-    pixels of an object's longer side, beyond which it is kept smaller.
+    Objects without a mask, crowds and specks are skipped. most: objects per source, chosen at
+    random. side: longer sides of more pixels are scaled down to this.
     """
     drawn = _drawn(images, most, seed)
-    found: list[Cutout] = []
+    found: list[ObjectCrop] = []
     for done, image in enumerate(images, start=1):
         rows = drawn.get(image.file_name)
         if rows:
             pixels = dataset.read(image)
             for row in rows:
                 mask = image.objects[row].bitmap(image.height, image.width)
-                if (cutout := make(pixels, mask, source_of(image), side=side)) is not None:
+                if (cutout := crop_object(pixels, mask, source_of(image), side=side)) is not None:
                     found.append(cutout)
-        told(done)
+        on_done(done)
     return found
 
 
-def make(
+def crop_object(
     pixels: RGBImage, mask: NDArray[np.bool_], source: str = "", *, side: int = SIDE
-) -> Cutout | None:
-    """Cut one object out of an image, kept at most so large (pixels); None for a speck."""
+) -> ObjectCrop | None:
+    """Crop one object of an image, its longer side at most `side` pixels; None for a speck."""
     if int(mask.sum()) < LEAST_AREA:
         return None
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     height, width = int(ys[-1] - ys[0]) + 1, int(xs[-1] - xs[0]) + 1
-    reach = round(_ROOM * (0.6 * max(height, width) + 0.4 * min(height, width))) + 6
+    reach = round(_MARGIN * (0.6 * max(height, width) + 0.4 * min(height, width))) + 6
     top, left = max(0, int(ys[0]) - reach), max(0, int(xs[0]) - reach)
     rows, columns = slice(top, int(ys[-1]) + 1 + reach), slice(left, int(xs[-1]) + 1 + reach)
     part, inner = pixels[rows, columns], mask[rows, columns]
@@ -80,14 +80,14 @@ def make(
         inner = np.asarray(shares) >= 0.5
     kept = np.asarray(inner, np.bool_)
     return (
-        Cutout(part.copy(), kept, rim_of(kept), source, min(1.0, scale))
+        ObjectCrop(part.copy(), kept, rim_of(kept), source, min(1.0, scale))
         if kept.sum() >= 16
         else None
     )
 
 
 def rim_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the middles of the mask's border pixels, (K, 2) x y."""
+    """Return the centres of the mask's border pixels, (K, 2) x y."""
     inner = cv2.erode(
         mask.astype(np.uint8),
         np.ones((3, 3), np.uint8),
@@ -99,7 +99,7 @@ def rim_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def source_of(image: AnnotatedImage) -> str:
-    """Return the set that an image came from, "" where the dataset does not say."""
+    """Return the source of an image, "" when the dataset does not name it."""
     return str(image.extra.get("source", ""))
 
 
