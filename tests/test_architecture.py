@@ -119,6 +119,19 @@ def test_importing_every_module_outside_the_backends_leaves_torch_unimported() -
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
 
 
+def test_the_help_of_the_bridge_waits_for_no_heavy_library() -> None:
+    heavy = {"numpy", "cv2", "pydantic", "structlog", "httpx", "sqlalchemy", "cvat_sdk"}
+    script = (
+        "import sys, cvat_bridge.cli.app\n"
+        f"print(sorted({heavy!r} & set(sys.modules))); sys.exit(bool({heavy!r} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+
+
 def test_the_settings_of_a_backend_leave_torch_unimported() -> None:
     names = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)

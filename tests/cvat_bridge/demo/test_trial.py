@@ -27,7 +27,7 @@ def test_the_project_waits_for_its_first_round_and_is_there_after_a_restart(tmp_
     assert trial.labelled == sum(job["frame_count"] for job in finished) == 50
     assert (second, len(projects)) == (trial, 1)
     assert again.admin_token == server.admin_token
-    assert any(f"--project {trial.project_id}" in line for line in lines)
+    assert any(f"/projects/{trial.project_id}" in line for line in lines)
     assert server.admin_token in "\n".join(lines)
 
 
