@@ -87,12 +87,12 @@ def doubt_of(trial: Trial, card: Card, *, real: bool) -> str:
     if card.task == "interactor" or trial.objects:
         return ""
     if not real:
-        if trial.best is not None and trial.best >= _CHANCE:
+        if trial.best is None or trial.best >= _CHANCE:
             return ""
-        best = "nothing" if trial.best is None else f"a best score of {trial.best:.2f}"
         return (
-            f"it was tried on a made picture alone and found {best}, as a model that has learnt "
-            "nothing would: try one of your frames (--sample FILE, or --project N)"
+            f"it was tried on a made picture alone, with a best score of {trial.best:.2f}, as a "
+            "model that has learnt nothing would: try one of your frames (--sample FILE, or "
+            "--project N)"
         )
     floor = min(card.min_score_of(name) for name in card.labels)
     best = "no object at all" if trial.best is None else f"a best score of {trial.best:.2f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cvat_bridge.cvat.gateway import Gateway, JobAnnotations, Media
@@ -131,14 +131,14 @@ def _own(
     if moved:
         told.append(
             Skipped(
-                f"job {job.job_id}: {moved.total()} objects on {_frames(moved)}",
+                f"job {job.job_id}: {_where(moved)}",
                 "the task's ground-truth job holds these frames now: they judge models, and "
                 "nothing is learnt from them",
             )
         )
     told += [
         Skipped(
-            f"job {job.job_id}: {counts.total()} objects on {_frames(counts)}",
+            f"job {job.job_id}: {_where(counts)}",
             f"job {other} overlaps there, and its labels are taken",
         )
         for other, counts in sorted(overlapping.items())
@@ -151,10 +151,12 @@ def _own(
     return replace(held, **kept), told
 
 
-def _frames(numbers: Collection[int]) -> str:
-    first = ", ".join(str(number) for number in sorted(numbers)[:_NAMED])
-    more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
-    return f"frame{'s' * (len(numbers) > 1)} {first}{more}"
+def _where(objects: Counter[int]) -> str:
+    """Say how many objects lie on which frames. objects: how many on each frame."""
+    first = ", ".join(str(number) for number in sorted(objects)[:_NAMED])
+    more = f" and {len(objects) - _NAMED} more" if len(objects) > _NAMED else ""
+    total = objects.total()
+    return f"{total} object{'s' * (total != 1)} on frame{'s' * (len(objects) > 1)} {first}{more}"
 
 
 def one_an_image(frames: list[LabelledFrame]) -> tuple[dict[str, LabelledFrame], list[Skipped]]:

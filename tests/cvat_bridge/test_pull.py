@@ -397,16 +397,18 @@ def test_killed_at_any_call_a_pull_ends_in_the_same_snapshot(tmp_path, now):
 def test_frames_that_moved_to_the_ground_truth_are_said_as_that(server, ledger, project, home, now):
     """Wherever in the job they lie, and though the ground-truth job is not finished yet."""
     task = finished(server, project, files(4))
-    server.add_ground_truth_job(task.id, [1, 3])
+    server.add_ground_truth_job(task.id, [0, 2])
     alone = server.add_task(project.id, files(1, 20))
     server.add_ground_truth_job(alone.id, [0])
     (whole,) = [job for job in server.jobs_of(alone.id) if job.type == "annotation"]
     server.finish(whole.id)
-    (job,) = [one for one in server.jobs_of(task.id) if one.type == "annotation"]
+    first, second = [one for one in server.jobs_of(task.id) if one.type == "annotation"]
 
     pulled = bring(FakeGateway(server), ledger, project, home, now)
 
     told = {row.what: row.reason for row in pulled.skipped}
-    assert "ground-truth job holds these frames" in told[f"job {job.id}: 2 objects on frames 1, 3"]
+    for job, frame in ((first, 0), (second, 2)):
+        why = told[f"job {job.id}: 1 object on frame {frame}"]
+        assert "ground-truth job holds these frames now" in why
     assert "none of its frames is its own" in told[f"job {whole.id}"]
-    assert set(by_frame(pulled.dataset)) == {(task.id, 0), (task.id, 2)}
+    assert set(by_frame(pulled.dataset)) == {(task.id, 1), (task.id, 3)}

@@ -85,6 +85,8 @@ def test_a_store_of_before_is_followed_by_the_registrys_ids(tmp_path: Path) -> N
         (Trial(0, None, 0.1), True, True),
         (Trial(2, 0.9, 0.1), True, False),
         (Trial(0, None, 0.1), False, False),
+        (Trial(0, 0.2, 0.1), False, False),
+        (Trial(0, 0.01, 0.1), False, True),
     ],
 )
 def test_a_model_that_answers_nothing_on_a_real_frame_is_doubted(
