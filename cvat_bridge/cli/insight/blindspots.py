@@ -105,7 +105,8 @@ def asked_for(
             "`cvat-bridge round`"
         )
     if model is None:
-        champion = Registry(config.mlflow_url, home.root).champion(project_key(config.project_id))
+        registry = Registry(config.mlflow_url, home.library)
+        champion = registry.champion(project_key(config.project_id))
         model = champion.bundle if champion is not None else rows[0].model
     versions = sorted({row.model for row in rows if row.model.startswith(model)})
     if len(versions) != 1:
