@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -180,6 +180,7 @@ def assembled(
     with home.held(by):
         durable = durable_of(config, [config])
         with (
+            closing(durable),  # also where the project cannot be opened
             opened(config, secrets, durable, report=report, learning=learning) as bridge,
             durable,
         ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,7 +58,7 @@ class Site:
                 registry=self.registry,  # type: ignore[arg-type]  # in memory
             )
             durable = durable_of(self.config, [self.config])
-            with working(parts, durable) as bridge, durable:
+            with closing(durable), working(parts, durable) as bridge, durable:
                 yield bridge
 
     def round(self) -> int:
