@@ -52,8 +52,8 @@ def compare_cvat(ledger: Ledger, tasks: Sequence[Task]) -> None:
     if foreign and not rounds:
         numbers = ", ".join(str(task.id) for task in foreign[:5])
         own.append(
-            f"the project has {len(foreign)} tasks of rounds (task {numbers}) that another ledger "
-            f"made, and {ledger.path} knows of no round"
+            f"the project has tasks of rounds ({len(foreign)}: task {numbers}) of another ledger, "
+            f"of a home that was lost or of another bridge, and {ledger.path} knows of no round"
         )
     if own:
         raise RecordsError(own, ADVICE)

@@ -92,7 +92,7 @@ def test_a_home_that_is_gone_altogether_is_restored_from_cvat(site, tmp_path):
     new = site.other_home(tmp_path / "new")
 
     with (
-        pytest.raises(RecordsError, match="1 tasks of rounds .* another ledger made"),
+        pytest.raises(RecordsError, match="tasks of rounds .1: task .* of another ledger"),
         new.bridge(),
     ):
         pass
