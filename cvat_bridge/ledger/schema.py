@@ -99,14 +99,19 @@ _DAMAGED = (
 )
 
 
+def damaged_ledger(path: Path, damage: str) -> RecordsError:
+    """Name a ledger that is damaged, and the way back."""
+    return RecordsError([f"the ledger {path} cannot be read: {damage}"], _DAMAGED)
+
+
 class LedgerFile:
     """A SQLite file in WAL mode with the tables above. Threads share it, one writes at a time."""
 
     def __init__(self, path: Path | str, *, patience: float) -> None:
         self.path = Path(path)
         self._lock = threading.RLock()
-        if damage := damage_of(self.path):
-            raise RecordsError([f"the ledger {self.path} cannot be read: {damage}"], _DAMAGED)
+        if damage := damage_of(self.path, deep=False):
+            raise damaged_ledger(self.path, damage)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
@@ -143,7 +148,7 @@ class LedgerFile:
                     raise
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
-                raise LedgerError(f"writing to the ledger {self.path} failed: {error}") from error
+                raise self._fault("writing to", error) from error
 
     def upsert(self, table: str, columns: int, rows: Iterable[Sequence[Any]]) -> None:
         """Write rows over those of the same key, in one transaction."""
@@ -157,7 +162,13 @@ class LedgerFile:
             try:
                 return self._db.execute(query, values).fetchall()
             except sqlite3.Error as error:
-                raise LedgerError(f"reading the ledger {self.path} failed: {error}") from error
+                raise self._fault("reading", error) from error
+
+    def _fault(self, doing: str, error: sqlite3.Error) -> LedgerError:
+        # Of the others (locked, full, read-only) SQLite makes OperationalErrors.
+        if type(error) is sqlite3.DatabaseError:
+            return damaged_ledger(self.path, str(error))
+        return LedgerError(f"{doing} the ledger {self.path} failed: {error}")
 
     def _migrate(self) -> None:
         with self.write() as db:

@@ -67,7 +67,7 @@ class Durable:
     def __init__(self, database_url: str, projects: Iterable[int | None] = ()) -> None:
         self._rounds: dict[str, Rounds] = {}
         self._workflows: dict[str, Callable[[int], Answer]] = {}
-        self._launched = False
+        self._launched = self._closed = False
         DBOS(config=_durable_config(database_url))
         for project in projects:
             self._register(rounds_name(project))
@@ -84,8 +84,10 @@ class Durable:
         self._launched = True
 
     def close(self) -> None:
-        """Stop DBOS. A round under way goes on at the next launch."""
-        DBOS.destroy(destroy_registry=True)
+        """Stop DBOS, once. A round under way goes on at the next launch."""
+        if not self._closed:
+            self._closed = True
+            DBOS.destroy(destroy_registry=True)
 
     def attach(self, name: str, rounds: Rounds) -> Callable[[int], Answer]:
         """Let the rounds of this name run by these steps; returns the workflow."""

@@ -31,7 +31,10 @@ def compare_home(
 
 def compare_cvat(ledger: Ledger, tasks: Sequence[Task]) -> None:
     """Hold the ledger against the tasks of the project in CVAT. Raises RecordsError."""
-    known = {row.number: row.state for row in ledger.rounds()}
+    rounds = {row.number: row for row in ledger.rounds()}
+    known = {n: row.state for n, row in rounds.items() if RESTORED not in row.figures}
+    last = max(rounds, default=0) or "none"
+    restored = set(rounds).difference(known)
     tied = {row.task_id for row in ledger.provenance()}
     own: list[str] = []
     foreign: list[Task] = []
@@ -41,16 +44,16 @@ def compare_cvat(ledger: Ledger, tasks: Sequence[Task]) -> None:
             continue
         if mark.loop != ledger.identity:
             foreign.append(task)
-        elif known.get(mark.number) in (None, "done"):
+        elif mark.number not in restored and known.get(mark.number) in (None, "done"):
             own.append(
                 f"CVAT has task {task.id} of round {mark.number}, of which {ledger.path} "
-                f"knows nothing (its last round is {max(known, default=0) or 'none'})"
+                f"knows nothing (its last round is {last})"
             )
-    if foreign and not known:
+    if foreign and not rounds:
         numbers = ", ".join(str(task.id) for task in foreign[:5])
         own.append(
-            f"the project has {len(foreign)} tasks of rounds (task {numbers}) that another ledger "
-            f"made, and {ledger.path} knows of no round"
+            f"the project has tasks of rounds ({len(foreign)}: task {numbers}) of another ledger, "
+            f"of a home that was lost or of another bridge, and {ledger.path} knows of no round"
         )
     if own:
         raise RecordsError(own, ADVICE)

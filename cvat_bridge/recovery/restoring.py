@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from dataclasses import dataclass, field, replace
 
 from cvat_bridge.cvat.gateway import Gateway, Media, Task
 from cvat_bridge.errors import NotFoundError
 from cvat_bridge.frames.originals import read_originals
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.ledger.records import KnownLabel, Membership, Provenance, Role, UsedJob
+from cvat_bridge.ledger.records import Provenance
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.project.copies import copies_in
 from cvat_bridge.project.markers import RoundMark, mark_of
-from cvat_bridge.recovery.comparing import behind
+from cvat_bridge.recovery.comparing import RESTORED, behind
 from cvat_bridge.recovery.durable import DurableRound
-from cvat_bridge.recovery.leftovers import PulledSnapshot, pulled_snapshots, run_rounds
+from cvat_bridge.recovery.from_snapshots import restore_sides, restore_used
+from cvat_bridge.recovery.leftovers import pulled_snapshots, run_rounds
 from cvat_bridge.recovery.likely_sources import told_apart
 from cvat_bridge.recovery.past_rounds import (
     restored_decisions,
@@ -76,8 +76,8 @@ def restore(
     for decision in decisions:
         ledger.save_decision(decision)
     snapshots = pulled_snapshots(home, project_id)
-    sides = _sides(ledger, snapshots)
-    jobs = _used(gateway, ledger, snapshots, durable, project_id)
+    sides = restore_sides(ledger, snapshots)
+    jobs = restore_used(gateway, ledger, snapshots, durable, project_id)
     ended = _ended(ledger, durable, added)
     return Restored(
         ledger.identity,
@@ -136,14 +136,20 @@ def _rounds(
         if number not in held or (row is not None and behind(ledger, row)):
             ledger.save_round(restored_round(number, project_id, row, own.get(number), now=now))
             added.append(number)
+            if number not in own and row is not None and not ledger.ranked_jobs(number):
+                ledger.set_ranked_jobs(
+                    number, restored_jobs((), (), row)
+                )  # of a mode without tasks
     wanted = set(marks) - {row.task_id for row in ledger.provenance()}
     tied: list[Provenance] = []
     copies = told_apart(gateway, ledger, media, copies_in(tasks, media, wanted=wanted))
     for task_id, mark in marks.items():
         of_task = [copy for copy in copies if copy.task_id == task_id]
-        if not of_task:
-            continue
         mine = mark.loop == ledger.identity
+        if not of_task:
+            if mine and task_id in wanted:
+                _note_restored(ledger, mark.number)
+            continue
         chosen = ledger.selection(mark.number) if mine else ()
         rows = restored_provenance(
             of_task, mark.number, {(row.task_id, row.frame): row for row in chosen}
@@ -156,6 +162,13 @@ def _rounds(
                 mark.number, restored_jobs(rows, jobs, recorded.get(mark.number))
             )
     return added, tied
+
+
+def _note_restored(ledger: Ledger, number: int) -> None:
+    """Note of a round that no more can be known: the frames of its task have no source here."""
+    for row in ledger.rounds():
+        if row.number == number and RESTORED not in row.figures:
+            ledger.save_round(replace(row, figures={**row.figures, RESTORED: "CVAT"}))
 
 
 def _read_images(
@@ -184,54 +197,6 @@ def _read_images(
             done += 1
             report("read what is out", done, len(tied))
     return unread
-
-
-def _sides(ledger: Ledger, snapshots: Sequence[PulledSnapshot]) -> int:
-    """Freeze the images again on the side where the snapshots had them; what was held out stays."""
-    known = ledger.memberships()
-    rows: dict[str, Membership] = {}
-    for snapshot in snapshots:
-        since = datetime.fromtimestamp(snapshot.written, timezone.utc).isoformat(timespec="seconds")
-        for image in snapshot.images:
-            sha256, split = str(image["sha256"]), str(image["split"])
-            held = rows.get(sha256)
-            if sha256 in known or (held is not None and held.role == "holdout"):
-                continue
-            role: Role = "holdout" if split == "holdout" else "train"
-            if held is None or held.role != role:
-                rows[sha256] = Membership(sha256, role, str(image["group"]), "restored", since)
-    ledger.add_memberships(rows.values())
-    return len(rows)
-
-
-def _used(
-    gateway: Gateway,
-    ledger: Ledger,
-    snapshots: Sequence[PulledSnapshot],
-    durable: Sequence[DurableRound],
-    project_id: int,
-) -> int:
-    """Take the jobs of the newest snapshot of a round as learnt from; return how many are new."""
-    told = [row.answers.get("pull", {}).get("fingerprint") for row in durable]
-    named = [f for f in told if f in {row.fingerprint for row in snapshots}]
-    newest = [
-        row
-        for row in snapshots
-        if (row.fingerprint == named[-1] if named else row.round is not None)
-    ]
-    if not newest or ledger.used_jobs():
-        return 0
-    snapshot = newest[-1]
-    ledger.use_jobs(
-        UsedJob(int(row["job"]), str(row["updated_date"]), "completed", snapshot.fingerprint)
-        for row in snapshot.jobs
-    )
-    types = {label.id: label.type for label in gateway.labels(project_id=project_id)}
-    ledger.set_labels(
-        KnownLabel(number, name, types.get(number, ""))
-        for name, number in snapshot.label_ids.items()
-    )
-    return len(snapshot.jobs)
 
 
 def _ended(

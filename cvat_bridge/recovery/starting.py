@@ -14,6 +14,8 @@ from cvat_bridge.cvat.lease import ProjectLease
 from cvat_bridge.errors import UnreachableError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.damage import damage_of
+from cvat_bridge.ledger.schema import damaged_ledger
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.workflow import Answer, Answers, Step, rounds_name
 from cvat_bridge.models.mending import mend_champion
@@ -61,6 +63,8 @@ class Start:
 
 def compare_records(config: Config, ledger: Ledger) -> None:
     """Hold the ledger against what the home knows, without CVAT. Raises RecordsError."""
+    if damage := damage_of(ledger.path):
+        raise damaged_ledger(ledger.path, damage)
     home = Home.of(config)
     name = rounds_name(None if config.library is None else config.project_id)
     durable = read_rounds(config.database_url or home.rounds_url, name)

@@ -14,6 +14,7 @@ from cvat_bridge.cvat.client import connect
 from cvat_bridge.cvat.gateway import LocalFile, NewTask
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.sandbox import running
+from tests.contract.conftest import LABELS
 from tests.contract.http_stage import HttpStage
 from tests.contract.stage import pictures, unique
 from tests.cvat_bridge.recovery.conftest import a_site, finish
@@ -72,7 +73,7 @@ def late_writes(folder: Path, count: int, seed: int = 0) -> Line:
     dice = random.Random(seed)
     with running(folder / "sandbox") as sandbox:
         stage = HttpStage(sandbox.url, folder / "stage", token=sandbox.admin_token, login=None)
-        project = stage.add_project(["cell"])
+        project = stage.add_project(LABELS)
         label = stage.gateway.labels(project_id=project)[0].id
         for n in range(count):
             proxy = LateProxy(sandbox.url)

@@ -92,7 +92,7 @@ def test_a_home_that_is_gone_altogether_is_restored_from_cvat(site, tmp_path):
     new = site.other_home(tmp_path / "new")
 
     with (
-        pytest.raises(RecordsError, match="1 tasks of rounds .* another ledger made"),
+        pytest.raises(RecordsError, match="tasks of rounds .1: task .* of another ledger"),
         new.bridge(),
     ):
         pass
@@ -229,3 +229,16 @@ def test_frames_of_one_name_in_several_tasks_are_told_apart_by_their_images(site
 
     with Ledger(site.home.ledger) as ledger:
         assert {(r.frame, r.source_task, r.source_frame) for r in ledger.provenance()} == before
+
+
+def test_after_a_restore_a_task_whose_sources_are_gone_stops_no_start(site):
+    site.round()
+    forget(site.home.ledger)
+    (first, *_) = sorted(site.server.tasks)
+    site.server.drop_task(first)
+    site.server.add_task(site.config.project_id, {"new.png": picture(77)})
+
+    site.restore()
+
+    with site.bridge() as bridge:
+        assert bridge.next().number == 2
