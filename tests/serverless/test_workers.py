@@ -114,6 +114,31 @@ def test_an_interactor_that_crashes_costs_its_own_caller(tmp_path):
     assert [name for name, _ in told] == ["bad"]
 
 
+class OutOfFiles(Fleet):
+    """A fleet that cannot look at its processes, until it can."""
+
+    broken = True
+
+    def look(self) -> None:
+        if self.broken:
+            raise OSError("too many open files")
+        super().look()
+
+
+def test_limits_that_cannot_be_looked_after_are_told_and_looked_after_again():
+    fleet = OutOfFiles(Limits(1 << 30, 60.0))
+    told = []
+    for fault in ("OSError: too many open files", ""):
+        until = time.monotonic() + 60
+        while fleet.unwatched != fault and time.monotonic() < until:
+            time.sleep(0.01)
+        told.append(fleet.unwatched)
+        fleet.broken = False
+    fleet.close()
+
+    assert told == ["OSError: too many open files", ""]
+
+
 @pytest.fixture(scope="module")
 def grouped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("groups")
