@@ -17,13 +17,23 @@ from rich.text import Text
 
 HIDDEN = "***"
 _CREDENTIALS = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
+# A server that prints in its error what it was sent prints how we signed in.
+_HEADER = re.compile(
+    r"""(?P<name>authorization["'\\]{0,3}\s{0,2}[:=]\s{0,2}["'\\]{0,3}"""
+    r"""(?:(?:basic|bearer|token|digest)\s+)?)[\w+/=.~-]+""",
+    re.IGNORECASE,
+)
 _KEPT = "\n\t"
 _BAR = 20  # characters, so that the metrics fit beside it within 80
 
 
 def without_credentials(text: str) -> str:
-    """Return a text whose URLs show neither user nor password: "https://***@host"."""
-    return _CREDENTIALS.sub(rf"\g<scheme>{HIDDEN}@", text)
+    """Return a text without the user and password of addresses, and without what signs a request.
+
+    "https://***@host", "Authorization: Basic ***".
+    """
+    hidden = _CREDENTIALS.sub(rf"\g<scheme>{HIDDEN}@", text)
+    return _HEADER.sub(rf"\g<name>{HIDDEN}", hidden)
 
 
 def visible(text: str) -> str:

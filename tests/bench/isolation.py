@@ -71,7 +71,7 @@ def memory(models: int) -> Figure:
         f"{models} processes of one model each, MiB (PSS)",
         theirs,
         ours / theirs,
-        f"{models} yolo11n of different weights, a process each in both",
+        f"{models} yolo11n of different weights, a process each in both; at rest after calls",
     )
 
 

@@ -91,6 +91,28 @@ def test_memory_of_a_hungry_call_comes_back_and_the_model_answers_again(tmp_path
     assert again < at_rest + (100 << 20)
 
 
+def test_a_process_that_waits_for_calls_gives_its_scratch_back(tmp_path):
+    """Without being ended: it is the same one that answers next."""
+    entry = spots_entry(bad(tmp_path / "hungry", "hungry", hunger=200 << 20), id="hungry")
+    fleet = Fleet(Limits(2 << 30, 60.0))
+    try:
+        model = fleet.load(entry)
+        (worker,) = [p for p in psutil.Process().children(recursive=True) if _filtered(p.pid)]
+        at_rest = worker.memory_info().rss
+        model.detect([Ask(entry, picture((1, 1, 0)), None)])
+        after = worker.memory_info().rss
+        until = time.monotonic() + 60
+        while worker.memory_info().rss > at_rest + (50 << 20):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        (answer,) = model.detect([Ask(entry, picture(), None)])
+    finally:
+        fleet.close()
+
+    assert after > at_rest + (150 << 20)
+    assert answer.content == b"[]"
+
+
 def test_an_interactor_that_crashes_costs_its_own_caller(tmp_path):
     (good,) = [one for one in shipped() if one.id == GENERAL_INTERACTOR]
     made = bad_interactor(tmp_path / "bad")
@@ -112,6 +134,31 @@ def test_an_interactor_that_crashes_costs_its_own_caller(tmp_path):
 
     assert answer.content
     assert [name for name, _ in told] == ["bad"]
+
+
+class OutOfFiles(Fleet):
+    """A fleet that cannot look at its processes, until it can."""
+
+    broken = True
+
+    def look(self) -> None:
+        if self.broken:
+            raise OSError("too many open files")
+        super().look()
+
+
+def test_limits_that_cannot_be_looked_after_are_told_and_looked_after_again():
+    fleet = OutOfFiles(Limits(1 << 30, 60.0))
+    told = []
+    for fault in ("OSError: too many open files", ""):
+        until = time.monotonic() + 60
+        while fleet.unwatched != fault and time.monotonic() < until:
+            time.sleep(0.01)
+        told.append(fleet.unwatched)
+        fleet.broken = False
+    fleet.close()
+
+    assert told == ["OSError: too many open files", ""]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.markup import escape
 from rich.table import Table
 
@@ -29,3 +30,20 @@ def test_a_password_in_an_address_is_not_printed() -> None:
 
     assert file.getvalue() == "at postgresql://***@db:5432/x, it failed\n"
     assert without_credentials("http://host:8080/a@b") == "http://host:8080/a@b"
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("Authorization: Bearer a.b-c_9", "Authorization: Bearer ***"),
+        ('{"authorization": "Basic bWU6cHc="}', '{"authorization": "Basic ***"}'),
+        ('{\\"Authorization\\": \\"Token 77\\"}', '{\\"Authorization\\": \\"Token ***\\"}'),
+        ("proxy-authorization=abc", "proxy-authorization=***"),
+        (
+            "authorization failed; see authorization.md",
+            "authorization failed; see authorization.md",
+        ),
+    ],
+)
+def test_what_signs_a_request_is_not_printed(told: str, shown: str) -> None:
+    assert without_credentials(told) == shown

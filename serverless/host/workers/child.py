@@ -21,12 +21,14 @@ from serverless.host.runners import Answered, Ask, Within
 from serverless.host.workers.lane import Bytes, Inner
 from serverless.host.workers.processes import forbid
 from serverless.store.functions import Entry
+from trainer.engines.runtime import give_back
 from trainer.machine.portable import limit
 
 Key = tuple[str, str, str]  # see models.identity
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _STACK_BYTES = 8 << 20
+_QUIET_SECONDS = 2.0
 _BEHIND = 15  # a thirtieth of the processor time of one that goes first, where both want it
 
 
@@ -47,9 +49,22 @@ def serve(lanes: Sequence[Connection], bars: Bars) -> NoReturn:
     """Answer on every lane, each in a thread of its own."""
     _enclose(bars)
     models = Models(bars.threads)
+    answered = threading.Event()
+    threading.Thread(target=_tidy, args=(answered,), daemon=True).start()
     for lane in lanes[1:]:
-        threading.Thread(target=_answer_all, args=(Inner(lane), models), daemon=True).start()
-    _answer_all(Inner(lanes[0]), models)
+        inner = Inner(lane)
+        threading.Thread(target=_answer_all, args=(inner, models, answered), daemon=True).start()
+    _answer_all(Inner(lanes[0]), models, answered)
+
+
+def _tidy(answered: threading.Event) -> NoReturn:
+    """Give memory back once no call has come for a while; ten idle models take half as much."""
+    while True:
+        answered.wait()
+        answered.clear()
+        while answered.wait(_QUIET_SECONDS):
+            answered.clear()
+        give_back()
 
 
 class Models:
@@ -73,7 +88,7 @@ class Models:
             self._held.pop(key, None)
 
 
-def _answer_all(lane: Inner, models: Models) -> NoReturn:
+def _answer_all(lane: Inner, models: Models, answered: threading.Event) -> NoReturn:
     while True:
         try:
             question, images = lane.hear()
@@ -87,6 +102,7 @@ def _answer_all(lane: Inner, models: Models) -> NoReturn:
         except Exception as error:  # noqa: BLE001
             head, parts = _fault(ModelError(f"{type(error).__name__}: {error}")), []
         lane.answer(head, parts)
+        answered.set()
 
 
 Outcome = tuple[dict[str, Any], list[bytes]]

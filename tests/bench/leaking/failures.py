@@ -59,6 +59,10 @@ def _told(asked: Asked) -> str:
     return json.dumps(dict(asked.headers) | {"body": asked.body.decode("utf-8", "replace")})
 
 
+def _mlflow_refuses(asked: Asked) -> Answer:
+    return Answer(401, {"error_code": "UNAUTHENTICATED", "message": _told(asked)})
+
+
 def _page(asked: Asked) -> bytes:
     return f"<html><body><pre>{_told(asked)}</pre></body></html>".encode()
 
@@ -93,10 +97,10 @@ def _answers_of_cvat() -> Iterator[Failure]:
     for kind in ("401 with the token in it", "200 with a page of the request", "no answer"):
         command = (*CLI, "init", "--url", "{cvat}/projects/1")
         yield Failure(f"init: {kind}", command, "", signed, _REPLIES[kind])
-        for verb in ("train", "annotate"):
-            command = (*CLI, verb, *(("--model", "best") if verb == "annotate" else ()))
-            command = (*command, "--task", "3")
-            yield Failure(f"{verb}: {kind}", command, environment=signed, reply=_REPLIES[kind])
+        for name, words in {"train": ("train", "--task", "3"), "round": ("round",)}.items():
+            yield Failure(
+                f"{name}: {kind}", (*CLI, *words), environment=signed, reply=_REPLIES[kind]
+            )
 
 
 def _sign_ins() -> Iterator[Failure]:
@@ -154,6 +158,9 @@ def _other_servers() -> Iterator[Failure]:
         yield Failure(
             f"models: MLflow, {kind}", (*CLI, "models", "list"), other, told, _REPLIES[kind]
         )
+    yield Failure(
+        "models: MLflow, refused", (*CLI, "models", "list"), other, quick, _mlflow_refuses
+    )
     page = _REPLIES["200 with a page of the request"]
     yield Failure("models: MLflow, a page", (*CLI, "models", "show", "x"), other, quick, page)
     for name, command in {"round": ("round",), "status": ("status",), "run": ("run",)}.items():
@@ -167,12 +174,16 @@ def _other_servers() -> Iterator[Failure]:
         config = "home: home\ncvat: {{url: 'http://cvat.example.org', project: 1}}\n"
         reply = _REPLIES["407 of a proxy"]
         yield Failure(f"a proxy: {name}", (*CLI, "doctor"), config, told, reply)
-    yield Failure(
-        "trainer: a registry that is dead",
-        (*TRAINER, "show", "best", "--registry", f"http://{DEAD}"),
-        "",
-        {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD, **quick},
-    )
+    login = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD, **quick}
+    nothing = Answer(404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "none"})
+    for name, where, reply in (
+        ("is dead", DEAD, lambda _: nothing),
+        ("knows nothing", "{other}", lambda _: nothing),
+        ("prints what it was sent", "{other}", _mlflow_refuses),
+        ("answers with a page", "{other}", _REPLIES["500 with a page of the request"]),
+    ):
+        command = (*TRAINER, "show", "best", "--mlflow", f"http://{IN_URL}@{where}")
+        yield Failure(f"trainer: a registry that {name}", command, "", login, reply)
 
 
 def _services() -> Iterator[Failure]:

@@ -5,7 +5,7 @@
 The processes are workers of the folders that `cvat-bridge models export` writes, which hold no web
 server: the peer is as small as it can be. Counted is PSS, in which a page that n processes share
 counts 1/n for each; containers of different images share none, so that is kind to the peer. Every
-model answers three frames before.
+model answers three frames before, and has had nothing to do for five seconds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from trainer.importing import ImportRequest, import_model
 
 MIB = 1 << 20
 ANSWERS = 3
+REST_SECONDS = 5.0  # after the last answer: models that wait for calls are what there is mostly
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,6 +84,7 @@ def host(store: Path, entries: Sequence[Entry], body: dict[str, object]) -> tupl
         held = requests.get(f"{url}/status", timeout=30).json()["models"]
         if held != len(entries):
             raise ValueError(f"the host holds {held} models of {len(entries)}")
+        time.sleep(REST_SECONDS)
         return used([process, *process.children(recursive=True)])
 
 
@@ -110,6 +113,7 @@ def processes(
                 if n < ANSWERS:
                     worker.stdin.write(json.dumps(body) + "\n")
                     worker.stdin.flush()
+        time.sleep(REST_SECONDS)
         return used([psutil.Process(worker.pid) for worker in workers])
     finally:
         for worker in workers:
