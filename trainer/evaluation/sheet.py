@@ -70,7 +70,7 @@ def _truth(dataset: Dataset, image: AnnotatedImage) -> list[_Mark]:
 
 
 def _predictions(dataset: Dataset, side: ComparedModel, place: int) -> list[_Mark]:
-    detections: Detections = side.answers[place]
+    detections: Detections = side.predictions[place]
     marks: list[_Mark] = []
     ids = {name: n for n, name in enumerate(dataset.labels)}
     for n in range(len(detections)):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from trainer.backends.extreme_points.batches import ObjectSampler, lesson
+from trainer.backends.extreme_points.batches import ObjectSampler, batches_and_loss
 from trainer.backends.extreme_points.blending import Blend, best_blend, interpolate, split_held_out
 from trainer.backends.extreme_points.checkpoint import read_checkpoint
 from trainer.backends.extreme_points.networks.architecture import Network, build, new_network
@@ -63,7 +63,7 @@ def fit(
         )
         if not things:
             raise DatasetError(dataset.path, "split train", "has only specks to train on")
-        loop.run(lesson(ObjectSampler(things, settings), config, settings, total), report)
+        loop.run(batches_and_loss(ObjectSampler(things, settings), config, settings, total), report)
     weights, blend = loop.weights, None
     if settings.held_out:
         kept = crop_objects(
