@@ -219,7 +219,7 @@ def test_the_default_does_not_count_faint_candidates():
     )
 
     found = batch(pool, 8)
-    everything = batch(pool, 8, settings=replace(NO_CONTROL, confident_objects=0.0))
+    everything = batch(pool, 8, settings=replace(NO_CONTROL, min_confidence=0.0))
 
     assert not any(int(i.split("-")[1]) % 2 for i in found.ids)
     assert all(int(i.split("-")[1]) % 2 for i in everything.ids)

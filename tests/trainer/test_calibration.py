@@ -38,9 +38,9 @@ def test_honest_scores_have_little_error_and_boasting_ones_as_much_as_they_boast
     assert honest.error < 0.02
     assert boasting.error == pytest.approx(0.2, abs=0.02)
     assert boasting.excess == pytest.approx(0.2, abs=0.02)
-    assert "too sure" in boasting.note
+    assert "overconfident" in boasting.note
     assert modest.excess < 0
-    assert "too modest" in modest.note
+    assert "underconfident" in modest.note
 
 
 def test_bins_hold_every_answer_that_people_are_shown_and_ignored_ones_not():
@@ -82,6 +82,6 @@ def test_the_gate_records_calibration_of_both_and_warns_of_scores_that_mislead()
     assert warned.promoted
     figures = json.loads(json.dumps(warned.figures))["calibration"]
     assert figures["challenger"]["error"] > figures["champion"]["error"]
-    assert any("scores mislead" in reason for reason in warned.reasons)
-    assert not any("scores mislead" in reason for reason in plain.reasons)
+    assert any("scores are poorly calibrated" in reason for reason in warned.reasons)
+    assert not any("scores are poorly calibrated" in reason for reason in plain.reasons)
     assert any("the champion's" in reason for reason in always.reasons)

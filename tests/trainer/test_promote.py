@@ -86,7 +86,7 @@ def test_a_gain_below_the_minimum_is_refused_and_says_what_was_asked():
     decision = decide(*pair(0.6), settings, rng=rng())
 
     assert not decision.promoted
-    assert "+0.500 is asked" in decision.reasons[0]
+    assert "+0.500 is required" in decision.reasons[0]
 
 
 def test_a_class_that_falls_keeps_the_champion_and_is_named():

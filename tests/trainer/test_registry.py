@@ -238,5 +238,5 @@ def test_what_is_measured_later_is_charted_over_the_rounds_and_no_run_stays_open
     assert dict(registry.show("measured", 2).metrics) == {"ap": 0.6}
     assert sorted((point.step, point.value) for point in points) == [(1, 0.5), (2, 0.4)]
     assert {run.info.status for run in runs} == {"FINISHED"}
-    with pytest.raises(RegistryError, match="no version answers"):
+    with pytest.raises(RegistryError, match="no version matches"):
         registry.measured("measured", 3, {"ap": 0.6}, step=2)

@@ -263,7 +263,7 @@ def test_two_models_are_compared_on_the_same_frames(setting: Setting, tmp_path: 
         ("cut", "truncated"),
         ("sha256", "expected sha256"),
         ("classes", "has 2 classes (red, green), the list names 3"),
-        ("twice", "already stands"),
+        ("twice", "is already label"),
         ("stranger", "--card"),
         ("taken", "give another --name"),
         ("sample", "sample cannot be read"),

@@ -105,7 +105,7 @@ def test_a_class_list_that_cannot_be_says_why(tmp_path: Path, content: str, says
     ("content", "says"),
     [
         ("names: {0: a, 2: b}", "without gaps"),
-        ("names: [a, a]", "'a' already stands"),
+        ("names: [a, a]", "'a' is already label"),
         ("nc: 2", "expected a YAML with `names`"),
         ("names: [a", "not YAML"),
     ],
@@ -178,7 +178,7 @@ def test_an_onnx_of_unknown_outputs_asks_for_a_card_and_is_served_with_one(
     [
         ("dets", "nowhere", "outputs.boxes is 'nowhere', the file has dets, conf"),
         ("[red, green]", "[red]", "expected outputs as the card describes"),
-        ("[red, green]", "[red, red]", "already stands"),
+        ("[red, green]", "[red, red]", "is already label"),
         ("min_score: 0.6", "min_score: some", "min_score must be a number in 0..1"),
         ("task: boxes", "task: keypoints", "task must be boxes"),
         ("cxcywh", "yxyx", "box_format must be"),

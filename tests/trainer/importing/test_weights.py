@@ -94,7 +94,7 @@ def test_weights_that_do_not_fit_say_why(
 def test_an_architecture_must_be_named_and_known(safe: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="--architecture fasterrcnn_resnet50_fpn"):
         import_model(ImportRequest(safe, "ours"), tmp_path / "out")
-    with pytest.raises(ConfigError, match="no architecture 'resnext'; there are fasterrcnn"):
+    with pytest.raises(ConfigError, match="unknown architecture 'resnext'; known are fasterrcnn"):
         import_model(ImportRequest(safe, "ours", architecture="resnext"), tmp_path / "out")
 
 
