@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from cvat_bridge.frames.likeness import difference_hash
 
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
@@ -16,6 +15,7 @@ from cvat_bridge.judged.recording import JudgedFrame, Where, record
 from cvat_bridge.ledger import Ledger
 from tests.bench.paging.sets import Set
 from trainer.data.annotations import AnnotatedImage
+from trainer.data.fingerprints import difference_hash
 from trainer.detections import Detections
 
 NOW = "2026-01-01"
