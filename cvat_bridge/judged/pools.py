@@ -9,8 +9,10 @@ import numpy as np
 
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
+from cvat_bridge.judged.building import frame_columns, measured
+from cvat_bridge.judged.judgements import Where
 from cvat_bridge.judged.looks import CANDIDATES, LookStore
-from cvat_bridge.judged.recording import LEAST_SCORE, Where, frame_columns, measured
+from cvat_bridge.judged.recording import LEAST_SCORE
 from cvat_bridge.judged.table import AnswerColumns, Crops, SeenPool, prune, write_table
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import PoolRecord
