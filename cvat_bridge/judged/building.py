@@ -109,7 +109,9 @@ def tables_of(
         class_id=np.array([place[n] for f in frames for n in f.labels], np.int32),
         box=joined(boxes, np.float32, 4),
         **measured(boxes, rows),
-        **{name: moved(name, answer_start) for name in ("found", "other", "loose")},
+        found=moved("found", answer_start),
+        other=moved("other", answer_start),
+        loose=moved("loose", answer_start),
     )
     answers = AnswerColumns(
         frame=np.repeat(np.arange(len(frames)), np.diff(answer_start)).astype(np.int32),
@@ -118,7 +120,9 @@ def tables_of(
         **measured([one.boxes for one in matched], rows),
         score=joined((one.scores for one in matched), np.float32),
         iou=joined((one.iou for one in matched), np.float32),
-        **{name: moved(name, object_start) for name in ("right", "wrong", "near")},
+        right=moved("right", object_start),
+        wrong=moved("wrong", object_start),
+        near=moved("near", object_start),
     )
     return marked, answers
 
