@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +52,7 @@ def frame_columns(
     )
 
 
-def measured(
-    boxes: Sequence[NDArray[np.floating]], rows: Sequence[Where]
-) -> dict[str, NDArray[np.float32]]:
+def measured(boxes: Sequence[NDArray[np.floating]], rows: Sequence[Where]) -> dict[str, Any]:
     """Measure the boxes of each frame and give them as columns over all frames."""
     each = [
         box_attributes(np.asarray(b, float), w.width, w.height)
@@ -92,7 +91,7 @@ def tables_of(
     answer_start = np.cumsum([0, *(len(one.scores) for one in matched)])
     object_start = np.cumsum([0, *(len(one) for one in boxes)])
 
-    def joined(columns: Iterable[NDArray[np.generic]], kind: type, width: int = 0) -> NDArray:  # type: ignore[type-arg]  # one of two kinds
+    def joined(columns: Iterable[NDArray[Any]], kind: type, width: int = 0) -> NDArray[Any]:
         empty = np.zeros((0, width) if width else 0)
         return np.concatenate([empty, *columns]).astype(kind)
 
@@ -105,12 +104,14 @@ def tables_of(
             np.int32,
         )
 
+    met: dict[str, Any] = {n: moved(n, answer_start) for n in ("found", "other", "loose")}
+    taken: dict[str, Any] = {n: moved(n, object_start) for n in ("right", "wrong", "near")}
     marked = ObjectColumns(
         frame=np.repeat(np.arange(len(frames)), np.diff(object_start)).astype(np.int32),
         class_id=np.array([place[n] for f in frames for n in f.labels], np.int32),
         box=joined(boxes, np.float32, 4),
         **measured(boxes, rows),
-        **{name: moved(name, answer_start) for name in ("found", "other", "loose")},
+        **met,
     )
     answers = AnswerColumns(
         frame=np.repeat(np.arange(len(frames)), np.diff(answer_start)).astype(np.int32),
@@ -119,7 +120,7 @@ def tables_of(
         **measured([one.boxes for one in matched], rows),
         score=joined((one.scores for one in matched), np.float32),
         iou=joined((one.iou for one in matched), np.float32),
-        **{name: moved(name, object_start) for name in ("right", "wrong", "near")},
+        **taken,
     )
     return marked, answers
 
