@@ -90,7 +90,8 @@ def weigh(judged: Floats, failed: NDArray[np.bool_], pool: Floats) -> NDArray[np
     offset = 0.0
     if failed.any() and not failed.all():
         weights, offset = _fitted(known, failed.astype(float), weights)
-    return np.asarray(1 / (1 + np.exp(-(asked @ weights + offset))), np.float64)
+    reached = np.clip(asked @ weights + offset, -30, 30)
+    return np.asarray(1 / (1 + np.exp(-reached)), np.float64)
 
 
 def _fitted(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
@@ -122,7 +123,7 @@ def _crops(
     model: str,
     images: Sequence[str],
     kept: Sequence[Detections],
-    starts: np.ndarray,
+    starts: NDArray[np.int64],
 ) -> Crops:
     """Tie the pictures that were kept to the answers: both are the best ones of a frame."""
     pictures = looks.boxes(model, images)
