@@ -6,6 +6,7 @@ STAMP  := $(VENV)/.installed
 DATA   ?=
 SEEDS  ?= 1
 OUT    ?= demo-out
+PAGE   ?=
 ONLY   ?=
 JOBS   ?= 2
 
@@ -25,8 +26,8 @@ $(STAMP): pyproject.toml deploy/constraints.txt
 	$(VENV)/bin/pip install --quiet -c deploy/constraints.txt -e '.[train,yolo,dev]'
 	@touch $@
 
-demo: $(STAMP) ## three rounds on made images, or on DATA=<folder in COCO form>
-	$(RUN) -m cvat_bridge.demo --out $(OUT) $(if $(DATA),--data $(DATA)) --seeds $(SEEDS)
+demo: $(STAMP) ## three rounds on made images or DATA=<folder in COCO form>; PAGE=1: then the page
+	$(RUN) -m cvat_bridge.demo --out $(OUT) $(if $(DATA),--data $(DATA)) --seeds $(SEEDS) $(if $(PAGE),--page)
 
 test: $(STAMP) ## everything that needs no other server
 	$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not live' tests

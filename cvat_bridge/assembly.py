@@ -155,7 +155,7 @@ def viewed(config: Config, secrets: Secrets, *, report: Report = quiet) -> Itera
     since a person waits for the answer.
     """
     check_reachable(config.cvat.url)
-    with _joined(config, secrets, report) as parts:
+    with joined(config, secrets, report) as parts:
         yield View(config, parts)
 
 
@@ -215,7 +215,7 @@ def opened(
     assembled raises, except for the home.
     """
     with (
-        _joined(config, secrets, report, learning) as parts,
+        joined(config, secrets, report, learning) as parts,
         working(parts, durable, figures=figures) as bridge,
     ):
         yield bridge
@@ -252,9 +252,10 @@ def _close_killed_fits(home: Home) -> None:
 
 
 @contextmanager
-def _joined(
-    config: Config, secrets: Secrets, report: Report, learning: Told = unheard
+def joined(
+    config: Config, secrets: Secrets, report: Report = quiet, learning: Told = unheard
 ) -> Iterator[Parts]:
+    """Join what every step stands on; holds no lock. Raises ConfigError, GatewayError."""
     home = Home.of(config)
     settings = round_settings(config)
     with connected(config, secrets) as gateway, Ledger(home.ledger) as ledger:

@@ -79,6 +79,16 @@ RENAMED_KEYS: Mapping[str, Mapping[str, str]] = {
 Address = Annotated[str, AfterValidator(_address)]
 
 
+def _prefix(path: str) -> str:
+    """Give a path of plain words, "" for the server's root, without the slash at its end."""
+    plain = path.strip().rstrip("/")
+    if plain and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", plain):
+        raise ValueError("must be a path of plain words such as /learning, or empty")
+    if plain.startswith(("/webhooks", "/api", "/status", "/metrics", "/healthz")):
+        raise ValueError(f"{plain} is an address of the service itself; take another one")
+    return plain
+
+
 class Section(BaseModel):
     """A part of the file: frozen, and an unknown key is a fault."""
 
@@ -226,6 +236,22 @@ class ServiceSection(Section):
     poll_seconds: float = Field(60.0, gt=0)
 
 
+class PageSection(Section):
+    """The manager's page, which the service serves beside the webhook.
+
+    prefix: path below which it lies, as the reverse proxy in front has it. public_url: where a
+    browser finds it, with that path. cvat_url: where a browser finds CVAT.
+    """
+
+    model_config = ConfigDict(str_strip_whitespace=True)
+
+    enabled: bool = True
+    prefix: Annotated[str, AfterValidator(_prefix)] = "/learning"
+    public_url: Address | None = None
+    cvat_url: Address | None = None
+    session_hours: float = Field(12.0, gt=0)
+
+
 class FunctionHostSection(Section):
     """The process that answers CVAT in Nuclio's place."""
 
@@ -273,6 +299,7 @@ class Config(Section):
     pre_annotation: PreAnnotationSection = PreAnnotationSection()
     interactor: InteractorSection = InteractorSection()
     service: ServiceSection = ServiceSection()
+    page: PageSection = PageSection()
     function_host: FunctionHostSection = FunctionHostSection()
     database_url: str | None = None  # DBOS; SQLite in home unless set
     mlflow_url: str | None = None  # MLflow; SQLite in home unless set

@@ -111,6 +111,21 @@ class Home:
         return self.root / "predictions"
 
     @property
+    def thumbnails(self) -> Path:
+        """Small pictures for the page; made again when they are deleted."""
+        return self.root / "thumbnails"
+
+    @property
+    def errands(self) -> Path:
+        """Tasks that people asked for on the page, and what became of them."""
+        return self.root / "errands"
+
+    @property
+    def sessions(self) -> Path:
+        """Who is signed in to the page (SQLite)."""
+        return self.root / "sessions.db"
+
+    @property
     def judged(self) -> Path:
         """What models got right and wrong, and how frames look: tables by content."""
         return self.root / "judged"

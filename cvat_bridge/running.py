@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import structlog
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from cvat_bridge.assembly import Bridge, durable_of, opened
@@ -25,7 +26,10 @@ from cvat_bridge.recovery.starting import compare_records
 from cvat_bridge.service.figures import LoopFigures, Standing
 from cvat_bridge.service.projects import ProjectLoops
 from cvat_bridge.service.run_events import add_run_routes
-from cvat_bridge.service.service import make_app
+from cvat_bridge.service.service import Loop, make_app
+from cvat_bridge.web.address import page_address
+from cvat_bridge.web.app import add_page
+from cvat_bridge.web.app import opened as opened_page
 from serverless.host.connections import Bounds, server
 from serverless.host.server import open_to_all
 from trainer.registry.registry import Registry
@@ -95,10 +99,34 @@ def serve(path: Path, secrets: Secrets) -> None:
         )
         loops.settle()
         threading.Thread(target=loops.run, name="projects", daemon=True).start()
-        log.info("serving", host=service.host, port=service.port, projects=sorted(configs()))
-        with suppress(KeyboardInterrupt):
-            server(web, Bounds(), host=service.host, port=service.port).run()
+        with served_page(web, shared, secrets, configs, loops.loops) as page:
+            log.info(
+                "serving",
+                host=service.host,
+                port=service.port,
+                projects=sorted(configs()),
+                page=page,
+            )
+            with suppress(KeyboardInterrupt):
+                server(web, Bounds(), host=service.host, port=service.port).run()
         loops.stop()
+
+
+@contextmanager
+def served_page(
+    web: FastAPI,
+    shared: Config,
+    secrets: Secrets,
+    configs: Callable[[], Mapping[int, Config]],
+    loops: Callable[[], Mapping[int, Loop]],
+) -> Iterator[str]:
+    """Put the page beside the service's routes; give its address, "" where it is switched off."""
+    if not shared.page.enabled:
+        yield ""
+        return
+    with opened_page(shared, secrets, configs, loops) as page:
+        add_page(web, page)
+        yield page_address(shared)
 
 
 def status_of(config: Config) -> dict[str, Any]:

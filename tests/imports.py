@@ -64,7 +64,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
             "masks",
         ),
         *("thresholds", "judged", "models", "annotate", "function", "training", "loop"),
-        *("recovery", "mistakes", "blindspots", "assembly", "running", "demo", "cli"),
+        *("recovery", "mistakes", "blindspots", "assembly", "web", "running", "demo", "cli"),
     ),
     "cvat_bridge.sandbox": (
         *("store", "web", "about", "accounts", "notifications", "resources", "frames"),

@@ -22,6 +22,7 @@ from cvat_bridge.cli.insight.blindspots import blindspots
 from cvat_bridge.cli.insight.similar import similar
 from cvat_bridge.cli.mistakes import mistakes
 from cvat_bridge.cli.models import models
+from cvat_bridge.cli.page import open_
 from cvat_bridge.cli.projects import projects
 from cvat_bridge.cli.serving import add_serving_commands
 from cvat_bridge.cli.showing.logs import log_to_stderr, warn_on_stderr
@@ -275,6 +276,7 @@ def schema() -> None:
 
 app.command()(sandbox)
 add_up(app, run)
+app.command(name="open")(open_)
 app.command()(train)
 app.command()(mistakes)
 app.command()(blindspots)

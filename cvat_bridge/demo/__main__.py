@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from cvat_bridge.demo.evidence import chosen_examples, chosen_frames, examples, 
 from cvat_bridge.demo.project import prepare
 from cvat_bridge.demo.report import LOOP, Evidence, faults_of, write_report
 from cvat_bridge.demo.scenes import SIZE, write_scenes
+from cvat_bridge.demo.trial import keep_page
 from cvat_bridge.demo.truth import Truth, read_truth
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.home import Home
@@ -31,6 +33,7 @@ from serverless.host.server import running as host_running
 from trainer.errors import TrainerError
 from trainer.terminal import PlainConsole
 
+Runs = dict[str, list[list[dict[str, Any]]]]  # by arm: rows of report.json, once a seed
 ARMS: dict[str, dict[str, Any]] = {
     "loop": {"strategy": "auto"},
     "random": {"strategy": "random", "control_share": 0.0},
@@ -63,6 +66,9 @@ def main(
     seeds: Annotated[
         int, typer.Option(help="Runs of each arm; from two on the curve has a band.", min=1)
     ] = 1,
+    page: Annotated[
+        bool, typer.Option("--page", help="Then keep the page running, to click through it.")
+    ] = False,
 ) -> None:
     """Show the loop at work and leave report.html, learning_curve.png and report.json.
 
@@ -71,7 +77,13 @@ def main(
     """
     try:
         faults = demonstrate(
-            data, out.resolve(), rounds=rounds, budget=budget, backend=backend, seeds=seeds
+            data,
+            out.resolve(),
+            rounds=rounds,
+            budget=budget,
+            backend=backend,
+            seeds=seeds,
+            page=page,
         )
     except (BridgeError, TrainerError, HostError, httpx.HTTPError) as error:
         faults = [f"{type(error).__name__}: {error}"]
@@ -89,10 +101,11 @@ def demonstrate(
     budget: int | None,
     backend: str,
     seeds: int = 1,
+    page: bool = False,
 ) -> list[str]:
     """Run both arms, once a seed, and write the report into out (absolute).
 
-    Returns what must not be so.
+    page: keep everything running afterwards, until Ctrl-C. Returns what must not be so.
     """
     began = time.monotonic()
     figure_class()  # missing, it is told of now and not after the last round
@@ -114,9 +127,14 @@ def demonstrate(
         repeated.append(sentence)
         console.print(sentence, style="yellow", markup=False)
 
-    runs, evidence = _run(out, truth, plan, said, seeds)
-    arms = {name: of[0] for name, of in runs.items()}
-    about = {
+    def told(runs: Runs, evidence: Evidence) -> list[str]:
+        about["seconds"] = round(time.monotonic() - began, 1)
+        arms = {name: of[0] for name, of in runs.items()}
+        report = write_report(out, arms, evidence, about=about, repeats=runs)
+        _tell(arms, evidence, report, about)
+        return faults_of(evidence.champions)
+
+    about: dict[str, Any] = {
         "data": str(data or "images made for the demo"),
         "pool": len(truth.pool),
         "holdout": len(truth.holdout),
@@ -124,10 +142,18 @@ def demonstrate(
         "budget": plan.budget,
         "seeds": seeds,
         "backend": backend,
-        "seconds": round(time.monotonic() - began, 1),
         "repeated": repeated,
     }
-    page = write_report(out, arms, evidence, about=about, repeats=runs)
+    return _run(out, truth, plan, said, told, seeds=seeds, page=page)
+
+
+def _tell(
+    arms: Mapping[str, list[dict[str, Any]]],
+    evidence: Evidence,
+    report: Path,
+    about: dict[str, Any],
+) -> None:
+    """Print how both arms ended."""
     for name, rows in arms.items():
         curve = ", ".join(
             f"{row['labelled_frames']} frames: AP {model['ap']:.3f}, AP50 {model['ap50']:.3f}"
@@ -143,8 +169,7 @@ def demonstrate(
                 f"{name}: CVAT lists {champion.function_id}, which found {objects} objects in "
                 f"{len(champion.found)} frames"
             )
-    console.print(f"the report is {page} ({about['seconds']} s)")
-    return faults_of(evidence.champions)
+    console.print(f"the report is {report} ({about['seconds']} s)")
 
 
 def _emptied(out: Path) -> None:
@@ -157,11 +182,18 @@ def _emptied(out: Path) -> None:
 
 
 def _run(
-    out: Path, truth: Truth, plan: Plan, said: Said, seeds: int
-) -> tuple[dict[str, list[list[dict[str, Any]]]], Evidence]:
-    """Return the runs of each arm, and what the first run of each leaves to be shown."""
+    out: Path,
+    truth: Truth,
+    plan: Plan,
+    said: Said,
+    ended: Callable[[Runs, Evidence], list[str]],
+    *,
+    seeds: int,
+    page: bool,
+) -> list[str]:
+    """Run the arms; `ended` hears of the runs of each, and of what its first run has to show."""
     store = out / "functions"
-    runs: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in ARMS}
+    runs: Runs = {name: [] for name in ARMS}
     champions: dict[str, Champion] = {}
     shown: dict[str, Any] = {}
     bar = Progress(
@@ -238,7 +270,15 @@ def _run(
                     "chosen_of": len(chosen),
                 }
             bar.update(row, what="done")
-    return runs, Evidence(champions, truth.labels, **shown)
+        bar.stop()
+        faults = ended(runs, Evidence(champions, truth.labels, **shown))
+        if page:
+            keep_page(
+                out / LOOP,
+                sandbox,
+                lambda text: console.print(text, markup=False, soft_wrap=True),
+            )
+        return faults
 
 
 def _called(name: str, number: int) -> str:

@@ -97,7 +97,7 @@ def run_arm(
     path = folder / "cvat-bridge.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     _register(path, token, address)
-    with _bridge(path, token, folder / "bridge.log") as process:
+    with bridge(path, token, folder / "bridge.log") as process:
         log = folder / "bridge.log"
         return _work(process, address, prepared, annotator, plan, told, said, log)
 
@@ -179,7 +179,8 @@ def _register(config: Path, token: str, address: str) -> None:
 
 
 @contextmanager
-def _bridge(config: Path, token: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def bridge(config: Path, token: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the service of a configuration as a process, its log in a file; stop it at the end."""
     command = [
         sys.executable,
         "-m",

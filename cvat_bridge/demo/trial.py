@@ -1,7 +1,10 @@
-"""A project to try the bridge on: made images in the sandbox, the first jobs finished."""
+"""A project to try the bridge on, with its first jobs finished; the page, to click through."""
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +13,20 @@ from cvat_sdk import Client
 from cvat_sdk.core.client import AccessTokenCredentials
 
 from cvat_bridge.demo.annotator import Annotator
+from cvat_bridge.demo.arm import bridge
 from cvat_bridge.demo.calls import Calls
 from cvat_bridge.demo.project import prepare
 from cvat_bridge.demo.scenes import write_scenes
 from cvat_bridge.demo.truth import read_truth
+from cvat_bridge.errors import BridgeError
+from cvat_bridge.projects import load_served
 from cvat_bridge.sandbox import Sandbox
+from cvat_bridge.web.address import page_address, page_answers
 
 NAME = "trial: made images"
 POOL, HOLDOUT = 150, 30  # frames
 LEARNING = 60  # seconds of the first fit: enough for a first look at made images
+START_SECONDS = 120.0  # for the page to answer
 FINISHED = 2  # jobs that are finished, so that the first round has something to learn
 
 
@@ -79,3 +87,30 @@ def next_steps(sandbox: Sandbox, trial: Trial, *, config: Path) -> list[str]:
         f"  cvat-bridge up --config {config}        # or: the service and the function host",
         "It runs until Ctrl-C; the same folder brings everything back.",
     ]
+
+
+def keep_page(folder: Path, sandbox: Sandbox, told: Callable[[str], None]) -> None:
+    """Serve the page of an arm until Ctrl-C. folder: of the arm. Raises BridgeError."""
+    path, log = folder / "cvat-bridge.yaml", folder / "bridge.log"
+    address = page_address(load_served(path).shared)
+    ended = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: ended.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        with bridge(path, sandbox.admin_token, log) as process:
+            until = time.monotonic() + START_SECONDS
+            while not page_answers(address) and not ended.is_set():
+                if process.poll() is not None or time.monotonic() > until:
+                    raise BridgeError(f"the page did not start; the bridge's log is {log}")
+                ended.wait(0.5)
+            told(
+                f"the page is {address}: sign in as {sandbox.admin.username} with the password "
+                f"{sandbox.admin.password}. Ctrl-C ends it."
+            )
+            while process.poll() is None and not ended.wait(0.5):
+                pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

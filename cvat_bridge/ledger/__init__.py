@@ -38,6 +38,8 @@ from cvat_bridge.ledger.records import (
 from cvat_bridge.ledger.schema import LedgerFile
 from cvat_bridge.ledger.tables import Table
 
+_PIECE = 500  # values in one query: below SQLite's limit of variables
+
 
 class Ledger:
     """The records of one project's loop. Safe to use from several threads and processes.
@@ -101,6 +103,14 @@ class Ledger:
     def frames(self) -> dict[str, FrameFacts]:
         """Give every frame known by content, by its key."""
         return {row.key: row for row in self._frames.rows(order="key")}
+
+    def frames_of(self, keys: Iterable[str]) -> dict[str, FrameFacts]:
+        """Give those of these frames that are known by content, by key."""
+        wanted, found = list(dict.fromkeys(keys)), {}
+        for start in range(0, len(wanted), _PIECE):
+            for row in self._frames.among("key", wanted[start : start + _PIECE]):
+                found[row.key] = row
+        return found
 
     def use_jobs(self, rows: Iterable[UsedJob]) -> None:
         """Record that these jobs, at these dates, stand in a snapshot."""
@@ -208,6 +218,14 @@ class Ledger:
     ) -> tuple[Correction, ...]:
         """Give what people did to pre-annotations (in a job, in a round's jobs)."""
         return self._corrections.rows(order="job_id, frame, place", job_id=job_id, round=number)
+
+    def outcomes(self) -> dict[int, dict[str, int]]:
+        """Count what people did to pre-annotations: by round, then by outcome."""
+        counts: dict[int, dict[str, int]] = {}
+        query = "SELECT round, outcome, count(*) FROM corrections GROUP BY round, outcome"
+        for number, outcome, count in self._file.rows(query):
+            counts.setdefault(int(number), {})[str(outcome)] = int(count)
+        return counts
 
     # -- rounds, decisions, holdout --------------------------------------------------------------
 

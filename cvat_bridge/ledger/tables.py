@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
@@ -60,6 +60,16 @@ class Table(Generic[T]):
         return tuple(
             self._record(*map(self._read, self._fields, row))
             for row in self._file.rows(query, *asked.values())
+        )
+
+    def among(self, column: str, values: Sequence[Any]) -> tuple[T, ...]:
+        """Read the rows whose column holds one of some hundred values."""
+        columns = ",".join(f'"{name}"' for name in self._fields)
+        marks = ",".join("?" * len(values))
+        query = f"SELECT {columns} FROM {self._name} WHERE {column} IN ({marks})"  # noqa: S608
+        return tuple(
+            self._record(*map(self._read, self._fields, row))
+            for row in self._file.rows(query, *values)
         )
 
     def _written(self, row: T, name: str) -> Any:

@@ -59,7 +59,9 @@ class Loop:
     last_look: float = 0.0
     figures: LoopFigures | None = None
     project: int = 0
-    progress: str = ""  # of the step under way, in words
+    stage: str = ""  # of the step under way, "" between two
+    done: int = 0
+    total: int = 0
 
     def __post_init__(self) -> None:
         self._wake, self._stop = threading.Event(), threading.Event()
@@ -91,6 +93,7 @@ class Loop:
                 else:
                     log.info("waiting", reason=outcome.reason)
             self.last_look = time.time()
+            self.stage = ""
             self._told.looked(self.last_look, self.failures)
             self._rest(self._pause())
 
@@ -103,7 +106,12 @@ class Loop:
 
     def tell(self, stage: str, done: int, total: int) -> None:
         """Take note of how far the step under way is."""
-        self.progress = f"{stage} {done}/{total}"
+        self.stage, self.done, self.total = stage, done, total
+
+    @property
+    def progress(self) -> str:
+        """How far the step under way is, in words."""
+        return f"{self.stage} {self.done}/{self.total}" if self.stage else ""
 
     def measure(self) -> None:
         """Bring the figures of the records up to date; where they cannot be read, they stay."""

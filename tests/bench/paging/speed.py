@@ -35,7 +35,7 @@ def drawn_home(folder: Path, objects: int, pool: int, versions: int) -> tuple[Ho
     home = Home(folder)
     ledger = Ledger(home.ledger)
     rng = np.random.default_rng(0)
-    judged = _judged(rng, objects)
+    judged = drawn_judged(rng, objects)
     # All versions share one table: only one of them is read for a page.
     file = write_table(home.judged, judged)
     pictures = write_table(home.judged, _crops(rng, min(objects, 60_000)))
@@ -46,7 +46,7 @@ def drawn_home(folder: Path, objects: int, pool: int, versions: int) -> tuple[Ho
                 *(len(judged.answers), 0.3, file, pictures, f"2026-01-{version + 1:02}"),
             )
         )
-    seen, crops = _pool(np.random.default_rng(99), pool)
+    seen, crops = drawn_pool(np.random.default_rng(99), pool)
     ledger.save_pool(
         PoolRecord(
             f"m{versions - 1}",
@@ -122,7 +122,8 @@ def _boxes(rng: np.random.Generator, frame: np.ndarray) -> dict[str, np.ndarray]
     }
 
 
-def _judged(rng: np.random.Generator, objects: int) -> Judged:
+def drawn_judged(rng: np.random.Generator, objects: int) -> Judged:
+    """Draw what a model got right and wrong: worse on dark frames, and on small ones of a class."""
     frames = _frames(rng, objects // EACH)
     table = _boxes(rng, np.repeat(np.arange(len(frames)), EACH))
     dark = frames.brightness[table["frame"]] < 0.25
@@ -159,7 +160,8 @@ def _judged(rng: np.random.Generator, objects: int) -> Judged:
     )
 
 
-def _pool(rng: np.random.Generator, count: int) -> tuple[SeenPool, Crops]:
+def drawn_pool(rng: np.random.Generator, count: int) -> tuple[SeenPool, Crops]:
+    """Draw what a model saw in a pool."""
     frames = _frames(rng, count)
     rows = _boxes(rng, np.repeat(np.arange(count), POOL_EACH))
     total, none = count * POOL_EACH, np.full(count * POOL_EACH, -1, np.int32)

@@ -1,0 +1,1 @@
+"""Charts as SVG, each beside a table with the same figures."""

@@ -1,0 +1,153 @@
+"""Everything that a screen shows, as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+
+from cvat_bridge.blindspots.queries import blind_spots
+from cvat_bridge.blindspots.types import BlindSpots, Failures, RecordedModel, Similar
+from cvat_bridge.errors import NothingToDoError
+from cvat_bridge.web.errands import Errand
+from cvat_bridge.web.page import Page, RefusedError
+from cvat_bridge.web.routes.blindspots import failures_of
+from cvat_bridge.web.routes.projects import Listed, listed
+from cvat_bridge.web.routes.similar import errand_of, request_of, similar_of
+from cvat_bridge.web.screens import now as screen
+from cvat_bridge.web.screens.looking import Looking, looking
+from cvat_bridge.web.visits import Visit, acting, check_form, session_of, visit
+
+
+class AskedTask(BaseModel):
+    """A task to make of pool frames.
+
+    key: 32 hex digits of your own; the same key makes one task. frames: "<task>/<number>" in rank
+    order, with "!" behind those that chance drew. where: key of the slice they are for.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+    name: str
+    frames: list[str]
+    model: str = ""
+    where: str = ""
+    job_size: int = 10
+    assignees: list[str] = Field(default_factory=list)
+    prelabel: bool = True
+
+
+def api_routes(page: Page) -> APIRouter:
+    """Offer the JSON routes; OpenAPI describes them."""
+    routes = APIRouter(prefix="/api")
+
+    @routes.get("/projects")
+    def projects(request: Request) -> tuple[Listed, ...]:
+        """Give the projects that CVAT shows the caller, those with a loop first."""
+        return listed(page, session_of(page, request))
+
+    @routes.get("/projects/{project_id}/now")
+    def now(request: Request, project_id: int) -> screen.Now:
+        """Give what serves and why, the work under way, the batch, the curve, the corrections."""
+        found = visit(page, request, project_id)
+        return screen.now(found.site, found.name)
+
+    @routes.get("/projects/{project_id}/models")
+    def models(request: Request, project_id: int) -> tuple[RecordedModel, ...]:
+        """Give the models and sources of which failures are recorded."""
+        return looking(visit(page, request, project_id).site, "", "", None).others
+
+    @routes.get("/projects/{project_id}/blindspots")
+    def spots(
+        request: Request,
+        project_id: int,
+        model: str = "",
+        source: str = "",
+        threshold: float | None = None,
+    ) -> BlindSpots:
+        """Give where a model fails: slices worst first, the confusion matrix, overall figures."""
+        found, look = _look(page, request, project_id, model, source, threshold)
+        parts = found.site.parts
+        return blind_spots(
+            parts.home, parts.ledger, model=look.model, source=look.source, threshold=threshold
+        )
+
+    @routes.get("/projects/{project_id}/failures")
+    def failing(
+        request: Request,
+        project_id: int,
+        model: str = "",
+        source: str = "",
+        threshold: float | None = None,
+        where: str = "",
+        truth: str | None = None,
+        answer: str | None = None,
+        start: int = 0,
+    ) -> Failures:
+        """Give the failures of a slice (where) or of a cell of the matrix (truth and answer)."""
+        found, look = _look(page, request, project_id, model, source, threshold)
+        return failures_of(found.site, look, where, truth, answer, max(0, start))
+
+    @routes.get("/projects/{project_id}/similar")
+    def similar(
+        request: Request,
+        project_id: int,
+        model: str = "",
+        source: str = "",
+        threshold: float | None = None,
+        where: str = "",
+        count: int = 50,
+        chosen: Annotated[list[str] | None, Query()] = None,
+    ) -> Similar:
+        """Give the frames of the pool that look like these failures, most alike first."""
+        found, look = _look(page, request, project_id, model, source, threshold)
+        shown, problem = similar_of(found.site, look, where, count, tuple(chosen or ()))
+        if shown is None:
+            raise NothingToDoError(problem)
+        return shown
+
+    @routes.post("/projects/{project_id}/tasks", status_code=202)
+    def ask(request: Request, project_id: int, asked: AskedTask) -> Errand:
+        """Ask for a task in CVAT; it is made in the background, once for each key.
+
+        With a cookie instead of a token, send the session's token as X-CSRF-Token.
+        """
+        found = visit(page, request, project_id)
+        check_form(found.session, request, None)
+        acting(found)
+        wanted = request_of(
+            found,
+            asked.key,
+            asked.frames,
+            asked.name,
+            asked.model,
+            asked.where,
+            asked.job_size,
+            asked.assignees,
+            asked.prelabel,
+        )
+        return page.errands(found.site).ask(wanted, found.site.parts.now())
+
+    @routes.get("/projects/{project_id}/tasks/{key}")
+    def made(request: Request, project_id: int, key: str) -> Errand:
+        """Give what became of a task that was asked for."""
+        return errand_of(page, visit(page, request, project_id), key)
+
+    return routes
+
+
+def _look(
+    page: Page, request: Request, project_id: int, model: str, source: str, threshold: float | None
+) -> tuple[Visit, Looking]:
+    found = visit(page, request, project_id)
+    look = looking(found.site, model, source, threshold)
+    if look.recorded is None:
+        raise RefusedError(
+            404,
+            "Nothing is recorded of this model and source yet.",
+            "Each round records what its models got wrong; /models lists what there is.",
+        )
+    return found, look
