@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.bench.figures import Figure, write
+from tests.bench.paging import screens
 from tests.bench.paging.measure import Outcome, measure
 from tests.bench.paging.plants import plants
 from tests.bench.paging.sets import Set, read_set
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given.speed:
         _plants(given)
     _speed()
+    if not given.speed:
+        screens.main([])
 
 
 def _plants(given: argparse.Namespace) -> None:

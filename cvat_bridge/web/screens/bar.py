@@ -88,9 +88,7 @@ def _waits_for(last: Round | None, doing: Doing | None) -> str:
     if last is not None and last.state != "done" and not last.waits_for:
         return "the step under way"
     if doing is None:
-        return (
-            "nothing: the service does not work on this project now"
-        )
+        return "nothing: the service does not work on this project now"
     if doing.failures:
         return "the next try"
     return doing.reason or "the first look at CVAT"
