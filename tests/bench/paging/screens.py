@@ -122,8 +122,8 @@ def _times(page: Served, project: int) -> list[Figure]:
                 f"screen_ms_p95/{name}",
                 round(float(np.percentile(spent[1:], 95)), 1),
                 "ms",
-                note=f"processor time of the service, {REPEATS} loads at other confidences; the first "
-                f"one {spent[0]:.0f}; a reader waited {np.median(waited[1:]):.0f} ms (median)",
+                note=f"processor time of the service, {REPEATS} loads at other confidences; first "
+                f"{spent[0]:.0f}; a reader waited {np.median(waited[1:]):.0f} ms (median)",
             ),
             Figure(f"screen_kb/{name}", round(size / 1000, 1), "kB", note="HTML before gzip"),
         ]
