@@ -70,10 +70,10 @@ def _address(url: str) -> str:
 RENAMED_KEYS: Mapping[str, Mapping[str, str]] = {
     "active_learning": {
         "believed": "min_confidence",
-        "control_warmup_frames": "control_warmup_frames",
-        "empty_frame_quantile": "empty_frame_quantile",
+        "warm_up": "control_warmup_frames",
+        "empty_place": "empty_frame_quantile",
     },
-    "promotion": {"min_first_metric": "min_first_metric"},
+    "promotion": {"min_first": "min_first_metric"},
 }
 
 Address = Annotated[str, AfterValidator(_address)]

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cvat_bridge.judged.table import unpacked
+
 Floats = NDArray[np.float32]
-REFERENCES = 64  # frames, and four times as many boxes, that others are compared with
+REFERENCES = 64  # frames, and twice as many boxes, that others are compared with
 _NEIGHBOURS = 5
 _PRIOR = 4.0  # judged frames that the plain sum is worth
 FEATURES = ("conditions", "fitting", "doubtful", "frame picture", "box pictures")
@@ -30,19 +32,22 @@ class References:
     @classmethod
     def of(
         cls,
-        vectors: Floats,
+        vectors: NDArray[np.int8],
         frame: NDArray[np.int64],
         failed: NDArray[np.bool_],
         most: int,
     ) -> References:
-        """Keep at most `most` of each, evenly; rows of zeros, of which nothing is known, none."""
+        """Keep at most `most` of each, evenly; rows of zeros, of which nothing is known, none.
+
+        vectors: as table.packed writes them.
+        """
         known = np.any(vectors, axis=1)
 
         def some(rows: NDArray[np.int64]) -> NDArray[np.int64]:
             return rows[:: max(1, -(-len(rows) // most))]
 
         bad, good = some(np.flatnonzero(failed & known)), some(np.flatnonzero(~failed & known))
-        return cls(vectors[bad], frame[bad], vectors[good], frame[good])
+        return cls(unpacked(vectors[bad]), frame[bad], unpacked(vectors[good]), frame[good])
 
     def lean(self, vectors: Floats, frame: NDArray[np.int64] | None = None) -> Floats:
         """Say how much nearer rows are to what failed than to what did not, (N,); 0 if unknown.
@@ -85,7 +90,8 @@ def weigh(judged: Floats, failed: NDArray[np.bool_], pool: Floats) -> NDArray[np
     offset = 0.0
     if failed.any() and not failed.all():
         weights, offset = _fitted(known, failed.astype(float), weights)
-    return np.asarray(1 / (1 + np.exp(-(asked @ weights + offset))), np.float64)
+    reached = np.clip(asked @ weights + offset, -30, 30)
+    return np.asarray(1 / (1 + np.exp(-reached)), np.float64)
 
 
 def _fitted(

@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvat_bridge.blindspots.conditions import Conditions, conditions_of, read_key, words_of
 from cvat_bridge.blindspots.failing import FOUND, AtThreshold, at_threshold, confusion
@@ -159,7 +160,7 @@ def failing(
     of_objects: Cells,
     of_answers: Cells,
     where: str,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Give the rows of objects (found ones too) and of shown answers in a slice."""
     objects = np.ones(len(judged.objects), np.bool_)
     answers = at.shown.copy()
@@ -194,11 +195,11 @@ def pool_codes(folder: Path, pool: str, file: str) -> PoolCodes:
 def _in_cell(
     judged: Judged,
     at: AtThreshold,
-    objects: np.ndarray,
-    answers: np.ndarray,
+    objects: NDArray[np.int64],
+    answers: NDArray[np.int64],
     truth: str | None,
     answer: str | None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Keep what failed, or what lies in a cell of the confusion matrix."""
     for name in (truth, answer):
         if name and name not in judged.classes:

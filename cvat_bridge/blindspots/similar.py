@@ -108,9 +108,9 @@ def find_similar(
 
 def _free(ledger: Ledger, pool: SeenPool) -> NDArray[np.bool_]:
     """Tell which frames no round and no person has taken since."""
-    taken = {(row.source_task, row.source_frame) for row in ledger.provenance()}
-    keys = zip(pool.frames.task.tolist(), pool.frames.frame.tolist(), strict=True)
-    return np.fromiter((key not in taken for key in keys), np.bool_, len(pool.frames))
+    taken = [(row.source_task << 32) + row.source_frame for row in ledger.provenance()]
+    keys = (pool.frames.task.astype(np.int64) << 32) + pool.frames.frame
+    return np.asarray(~np.isin(keys, np.array(taken, np.int64)), np.bool_)
 
 
 def _apart(

@@ -17,7 +17,9 @@ from cvat_bridge.blindspots.slicing import Where
 from cvat_bridge.home import Home
 from cvat_bridge.judged.table import Crops, Judged, SeenPool, unpacked
 
-_LOOKED_INTO = 3000  # frames whose boxes' pictures are compared, the likeliest by all else
+# Frames compared roughly, by their picture, and by their boxes' pictures: the likeliest so far.
+_WEIGHED, _PLACED, _LOOKED_INTO = 20_000, 5000, 1000
+_LEARNT_FROM = 300  # judged frames, evenly
 _GHOST = 4
 
 
@@ -55,8 +57,8 @@ def wish_of(
     objects, answers = failing(judged, at, known, of_objects, of_answers, where)
     objects = objects[at.of_object[objects] != FOUND]
     answers = answers[at.of_answer[answers] == _GHOST]
-    # Ghosts cost little and are many: they are looked for only where nothing else fails.
-    answers = answers if not len(objects) else answers[:0]
+    # Ghosts cost little: they are looked for only where they are most of what fails.
+    answers = answers if len(answers) > len(objects) else answers[:0]
     return Wish(read_key(known, where), objects, answers, _frames(judged, objects, answers))
 
 
@@ -74,33 +76,68 @@ def likeness(
 ) -> NDArray[np.float64]:
     """Return each pool frame's chance to hold such a failure, (F,)."""
     own = PoolCodes.of_judged(judged, codes.known)
-    known = [own.frames_alone(wish.where), *_fits(own, wish.where)]
-    asked = [codes.frames_alone(wish.where), *_fits(codes, wish.where)]
-    same = pool.embedder == judged.embedder
-    scenes = unpacked(judged.vectors)
-    frames = np.arange(len(judged.frames))
-    by_frame = References.of(scenes, frames, wish.failed, REFERENCES)
-    vectors = unpacked(pool.vectors)
-    known.append(by_frame.lean(scenes, frames))
-    asked.append(by_frame.lean(vectors) if same else np.zeros(len(vectors), np.float32))
-    judged_rows, pool_rows = np.stack(known, axis=1), np.stack(asked, axis=1)
-    chance = weigh(judged_rows, wish.failed, pool_rows)
-    if not same or not len(crops[1].rows) or not len(crops[0].rows):
+    frames = np.arange(len(judged.frames))[:: -(-len(judged.frames) // _LEARNT_FROM)]
+    failed = wish.failed[frames]
+    known = np.column_stack([own.frames_alone(wish.where), *_fits(own, wish.where)])[frames]
+    asked = np.column_stack([codes.frames_alone(wish.where), *_fits(codes, wish.where)])
+    chance = weigh(known, failed, asked)
+    if pool.embedder != judged.embedder:
+        return chance
+    # Pictures cost more to compare, so of a large pool the likeliest frames alone are.
+    rows = _likeliest(chance, _WEIGHED)
+    rows = rows[_likeliest(chance[rows] + _toward(judged, wish, pool, rows), _PLACED)]
+    many = len(judged.frames)
+    by_frame = References.of(judged.vectors, np.arange(many), wish.failed, REFERENCES)
+    scenes = unpacked(judged.vectors[frames])
+    known = np.column_stack([known, by_frame.lean(scenes, frames)])
+    near = np.column_stack([asked[rows], by_frame.lean(unpacked(pool.vectors[rows]))])
+    chance = _within(chance, rows, weigh(known, failed, near))
+    if not len(crops[1].rows) or not len(crops[0].rows):
         return chance
     boxes, box_frame, box_failed = _boxes(judged, crops[0], wish)
-    by_box = References.of(boxes, box_frame, box_failed, 4 * REFERENCES)
-    leaning = best_of(by_box.lean(boxes, box_frame), box_frame, len(frames))
-    likely = np.zeros(len(chance), np.bool_)
-    likely[np.argsort(-chance, kind="stable")[:_LOOKED_INTO]] = True
-    owner = pool.answers.frame[crops[1].rows].astype(np.int64)
-    looked = likely[owner]
-    lean = np.zeros(len(owner), np.float32)
-    lean[looked] = by_box.lean(unpacked(crops[1].vectors[looked]))
-    pictures = best_of(lean, owner, len(chance))
-    pictures[~likely] = leaning.min(initial=0.0)
-    return weigh(
-        np.column_stack([judged_rows, leaning]), wish.failed, np.column_stack([pool_rows, pictures])
-    )
+    by_box = References.of(boxes, box_frame, box_failed, 2 * REFERENCES)
+    learnt = np.full(many, -1)
+    learnt[frames] = np.arange(len(frames))
+    mine = np.flatnonzero(learnt[box_frame] >= 0)
+    leaning = by_box.lean(unpacked(boxes[mine]), box_frame[mine])
+    known = np.column_stack([known, best_of(leaning, learnt[box_frame[mine]], len(frames))])
+    few = _likeliest(chance[rows], _LOOKED_INTO)
+    place = np.full(len(chance), -1)
+    place[rows[few]] = np.arange(len(few))
+    owner = place[pool.answers.frame[crops[1].rows]]
+    looked = owner >= 0
+    lean = by_box.lean(unpacked(crops[1].vectors[looked]))
+    nearest = np.column_stack([near[few], best_of(lean, owner[looked], len(few))])
+    return _within(chance, rows[few], weigh(known, failed, nearest))
+
+
+def _toward(
+    judged: Judged, wish: Wish, pool: SeenPool, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Say roughly how near frames are to those that failed: to their middle, -1..1."""
+    failed = wish.failed
+    if len(rows) <= _PLACED or not failed.any() or failed.all():
+        return np.zeros(len(rows))
+    way = judged.vectors[failed].mean(axis=0) - judged.vectors[~failed].mean(axis=0)
+    found = pool.vectors[rows].astype(np.float32) @ way.astype(np.float32)
+    return np.asarray(found / max(float(np.abs(found).max()), 1e-9), np.float64)
+
+
+def _likeliest(chance: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Give the rows of greatest chance, best first."""
+    return np.argsort(-chance, kind="stable")[:most]
+
+
+def _within(
+    chance: NDArray[np.float64], rows: NDArray[np.int64], looked: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Put what was found out of these rows before all the others, which keep their order."""
+    if len(rows) == len(chance):
+        found = np.empty(len(chance))
+    else:
+        found = chance * min(float(looked.min(initial=1.0)), 1.0)
+    found[rows] = looked
+    return found
 
 
 def _fits(codes: PoolCodes, where: Where) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -115,9 +152,9 @@ def _fits(codes: PoolCodes, where: Where) -> tuple[NDArray[np.float32], NDArray[
 
 def _boxes(
     judged: Judged, crops: Crops, wish: Wish
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.bool_]]:
     """Give the pictures of a record's boxes, the frames they are in, and which are looked for."""
     objects, answers = crops.rows[: crops.objects], crops.rows[crops.objects :]
     frame = np.concatenate([judged.objects.frame[objects], judged.answers.frame[answers]])
     failed = np.concatenate([np.isin(objects, wish.objects), np.isin(answers, wish.answers)])
-    return unpacked(crops.vectors), frame.astype(np.int64), failed
+    return crops.vectors, frame.astype(np.int64), failed

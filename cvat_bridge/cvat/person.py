@@ -83,7 +83,7 @@ class PersonalCvat:
                 "CVAT opened no session",
                 "Sign in with a personal access token instead",
             )
-        return Credentials("session", session, answer.cookies.get("csrftoken", ""))
+        return Credentials("session", session, answer.cookies.get("csrftoken") or "")
 
     def sign_out(self, credentials: Credentials) -> None:
         """End a session that sign_in opened."""

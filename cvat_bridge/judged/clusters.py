@@ -18,10 +18,12 @@ def clusters_of(
     """
     from scipy.cluster.vq import kmeans2
 
-    most = min(MOST, len(vectors) // EACH)
+    known = vectors[np.any(vectors, axis=1)]
+    most = min(MOST, len(known) // EACH)
     if most < 2:
-        return vectors.mean(axis=0, keepdims=True), np.zeros(len(vectors), np.int32)
-    sample = vectors[:: max(1, len(vectors) // _SAMPLE)].astype(np.float64)
+        centre = vectors.mean(axis=0, keepdims=True)
+        return centre, nearest(vectors, centre)
+    sample = known[:: max(1, len(known) // _SAMPLE)].astype(np.float64)
     centres, _ = kmeans2(sample, _seeds(sample, most), minit="matrix")
     found = centres.astype(np.float32)
     return found, nearest(vectors, found)

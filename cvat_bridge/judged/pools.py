@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
+from cvat_bridge.judged.building import frame_columns, measured
+from cvat_bridge.judged.judgements import Where
 from cvat_bridge.judged.looks import CANDIDATES, LookStore
-from cvat_bridge.judged.recording import LEAST_SCORE, Where, frame_columns, measured
+from cvat_bridge.judged.recording import LEAST_SCORE
 from cvat_bridge.judged.table import AnswerColumns, Crops, SeenPool, prune, write_table
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import PoolRecord
@@ -120,7 +123,7 @@ def _crops(
     model: str,
     images: Sequence[str],
     kept: Sequence[Detections],
-    starts: np.ndarray,
+    starts: NDArray[np.int64],
 ) -> Crops:
     """Tie the pictures that were kept to the answers: both are the best ones of a frame."""
     pictures = looks.boxes(model, images)

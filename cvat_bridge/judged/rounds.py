@@ -16,9 +16,9 @@ import numpy as np
 
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
-from cvat_bridge.judged.judgements import Source
+from cvat_bridge.judged.judgements import JudgedFrame, Source, Where
 from cvat_bridge.judged.looks import LookStore
-from cvat_bridge.judged.recording import JudgedFrame, Where, record
+from cvat_bridge.judged.recording import record
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import FrameFacts, Judgement, frame_key
 from trainer.bundles.bundle import Bundle

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cvat_bridge.frames.origins import image_groups, origins
+from cvat_bridge.judged.judgements import Where
 from cvat_bridge.judged.looks import LookStore
 from cvat_bridge.judged.pools import PoolPlace, record_pool
-from cvat_bridge.judged.recording import Where
 from cvat_bridge.judged.rounds import Recorder
 from cvat_bridge.loop.choosing import distinct_frames
 from cvat_bridge.loop.parts import Parts

@@ -70,7 +70,7 @@ def drawn(pixels: RGBImage, cut: Cut) -> bytes:
     scale = min(1.0 if cut.around is None else 4.0, cut.side / max(part.shape[:2]))
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    small = np.ascontiguousarray(cv2.resize(part, size, interpolation=way))
+    small = np.ascontiguousarray(cv2.resize(part, size, interpolation=way), np.uint8)
     for box, colour, dashed in ((cut.truth, _TRUTH, False), (cut.answer, _ANSWER, True)):
         if box is not None:
             corners = [(box[i] - (left, top)[i % 2]) * scale for i in range(4)]

@@ -3,15 +3,17 @@
 A plant is a kind of objects that a model is made to fail on. Simulated detectors, drawn by chance,
 fail on them by construction (figures named */simulated); real fits lack the kind in their learning
 part (*/fitted; made with --fit, a minute of a quiet core each, and kept under --cache).
-`python -m tests.bench.page --data <folder of sets>`; --speed alone times 100,000 objects.
+`python -m tests.bench.page --data <folder of sets>`; --parts speed times 100,000 objects alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from tests.bench.paging.sets import Set, read_set
 from tests.bench.paging.simulated import answer
 from tests.bench.paging.speed import drawn_home, page_ms, similar_ms
 
+PARTS = ("plants", "speed", "screens")
 SETS = ("bccd_det", "facemask_det", "nuclei_seg")
 OBJECTS, POOL, VERSIONS = 100_000, 100_000, 20
 
@@ -37,20 +40,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fit", action="store_true", help="make the fits that are missing")
     parser.add_argument("--plants", nargs="+", help="only these kinds (first words)")
     parser.add_argument("--lifts", type=int, default=4, help="plants a set to look for in the pool")
-    parser.add_argument("--speed", action="store_true", help="time the queries alone")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS])
     given = parser.parse_args(arguments)
-    if not given.speed:
+    if "plants" in given.parts:
         _plants(given)
-    _speed()
-    if not given.speed:
+    if "speed" in given.parts:
+        _speed()
+    if "screens" in given.parts:
         screens.main([])
 
 
 def _plants(given: argparse.Namespace) -> None:
-    found: dict[str, list[Outcome]] = {"simulated": [], "fitted": []}
+    found = ("simulated", "fitted")
     for name in given.sets:
         data = read_set(given.data / name)
-        for kind, outcomes in found.items():
+        for kind in found:
             done = 0
             for plant in [*plants_of(data), None]:
                 if given.plants and (plant is None or plant.name.split()[0] not in given.plants):
@@ -75,11 +79,25 @@ def _plants(given: argparse.Namespace) -> None:
                         data, plant, answers, Path(folder), given.cache / f"looks-{name}", lift=lift
                     )
                 done += plant is not None
-                outcomes.append(one)
+                _keep(given.cache, kind, one)
                 print(f"{name} {kind}: {one}", flush=True)
-    for kind, outcomes in found.items():
-        if outcomes:
+    for kind in found:
+        if outcomes := _kept(given.cache, kind):
             write("page", figures(kind, outcomes))
+
+
+def _keep(cache: Path, kind: str, one: Outcome) -> None:
+    """Keep an outcome, so that sets can be measured one by one and a killed bench loses little."""
+    path = cache / f"outcomes-{kind}.json"
+    cache.mkdir(parents=True, exist_ok=True)
+    rows = json.loads(path.read_text()) if path.exists() else []
+    rows = [row for row in rows if (row["data"], row["plant"]) != (one.data, one.plant)]
+    path.write_text(json.dumps([*rows, asdict(one)]))
+
+
+def _kept(cache: Path, kind: str) -> list[Outcome]:
+    path = cache / f"outcomes-{kind}.json"
+    return [Outcome(**row) for row in json.loads(path.read_text())] if path.exists() else []
 
 
 def plants_of(data: Set) -> list:  # type: ignore[type-arg]

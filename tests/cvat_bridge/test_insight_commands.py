@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from cvat_bridge.cli.app import app
 from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.home import Home
+from cvat_bridge.judged.judgements import JudgedFrame, Where
 from cvat_bridge.judged.looks import LookStore
-from cvat_bridge.judged.recording import JudgedFrame, Where, record
+from cvat_bridge.judged.recording import record
 from cvat_bridge.ledger import Ledger
 from trainer.detections import Detections
 from trainer.embedding import Descriptor

@@ -16,15 +16,17 @@ from cvat_bridge.blindspots.queries import blind_spots
 from cvat_bridge.blindspots.slicing import Boxes, Cells, find
 from cvat_bridge.home import Home
 from cvat_bridge.judged.attributes import box_attributes, look_at
+from cvat_bridge.judged.judgements import JudgedFrame, Where
 from cvat_bridge.judged.looks import LookStore
 from cvat_bridge.judged.matching import match_boxes
-from cvat_bridge.judged.recording import JudgedFrame, Where, judge, record
+from cvat_bridge.judged.recording import judge, record
 from cvat_bridge.judged.table import read_judged, write_table
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Judgement, Request
 from cvat_bridge.ledger.schema import MIGRATIONS
 from trainer.detections import Detections
 from trainer.embedding import Descriptor
+from trainer.errors import ImageError
 
 NONE = np.zeros((0, 4))
 CLASSES = ("cat", "dog")
@@ -255,3 +257,15 @@ def test_of_a_thousand_classes_the_matrix_shows_those_that_fail(looks):
 
     assert table.names == ("c7", "c990", "") and table.left_out == 998
     assert table.counts[0][2] == table.counts[1][2] == 1
+
+
+def test_a_frame_that_no_longer_decodes_is_judged_and_not_looked_at(looks):
+    def broken():
+        raise ImageError("cut off")
+
+    good = [frame(n, [("cat", HERE)], [("cat", 0.9, HERE)]) for n in range(3)]
+    judged = judged_of([*good, replace(frame(3, [("cat", HERE)], []), pixels=broken)], looks)
+
+    assert judged.objects.found.tolist() == [0, 1, 2, -1]
+    assert np.isnan(judged.frames.brightness).tolist() == [False, False, False, True]
+    assert judged.frames.cluster[3] == -1

@@ -1,5 +1,6 @@
 """The short form of `make faults`."""
 
+from tests.faults.bridge import homes, late_writes
 from tests.faults.campaign import bad_models, bodies, deliveries, hosted, kills
 
 
@@ -10,3 +11,10 @@ def test_faults_harm_nobody_but_who_causes_them(tmp_path):
 
     assert [line.failed for line in lines if line.held < line.tried] == []
     assert all(line.tried >= 3 for line in lines)
+
+
+def test_the_bridge_ends_the_same(tmp_path):
+    lines = [homes(tmp_path / "homes", 4), late_writes(tmp_path / "late", 2)]
+
+    assert [line.failed for line in lines if line.held < line.tried] == []
+    assert all(line.tried >= 2 for line in lines)

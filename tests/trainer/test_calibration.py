@@ -58,7 +58,7 @@ def test_few_answers_tell_nothing_and_say_so():
     found = calibration(answered(np.full(10, 0.9), np.zeros(10, np.bool_)))
 
     assert found.error is None
-    assert "10 answers" in found.note
+    assert "10 detections" in found.note
 
 
 def test_the_gate_records_calibration_of_both_and_warns_of_scores_that_mislead():

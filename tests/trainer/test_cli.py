@@ -127,7 +127,7 @@ def test_faults_of_every_kind_are_told_together(tmp_path):
             "split must be of",
             "a file already exists under that name",
         ),
-        "there is no annotations.json",
+        "it contains no annotations.json",
     ):
         assert word in said
 

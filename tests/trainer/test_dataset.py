@@ -191,7 +191,7 @@ def test_broken_pixels_and_other_sizes_are_told_when_read(folder):
     dataset = load_dataset(folder())
     path = dataset.file(dataset.images[0])
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(DatasetError, match=r"a\.png.*broken"):
+    with pytest.raises(DatasetError, match=r"a\.png.*damaged"):
         dataset.read(dataset.images[0])
     Image.fromarray(np.zeros((31, 40, 3), np.uint8)).save(path)
     with pytest.raises(DatasetError, match=r"a\.png.*40 x 31 pixels, annotated as 40 x 30"):

@@ -11,14 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from cvat_bridge.errors import ConfigError, NothingToDoError
-from cvat_bridge.home import Home
-from cvat_bridge.judged.judgements import SOURCES, Source
-from cvat_bridge.ledger import Ledger
-from trainer.terminal import err, out
+from cvat_bridge.secrecy import err, out
 
 if TYPE_CHECKING:
     from cvat_bridge.blindspots.types import BlindSpots, Failures, Share
     from cvat_bridge.config import Config
+    from cvat_bridge.home import Home
+    from cvat_bridge.judged.judgements import Source
+    from cvat_bridge.ledger import Ledger
 
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The YAML file that `init` writes.")
@@ -59,6 +59,8 @@ def blindspots(
     """
     from cvat_bridge.blindspots.queries import blind_spots
     from cvat_bridge.blindspots.types import to_json
+    from cvat_bridge.home import Home
+    from cvat_bridge.ledger import Ledger
     from cvat_bridge.projects import load_project
 
     loaded = load_project(config)
@@ -92,6 +94,7 @@ def asked_for(
     Raises ConfigError for a source that is none, NothingToDoError when nothing is recorded.
     """
     from cvat_bridge.blindspots.queries import recorded_models
+    from cvat_bridge.judged.judgements import SOURCES
     from cvat_bridge.models.serving import project_key
     from trainer.registry.registry import Registry
 

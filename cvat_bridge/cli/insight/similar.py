@@ -19,9 +19,7 @@ from cvat_bridge.cli.insight.blindspots import (
     asked_for,
 )
 from cvat_bridge.errors import ConfigError
-from cvat_bridge.home import Home
-from cvat_bridge.ledger import Ledger
-from trainer.terminal import err, out
+from cvat_bridge.secrecy import err, out
 
 if TYPE_CHECKING:
     from cvat_bridge.blindspots.types import Similar
@@ -112,6 +110,8 @@ def _found(
 ) -> Similar:
     from cvat_bridge.assembly import round_settings
     from cvat_bridge.blindspots.similar import find_similar
+    from cvat_bridge.home import Home
+    from cvat_bridge.ledger import Ledger
 
     home = Home.of(config)
     with Ledger(home.ledger) as ledger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -74,8 +75,10 @@ def now(site: Site, name: str) -> Now:
     last = decisions[-1] if decisions and decisions[-1] is not why else None
     curve = curve_of(rounds, decisions)
     figures = rounds[-1].figures if rounds else {}
-    trust = next((r.figures["trust"] for r in reversed(rounds) if "trust" in r.figures), {})
-    shown = next(
+    trust: dict[str, Any] = next(
+        (r.figures["trust"] for r in reversed(rounds) if "trust" in r.figures), {}
+    )
+    shown: dict[str, Any] = next(
         (r.figures["shown_from"] for r in reversed(rounds) if "shown_from" in r.figures), {}
     )
     return Now(

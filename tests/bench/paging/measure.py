@@ -12,9 +12,10 @@ from cvat_bridge.blindspots.conditions import Conditions, read_key
 from cvat_bridge.blindspots.failing import FOUND, at_threshold
 from cvat_bridge.blindspots.queries import blind_spots, coded, recorded
 from cvat_bridge.blindspots.similar import find_similar
-from cvat_bridge.blindspots.slicing import Boxes, Cells, find
+from cvat_bridge.blindspots.slicing import Boxes as Sliced
+from cvat_bridge.blindspots.slicing import Cells, find
 from cvat_bridge.home import Home
-from cvat_bridge.judged.looks import LookStore
+from cvat_bridge.judged.looks import Boxes, LookStore
 from cvat_bridge.judged.matching import match_boxes
 from cvat_bridge.judged.table import Judged, read_judged
 from cvat_bridge.ledger import Ledger
@@ -23,6 +24,7 @@ from tests.bench.paging.plants import Plant
 from tests.bench.paging.recorded import frame_number, record_holdout, record_the_pool
 from tests.bench.paging.sets import Set
 from trainer.data.annotations import AnnotatedImage
+from trainer.data.images import RGBImage
 from trainer.detections import Detections
 from trainer.embedding import Descriptor
 
@@ -55,6 +57,15 @@ class Outcome:
     pool: int = 0
 
 
+class Unseen(LookStore):
+    """Keeps how frames look, and no pictures of boxes, which slices do not ask for."""
+
+    def pictures(self, pixels: RGBImage, boxes: np.ndarray) -> Boxes:
+        """Give empty pictures."""
+        rows = boxes.astype(np.float32).reshape(-1, 4)
+        return Boxes(rows, np.zeros((len(rows), self.embedder.width), np.int8))
+
+
 def measure(
     data: Set,
     plant: Plant | None,
@@ -66,7 +77,8 @@ def measure(
 ) -> Outcome:
     """Record the answers and ask the page. looks_at: where looks are kept between models."""
     home = Home(folder)
-    with Ledger(home.ledger) as ledger, LookStore(looks_at, Descriptor()) as looks:
+    kind, place_of_looks = (LookStore, looks_at) if lift else (Unseen, looks_at / "unseen")
+    with Ledger(home.ledger) as ledger, kind(place_of_looks, Descriptor()) as looks:
         record_holdout(home, ledger, data, answers, MODEL, looks)
         page = blind_spots(home, ledger, model=MODEL, source="holdout")
         row = recorded(ledger, MODEL, "holdout")
@@ -140,7 +152,7 @@ def _false_claims(judged: Judged, known: Conditions, threshold: float) -> int:
             here[:, rows < 0] = -1
             dealt[of_frame] = here[of_frame]
             group = judged.frames.group.astype(np.int64)[table.frame]
-            sides.append(Boxes(Cells(known, dealt), shown, right, group))
+            sides.append(Sliced(Cells(known, dealt), shown, right, group))
         looked = sum(side.compared for side in sides)
         for side in sides:
             side.level = 0.05 / (2 * looked)

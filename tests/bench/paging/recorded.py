@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from cvat_bridge.frames.likeness import difference_hash
 
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
+from cvat_bridge.judged.judgements import JudgedFrame, Where
 from cvat_bridge.judged.looks import LookStore, Witness
 from cvat_bridge.judged.pools import PoolPlace, record_pool
-from cvat_bridge.judged.recording import JudgedFrame, Where, record
+from cvat_bridge.judged.recording import record
 from cvat_bridge.ledger import Ledger
 from tests.bench.paging.sets import Set
 from trainer.data.annotations import AnnotatedImage
+from trainer.data.fingerprints import difference_hash
 from trainer.detections import Detections
 
 NOW = "2026-01-01"

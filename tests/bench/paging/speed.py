@@ -11,7 +11,7 @@ import numpy as np
 from cvat_bridge.blindspots.queries import blind_spots, failures
 from cvat_bridge.blindspots.similar import find_similar
 from cvat_bridge.home import Home
-from cvat_bridge.judged.recording import cuts_of
+from cvat_bridge.judged.building import cuts_of
 from cvat_bridge.judged.table import (
     AnswerColumns,
     Crops,

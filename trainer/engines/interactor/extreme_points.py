@@ -323,7 +323,7 @@ def check_clicks(
         if (box[2:] - box[:2]).min() < 1:
             raise PromptError(f"the box has less than a pixel inside {place}")
     elif far.all():
-        raise PromptError(f"all positive clicks lie outside of {place}: {positive.tolist()}")
+        raise PromptError(f"all positive clicks lie outside {place}: {positive.tolist()}")
     # Slightly less than the side: the edge itself belongs to the last pixel.
     positive = np.clip(positive, 0, [width - 1e-3, height - 1e-3])
     negative = negative[~_outside(negative, size)]
