@@ -22,10 +22,10 @@ from cvat_bridge.cli.insight.blindspots import blindspots
 from cvat_bridge.cli.insight.similar import similar
 from cvat_bridge.cli.mistakes import mistakes
 from cvat_bridge.cli.models import models
-from cvat_bridge.cli.page import open_
 from cvat_bridge.cli.projects import projects
 from cvat_bridge.cli.serving import add_serving_commands
 from cvat_bridge.cli.showing.logs import log_to_stderr, warn_on_stderr
+from cvat_bridge.cli.showing.page import open_
 from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
 from cvat_bridge.cli.upkeep.restore import restore

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -33,7 +33,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters |= {"when": when, "short": short, "share": share, "figure": figure, "n": number}
+    env.filters |= {
+        "code": code,
+        "when": when,
+        "short": short,
+        "share": share,
+        "figure": figure,
+        "n": number,
+    }
     env.globals |= {
         "interval": interval.interval,
         "learning_curve": curve.learning_curve,
@@ -95,6 +102,17 @@ def when(value: str) -> Markup:
         return Markup("{}").format(value)
     return Markup('<time datetime="{}">{} UTC</time>').format(
         moment.isoformat(timespec="seconds"), moment.strftime("%Y-%m-%d %H:%M")
+    )
+
+
+def code(text: str) -> Markup:
+    """Write a sentence; what stands in backticks is a command or a key."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one without its other
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if n % 2 else escape(part)
+        for n, part in enumerate(parts)
     )
 
 

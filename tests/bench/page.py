@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from tests.bench.figures import Figure, write
+from tests.bench.paging import screens
 from tests.bench.paging.measure import Outcome, measure
 from tests.bench.paging.plants import plants
 from tests.bench.paging.sets import Set, read_set
 from tests.bench.paging.simulated import answer
 from tests.bench.paging.speed import drawn_home, page_ms, similar_ms
 
-PARTS = ("plants", "speed")
+PARTS = ("plants", "speed", "screens")
 SETS = ("bccd_det", "facemask_det", "nuclei_seg")
 OBJECTS, POOL, VERSIONS = 100_000, 100_000, 20
 
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _plants(given)
     if "speed" in given.parts:
         _speed()
+    if "screens" in given.parts:
+        screens.main([])
 
 
 def _plants(given: argparse.Namespace) -> None:
