@@ -78,7 +78,7 @@ class Identity:
     def __init__(self) -> None:
         self.known: dict[tuple[str, int], int] = {("user", 1): 1, ("user", 2): 2}
 
-    def run(self, kind: str, recorded: int, actual: int) -> None:
+    def learn(self, kind: str, recorded: int, actual: int) -> None:
         """Remember that this is the same object."""
         self.known[kind, recorded] = actual
 
