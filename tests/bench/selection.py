@@ -100,7 +100,7 @@ def _replay(given: argparse.Namespace) -> None:
             if len(rounds) == len(given.budgets) + 1:
                 finished[seed] = rounds
         if ends is None or time.monotonic() < ends:
-            whole.append(blind.learn(tuple(ids))[2]["ap"])
+            whole.append(blind.run(tuple(ids))[2]["ap"])
         _report(dataset, name, arms, whole, way.told)
     if ends is not None and time.monotonic() >= ends:
         print(f"the {given.minutes} minutes are over; run again to go on")
