@@ -203,8 +203,8 @@ def _walk(
         return [int(r) for r in take_in_order(keys, order, limits, budget=budget, rows=rows)]
 
     taken: list[int] = []
-    for name, shown, count in context.quotas:
-        fresh = take(min(count, budget - len(taken)), ranking[shown[ranking]])
+    for name, shown, quota in context.quotas:
+        fresh = take(min(quota, budget - len(taken)), ranking[shown[ranking]])
         for row in fresh:
             whys[row] += f"; seems to show {name}, which has a quota"
         taken += fresh

@@ -95,9 +95,15 @@ def add_up(app: typer.Typer, run: Callable[..., None]) -> None:
         store = loaded.function_host.store or home.functions
         store.mkdir(parents=True, exist_ok=True)
         log = home.root / "function-host.log"
+        # The web server ends by raising the signal again, which must not pass the host by.
+        signal.signal(signal.SIGTERM, _leave)
         with hosting(store, host=address.hostname, port=address.port, log=log) as url:
             out.print(f"the function host answers at {url}; its log is {log}", highlight=False)
             run(config=config, as_json=as_json)
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
 
 
 def _answers(config: Config) -> bool:

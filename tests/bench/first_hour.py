@@ -75,7 +75,8 @@ def _first_job(folder: Path) -> Iterator[Figure]:
         note = f"{'; '.join(name for name, _ in commands)}: {len(jobs)} ranked jobs"
         yield Figure("commands_to_first_ranked_job", len(commands) if done else None, "", note=note)
         seconds = round(time.monotonic() - began, 1)
-        yield Figure("seconds_to_first_ranked_job", seconds if done else None, "s", note=note)
+        value = seconds if done else None
+        yield Figure("seconds_to_first_ranked_job", value, "s", note=f"{note}; {_load()}")
         yield _beside(folder, config, environment)
 
 
@@ -130,7 +131,7 @@ def _dead_address(folder: Path) -> Figure:
         began = time.monotonic()
         _run(folder, words, environment)
         seconds.append(time.monotonic() - began)
-    note = "the slower of init and doctor, starting Python included"
+    note = f"the slower of init and doctor, starting Python included; {_load()}"
     return Figure("dead_address_seconds", round(max(seconds), 2), "s", note=note)
 
 
@@ -220,6 +221,11 @@ def _read_until(process: subprocess.Popen[str], text: str) -> str:
         if text in line:
             return said
     raise RuntimeError(f"it ended before it said {text!r}: {said}")
+
+
+def _load() -> str:
+    """Say how busy the machine is, without which a time means little."""
+    return f"load average {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
 
 
 def _free_port() -> int:

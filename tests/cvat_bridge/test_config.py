@@ -177,9 +177,12 @@ def test_keys_of_version_0_1_are_read_with_a_warning_each(tmp_path: Path) -> Non
     assert (chosen.empty_frame_quantile, chosen.budget) == (0.5, 3)
     assert config.promotion == GateSettings(min_first_metric=0.25)
     texts = sorted(str(warning.message).partition("bridge.yaml: ")[2] for warning in found)
+    pairs = [
+        ("active_learning", "believed", "min_confidence"),
+        ("active_learning", "empty_place", "empty_frame_quantile"),
+        ("active_learning", "warm_up", "control_warmup_frames"),
+        ("promotion", "min_first", "min_first_metric"),
+    ]
     assert [text.partition(";")[0] for text in texts] == [
-        "active_learning: believed is now called min_confidence",
-        "active_learning: empty_frame_quantile is now called empty_frame_quantile",
-        "active_learning: control_warmup_frames is now called control_warmup_frames",
-        "promotion: min_first_metric is now called min_first_metric",
+        f"{section}: {before} is now called {after}" for section, before, after in pairs
     ]

@@ -224,7 +224,7 @@ def test_what_has_a_rate_of_its_own_learns_at_it(data, tmp_path):
             weight_decay=0.0, warmup=0.0, factor={"0.weight": 0.25, "1.weight": 1.0}.__getitem__
         ),
     )
-    loop.learn(
+    loop.run(
         BatchesAndLoss(lambda _: [None], lambda net, _: (net(torch.ones(1, 1)).sum(), {})),
         lambda _: None,
     )

@@ -115,16 +115,16 @@ def read_card(path: Path, session: Any, labels: tuple[str, ...] | None = None) -
 
 
 def reading_of(
-    path: Path, given: Mapping[str, Any], family: Mapping[str, Any], session: Any, faults: list[str]
+    path: Path, card: Mapping[str, Any], family: Mapping[str, Any], session: Any, faults: list[str]
 ) -> tuple[tuple[int, int], dict[str, Any]]:
     """Return (height, width) and how to decode the outputs; faults are added to the list."""
-    given = given.get("input", {})
+    given = card.get("input", {})
     if not isinstance(given, dict):
         faults.append(f"{path}: input must contain size [height, width], mean and std")
         given = {}
     faults += [f"{path}: input.{key} is unknown" for key in set(given) - {"size", *_INPUT}]
     values = {**_READING, **_INPUT, **family}
-    values |= {key: given[key] for key in _READING if key in given}
+    values |= {key: card[key] for key in _READING if key in card}
     values |= {key: given[key] for key in _INPUT if key in given}
     if values["columns"] is not None and not values["outputs"]:
         values["outputs"] = {"rows": session.get_outputs()[0].name}

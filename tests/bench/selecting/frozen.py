@@ -113,7 +113,7 @@ class Frozen:
             per_epoch=1,
             optimizer=OptimizerSettings(weight_decay=0.02, warmup=0.08, save_every=1e9),
         )
-        loop.learn(_lesson(frames, len(dataset.labels), seed), lambda _: None)
+        loop.run(_lesson(frames, len(dataset.labels), seed), lambda _: None)
         torch.save(loop.weights, folder / _HEADS)
         for left in set(folder.iterdir()) - {folder / _HEADS}:
             left.unlink()

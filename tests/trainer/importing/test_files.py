@@ -223,7 +223,7 @@ def test_a_truncated_onnx_is_said_to_be_one(tmp_path: Path, out: Path, share: fl
 
 def test_a_file_that_is_not_there_is_said_not_to_be(tmp_path: Path, out: Path) -> None:
     assert "no such file" in refused(ImportRequest(tmp_path / "none.pt", "m"), out)
-    assert "no bundle" in refused(ImportRequest(tmp_path, "m"), out)
+    assert "not a bundle" in refused(ImportRequest(tmp_path, "m"), out)
 
 
 def test_a_bundle_is_taken_as_a_folder_and_as_a_zip(tmp_path: Path, out: Path) -> None:
