@@ -8,11 +8,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from active_learning.measures.cost import CostModel
+from cvat_bridge.blindspots.types import Confusion
 from cvat_bridge.ledger.records import Round
 from cvat_bridge.models.serving import Serving
 from cvat_bridge.web.charts.bars import stacked
 from cvat_bridge.web.charts.curve import learning_curve
 from cvat_bridge.web.charts.interval import interval
+from cvat_bridge.web.rendering import code, worst
 from cvat_bridge.web.screens.bar import bar_of
 from cvat_bridge.web.screens.batch import batch_of
 from cvat_bridge.web.screens.figures import Figures, verdict_of
@@ -147,3 +149,18 @@ def test_what_people_did_is_counted_by_round(ledger):
 
 def test_a_name_in_a_chart_is_escaped():
     assert "<script>" not in str(stacked([("kept", 1)], 1, "<script>"))
+
+
+def test_of_a_thousand_classes_the_matrix_shows_those_with_the_most_errors():
+    counts = [[0] * 1001 for _ in range(1001)]
+    counts[700][1000] = 5  # missed
+    counts[3][900] = 4
+    confusion = Confusion((*(f"c{n}" for n in range(1000)), ""), tuple(map(tuple, counts)))
+    shown = worst(confusion)
+    assert len(shown) == 41 and shown[-1] == 1000
+    assert {3, 700, 900} < set(shown) and shown == sorted(shown)
+
+
+def test_what_stands_in_backticks_is_shown_as_a_command_and_nothing_is_unescaped():
+    assert code("run `a <b>`; <i>") == "run <code>a &lt;b&gt;</code>; &lt;i&gt;"
+    assert code("one ` alone <b>") == "one ` alone &lt;b&gt;"
