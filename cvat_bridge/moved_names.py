@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 MOVED = {
+    "cvat_bridge.cli.run_events": "cvat_bridge.service.run_events",
+    "cvat_bridge.demo.charts": "cvat_bridge.demo.curves.charts",
+    "cvat_bridge.frames.likeness": "trainer.data.fingerprints",
+    "cvat_bridge.loop.assignment": "cvat_bridge.loop.people.assignment",
     "cvat_bridge.annotate_cli": "cvat_bridge.cli.annotate",
     "cvat_bridge.client": "cvat_bridge.cvat.client",
     "cvat_bridge.console": "cvat_bridge.cli.console",
@@ -102,4 +106,15 @@ MOVED = {
     "cvat_bridge.train_cli": "cvat_bridge.cli.train",
     "cvat_bridge.training_choice": "cvat_bridge.training.choice",
     "cvat_bridge.webhooks": "cvat_bridge.service.webhooks",
+}
+
+# The names of version 0.1 that have another one now, by module; "module:name" stands elsewhere.
+RENAMED = {
+    "cvat_bridge.loop.people.assignment": {
+        name: f"cvat_bridge.loop.people.section:{name}"
+        for name in ("BEGIN", "END", "section", "with_section", "write_guide")
+    },
+    "cvat_bridge.loop.proposals.proposing": {
+        name: f"cvat_bridge.shapes.detected:{name}" for name in ("Matching", "match_labels")
+    },
 }

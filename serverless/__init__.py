@@ -1,6 +1,6 @@
 """The functions that CVAT calls: wire format, function host, one folder per engine."""
 
-from serverless.moved_names import MOVED
+from serverless.moved_names import MOVED, RENAMED
 from trainer.moved import moved
 
-moved(MOVED)
+moved(MOVED, renamed=RENAMED)

@@ -23,3 +23,10 @@ MOVED = {
     "serverless.upstream": "serverless.host.upstream",
     "serverless.wire.unpacked": "serverless.wire.base64_cache",
 }
+
+# The names of version 0.1 that have another one now, by module.
+RENAMED = {
+    "serverless.handler": {"Worker": "FunctionWorker"},
+    "serverless.wire.base64_cache": {"Unpacked": "Base64Cache", "unpacked": "decode_base64"},
+    "serverless.wire.outline": {"outlined": "redrawn_mask"},
+}

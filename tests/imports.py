@@ -28,7 +28,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         *("strategies", "prepared", "choose"),
     ),
     "trainer": (
-        *("moved_names", "moved", "renamed", "errors", "machine", "terminal"),
+        *("moved_names", "renamed_names", "moved", "renamed", "errors", "machine", "terminal"),
         *("detections", "scores"),
         *("extensions", "__init__", "data", "interactor", "bundles", "detector", "events"),
         *("registry", "calibration", "engines", "evaluation", "gate", "backends", "embedding"),
@@ -103,7 +103,7 @@ def _file(name: str) -> str | None:
 
 def _named(path: Path, tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Yield the modules that strings name; those of loggers and of old names are no imports."""
-    if path.name == "moved_names.py":
+    if path.name in ("moved_names.py", "renamed_names.py"):
         return
     loggers = {
         id(node.args[0])

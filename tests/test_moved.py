@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 import cvat_bridge.moved_names
 import serverless.moved_names
 import trainer.moved_names
+import trainer.renamed_names
 
 MOVED = {
     **cvat_bridge.moved_names.MOVED,
@@ -60,3 +62,40 @@ def test_one_class_under_both_names_in_a_fresh_process():
         "assert old is new and a is b\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True)
+
+
+RENAMED = {
+    **cvat_bridge.moved_names.RENAMED,
+    **serverless.moved_names.RENAMED,
+    **trainer.renamed_names.RENAMED,
+}
+
+
+@pytest.mark.parametrize("module", sorted(RENAMED))
+def test_what_has_another_name_now_is_found_under_the_old_one(module):
+    found = importlib.import_module(module)
+
+    for old, new in RENAMED[module].items():
+        place, _, name = new.rpartition(":")
+        with pytest.warns(DeprecationWarning, match=rf"{module}\.{old} is now .*{name}"):
+            thing = getattr(found, old)
+        assert thing is getattr(importlib.import_module(place or module), name)
+    with pytest.raises(AttributeError):
+        found.never_was_there  # noqa: B018
+
+
+@pytest.mark.parametrize("module", sorted(trainer.renamed_names.KEYWORDS))
+def test_keywords_with_another_name_now_are_taken_under_the_old_one(module):
+    found = importlib.import_module(module)
+
+    for name, keywords in trainer.renamed_names.KEYWORDS[module].items():
+        known = inspect.signature(getattr(found, name)).parameters
+        assert set(keywords.values()) <= set(known)
+        assert not set(keywords) & set(known)
+
+
+def test_an_old_keyword_is_passed_on_and_said():
+    from active_learning.settings import SelectionSettings
+
+    with pytest.warns(DeprecationWarning, match="SelectionSettings: believed is now min_confid"):
+        assert SelectionSettings(believed=0.4).min_confidence == 0.4

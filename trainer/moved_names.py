@@ -4,6 +4,22 @@
 from __future__ import annotations
 
 MOVED = {
+    "active_learning.aggregate": "active_learning.measures.aggregate",
+    "active_learning.boxes": "active_learning.measures.boxes",
+    "active_learning.class_need": "active_learning.measures.class_need",
+    "active_learning.cost": "active_learning.measures.cost",
+    "active_learning.disagreement": "active_learning.measures.disagreement",
+    "active_learning.believed": "active_learning.measures.confident",
+    "active_learning.clusters": "active_learning.selectors.clusters",
+    "active_learning.cold_start": "active_learning.selectors.cold_start",
+    "active_learning.distances": "active_learning.selectors.distances",
+    "active_learning.k_center": "active_learning.selectors.k_center",
+    "active_learning.k_means_pp": "active_learning.selectors.k_means_pp",
+    "active_learning.limits": "active_learning.selectors.limits",
+    "active_learning.ordering": "active_learning.selectors.ordering",
+    "active_learning.stratified": "active_learning.selectors.stratified",
+    "trainer.out_of_memory": "trainer.machine.out_of_memory",
+    "trainer.storage_faults": "trainer.machine.storage_faults",
     "active_learning.measures.believed": "active_learning.measures.confident",
     "trainer.annotations": "trainer.data.annotations",
     "trainer.annotator": "trainer.evaluation.simulated_annotator",

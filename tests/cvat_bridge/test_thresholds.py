@@ -254,7 +254,7 @@ class Loop:
         done = CliRunner().invoke(app, ["status", "--config", str(self.path)])
         if done.exception is not None:
             raise done.exception
-        return done.stdout
+        return " ".join(done.stdout.split())  # as it is read, whatever the lines' lengths
 
 
 def _state():

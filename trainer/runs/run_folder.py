@@ -91,10 +91,12 @@ def check_request(out: Path, data: Path, dataset: Dataset, config: FitConfig, na
     defaults = json.loads(json.dumps(FitConfig(config.backend).to_json()))
     was = {**defaults, **before["config"]}
     was["extra"] = current_settings(config.backend, was["extra"])
+    now = {**request["config"], "extra": current_settings(config.backend, config.extra)}
+    now = json.loads(json.dumps(now))
     free = {*_FREE, *((config.automatic | {"automatic"}) if earlier else ())}
     differ = [
         f"{key} was {was[key]!r}, now {value!r}"
-        for key, value in request["config"].items()
+        for key, value in now.items()
         if key not in free and was[key] != value
     ]
     if before["dataset"] != request["dataset"]:

@@ -17,7 +17,7 @@ import torch
 from trainer.data.dataset import Dataset
 from trainer.detector import FitConfig
 from trainer.errors import TrainingError
-from trainer.renamed import former_settings
+from trainer.renamed import current_settings, former_settings
 
 STATE = "state.pt"
 STOP = "stop"  # a file of this name in run_dir ends the fit after the current step
@@ -28,11 +28,16 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def former_key(dataset: Dataset, config: FitConfig) -> dict[str, str]:
     """Return the key that version 0.1 gave to the same fit, whose settings had other names."""
     extra = former_settings(config.backend, config.extra)
-    return state_key(dataset, dataclasses.replace(config, extra=extra))
+    return _key(dataset, dataclasses.replace(config, extra=extra))
 
 
 def state_key(dataset: Dataset, config: FitConfig) -> dict[str, str]:
     """Return what identifies a fit for resuming: hashes of dataset and settings."""
+    extra = current_settings(config.backend, config.extra)
+    return _key(dataset, dataclasses.replace(config, extra=extra))
+
+
+def _key(dataset: Dataset, config: FitConfig) -> dict[str, str]:
     fixed = {name: value for name, value in config.to_json().items() if name not in FREE}
     text = json.dumps(fixed, sort_keys=True, default=str)
     return {"dataset": dataset.fingerprint, "config": hashlib.sha256(text.encode()).hexdigest()}
