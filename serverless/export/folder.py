@@ -31,7 +31,10 @@ from trainer.bundles.bundle import CARD, Bundle, read_bundle
 from trainer.engines import ENGINES, names
 from trainer.extensions import ENGINES_GROUP, offered_names
 
-_PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyyaml", "shapely")
+_PACKAGES = (
+    *("cachetools", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyyaml"),
+    "shapely",
+)
 _TWINS = {"opencv-python-headless": "opencv-python"}  # the same release, with and without GUI
 _BODY_BYTES = 33554432  # as in CVAT's own functions; base64 adds a third
 _MAIN = '''"""Nuclio's entry point for {name!r}; the work is in serverless.handler."""

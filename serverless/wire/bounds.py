@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from serverless.errors import BadRequestError, TooLargeError, UnreadableImageError
 from trainer.data.images import MAX_PIXELS
@@ -46,6 +46,10 @@ def pixels_of(image: bytes, *, most: int = MAX_PIXELS) -> int:
                 width, height = opened.size
     except Image.DecompressionBombError:
         raise TooLargeError(f"the image has more than {most / 1e6:.0f} megapixels") from None
+    except UnidentifiedImageError:
+        raise UnreadableImageError(
+            f"the image cannot be read: {len(image)} bytes in no image format that Pillow supports"
+        ) from None
     # Pillow's readers raise each of these for damaged headers.
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError) as error:
         raise UnreadableImageError(f"the image cannot be read: {error}") from None

@@ -94,7 +94,7 @@ def test_a_team_brings_weights_of_its_own(tmp_path, published):
 def test_what_is_no_lite0_is_refused_by_name(tmp_path):
     torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
 
-    with pytest.raises(TrainingError, match=r"other.pth: no weights of EfficientNet-Lite0"):
+    with pytest.raises(TrainingError, match=r"other.pth: not weights of EfficientNet-Lite0"):
         lite0(str(tmp_path / "other.pth"))
     with pytest.raises(ConfigError, match=r"extra.backbone must be 'lite0'"):
         backend("centernet").check(FitConfig("centernet", extra={"backbone": "resnet50"}))

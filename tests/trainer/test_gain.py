@@ -76,7 +76,7 @@ def test_a_base_of_other_classes_says_which_it_lacks(data, base, tmp_path):
     found = fit(other, tmp_path / "run", base=base.bundle.path, steps=2)
 
     assert found.gains[0].ap is not None
-    assert "does not know star" in str(found.gains[0])
+    assert "the base lacks star" in str(found.gains[0])
 
 
 def with_other_labels(folder: Path, data: Path) -> Path:

@@ -44,15 +44,17 @@ _MACHINES = {
 def forbid() -> str:
     """Let this process start threads only, from now on. Returns why it cannot be done, or ""."""
     machine = _MACHINES.get(platform.machine())
-    if sys.platform != "linux" or machine is None:
-        return f"not known how on {sys.platform}, {platform.machine()}"
-    program = b"".join(struct.pack("=HBBI", *step) for step in _program(machine))
-    kept = ctypes.create_string_buffer(program)
-    told = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(kept))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) or libc.prctl(_SECCOMP, _FILTER, told, 0, 0):
-        return os.strerror(ctypes.get_errno())
-    return ""
+    if sys.platform == "linux" and machine is not None:
+        program = b"".join(struct.pack("=HBBI", *step) for step in _program(machine))
+        kept = ctypes.create_string_buffer(program)
+        filters = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(kept))
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) or libc.prctl(
+            _SECCOMP, _FILTER, filters, 0, 0
+        ):
+            return os.strerror(ctypes.get_errno())
+        return ""
+    return f"not known how on {sys.platform}, {platform.machine()}"
 
 
 def _program(machine: _Machine) -> list[Step]:

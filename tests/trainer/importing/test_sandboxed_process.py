@@ -100,10 +100,10 @@ def test_where_a_process_cannot_be_cut_off_a_pickle_is_refused_and_told_why(
     """A system without unshare, as the program meets it; with --trusted it is opened."""
     script = (
         "import sys, torch; from pathlib import Path; from trainer.errors import ModelFileError\n"
-        "from trainer.importing import Request, import_model\n"
+        "from trainer.importing import ImportRequest, import_model\n"
         "torch.save(torch.nn.Conv2d(3, 4, 1).state_dict(), 'state.pt')\n"
         "for trusted in (False, True):\n"
-        "    try: import_model(Request(Path('state.pt'), 'x', trusted=trusted), Path('out'))\n"
+        "    try: import_model(ImportRequest(Path('state.pt'), 'x', trusted=trusted), Path('out'))\n"
         "    except ModelFileError as error: print(error)"
     )
     (tmp_path / "bin").mkdir()

@@ -79,8 +79,8 @@ def test_a_checkpoint_passes_the_scan_and_the_process_apart(
     ("labels", "architecture", "says"),
     [
         (None, NAME, "do not name their 2 classes"),
-        (LABELS, "fcos_resnet18_fpn", "no weights of fcos_resnet18_fpn"),
-        (LABELS, "fasterrcnn_resnet18_fpn", "no weights of fasterrcnn_resnet18_fpn"),
+        (LABELS, "fcos_resnet18_fpn", "not weights of fcos_resnet18_fpn"),
+        (LABELS, "fasterrcnn_resnet18_fpn", "not weights of fasterrcnn_resnet18_fpn"),
     ],
 )
 def test_weights_that_do_not_fit_say_why(
