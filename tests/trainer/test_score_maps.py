@@ -258,7 +258,7 @@ def test_without_a_val_part_or_with_little_in_it_the_bundle_stays_and_says_why(t
         told = []
         assert calibrate(plain, data, told.append) == plain
         assert [why in step.note for step in told if step.stage == "note"] == [True]
-        assert "uncalibrated" in told[-1].note
+        assert "not calibrated" in told[-1].note
     assert not isinstance(load(plain), CalibratedDetector)
 
 
