@@ -105,7 +105,7 @@ def moved(
     renamed: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     keywords: Mapping[str, Keywords] = MappingProxyType({}),
 ) -> None:
-    """Register old names; for modules that are not imported yet.
+    """Register old names, of modules that are imported already too.
 
     packages: folders that no longer exist, whose modules are in names. renamed: by module, old
     name to new; a new one that stands elsewhere is "module:name". keywords: by module and function
@@ -115,6 +115,9 @@ def moved(
     _FINDER.packages.update(packages)
     _RENAMED.names.update(renamed)
     _RENAMED.keywords.update(keywords)
+    for module in {*renamed, *keywords} & sys.modules.keys():
+        _add_old_names(sys.modules[module], renamed.get(module, {}))
+        _add_old_keywords(sys.modules[module], keywords.get(module, {}))
     for finder in (_RENAMED, _FINDER):
         if finder not in sys.meta_path:
             sys.meta_path.insert(0, finder)
