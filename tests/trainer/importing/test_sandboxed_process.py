@@ -103,7 +103,8 @@ def test_where_a_process_cannot_be_cut_off_a_pickle_is_refused_and_told_why(
         "from trainer.importing import ImportRequest, import_model\n"
         "torch.save(torch.nn.Conv2d(3, 4, 1).state_dict(), 'state.pt')\n"
         "for trusted in (False, True):\n"
-        "    try: import_model(ImportRequest(Path('state.pt'), 'x', trusted=trusted), Path('out'))\n"
+        "    asked = ImportRequest(Path('state.pt'), 'x', trusted=trusted)\n"
+        "    try: import_model(asked, Path('out'))\n"
         "    except ModelFileError as error: print(error)"
     )
     (tmp_path / "bin").mkdir()
