@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from cvat_bridge.config import RoundSection
 from cvat_bridge.judged.judgements import Kind, Source
 
 Verdict = Literal["worse", "not worse", "too few to say"]
@@ -225,7 +226,7 @@ class TaskRequest:
     where: str
     model: str
     controls: frozenset[str] = frozenset()
-    job_size: int = 10
+    job_size: int = RoundSection.job_size
     assignees: tuple[int | str, ...] = ()
     prelabel: bool = True
 

@@ -41,7 +41,9 @@ def similar(
     assignee: Annotated[
         list[str] | None, typer.Option(help="Whom the jobs go to, in turn; may be repeated.")
     ] = None,
-    job_size: Annotated[int, typer.Option(min=1, help="Frames of a job.")] = 10,
+    job_size: Annotated[
+        int | None, typer.Option(min=1, help="Frames of a job; as in the rounds unless given.")
+    ] = None,
     prelabel: Annotated[
         bool, typer.Option(help="Put the model's boxes in, for people to correct.")
     ] = True,
@@ -81,7 +83,7 @@ def similar(
             where=found.words,
             model=found.model,
             controls=frozenset(frame.key for frame in found.frames if frame.arm == "control"),
-            job_size=job_size,
+            job_size=job_size or loaded.rounds.job_size,
             assignees=tuple(assignee or ()),
             prelabel=prelabel,
         )

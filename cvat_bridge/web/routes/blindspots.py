@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,10 +13,11 @@ from cvat_bridge.blindspots.types import Failures
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.web.page import Page, RefusedError
 from cvat_bridge.web.rendering import render
+from cvat_bridge.web.routes.asking import FailuresOf, FailuresQuery, ViewQuery, no_such_part
 from cvat_bridge.web.screens.looking import SOURCES, Looking, looking
 from cvat_bridge.web.screens.now import bar
 from cvat_bridge.web.sites import Site
-from cvat_bridge.web.visits import visit
+from cvat_bridge.web.visits import Visit, visit
 
 COUNT = 24  # failures on a screen
 
@@ -24,65 +27,37 @@ def blind_routes(page: Page) -> APIRouter:
     routes = APIRouter(prefix="/projects/{project_id}", include_in_schema=False)
 
     @routes.get("/blindspots")
-    def spots(
-        request: Request,
-        project_id: int,
-        model: str = "",
-        source: str = "",
-        threshold: float | None = None,
-    ) -> Response:
+    def spots(request: Request, project_id: int, asked: ViewQuery) -> Response:
         found = visit(page, request, project_id)
-        look = looking(found.site, model, source, threshold)
+        look = looking(found.site, asked.model, asked.source, asked.threshold)
         parts = found.site.parts
         shown = None
         if look.recorded is not None:
             shown = blind_spots(
-                parts.home, parts.ledger, model=look.model, source=look.source, threshold=threshold
+                parts.home,
+                parts.ledger,
+                model=look.model,
+                source=look.source,
+                threshold=look.threshold,
             )
         part = request.headers.get("hx-target", "").rpartition("#")[2] == "spots"
-        return render(
-            page,
-            request,
-            "part_spots.html" if part else "blindspots.html",
-            session=found.session,
-            visit=found,
-            bar=bar(found.site, found.name),
-            tab="blind",
-            look=look,
-            spots=shown,
-            sources=SOURCES,
-        )
+        template = "part_spots.html" if part else "blindspots.html"
+        return screen(page, request, found, template, look=look, spots=shown, sources=SOURCES)
 
     @routes.get("/failures")
-    def failing(
-        request: Request,
-        project_id: int,
-        model: str = "",
-        source: str = "",
-        threshold: float | None = None,
-        where: str = "",
-        truth: str | None = None,
-        answer: str | None = None,
-        start: int = 0,
-    ) -> Response:
+    def failing(request: Request, project_id: int, asked: FailuresQuery) -> Response:
         found = visit(page, request, project_id)
-        look = looking(found.site, model, source, threshold)
-        shown = None
-        if look.recorded is not None:
-            shown = failures_of(found.site, look, where, truth, answer, max(0, start))
-        return render(
+        look = looking(found.site, asked.model, asked.source, asked.threshold)
+        return screen(
             page,
             request,
+            found,
             "failures.html",
-            session=found.session,
-            visit=found,
-            bar=bar(found.site, found.name),
-            tab="blind",
             look=look,
-            found=shown,
-            where=where,
-            truth=truth,
-            answer=answer,
+            found=None if look.recorded is None else failures_of(found.site, look, asked),
+            where=asked.where,
+            truth=asked.truth,
+            answer=asked.answer,
             count=COUNT,
             sources=SOURCES,
         )
@@ -90,9 +65,16 @@ def blind_routes(page: Page) -> APIRouter:
     return routes
 
 
-def failures_of(
-    site: Site, look: Looking, where: str, truth: str | None, answer: str | None, start: int
-) -> Failures:
+def screen(
+    page: Page, request: Request, visited: Visit, template: str, /, **values: Any
+) -> Response:
+    """Render a screen under *Blind spots*, or a part of one."""
+    head = bar(visited.site, visited.name)
+    values |= {"visit": visited, "bar": head, "tab": "blind"}
+    return render(page, request, template, session=visited.session, **values)
+
+
+def failures_of(site: Site, look: Looking, asked: FailuresOf) -> Failures:
     """Give a screen of failures; RefusedError for a slice or class that there is not (any more)."""
     try:
         return failures(
@@ -100,18 +82,14 @@ def failures_of(
             site.parts.ledger,
             model=look.model,
             source=look.source,
-            where=where,
-            truth=truth,
-            answer=answer,
+            where=asked.where,
+            truth=asked.truth,
+            answer=asked.answer,
             threshold=look.threshold,
-            start=start,
+            start=max(0, asked.start),
             count=COUNT,
         )
     except ValueError as error:
-        raise RefusedError(
-            404,
-            f"There is no such part of the failures: {error}.",
-            "A class may have been renamed since. Begin from the blind spots again.",
-        ) from error
+        raise no_such_part(error) from error
     except NothingToDoError as error:
         raise RefusedError(404, f"{error}.", "Begin from the blind spots again.") from error

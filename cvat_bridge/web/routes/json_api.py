@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter
 from starlette.requests import Request
 
 from cvat_bridge.blindspots.queries import blind_spots
@@ -13,31 +10,20 @@ from cvat_bridge.blindspots.types import BlindSpots, Failures, RecordedModel, Si
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.web.errands import Errand
 from cvat_bridge.web.page import Page, RefusedError
+from cvat_bridge.web.routes.asking import (
+    AskedTask,
+    FailuresQuery,
+    SimilarQuery,
+    View,
+    ViewQuery,
+    request_of,
+)
 from cvat_bridge.web.routes.blindspots import failures_of
 from cvat_bridge.web.routes.projects import Listed, listed
-from cvat_bridge.web.routes.similar import errand_of, request_of, similar_of
+from cvat_bridge.web.routes.similar import errand_of, similar_of
 from cvat_bridge.web.screens import now as screen
 from cvat_bridge.web.screens.looking import Looking, looking
 from cvat_bridge.web.visits import Visit, acting, check_form, session_of, visit
-
-
-class AskedTask(BaseModel):
-    """A task to make of pool frames.
-
-    key: 32 hex digits of your own; the same key makes one task. frames: "<task>/<number>" in rank
-    order, with "!" behind those that chance drew. where: key of the slice they are for.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    key: str
-    name: str
-    frames: list[str]
-    model: str = ""
-    where: str = ""
-    job_size: int = 10
-    assignees: list[str] = Field(default_factory=list)
-    prelabel: bool = True
 
 
 def api_routes(page: Page) -> APIRouter:
@@ -61,50 +47,25 @@ def api_routes(page: Page) -> APIRouter:
         return looking(visit(page, request, project_id).site, "", "", None).others
 
     @routes.get("/projects/{project_id}/blindspots")
-    def spots(
-        request: Request,
-        project_id: int,
-        model: str = "",
-        source: str = "",
-        threshold: float | None = None,
-    ) -> BlindSpots:
+    def spots(request: Request, project_id: int, asked: ViewQuery) -> BlindSpots:
         """Give where a model fails: slices worst first, the confusion matrix, overall figures."""
-        found, look = _look(page, request, project_id, model, source, threshold)
+        found, look = _look(page, request, project_id, asked)
         parts = found.site.parts
         return blind_spots(
-            parts.home, parts.ledger, model=look.model, source=look.source, threshold=threshold
+            parts.home, parts.ledger, model=look.model, source=look.source, threshold=look.threshold
         )
 
     @routes.get("/projects/{project_id}/failures")
-    def failing(
-        request: Request,
-        project_id: int,
-        model: str = "",
-        source: str = "",
-        threshold: float | None = None,
-        where: str = "",
-        truth: str | None = None,
-        answer: str | None = None,
-        start: int = 0,
-    ) -> Failures:
+    def failing(request: Request, project_id: int, asked: FailuresQuery) -> Failures:
         """Give the failures of a slice (where) or of a cell of the matrix (truth and answer)."""
-        found, look = _look(page, request, project_id, model, source, threshold)
-        return failures_of(found.site, look, where, truth, answer, max(0, start))
+        found, look = _look(page, request, project_id, asked)
+        return failures_of(found.site, look, asked)
 
     @routes.get("/projects/{project_id}/similar")
-    def similar(
-        request: Request,
-        project_id: int,
-        model: str = "",
-        source: str = "",
-        threshold: float | None = None,
-        where: str = "",
-        count: int = 50,
-        chosen: Annotated[list[str] | None, Query()] = None,
-    ) -> Similar:
+    def similar(request: Request, project_id: int, asked: SimilarQuery) -> Similar:
         """Give the frames of the pool that look like these failures, most alike first."""
-        found, look = _look(page, request, project_id, model, source, threshold)
-        shown, problem = similar_of(found.site, look, where, count, tuple(chosen or ()))
+        found, look = _look(page, request, project_id, asked)
+        shown, problem = similar_of(found.site, look, asked)
         if shown is None:
             raise NothingToDoError(problem)
         return shown
@@ -118,18 +79,7 @@ def api_routes(page: Page) -> APIRouter:
         found = visit(page, request, project_id)
         check_form(found.session, request, None)
         acting(found)
-        wanted = request_of(
-            found,
-            asked.key,
-            asked.frames,
-            asked.name,
-            asked.model,
-            asked.where,
-            asked.job_size,
-            asked.assignees,
-            asked.prelabel,
-        )
-        return page.errands(found.site).ask(wanted, found.site.parts.now())
+        return page.errands(found.site).ask(request_of(found, asked), found.site.parts.now())
 
     @routes.get("/projects/{project_id}/tasks/{key}")
     def made(request: Request, project_id: int, key: str) -> Errand:
@@ -139,11 +89,9 @@ def api_routes(page: Page) -> APIRouter:
     return routes
 
 
-def _look(
-    page: Page, request: Request, project_id: int, model: str, source: str, threshold: float | None
-) -> tuple[Visit, Looking]:
+def _look(page: Page, request: Request, project_id: int, asked: View) -> tuple[Visit, Looking]:
     found = visit(page, request, project_id)
-    look = looking(found.site, model, source, threshold)
+    look = looking(found.site, asked.model, asked.source, asked.threshold)
     if look.recorded is None:
         raise RefusedError(
             404,

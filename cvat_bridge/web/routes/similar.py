@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import re
 import secrets
-from typing import Annotated
 
-from fastapi import APIRouter, Form, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from cvat_bridge.blindspots.similar import find_similar
 from cvat_bridge.blindspots.tasks import plan_task
-from cvat_bridge.blindspots.types import Similar, TaskRequest
+from cvat_bridge.blindspots.types import Similar
 from cvat_bridge.cvat.gateway import User
 from cvat_bridge.errors import GatewayError, NothingToDoError
 from cvat_bridge.web.errands import Errand
 from cvat_bridge.web.page import Page, RefusedError
-from cvat_bridge.web.rendering import render
+from cvat_bridge.web.routes.asking import (
+    MOST,
+    FilledForm,
+    SimilarQuery,
+    SimilarTo,
+    no_such_part,
+    request_of,
+)
+from cvat_bridge.web.routes.blindspots import screen
 from cvat_bridge.web.screens.looking import Looking, looking
-from cvat_bridge.web.screens.now import bar
 from cvat_bridge.web.sites import Site
 from cvat_bridge.web.visits import Visit, acting, check_form, visit
-
-MOST = 500  # frames that one search gives
-_FRAME = re.compile(r"\d{1,12}/\d{1,9}")
 
 
 def similar_routes(page: Page) -> APIRouter:
@@ -32,35 +34,22 @@ def similar_routes(page: Page) -> APIRouter:
     routes = APIRouter(prefix="/projects/{project_id}", include_in_schema=False)
 
     @routes.get("/similar")
-    def similar(
-        request: Request,
-        project_id: int,
-        model: str = "",
-        source: str = "",
-        threshold: float | None = None,
-        where: str = "",
-        count: int = 50,
-        chosen: Annotated[list[str] | None, Query()] = None,
-    ) -> Response:
+    def similar(request: Request, project_id: int, asked: SimilarQuery) -> Response:
         found = visit(page, request, project_id)
-        look = looking(found.site, model, source, threshold)
-        picked = tuple((chosen or [])[:MOST])
-        shown, problem = similar_of(found.site, look, where, count, picked)
+        look = looking(found.site, asked.model, asked.source, asked.threshold)
+        shown, problem = similar_of(found.site, look, asked)
         people, unknown = _people(found.site)
-        return render(
+        return screen(
             page,
             request,
+            found,
             "similar.html",
-            session=found.session,
-            visit=found,
-            bar=bar(found.site, found.name),
-            tab="blind",
             look=look,
             found=shown,
-            where=where,
-            count=min(max(1, count), MOST),
+            where=asked.where,
+            count=min(max(1, asked.count), MOST),
             most=MOST,
-            chosen=picked,
+            chosen=tuple(asked.chosen[:MOST]),
             problem=problem,
             people=people,
             unknown=unknown,
@@ -69,76 +58,31 @@ def similar_routes(page: Page) -> APIRouter:
         )
 
     @routes.post("/tasks/plan")
-    def plan(
-        request: Request,
-        project_id: int,
-        key: Annotated[str, Form()],
-        frames: Annotated[list[str], Form()] = [],  # noqa: B006 - never changed
-        name: Annotated[str, Form()] = "",
-        model: Annotated[str, Form()] = "",
-        where: Annotated[str, Form()] = "",
-        job_size: Annotated[int, Form()] = 10,
-        assignees: Annotated[list[str], Form()] = [],  # noqa: B006 - never changed
-        prelabel: Annotated[bool, Form()] = False,
-        csrf: Annotated[str, Form()] = "",
-    ) -> Response:
-        found = _allowed(page, request, project_id, csrf)
-        wanted = request_of(found, key, frames, name, model, where, job_size, assignees, prelabel)
+    def plan(request: Request, project_id: int, form: FilledForm) -> Response:
+        found = _allowed(page, request, project_id, form.csrf)
+        wanted = request_of(found, form)
         shown = plan_task(found.site.parts, wanted)
-        return render(
-            page,
-            request,
-            "plan.html",
-            session=found.session,
-            visit=found,
-            bar=bar(found.site, found.name),
-            tab="blind",
-            plan=shown,
-            wanted=wanted,
-            frames=frames,
+        return screen(
+            page, request, found, "plan.html", plan=shown, wanted=wanted, frames=form.frames
         )
 
     @routes.post("/tasks")
-    def create(
-        request: Request,
-        project_id: int,
-        key: Annotated[str, Form()],
-        frames: Annotated[list[str], Form()] = [],  # noqa: B006 - never changed
-        name: Annotated[str, Form()] = "",
-        model: Annotated[str, Form()] = "",
-        where: Annotated[str, Form()] = "",
-        job_size: Annotated[int, Form()] = 10,
-        assignees: Annotated[list[str], Form()] = [],  # noqa: B006 - never changed
-        prelabel: Annotated[bool, Form()] = False,
-        csrf: Annotated[str, Form()] = "",
-    ) -> Response:
-        found = _allowed(page, request, project_id, csrf)
-        wanted = request_of(found, key, frames, name, model, where, job_size, assignees, prelabel)
-        page.errands(found.site).ask(wanted, found.site.parts.now())
-        return RedirectResponse(page.at(f"/projects/{project_id}/tasks/{key}"), 303)
+    def create(request: Request, project_id: int, form: FilledForm) -> Response:
+        found = _allowed(page, request, project_id, form.csrf)
+        page.errands(found.site).ask(request_of(found, form), found.site.parts.now())
+        return RedirectResponse(page.at(f"/projects/{project_id}/tasks/{form.key}"), 303)
 
     @routes.get("/tasks/{key}")
     def made(request: Request, project_id: int, key: str) -> Response:
         found = visit(page, request, project_id)
-        errand = errand_of(page, found, key)
         part = request.headers.get("hx-request")
-        return render(
-            page,
-            request,
-            "part_made.html" if part else "made.html",
-            session=found.session,
-            visit=found,
-            bar=bar(found.site, found.name),
-            tab="blind",
-            errand=errand,
-        )
+        template = "part_made.html" if part else "made.html"
+        return screen(page, request, found, template, errand=errand_of(page, found, key))
 
     return routes
 
 
-def similar_of(
-    site: Site, look: Looking, where: str, count: int, chosen: tuple[str, ...]
-) -> tuple[Similar | None, str]:
+def similar_of(site: Site, look: Looking, asked: SimilarTo) -> tuple[Similar | None, str]:
     """Give the frames, or why there are none."""
     if look.recorded is None:
         return None, "Nothing is recorded of this model yet"
@@ -149,19 +93,15 @@ def similar_of(
             site.parts.settings,
             model=look.model,
             source=look.source,
-            where=where,
+            where=asked.where,
             threshold=look.threshold,
-            count=min(max(1, count), MOST),
-            chosen=chosen,
+            count=min(max(1, asked.count), MOST),
+            chosen=tuple(asked.chosen[:MOST]),
         )
     except NothingToDoError as error:
         return None, str(error)
     except ValueError as error:
-        raise RefusedError(
-            404,
-            f"There is no such part of the failures: {error}.",
-            "A class may have been renamed since. Begin from the blind spots again.",
-        ) from error
+        raise no_such_part(error) from error
     return found, ""
 
 
@@ -177,46 +117,6 @@ def _allowed(page: Page, request: Request, project_id: int, csrf: str) -> Visit:
     found = visit(page, request, project_id)
     check_form(found.session, request, csrf)
     return acting(found)
-
-
-def request_of(
-    found: Visit,
-    key: str,
-    frames: list[str],
-    name: str,
-    model: str,
-    where: str,
-    job_size: int,
-    assignees: list[str],
-    prelabel: bool,
-) -> TaskRequest:
-    """Read the form. A frame is "<task>/<number>", with "!" behind it where chance drew it."""
-    keys = [frame.rstrip("!") for frame in frames]
-    faults = []
-    if not re.fullmatch(r"[0-9a-f]{32}", key):
-        faults.append("the form's key is not ours")
-    if not keys:
-        faults.append("no frame is chosen")
-    if len(keys) > MOST or not all(_FRAME.fullmatch(one) for one in keys):
-        faults.append(f"frames are at most {MOST}, each a task and a number")
-    if not 1 <= job_size <= 1000:
-        faults.append("a job has between 1 and 1,000 frames")
-    if not name.strip() or len(name) > 200:
-        faults.append("the name has between 1 and 200 letters")
-    if faults:
-        raise RefusedError(422, f"Nothing was done: {'; '.join(faults)}.", "Go back and mend it.")
-    return TaskRequest(
-        key=key,
-        name=" ".join(name.split()),
-        frames=tuple(dict.fromkeys(keys)),
-        who=found.session.person.username,
-        where=where[:300],
-        model=model[:100],
-        controls=frozenset(one.rstrip("!") for one in frames if one.endswith("!")),
-        job_size=job_size,
-        assignees=tuple(assignees),
-        prelabel=prelabel,
-    )
 
 
 def _people(site: Site) -> tuple[tuple[User, ...], str]:
