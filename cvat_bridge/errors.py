@@ -16,7 +16,9 @@ BridgeError
 ├── HomeError              a file of the home, or the folder itself, cannot be used
 ├── ProjectTakenError      another bridge works on the project
 └── LedgerError            our own records cannot be read or contradict each other
-    └── RecordsError         the ledger is lost, damaged or older than what other places know
+    ├── RecordsError         the ledger is lost, damaged or older than what other places know
+    ├── DatabaseAwayError    the server of our records does not answer: worth trying later
+    └── LeaseLostError       another process holds the lease now, so this one must not write
 """
 
 from __future__ import annotations
@@ -124,6 +126,14 @@ class RecordsError(LedgerError):
     def __init__(self, found: Sequence[str], advice: str) -> None:
         self.found, self.advice = tuple(found), advice
         super().__init__(f"{'; '.join(self.found)}. {advice}")
+
+
+class DatabaseAwayError(LedgerError):
+    """The server of our records does not answer: worth trying later."""
+
+
+class LeaseLostError(LedgerError):
+    """Another process holds the lease now, or it ran out, so this one must not write."""
 
 
 def _some(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ MOVED = {
     "cvat_bridge.cli.run_events": "cvat_bridge.service.run_events",
     "cvat_bridge.demo.charts": "cvat_bridge.demo.curves.charts",
     "cvat_bridge.frames.likeness": "trainer.data.fingerprints",
+    "cvat_bridge.ledger.damage": "cvat_bridge.database.damage",
     "cvat_bridge.loop.assignment": "cvat_bridge.loop.people.assignment",
     "cvat_bridge.annotate_cli": "cvat_bridge.cli.annotate",
     "cvat_bridge.client": "cvat_bridge.cvat.client",

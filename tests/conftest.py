@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from cvat_bridge.database.engine import close_servers
+from tests import postgres
 
 # The same examples on every machine: a change is blamed for what it broke, not for its luck.
 # `HYPOTHESIS_PROFILE=search pytest …` looks for new ones.
@@ -20,3 +24,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order files by how long they take, and keep the order inside them."""
     rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgres.PostgresServer]:
+    """One real server for the whole session."""
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgresql: postgres.PostgresServer) -> Iterator[str]:
+    """The address of an empty database on it."""
+    name = postgresql.new_database()
+    yield postgresql.url(name)
+    close_servers()
+    postgresql.drop(name)

@@ -54,6 +54,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         *(
             "home",
             "projects",
+            "database",
             "ledger",
             "cvat",
             "settings",

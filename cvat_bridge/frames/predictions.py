@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from cvat_bridge.database.damage import damage_of, set_aside
 from cvat_bridge.errors import LedgerError
-from cvat_bridge.ledger.damage import damage_of, set_aside
 from trainer.detections import Detections, Mask
 
 log = logging.getLogger(__name__)

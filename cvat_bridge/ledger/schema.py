@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cvat_bridge.database.damage import damage_of
 from cvat_bridge.errors import LedgerError, RecordsError
-from cvat_bridge.ledger.damage import damage_of
 
 # The n-th entry makes version n of the file.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (

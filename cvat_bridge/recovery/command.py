@@ -11,10 +11,10 @@ from cvat_bridge.config import Config, Secrets
 from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.cvat.gateway import Gateway
 from cvat_bridge.cvat.lease import ProjectLease
+from cvat_bridge.database.damage import damage_of, set_aside
 from cvat_bridge.errors import RecordsError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.ledger.damage import damage_of, set_aside
 from cvat_bridge.loop.workflow import rounds_name
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.recovery.durable import DurableRound, database_file, forget_rounds, read_rounds

@@ -16,8 +16,8 @@ from dbos import DBOS, DBOSClient
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from cvat_bridge.database.damage import damage_of
 from cvat_bridge.errors import RecordsError
-from cvat_bridge.ledger.damage import damage_of
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import structlog
 
 from cvat_bridge.config import Config
 from cvat_bridge.cvat.lease import ProjectLease
+from cvat_bridge.database.damage import damage_of
 from cvat_bridge.errors import UnreachableError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.ledger.damage import damage_of
 from cvat_bridge.ledger.schema import damaged_ledger
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.workflow import Answer, Answers, Step, rounds_name

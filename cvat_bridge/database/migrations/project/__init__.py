@@ -1,0 +1,1 @@
+"""Migrations of a project's ledger, one file a version."""
