@@ -1,7 +1,8 @@
 """The place of records: a file of SQLite, or a schema of a PostgreSQL server.
 
-Imports nothing heavy, so that every command may name a place. On a server the records of each project have a schema of their own, so that no query can meet the
-rows of another project; what the projects of a service have in common has one more.
+Imports nothing heavy, so that every command may name a place. On a server the records of each
+project have a schema of their own, so that no query can meet the rows of another project; what the
+projects of a service have in common has one more.
 """
 
 from __future__ import annotations

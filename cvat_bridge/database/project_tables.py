@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Boolean, Column, Index, MetaData, Table
+from sqlalchemy.types import TypeEngine
 
 from cvat_bridge.database.types import REAL, WHOLE, Json, Words
+
+_Type = TypeEngine[Any] | type[TypeEngine[Any]]
 
 metadata = MetaData()
 
 
-def _key(name: str, type_: object = WHOLE) -> Column[object]:
+def _key(name: str, type_: _Type = WHOLE) -> Column[Any]:
     # Given by CVAT or by us, never counted up by the database.
-    return Column(name, type_, primary_key=True, autoincrement=False)  # type: ignore[call-overload, no-any-return]  # any column type
+    return Column(name, type_, primary_key=True, autoincrement=False)
 
 
-def _due(name: str, type_: object = Words) -> Column[object]:
-    return Column(name, type_, nullable=False)  # type: ignore[call-overload, no-any-return]
+def _due(name: str, type_: _Type = Words) -> Column[Any]:
+    return Column(name, type_, nullable=False)
 
 
-def _may(name: str, type_: object = REAL) -> Column[object]:
-    return Column(name, type_)  # type: ignore[call-overload, no-any-return]
+def _may(name: str, type_: _Type = REAL) -> Column[Any]:
+    return Column(name, type_)
 
 
 frames = Table(
