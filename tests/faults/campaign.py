@@ -179,6 +179,9 @@ def deliveries(count: int, seed: int = 0) -> Line:
         ("malformed", lambda: true[: dice.randrange(len(true))], _SECRET),
         ("malformed", lambda: b"[" * 100_000, _SECRET),
         ("malformed", lambda: b'{"event": 3}', _SECRET),
+        ("malformed", lambda: b"", _SECRET),
+        ("malformed", lambda: b"\xff\xfe" + true, _SECRET),
+        ("malformed", lambda: b"[1, 2]", _SECRET),
         ("ignored", lambda: b'{"event": "create:comment"}', _SECRET),
     )
     with TestClient(web) as client:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cvat_bridge.cvat.rest.connection import Connection
 from cvat_bridge.cvat.rest.retries import once
+
+log = logging.getLogger(__name__)
 
 
 def guide(net: Connection, project_id: int) -> str:
@@ -47,12 +50,22 @@ def create_issue(
         row = net.call("POST", "/api/issues", "make", subject, body=body, repeatable=False)
         return int(row["id"])
 
-    return once(net.patience, lambda: _issue(net, job_id, frame, message, place), make)
+    def tidy(kept: int) -> None:
+        for number in _issues(net, job_id, frame, message, place):
+            if number != kept:
+                log.warning("issue %d of job %d was opened twice: deleted", number, job_id)
+                net.call("DELETE", f"/api/issues/{number}", "delete", f"issue {number}")
+
+    def look() -> int | None:
+        return next(_issues(net, job_id, frame, message, place), None)
+
+    return once(net.patience, look, make, tidy=tidy)
 
 
-def _issue(
+def _issues(
     net: Connection, job_id: int, frame: int, message: str, place: Sequence[float]
-) -> int | None:
+) -> Iterator[int]:
+    """Give the issues that say the same in the same place."""
     rows = net.pages("/api/issues", f"issues of job {job_id}", query={"job_id": job_id})
     for row in rows:
         if int(row["frame"]) != frame or list(map(float, row["position"])) != list(place):
@@ -60,5 +73,4 @@ def _issue(
         number = int(row["id"])
         said = net.pages("/api/comments", f"comments of issue {number}", query={"issue_id": number})
         if said and said[0]["message"] == message:
-            return number
-    return None
+            yield number

@@ -78,21 +78,31 @@ def bounded(patience: Patience) -> Iterator[Deadline]:
 Made = TypeVar("Made")
 
 
-def once(patience: Patience, look: Callable[[], Made | None], make: Callable[[], Made]) -> Made:
+def once(
+    patience: Patience,
+    look: Callable[[], Made | None],
+    make: Callable[[], Made],
+    *,
+    tidy: Callable[[Made], None] = lambda _made: None,
+) -> Made:
     """Find a thing on the server, or make it.
 
-    After a failure that leaves open whether it was made, look tells. Raises UnreachableError when
-    patience ends, and what look and make raise besides.
+    After a failure that leaves open whether it was made, look tells. tidy: deletes what is there
+    besides the thing that it is given, because the server carried out late what was given up;
+    called after a failure only. Raises UnreachableError when patience ends, and what look, make
+    and tidy raise besides.
     """
     with bounded(patience) as deadline:
         attempt = 0
         while True:
             found = look()
-            if found is not None:
-                return found
             try:
-                return make()
+                made = make() if found is None else found
             except UnreachableError as error:
                 if not deadline.pause(attempt, why=error.detail):
                     raise
-            attempt += 1
+                attempt += 1
+                continue
+            if attempt:
+                tidy(made)
+            return made

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from cvat_bridge.cvat.gateway import Webhook
 from cvat_bridge.cvat.rest import leases, raw
 from cvat_bridge.cvat.rest.connection import Connection
 from cvat_bridge.cvat.rest.retries import once
+
+log = logging.getLogger(__name__)
 
 # Every save and every stage or state change of a job touches the job. Tasks say nothing more.
 EVENTS = ("create:job", "delete:job", "update:job")
@@ -34,8 +37,11 @@ def ensure(net: Connection, project_id: int, target_url: str, secret: str) -> We
     }
     subject = f"webhook of project {project_id} to {target_url}"
 
+    def same_address() -> list[Webhook]:
+        return [hook for hook in read(net, project_id) if hook.target_url == target_url]
+
     def look() -> Webhook | None:
-        same = [hook for hook in read(net, project_id) if hook.target_url == target_url]
+        same = same_address()
         if not same:
             return None
         path = f"/api/webhooks/{same[0].id}"
@@ -45,7 +51,13 @@ def ensure(net: Connection, project_id: int, target_url: str, secret: str) -> We
         answer = net.call("POST", "/api/webhooks", "make", subject, body=body, repeatable=False)
         return raw.webhook(answer)
 
-    return once(net.patience, look, make)
+    def tidy(kept: Webhook) -> None:
+        for hook in same_address():
+            if hook.id != kept.id:
+                log.warning("%s was made twice: %d is deleted", subject, hook.id)
+                net.call("DELETE", f"/api/webhooks/{hook.id}", "delete", subject)
+
+    return once(net.patience, look, make, tidy=tidy)
 
 
 def ping(net: Connection, webhook_id: int) -> int:
