@@ -18,7 +18,7 @@ from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.cvat.reach import check_reachable
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
-from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.opening import PATIENT, ledger_of
 from cvat_bridge.loop.outlook.people import waiting_people
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.rounds import NextStep, next_step, waiting_frames
@@ -215,7 +215,7 @@ def opened(
     assembled raises, except for the home.
     """
     with (
-        joined(config, secrets, report, learning) as parts,
+        joined(config, secrets, report, learning, away=PATIENT) as parts,
         working(parts, durable, figures=figures) as bridge,
     ):
         yield bridge
@@ -253,12 +253,20 @@ def _close_killed_fits(home: Home) -> None:
 
 @contextmanager
 def joined(
-    config: Config, secrets: Secrets, report: Report = quiet, learning: Told = unheard
+    config: Config,
+    secrets: Secrets,
+    report: Report = quiet,
+    learning: Told = unheard,
+    *,
+    away: float = 0.0,
 ) -> Iterator[Parts]:
-    """Join what every step stands on; holds no lock. Raises ConfigError, GatewayError."""
+    """Join what every step stands on; holds no lock. Raises ConfigError, GatewayError.
+
+    away: seconds for which the ledger waits for a database that went away.
+    """
     home = Home.of(config)
     settings = round_settings(config)
-    with connected(config, secrets) as gateway, Ledger(home.ledger) as ledger:
+    with connected(config, secrets) as gateway, ledger_of(config, away=away) as ledger:
         yield Parts(
             config=config,
             settings=settings,

@@ -16,7 +16,7 @@ from cvat_bridge.assembly import Bridge, durable_of, opened
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
-from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.opening import ledger_of
 from cvat_bridge.loop.outlook.learning import fit_lines
 from cvat_bridge.loop.status import describe, standing
 from cvat_bridge.models.serving import now_serving
@@ -60,7 +60,7 @@ def serve(path: Path, secrets: Secrets) -> None:
     log = structlog.get_logger("service")
     for row in served.projects if len(served.projects) == 1 else ():
         # Of several, only the project whose records were lost rests, and its status says why.
-        with home.held("service"), Ledger(Home.of(row.config).ledger) as ledger:
+        with home.held("service"), ledger_of(row.config) as ledger:
             compare_records(row.config, ledger)
     with (
         home.held("service"),
@@ -132,14 +132,14 @@ def served_page(
 def status_of(config: Config) -> dict[str, Any]:
     """Say which round a project is in, what it waits for, which model serves, and why."""
     home = Home.of(config)
-    with Ledger(home.ledger) as ledger:
+    with ledger_of(config) as ledger:
         serving = now_serving(config, home, ledger, Registry(config.mlflow_url, home.library))
         return describe(ledger, config.project_id, serving)
 
 
 def standing_of(config: Config) -> Standing:
     """Say what the service's figures tell of a project's records."""
-    with Ledger(Home.of(config).ledger) as ledger:
+    with ledger_of(config) as ledger:
         return standing(ledger, config.project_id)
 
 

@@ -14,7 +14,7 @@ from cvat_bridge.cvat.lease import ProjectLease
 from cvat_bridge.database.damage import damage_of, set_aside
 from cvat_bridge.errors import RecordsError
 from cvat_bridge.home import Home
-from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.opening import ledger_of, ledger_place
 from cvat_bridge.loop.workflow import rounds_name
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.recovery.durable import DurableRound, database_file, forget_rounds, read_rounds
@@ -57,9 +57,9 @@ def restore_with(
     lease = ProjectLease(gateway, config.project_id, holder=holder, told=told)
     try:
         lease.take()
-        aside = _set_damaged_aside(home.ledger)
+        aside = _set_damaged_aside(ledger_place(config).file)
         durable = _durable(url, name, aside)
-        with Ledger(home.ledger) as ledger:
+        with ledger_of(config) as ledger:
             done = restore(
                 gateway,
                 ledger,
@@ -115,5 +115,7 @@ def _durable(url: str, name: str, aside: dict[Path, Path]) -> tuple[DurableRound
         return ()
 
 
-def _set_damaged_aside(ledger: Path) -> dict[Path, Path]:
-    return {ledger: set_aside(ledger, "damaged")} if damage_of(ledger) else {}
+def _set_damaged_aside(file: Path | None) -> dict[Path, Path]:
+    if file is None or not damage_of(file):
+        return {}
+    return {file: set_aside(file, "damaged")}

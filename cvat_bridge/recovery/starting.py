@@ -12,10 +12,10 @@ import structlog
 from cvat_bridge.config import Config
 from cvat_bridge.cvat.lease import ProjectLease
 from cvat_bridge.database.damage import damage_of
+from cvat_bridge.database.faults import damaged
 from cvat_bridge.errors import UnreachableError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.ledger.schema import damaged_ledger
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.workflow import Answer, Answers, Step, rounds_name
 from cvat_bridge.models.mending import mend_champion
@@ -63,8 +63,9 @@ class Start:
 
 def compare_records(config: Config, ledger: Ledger) -> None:
     """Hold the ledger against what the home knows, without CVAT. Raises RecordsError."""
-    if damage := damage_of(ledger.path):
-        raise damaged_ledger(ledger.path, damage)
+    file = ledger.place.file
+    if file is not None and (damage := damage_of(file)):
+        raise damaged(ledger.place, damage)
     home = Home.of(config)
     name = rounds_name(None if config.library is None else config.project_id)
     durable = read_rounds(config.database_url or home.rounds_url, name)

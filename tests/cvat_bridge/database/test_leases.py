@@ -118,10 +118,9 @@ def test_a_lease_cannot_pass_on_while_a_write_that_it_allows_is_under_way(site, 
     """From the check to the commit, in the place of a project."""
     lease = leases.acquire("leader", "a", seconds=60)
     checked, go_on, order = threading.Event(), threading.Event(), []
-    project = site.opened(site.project())
+    project = site.opened(site.project(), fence=lambda connection: check(connection, lease))
 
     def work(connection):
-        check(connection, lease)
         checked.set()
         go_on.wait(10)
         order.append("written")
