@@ -29,6 +29,7 @@ from cvat_bridge.models.serving import follow_labels, now_serving
 from cvat_bridge.progress import Report, Told, quiet, unheard
 from cvat_bridge.project.facts import Facts
 from cvat_bridge.project.reading import ProjectReader
+from cvat_bridge.recovery.copies.moving import take_over
 from cvat_bridge.recovery.durable import check_readable
 from cvat_bridge.recovery.late_writes import LateWrites
 from cvat_bridge.recovery.starting import Start, started
@@ -177,13 +178,14 @@ def assembled(
     to be asked of it is asked before the first step.
     """
     home = Home.of(config)
-    with (
-        home.held(by),
-        durable_of(config, [config]) as durable,
-        opened(config, secrets, durable, report=report, learning=learning) as bridge,
-    ):
-        durable.launch()
-        yield bridge
+    with home.held(by):
+        take_over([config])
+        with (
+            durable_of(config, [config]) as durable,
+            opened(config, secrets, durable, report=report, learning=learning) as bridge,
+        ):
+            durable.launch()
+            yield bridge
 
 
 def durable_of(config: Config, known: Iterable[Config]) -> Durable:

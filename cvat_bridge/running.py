@@ -22,6 +22,7 @@ from cvat_bridge.loop.status import describe, standing
 from cvat_bridge.models.serving import now_serving
 from cvat_bridge.progress import Report
 from cvat_bridge.projects import Served, load_served, projects_file
+from cvat_bridge.recovery.copies.moving import take_over
 from cvat_bridge.recovery.starting import compare_records
 from cvat_bridge.service.figures import LoopFigures, Standing
 from cvat_bridge.service.projects import ProjectLoops
@@ -58,6 +59,10 @@ def serve(path: Path, secrets: Secrets) -> None:
     secret = secrets.webhook_secret
     figures = LoopFigures(CollectorRegistry())
     log = structlog.get_logger("service")
+    with home.held("service"):
+        taken = take_over([row.config for row in served.projects])
+    if taken is not None:
+        log.info("moved the records to the database", rows=taken.ledgers, rounds=taken.rounds)
     for row in served.projects if len(served.projects) == 1 else ():
         # Of several, only the project whose records were lost rests, and its status says why.
         with home.held("service"), ledger_of(row.config) as ledger:

@@ -28,6 +28,7 @@ from cvat_bridge.cli.showing.logs import log_to_stderr, warn_on_stderr
 from cvat_bridge.cli.showing.page import open_
 from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
+from cvat_bridge.cli.upkeep.database import database
 from cvat_bridge.cli.upkeep.restore import restore
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
 from cvat_bridge.secrecy import err, out, remember_environment, without_secrets
@@ -283,6 +284,7 @@ app.command()(blindspots)
 app.command()(similar)
 app.add_typer(models, name="models")
 app.add_typer(projects, name="projects")
+app.add_typer(database, name="database")
 app.command()(annotate)
 app.command()(restore)
 add_serving_commands(app)

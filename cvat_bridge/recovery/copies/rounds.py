@@ -42,9 +42,13 @@ def copy_rounds(source_url: str, target_url: str) -> Mapping[str, int]:
         check_readable(url)
         DBOS.migrate(_with_driver(url))
     try:
-        with _engine(source_url) as one, _engine(target_url) as other:
-            with one.begin() as read, other.begin() as write:
-                return _copied(read, write, target_url)
+        with (
+            _engine(source_url) as one,
+            _engine(target_url) as other,
+            one.begin() as read,
+            other.begin() as write,
+        ):
+            return _copied(read, write, target_url)
     except SQLAlchemyError as error:
         fault = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise LedgerError(f"the records of rounds could not be copied: {fault}") from error
