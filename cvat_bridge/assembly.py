@@ -16,8 +16,10 @@ from active_learning.strategies import strategy
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.cvat.reach import check_reachable
+from cvat_bridge.database.engine import Fence
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
+from cvat_bridge.ledger.leading import leading, take_request
 from cvat_bridge.ledger.opening import PATIENT, ledger_of
 from cvat_bridge.loop.outlook.people import waiting_people
 from cvat_bridge.loop.parts import Parts
@@ -130,7 +132,7 @@ class Bridge(View):
             log.info("labels changed in CVAT", what=told)
         step = self._next()
         # Taken only now, so that a look that could not read CVAT forgets nothing.
-        if not self.parts.home.take_request() and step.kind == "wait":
+        if not take_request(self.config) and step.kind == "wait":
             return Outcome(acted=False, reason=step.reason)
         self.rounds.run(step.number)
         return Outcome(acted=True, reason=f"round {step.number} is done")
@@ -178,11 +180,13 @@ def assembled(
     to be asked of it is asked before the first step.
     """
     home = Home.of(config)
-    with home.held(by):
+    with home.held(by), leading(config, by=by) as lease:
         take_over([config])
         with (
             durable_of(config, [config]) as durable,
-            opened(config, secrets, durable, report=report, learning=learning) as bridge,
+            opened(
+                config, secrets, durable, report=report, learning=learning, fence=lease.fence
+            ) as bridge,
         ):
             durable.launch()
             yield bridge
@@ -210,14 +214,15 @@ def opened(
     report: Report = quiet,
     learning: Told = unheard,
     figures: ProjectFigures | None = None,
+    fence: Fence | None = None,
 ) -> Iterator[Bridge]:
     """Join the parts of one project whose home, or service, is held already.
 
-    report, learning: see assembled. figures: told of steps and of what looks find. Raises what
+    report, learning: see assembled. fence: lets the ledger be written while this process leads. figures: told of steps and of what looks find. Raises what
     assembled raises, except for the home.
     """
     with (
-        joined(config, secrets, report, learning, away=PATIENT) as parts,
+        joined(config, secrets, report, learning, away=PATIENT, fence=fence) as parts,
         working(parts, durable, figures=figures) as bridge,
     ):
         yield bridge
@@ -261,14 +266,15 @@ def joined(
     learning: Told = unheard,
     *,
     away: float = 0.0,
+    fence: Fence | None = None,
 ) -> Iterator[Parts]:
     """Join what every step stands on; holds no lock. Raises ConfigError, GatewayError.
 
-    away: seconds for which the ledger waits for a database that went away.
+    away: seconds for which the ledger waits for a database that went away. fence: see opened.
     """
     home = Home.of(config)
     settings = round_settings(config)
-    with connected(config, secrets) as gateway, ledger_of(config, away=away) as ledger:
+    with connected(config, secrets) as gateway, ledger_of(config, away=away, fence=fence) as ledger:
         yield Parts(
             config=config,
             settings=settings,

@@ -14,8 +14,18 @@ from prometheus_client import CollectorRegistry
 
 from cvat_bridge.assembly import Bridge, durable_of, opened
 from cvat_bridge.config import Config, Secrets
-from cvat_bridge.errors import ConfigError
+from cvat_bridge.database.keeping import KeptLease
+from cvat_bridge.database.leases import Lease
+from cvat_bridge.database.place import is_server
+from cvat_bridge.errors import ConfigError, LeaseLostError
 from cvat_bridge.home import Home
+from cvat_bridge.ledger.leading import (
+    leader_of,
+    place_of,
+    round_is_asked_for,
+    tried_to_lead,
+    wait_to_lead,
+)
 from cvat_bridge.ledger.opening import ledger_of
 from cvat_bridge.loop.outlook.learning import fit_lines
 from cvat_bridge.loop.status import describe, standing
@@ -28,6 +38,7 @@ from cvat_bridge.service.figures import LoopFigures, Standing
 from cvat_bridge.service.projects import ProjectLoops
 from cvat_bridge.service.run_events import add_run_routes
 from cvat_bridge.service.service import Loop, make_app
+from cvat_bridge.service.standby import stand_by
 from cvat_bridge.web.address import page_address
 from cvat_bridge.web.app import add_page
 from cvat_bridge.web.app import opened as opened_page
@@ -55,37 +66,99 @@ def serve(path: Path, secrets: Secrets) -> None:
     service = shared.service
     if open_to_all(service.host) and not service.listen_anyway:
         raise ConfigError([_OPEN_TO_ALL.format(config=path, host=service.host)])
-    home = Home.of(shared)
-    secret = secrets.webhook_secret
-    figures = LoopFigures(CollectorRegistry())
+    while _our_turn(shared):
+        # Of several that waited, one leads; the others wait on.
+        if _led(path, served, secrets):
+            return
+
+
+def _our_turn(shared: Config) -> bool:
+    """Wait, at the service's address, while another service leads; False where we are to end.
+
+    In a home its lock comes first: a second service is told so, and does not wait.
+    """
+    if not is_server(shared.database_url):
+        return True
+    leader = leader_of(shared)
+    if leader is None:
+        return True
     log = structlog.get_logger("service")
-    with home.held("service"):
-        taken = take_over([row.config for row in served.projects])
-    if taken is not None:
-        log.info("moved the records to the database", rows=taken.ledgers, rounds=taken.rounds)
-    for row in served.projects if len(served.projects) == 1 else ():
-        # Of several, only the project whose records were lost rests, and its status says why.
-        with home.held("service"), ledger_of(row.config) as ledger:
-            compare_records(row.config, ledger)
+
+    def wait(ended: threading.Event, tell: Callable[[str], None]) -> bool:
+        def told(one: Lease) -> None:
+            tell(place_of(one))
+            log.info("standing by: another service leads", leader=place_of(one))
+
+        return wait_to_lead(shared, ended=ended, waiting=told)
+
+    return stand_by(wait, host=shared.service.host, port=shared.service.port)
+
+
+def _led(path: Path, served: Served, secrets: Secrets) -> bool:
+    """Lead until the process is told to end; False where another service was quicker.
+
+    Raises LeaseLostError when another service took the lead, which ends this one.
+    """
+    shared = served.shared
+    ends: list[Callable[[], None]] = []
+
+    def lost(_error: LeaseLostError) -> None:
+        for end in ends:
+            end()
+
+    home = Home.of(shared)
     with (
         home.held("service"),
-        durable_of(shared, [row.config for row in served.projects]) as durable,
+        tried_to_lead(shared, by="service", on_loss=lost) as lease,
     ):
+        if lease is None:
+            return False
+        _work(path, served, secrets, lease, ends)
+        lease.check()
+        return True
+
+
+def _work(
+    path: Path,
+    served: Served,
+    secrets: Secrets,
+    lease: KeptLease,
+    ends: list[Callable[[], None]],
+) -> None:
+    """Work on the projects in a home that is held, while the lease holds; ends: what ends it."""
+    shared, service = served.shared, served.shared.service
+    home, secret = Home.of(shared), secrets.webhook_secret
+    figures = LoopFigures(CollectorRegistry())
+    log = structlog.get_logger("service")
+    known = [row.config for row in served.projects]
+    taken = take_over(known)
+    if taken is not None:
+        log.info("moved the records to the database", rows=taken.ledgers, rounds=taken.rounds)
+    for config in known if len(known) == 1 else ():
+        # Of several, only the project whose records were lost rests, and its status says why.
+        with ledger_of(config) as ledger:
+            compare_records(config, ledger)
+    with durable_of(shared, known) as durable:
         durable.launch()
 
         def open_(config: Config, report: Report) -> AbstractContextManager[Bridge]:
             def say(line: str) -> None:
                 log.info("learning", project=config.project_id, progress=line)
 
-            told = figures.of(config.project_id)
             return opened(
-                config, secrets, durable, report=report, learning=fit_lines(say), figures=told
+                config,
+                secrets,
+                durable,
+                report=report,
+                learning=fit_lines(say),
+                figures=figures.of(config.project_id),
+                fence=lease.fence,
             )
 
         loops = ProjectLoops(
             followed(path, served),
             open_,
-            asked=lambda config: Home.of(config).round_is_asked_for(),
+            asked=round_is_asked_for,
             status=status_of,
             standing=standing_of,
             poll_seconds=service.poll_seconds,
@@ -112,8 +185,10 @@ def serve(path: Path, secrets: Secrets) -> None:
                 projects=sorted(configs()),
                 page=page,
             )
+            listening = server(web, Bounds(), host=service.host, port=service.port)
+            ends.append(lambda: setattr(listening, "should_exit", True))
             with suppress(KeyboardInterrupt):
-                server(web, Bounds(), host=service.host, port=service.port).run()
+                listening.run()
         loops.stop()
 
 

@@ -172,7 +172,7 @@ def round_(
     """Run one round now, or go on with the one that was interrupted."""
     from cvat_bridge.assembly import assembled, viewed
     from cvat_bridge.config import load_secrets
-    from cvat_bridge.home import Home
+    from cvat_bridge.ledger.leading import ask_for_round
     from cvat_bridge.loop.people.words import interactor_of, work_of
     from cvat_bridge.loop.steps import check_people
     from cvat_bridge.projects import load_project
@@ -192,7 +192,7 @@ def round_(
         except HomeHeldError as held:
             if held.by != "service":
                 raise
-            Home.of(loaded).ask_for_round()
+            ask_for_round(loaded)
             asked = (
                 "the running service was asked to begin a round; `cvat-bridge status` follows it"
             )

@@ -14,6 +14,7 @@ from cvat_bridge.cvat.lease import ProjectLease
 from cvat_bridge.database.damage import damage_of, set_aside
 from cvat_bridge.errors import RecordsError
 from cvat_bridge.home import Home
+from cvat_bridge.ledger.leading import bridge_identity, leading
 from cvat_bridge.ledger.opening import ledger_of, ledger_place
 from cvat_bridge.loop.workflow import rounds_name
 from cvat_bridge.progress import Report, quiet
@@ -42,7 +43,11 @@ def restore_home(
     works on the project, HomeError, GatewayError, and RecordsError where the records of rounds lie
     on a server that does not answer.
     """
-    with Home.of(config).held(), connected(config, secrets) as gateway:
+    with (
+        Home.of(config).held(),
+        leading(config, by="command"),
+        connected(config, secrets) as gateway,
+    ):
         return restore_with(gateway, config, report=report, now=now)
 
 
@@ -53,7 +58,7 @@ def restore_with(
     home = Home.of(config)
     url = config.database_url or home.rounds_url
     name = rounds_name(None if config.library is None else config.project_id)
-    holder, told = home.identity(), home.place
+    holder, told = bridge_identity(config), home.place
     lease = ProjectLease(gateway, config.project_id, holder=holder, told=told)
     try:
         lease.take()

@@ -16,6 +16,7 @@ from cvat_bridge.database.faults import damaged
 from cvat_bridge.errors import UnreachableError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.leading import bridge_identity
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.workflow import Answer, Answers, Step, rounds_name
 from cvat_bridge.models.mending import mend_champion
@@ -80,7 +81,7 @@ def started(parts: Parts) -> Iterator[Start]:
     ProjectTakenError, GatewayError.
     """
     compare_records(parts.config, parts.ledger)
-    holder, told = parts.home.identity(), parts.home.place
+    holder, told = bridge_identity(parts.config), parts.home.place
     lease = ProjectLease(parts.gateway, parts.config.project_id, holder=holder, told=told)
     start = Start(parts, lease)
     try:

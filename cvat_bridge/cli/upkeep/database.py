@@ -110,10 +110,11 @@ def _configs(path: Path) -> list[Config]:
 
 @contextmanager
 def _resting(configs: Sequence[Config]) -> Iterator[None]:
-    """Hold the home, so that no bridge works on the records meanwhile."""
+    """Hold home and database, so that no bridge works on the records meanwhile."""
     from cvat_bridge.home import Home
+    from cvat_bridge.ledger.leading import leading
 
-    with Home.of(configs[0]).held():
+    with Home.of(configs[0]).held(), leading(configs[0], by="command"):
         yield
 
 

@@ -102,7 +102,7 @@ def test_a_move_to_postgresql_leaves_every_row_equal_and_work_goes_on_there(writ
     answer = command(written, "move", database_url)
 
     assert answer.exit_code == 0, answer.output
-    assert "project 12: 23 rows, all equal" in answer.stdout
+    assert "project 12: 24 rows, all equal" in answer.stdout
     assert "now set `database_url`" in answer.stdout
     configure(written, database_url=database_url)
     assert rows_of(written) == before
@@ -165,7 +165,7 @@ def test_a_backup_made_while_a_ledger_is_open_is_put_back_row_for_row(kind, writ
         before = rows_of(written)
         made = command(written, "backup", str(archive), "--json")
         assert made.exit_code == 0, made.output
-        assert json.loads(made.stdout)["ledgers"] == {"12": 23, "13": 23}
+        assert json.loads(made.stdout)["ledgers"] == {"12": 24, "13": 24}
         ledger.take_identity("ffffffff")
         ledger.set_labels([])
 
