@@ -218,8 +218,9 @@ def opened(
 ) -> Iterator[Bridge]:
     """Join the parts of one project whose home, or service, is held already.
 
-    report, learning: see assembled. fence: lets the ledger be written while this process leads. figures: told of steps and of what looks find. Raises what
-    assembled raises, except for the home.
+    report, learning: see assembled. fence: lets the ledger be written while this process leads.
+    figures: told of steps and of what looks find. Raises what assembled raises, except for the
+    home.
     """
     with (
         joined(config, secrets, report, learning, away=PATIENT, fence=fence) as parts,

@@ -57,7 +57,8 @@ def serve(path: Path, secrets: Secrets) -> None:
     """Work on every project of a configuration until the process is told to end.
 
     Raises ConfigError, HomeHeldError when another process works in the home, and, where there is
-    one project, RecordsError when its records were lost.
+    one project, RecordsError when its records were lost. On a server's database it waits while
+    another service leads there; LeaseLostError when another one took the lead from it.
     """
     served = load_served(path)
     shared = served.shared
