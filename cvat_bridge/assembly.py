@@ -16,9 +16,11 @@ from active_learning.strategies import strategy
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.cvat.reach import check_reachable
+from cvat_bridge.database.engine import Fence
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
-from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.leading import leading, take_request
+from cvat_bridge.ledger.opening import PATIENT, ledger_of
 from cvat_bridge.loop.outlook.people import waiting_people
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.rounds import NextStep, next_step, waiting_frames
@@ -29,6 +31,7 @@ from cvat_bridge.models.serving import follow_labels, now_serving
 from cvat_bridge.progress import Report, Told, quiet, unheard
 from cvat_bridge.project.facts import Facts
 from cvat_bridge.project.reading import ProjectReader
+from cvat_bridge.recovery.copies.moving import take_over
 from cvat_bridge.recovery.durable import check_readable
 from cvat_bridge.recovery.late_writes import LateWrites
 from cvat_bridge.recovery.starting import Start, started
@@ -129,7 +132,7 @@ class Bridge(View):
             log.info("labels changed in CVAT", what=told)
         step = self._next()
         # Taken only now, so that a look that could not read CVAT forgets nothing.
-        if not self.parts.home.take_request() and step.kind == "wait":
+        if not take_request(self.config) and step.kind == "wait":
             return Outcome(acted=False, reason=step.reason)
         self.rounds.run(step.number)
         return Outcome(acted=True, reason=f"round {step.number} is done")
@@ -177,13 +180,16 @@ def assembled(
     to be asked of it is asked before the first step.
     """
     home = Home.of(config)
-    with (
-        home.held(by),
-        durable_of(config, [config]) as durable,
-        opened(config, secrets, durable, report=report, learning=learning) as bridge,
-    ):
-        durable.launch()
-        yield bridge
+    with home.held(by), leading(config, by=by) as lease:
+        take_over([config])
+        with (
+            durable_of(config, [config]) as durable,
+            opened(
+                config, secrets, durable, report=report, learning=learning, fence=lease.fence
+            ) as bridge,
+        ):
+            durable.launch()
+            yield bridge
 
 
 def durable_of(config: Config, known: Iterable[Config]) -> Durable:
@@ -208,14 +214,16 @@ def opened(
     report: Report = quiet,
     learning: Told = unheard,
     figures: ProjectFigures | None = None,
+    fence: Fence | None = None,
 ) -> Iterator[Bridge]:
     """Join the parts of one project whose home, or service, is held already.
 
-    report, learning: see assembled. figures: told of steps and of what looks find. Raises what
-    assembled raises, except for the home.
+    report, learning: see assembled. fence: lets the ledger be written while this process leads.
+    figures: told of steps and of what looks find. Raises what assembled raises, except for the
+    home.
     """
     with (
-        joined(config, secrets, report, learning) as parts,
+        joined(config, secrets, report, learning, away=PATIENT, fence=fence) as parts,
         working(parts, durable, figures=figures) as bridge,
     ):
         yield bridge
@@ -253,12 +261,21 @@ def _close_killed_fits(home: Home) -> None:
 
 @contextmanager
 def joined(
-    config: Config, secrets: Secrets, report: Report = quiet, learning: Told = unheard
+    config: Config,
+    secrets: Secrets,
+    report: Report = quiet,
+    learning: Told = unheard,
+    *,
+    away: float = 0.0,
+    fence: Fence | None = None,
 ) -> Iterator[Parts]:
-    """Join what every step stands on; holds no lock. Raises ConfigError, GatewayError."""
+    """Join what every step stands on; holds no lock. Raises ConfigError, GatewayError.
+
+    away: seconds for which the ledger waits for a database that went away. fence: see opened.
+    """
     home = Home.of(config)
     settings = round_settings(config)
-    with connected(config, secrets) as gateway, Ledger(home.ledger) as ledger:
+    with connected(config, secrets) as gateway, ledger_of(config, away=away, fence=fence) as ledger:
         yield Parts(
             config=config,
             settings=settings,

@@ -47,8 +47,13 @@ class Home:
 
     @property
     def ledger(self) -> Path:
-        """Our records (SQLite)."""
+        """Our records (SQLite), unless the configuration names a server."""
         return self.root / "ledger.db"
+
+    @property
+    def service_records(self) -> Path:
+        """What the projects of a service have in common: leases and flags (SQLite)."""
+        return self.library / "service.db"
 
     @property
     def rounds_url(self) -> str:

@@ -14,19 +14,31 @@ from prometheus_client import CollectorRegistry
 
 from cvat_bridge.assembly import Bridge, durable_of, opened
 from cvat_bridge.config import Config, Secrets
-from cvat_bridge.errors import ConfigError
+from cvat_bridge.database.keeping import KeptLease
+from cvat_bridge.database.leases import Lease
+from cvat_bridge.database.place import is_server
+from cvat_bridge.errors import ConfigError, LeaseLostError
 from cvat_bridge.home import Home
-from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.leading import (
+    leader_of,
+    place_of,
+    round_is_asked_for,
+    tried_to_lead,
+    wait_to_lead,
+)
+from cvat_bridge.ledger.opening import ledger_of
 from cvat_bridge.loop.outlook.learning import fit_lines
 from cvat_bridge.loop.status import describe, standing
 from cvat_bridge.models.serving import now_serving
 from cvat_bridge.progress import Report
 from cvat_bridge.projects import Served, load_served, projects_file
+from cvat_bridge.recovery.copies.moving import take_over
 from cvat_bridge.recovery.starting import compare_records
 from cvat_bridge.service.figures import LoopFigures, Standing
 from cvat_bridge.service.projects import ProjectLoops
 from cvat_bridge.service.run_events import add_run_routes
 from cvat_bridge.service.service import Loop, make_app
+from cvat_bridge.service.standby import stand_by
 from cvat_bridge.web.address import page_address
 from cvat_bridge.web.app import add_page
 from cvat_bridge.web.app import opened as opened_page
@@ -45,7 +57,8 @@ def serve(path: Path, secrets: Secrets) -> None:
     """Work on every project of a configuration until the process is told to end.
 
     Raises ConfigError, HomeHeldError when another process works in the home, and, where there is
-    one project, RecordsError when its records were lost.
+    one project, RecordsError when its records were lost. On a server's database it waits while
+    another service leads there; LeaseLostError when another one took the lead from it.
     """
     served = load_served(path)
     shared = served.shared
@@ -54,33 +67,99 @@ def serve(path: Path, secrets: Secrets) -> None:
     service = shared.service
     if open_to_all(service.host) and not service.listen_anyway:
         raise ConfigError([_OPEN_TO_ALL.format(config=path, host=service.host)])
-    home = Home.of(shared)
-    secret = secrets.webhook_secret
-    figures = LoopFigures(CollectorRegistry())
+    while _our_turn(shared):
+        # Of several that waited, one leads; the others wait on.
+        if _led(path, served, secrets):
+            return
+
+
+def _our_turn(shared: Config) -> bool:
+    """Wait, at the service's address, while another service leads; False where we are to end.
+
+    In a home its lock comes first: a second service is told so, and does not wait.
+    """
+    if not is_server(shared.database_url):
+        return True
+    leader = leader_of(shared)
+    if leader is None:
+        return True
     log = structlog.get_logger("service")
-    for row in served.projects if len(served.projects) == 1 else ():
-        # Of several, only the project whose records were lost rests, and its status says why.
-        with home.held("service"), Ledger(Home.of(row.config).ledger) as ledger:
-            compare_records(row.config, ledger)
+
+    def wait(ended: threading.Event, tell: Callable[[str], None]) -> bool:
+        def told(one: Lease) -> None:
+            tell(place_of(one))
+            log.info("standing by: another service leads", leader=place_of(one))
+
+        return wait_to_lead(shared, ended=ended, waiting=told)
+
+    return stand_by(wait, host=shared.service.host, port=shared.service.port)
+
+
+def _led(path: Path, served: Served, secrets: Secrets) -> bool:
+    """Lead until the process is told to end; False where another service was quicker.
+
+    Raises LeaseLostError when another service took the lead, which ends this one.
+    """
+    shared = served.shared
+    ends: list[Callable[[], None]] = []
+
+    def lost(_error: LeaseLostError) -> None:
+        for end in ends:
+            end()
+
+    home = Home.of(shared)
     with (
         home.held("service"),
-        durable_of(shared, [row.config for row in served.projects]) as durable,
+        tried_to_lead(shared, by="service", on_loss=lost) as lease,
     ):
+        if lease is None:
+            return False
+        _work(path, served, secrets, lease, ends)
+        lease.check()
+        return True
+
+
+def _work(
+    path: Path,
+    served: Served,
+    secrets: Secrets,
+    lease: KeptLease,
+    ends: list[Callable[[], None]],
+) -> None:
+    """Work on the projects in a home that is held, while the lease holds; ends: what ends it."""
+    shared, service = served.shared, served.shared.service
+    home, secret = Home.of(shared), secrets.webhook_secret
+    figures = LoopFigures(CollectorRegistry())
+    log = structlog.get_logger("service")
+    known = [row.config for row in served.projects]
+    taken = take_over(known)
+    if taken is not None:
+        log.info("moved the records to the database", rows=taken.ledgers, rounds=taken.rounds)
+    for config in known if len(known) == 1 else ():
+        # Of several, only the project whose records were lost rests, and its status says why.
+        with ledger_of(config) as ledger:
+            compare_records(config, ledger)
+    with durable_of(shared, known) as durable:
         durable.launch()
 
         def open_(config: Config, report: Report) -> AbstractContextManager[Bridge]:
             def say(line: str) -> None:
                 log.info("learning", project=config.project_id, progress=line)
 
-            told = figures.of(config.project_id)
             return opened(
-                config, secrets, durable, report=report, learning=fit_lines(say), figures=told
+                config,
+                secrets,
+                durable,
+                report=report,
+                learning=fit_lines(say),
+                figures=figures.of(config.project_id),
+                fence=lease.fence,
             )
 
         loops = ProjectLoops(
             followed(path, served),
             open_,
-            asked=lambda config: Home.of(config).round_is_asked_for(),
+            asked=round_is_asked_for,
             status=status_of,
             standing=standing_of,
             poll_seconds=service.poll_seconds,
@@ -107,8 +186,10 @@ def serve(path: Path, secrets: Secrets) -> None:
                 projects=sorted(configs()),
                 page=page,
             )
+            listening = server(web, Bounds(), host=service.host, port=service.port)
+            ends.append(lambda: setattr(listening, "should_exit", True))
             with suppress(KeyboardInterrupt):
-                server(web, Bounds(), host=service.host, port=service.port).run()
+                listening.run()
         loops.stop()
 
 
@@ -132,14 +213,14 @@ def served_page(
 def status_of(config: Config) -> dict[str, Any]:
     """Say which round a project is in, what it waits for, which model serves, and why."""
     home = Home.of(config)
-    with Ledger(home.ledger) as ledger:
+    with ledger_of(config) as ledger:
         serving = now_serving(config, home, ledger, Registry(config.mlflow_url, home.library))
         return describe(ledger, config.project_id, serving)
 
 
 def standing_of(config: Config) -> Standing:
     """Say what the service's figures tell of a project's records."""
-    with Ledger(Home.of(config).ledger) as ledger:
+    with ledger_of(config) as ledger:
         return standing(ledger, config.project_id)
 
 

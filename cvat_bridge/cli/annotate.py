@@ -83,7 +83,7 @@ def annotate(
     from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
-    from cvat_bridge.ledger import Ledger
+    from cvat_bridge.ledger.opening import ledger_of
     from cvat_bridge.masks.making import segmenter_of
     from cvat_bridge.models.serving import project_key
     from cvat_bridge.projects import load_project
@@ -110,7 +110,7 @@ def annotate(
         registry=lambda: Registry(loaded.mlflow_url, home.library),
         project_key=None if loaded.cvat.project is None else project_key(loaded.cvat.project),
     )
-    with connected(loaded, secrets) as gateway, Ledger(home.ledger) as ledger:
+    with connected(loaded, secrets) as gateway, ledger_of(loaded) as ledger:
         plan = make_plan(gateway, ledger, chosen, wanted)
         if dry_run or not plan.total:
             _tell_plan(plan.total, sum(t.done for t in plan.tasks), plan.left_alone, as_json)

@@ -28,6 +28,7 @@ from cvat_bridge.cli.showing.logs import log_to_stderr, warn_on_stderr
 from cvat_bridge.cli.showing.page import open_
 from cvat_bridge.cli.train import train
 from cvat_bridge.cli.trying import add_up, sandbox
+from cvat_bridge.cli.upkeep.database import database
 from cvat_bridge.cli.upkeep.restore import restore
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
 from cvat_bridge.secrecy import err, out, remember_environment, without_secrets
@@ -171,7 +172,7 @@ def round_(
     """Run one round now, or go on with the one that was interrupted."""
     from cvat_bridge.assembly import assembled, viewed
     from cvat_bridge.config import load_secrets
-    from cvat_bridge.home import Home
+    from cvat_bridge.ledger.leading import ask_for_round
     from cvat_bridge.loop.people.words import interactor_of, work_of
     from cvat_bridge.loop.steps import check_people
     from cvat_bridge.projects import load_project
@@ -191,7 +192,7 @@ def round_(
         except HomeHeldError as held:
             if held.by != "service":
                 raise
-            Home.of(loaded).ask_for_round()
+            ask_for_round(loaded)
             asked = (
                 "the running service was asked to begin a round; `cvat-bridge status` follows it"
             )
@@ -283,6 +284,7 @@ app.command()(blindspots)
 app.command()(similar)
 app.add_typer(models, name="models")
 app.add_typer(projects, name="projects")
+app.add_typer(database, name="database")
 app.command()(annotate)
 app.command()(restore)
 add_serving_commands(app)

@@ -49,7 +49,7 @@ def _change(config: Config, version: str | None, *, as_json: bool) -> None:
     from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
-    from cvat_bridge.ledger import Ledger
+    from cvat_bridge.ledger.opening import ledger_of
     from cvat_bridge.models import serving
     from cvat_bridge.models.figures import compared
     from trainer.registry.registry import Registry
@@ -63,7 +63,7 @@ def _change(config: Config, version: str | None, *, as_json: bool) -> None:
             if version is None
             else serving.promote(gateway, config, home, registry, version)
         )
-    with Ledger(home.ledger) as ledger:
+    with ledger_of(config) as ledger:
         found = compared(ledger, champion, before, metric=config.promotion.metric)
     if as_json:
         answer = {

@@ -69,7 +69,7 @@ def train(
     from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
-    from cvat_bridge.ledger import Ledger
+    from cvat_bridge.ledger.opening import ledger_of
     from cvat_bridge.models.serving import project_key
     from cvat_bridge.projects import load_project
     from cvat_bridge.training.by_hand import (
@@ -102,7 +102,7 @@ def train(
     with (
         silence() if as_json else bars(err) as report,
         connected(loaded, load_secrets()) as gateway,
-        Ledger(home.ledger) as ledger,
+        ledger_of(loaded) as ledger,
     ):
         pulled = snapshot(
             gateway,
@@ -131,7 +131,7 @@ def train(
         )
     kept = 0
     if choice.test and project_id == loaded.cvat.project:
-        with Ledger(home.ledger) as ledger:
+        with ledger_of(loaded) as ledger:
             kept = keep_test_part(ledger, pulled)
     version = register(
         Registry(loaded.mlflow_url, home.library),

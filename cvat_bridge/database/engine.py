@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -55,7 +56,7 @@ class Database:
         self._own: Engine | None = None
         self._ready = False
         if place.file is not None:
-            self._own = _file_engine(place, patience)
+            self._own = _file_engine(place, patience, beside=place.service if fence else None)
             engine = self._own
         else:
             engine = _server_engine(place, patience)
@@ -155,15 +156,13 @@ class _NoLock:
         return None
 
 
-def _file_engine(place: Place, patience: float) -> Engine:
+def _file_engine(place: Place, patience: float, *, beside: Path | None) -> Engine:
     file = place.file
     assert file is not None  # noqa: S101 asked before
     if damage := damage_of(file, deep=False):
         raise damaged(place, damage)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        if place.service is not None:
-            place.service.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unopened(place, error) from error
     engine = create_engine(
@@ -182,8 +181,8 @@ def _file_engine(place: Place, patience: float) -> Engine:
         connection.isolation_level = None  # transactions begin where we say
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        if place.service is not None:
-            connection.execute(f"ATTACH DATABASE ? AS {NAMED}", (str(place.service),))
+        if beside is not None:
+            connection.execute(f"ATTACH DATABASE ? AS {NAMED}", (str(beside),))
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -231,6 +230,12 @@ def _server_engine(place: Place, patience: float) -> Engine:
 
         _servers[place.url] = engine
         return engine
+
+
+def forget(place: Place) -> None:
+    """Look anew at what stands in a place of a server, since it was moved away."""
+    with _servers_lock:
+        _prepared.discard((place.url, place.schema))
 
 
 def close_servers() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -20,10 +20,19 @@ log = structlog.get_logger("lease")
 class KeptLease:
     """Renews a lease three times in its life, until it is closed or lost.
 
-    lease: just acquired. seconds: how long it holds without being renewed.
+    lease: just acquired. seconds: how long it holds without being renewed. on_loss: called once,
+    from the thread that renews, when somebody else has it.
     """
 
-    def __init__(self, leases: Leases, lease: Lease, *, seconds: float) -> None:
+    def __init__(
+        self,
+        leases: Leases,
+        lease: Lease,
+        *,
+        seconds: float,
+        on_loss: Callable[[LeaseLostError], None] = lambda _error: None,
+    ) -> None:
+        self._on_loss = on_loss
         self._leases, self._lease, self._seconds = leases, lease, seconds
         self._known_until = _since_boot() + max(0.0, lease.left)
         self._about: Mapping[str, Any] | None = None
@@ -49,18 +58,14 @@ class KeptLease:
         self._told.set()
 
     def check(self) -> None:
-        """Raise LeaseLostError where the lease is lost, or was not renewed in time.
+        """Raise LeaseLostError where the lease is lost; asks the database where it is late.
 
-        Asks nobody; `fence` is what a write needs.
+        `fence` is what a write needs. Raises LedgerError where the database cannot be asked.
         """
+        if self._lost is None and _since_boot() > self._known_until:
+            self._renew()
         if self._lost is not None:
             raise self._lost
-        late = _since_boot() - self._known_until
-        if late > 0:
-            raise LeaseLostError(
-                f"the lease {self._lease.name!r} was not renewed for {self._seconds + late:.0f} s; "
-                "another process may hold it. Nothing was written"
-            )
 
     def fence(self, connection: Connection) -> None:
         """Raise LeaseLostError within a transaction whose writes the lease does not allow."""
@@ -85,19 +90,23 @@ class KeptLease:
             self._told.clear()
             if self._ended.is_set():
                 return
-            began = _since_boot()
             try:
-                self._lease = self._leases.renew(
-                    self._lease, seconds=self._seconds, about=self._about
-                )
-            except LeaseLostError as error:
-                self._lost = error
-                log.warning("the lease is lost", why=str(error))
-                return
+                self._renew()
             except LedgerError as error:
                 log.warning("the lease could not be renewed", why=str(error))
-            else:
-                self._known_until = began + self._seconds
+            if self._lost is not None:
+                self._on_loss(self._lost)
+                return
+
+    def _renew(self) -> None:
+        began = _since_boot()
+        try:
+            self._lease = self._leases.renew(self._lease, seconds=self._seconds, about=self._about)
+        except LeaseLostError as error:
+            self._lost = error
+            log.warning("the lease is lost", why=str(error))
+        else:
+            self._known_until = began + self._seconds
 
 
 def _since_boot() -> float:

@@ -2,9 +2,10 @@
 
 A lease is a row with a name, held for some seconds and renewed while its holder works. Each
 acquisition gets a token that is higher than every one before it (a fencing token: Kleppmann,
-"How to do distributed locking", 2016). A process that was stopped for longer than its lease finds
-its token gone: `check`, within the transaction of a write, lets no such write happen. While that
-transaction is open the lease cannot pass on, so there is no moment between the look and the write.
+"How to do distributed locking", 2016). A process that was stopped
+for longer than its lease, and whose lease was taken meanwhile, finds its token gone: `check`,
+within the transaction of a write, lets no such write happen. While that transaction is open the
+lease cannot pass on, so there is no moment between the look and the write.
 
     leases = Leases(Database(service_place(...)))
     lease = leases.acquire("leader", "host-a:4711", seconds=30)      # None: somebody holds it
@@ -145,15 +146,17 @@ class Leases:
 
 
 def check(connection: Connection, lease: Lease) -> None:
-    """Raise LeaseLostError where a lease does not hold any more; else keep it until the commit.
+    """Raise LeaseLostError where a lease was taken or ended; else nobody takes it until the commit.
 
+    One that has run out, and that nobody has taken or evicted, still allows the write: its holder
+    is late, and nobody has written in its place.
     connection: of the transaction whose writes the lease allows; of a project's place with the
     service's beside it, or of the service's own.
     """
     query = _query().where(table.c.name == lease.name).with_for_update(read=True)
     rows = connection.execute(query).all()
     found = _lease(rows[0]) if rows else None
-    if found is None or found.token != lease.token or found.left <= 0:
+    if found is None or found.token != lease.token:
         raise _lost(lease, found)
 
 
@@ -182,8 +185,6 @@ def _lease(row: Row[Any]) -> Lease:
 def _lost(lease: Lease, found: Lease | None) -> LeaseLostError:
     if found is None:
         what = "it was given back, or ended because it was not renewed in time"
-    elif found.token == lease.token:
-        what = f"it ran out {-found.left:.0f} s ago"
     else:
         what = f"{found.holder} holds it now"
     return LeaseLostError(

@@ -24,7 +24,7 @@ class Place:
     """One place of records. kind: which tables stand there.
 
     file: of SQLite, None on a server. url, schema: on a server, "" for a file. service: the file
-    of what projects have in common, read beside a project's own; None where nothing is fenced.
+    of what projects have in common, which holds the lease of a project's fenced writes.
     """
 
     kind: Kind

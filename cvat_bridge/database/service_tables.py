@@ -25,6 +25,9 @@ leases = Table(
 # One row: the highest token that was ever given, so that none comes twice.
 tokens = Table("tokens", metadata, Column("last", WHOLE, nullable=False))
 
+# One row, once it is asked for: what tells this database's bridge from any other.
+identity = Table("identity", metadata, Column("id", Words, nullable=False))
+
 flags = Table(
     "flags",
     metadata,

@@ -1,20 +1,23 @@
-"""Our own records: what was used, proposed, copied, decided and held out. SQLite, one file.
+"""Our own records: what was used, proposed, copied, decided and held out.
 
-Every write can be repeated: rows are keyed by what they are about, so a step that was killed
-half-way ends in the same rows when it runs again. CVAT holds the annotations; this holds what
-CVAT cannot tell (a deleted pre-annotation leaves no trace there).
+SQLite, one file in home, or a schema of a PostgreSQL server. Every write can be repeated: rows are
+keyed by what they are about, so a step that was killed half-way ends in the same rows when it runs
+again. CVAT holds the annotations; this holds what CVAT cannot tell (a deleted pre-annotation leaves
+no trace there).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection, delete, func, insert, select, union, update
 from typing_extensions import Self
 
+from cvat_bridge.database import project_tables
+from cvat_bridge.database.engine import Database, Fence
+from cvat_bridge.database.place import Place
 from cvat_bridge.ledger.records import (
     AnnotatedFrame,
     Correction,
@@ -35,8 +38,7 @@ from cvat_bridge.ledger.records import (
     UsedJob,
     frame_key,
 )
-from cvat_bridge.ledger.schema import LedgerFile
-from cvat_bridge.ledger.tables import Table
+from cvat_bridge.ledger.tables import Records, insert_for, upsert, values_of
 
 _PIECE = 500  # values in one query: below SQLite's limit of variables
 
@@ -44,34 +46,45 @@ _PIECE = 500  # values in one query: below SQLite's limit of variables
 class Ledger:
     """The records of one project's loop. Safe to use from several threads and processes.
 
-    Raises LedgerError when the file cannot be read, is of a later version of this program, or
-    stays locked for longer than `patience` seconds.
+    place: a file, or what database.place says. patience: seconds to wait for another writer. away:
+    seconds to wait for a server that does not answer. fence: see Database.
+    Raises LedgerError when the records cannot be read, are of a later version of this program, or
+    stay locked for longer than `patience`; DatabaseAwayError when a server does not answer.
     """
 
-    def __init__(self, path: Path | str, *, patience: float = 30.0) -> None:
-        self._file = file = LedgerFile(path, patience=patience)
-        self.path = file.path
-        self._frames = Table(file, "frames", FrameFacts)
-        self._used = Table(file, "jobs_used", UsedJob)
-        self._looks = Table(file, "job_looks", JobLook, flags=["touched"])
-        self._labels = Table(file, "labels", KnownLabel)
-        self._selections = Table(file, "selections", SelectedFrame, by="round")
-        self._ranked = Table(file, "ranked_jobs", RankedJob, by="round", lists=["frames", "scores"])
-        self._provenance = Table(file, "provenance", Provenance)
-        self._proposals = Table(file, "proposals", Proposal, lists=["points"])
-        self._preannotated = Table(file, "preannotated", PreAnnotatedJob)
-        self._annotated = Table(
-            file, "annotated", AnnotatedFrame, objects=["reach"], lists=["pending"]
+    def __init__(
+        self,
+        place: Place | Path | str,
+        *,
+        patience: float = 30.0,
+        away: float = 0.0,
+        fence: Fence | None = None,
+    ) -> None:
+        if not isinstance(place, Place):
+            place = Place("project", file=Path(place))
+        self.place = place
+        self._database = database = Database(place, patience=patience, away=away, fence=fence)
+        self._frames = Records(database, project_tables.frames, FrameFacts)
+        self._used = Records(database, project_tables.jobs_used, UsedJob)
+        self._looks = Records(database, project_tables.job_looks, JobLook)
+        self._labels = Records(database, project_tables.labels, KnownLabel)
+        self._selections = Records(database, project_tables.selections, SelectedFrame, by="round")
+        self._ranked = Records(
+            database, project_tables.ranked_jobs, RankedJob, by="round", lists=["frames", "scores"]
         )
-        self._corrections = Table(file, "corrections", Correction)
-        self._rounds = Table(file, "rounds", Round, lists=["reasons"], objects=["figures"])
-        self._decisions = Table(
-            file, "decisions", Decision, lists=["reasons"], objects=["figures"], flags=["promoted"]
+        self._provenance = Records(database, project_tables.provenance, Provenance)
+        self._proposals = Records(database, project_tables.proposals, Proposal, lists=["points"])
+        self._preannotated = Records(database, project_tables.preannotated, PreAnnotatedJob)
+        self._annotated = Records(
+            database, project_tables.annotated, AnnotatedFrame, lists=["pending"]
         )
-        self._holdout = Table(file, "holdout", Membership)
-        self._judgements = Table(file, "judgements", Judgement)
-        self._pools = Table(file, "pools", PoolRecord)
-        self._requests = Table(file, "requests", Request, objects=["request", "outcome"])
+        self._corrections = Records(database, project_tables.corrections, Correction)
+        self._rounds = Records(database, project_tables.rounds, Round, lists=["reasons"])
+        self._decisions = Records(database, project_tables.decisions, Decision, lists=["reasons"])
+        self._holdout = Records(database, project_tables.holdout, Membership)
+        self._judgements = Records(database, project_tables.judgements, Judgement)
+        self._pools = Records(database, project_tables.pools, PoolRecord)
+        self._requests = Records(database, project_tables.requests, Request)
 
     def __enter__(self) -> Self:
         return self
@@ -80,19 +93,20 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file; the ledger is of no use afterwards."""
-        self._file.close()
+        """Close it; the ledger is of no use afterwards."""
+        self._database.close()
 
     @property
     def identity(self) -> str:
         """Eight hex digits that tell this ledger's rounds from those of any other."""
-        ((identity,),) = self._file.rows("SELECT id FROM identity")
+        ((identity,),) = self._database.read(select(project_tables.identity.c.id))
         return str(identity)
 
     def take_identity(self, identity: str) -> None:
         """Go on as the ledger of this identity, whose rounds' tasks are in CVAT."""
-        with self._file.write() as db:
-            db.execute("UPDATE identity SET id = ?", (identity,))
+        self._database.write(
+            lambda db: db.execute(update(project_tables.identity).values(id=identity))
+        )
 
     # -- frames, jobs, labels ------------------------------------------------------------------
 
@@ -102,7 +116,7 @@ class Ledger:
 
     def frames(self) -> dict[str, FrameFacts]:
         """Give every frame known by content, by its key."""
-        return {row.key: row for row in self._frames.rows(order="key")}
+        return {row.key: row for row in self._frames.rows(order=["key"])}
 
     def frames_of(self, keys: Iterable[str]) -> dict[str, FrameFacts]:
         """Give those of these frames that are known by content, by key."""
@@ -118,7 +132,7 @@ class Ledger:
 
     def used_jobs(self) -> dict[int, UsedJob]:
         """Give the jobs that training has used, by id."""
-        return {row.job_id: row for row in self._used.rows(order="job_id")}
+        return {row.job_id: row for row in self._used.rows(order=["job_id"])}
 
     def add_looks(self, rows: Iterable[JobLook]) -> None:
         """Remember whether people have objects in a job, so that it need not be read again."""
@@ -126,17 +140,22 @@ class Ledger:
 
     def looks(self) -> dict[int, JobLook]:
         """Give what was last seen of the jobs that nobody has finished, by id."""
-        return {row.job_id: row for row in self._looks.rows(order="job_id")}
+        return {row.job_id: row for row in self._looks.rows(order=["job_id"])}
 
     def set_labels(self, labels: Iterable[KnownLabel]) -> None:
         """Record what the project's labels are now; those that are gone are forgotten."""
-        with self._file.write() as db:
-            db.execute("DELETE FROM labels")
-            db.executemany("INSERT INTO labels VALUES (?,?,?)", [astuple(row) for row in labels])
+        rows = [values_of(row) for row in labels]
+
+        def work(db: Connection) -> None:
+            db.execute(delete(project_tables.labels))
+            if rows:
+                db.execute(insert(project_tables.labels), rows)
+
+        self._database.write(work)
 
     def labels(self) -> tuple[KnownLabel, ...]:
         """Give what the project's labels were at the last pull; empty before the first."""
-        return self._labels.rows(order="label_id")
+        return self._labels.rows(order=["label_id"])
 
     # -- choices, ranked jobs, where copies came from --------------------------------------------
 
@@ -144,24 +163,30 @@ class Ledger:
         self, number: int, rows: Sequence[SelectedFrame], *, about: Mapping[str, Any]
     ) -> None:
         """Replace the frames that a round chose, in rank order, and how it chose (JSON)."""
-        self._file.upsert("choices", 2, [(number, json.dumps(about))])
-        self._selections.put(rows, round=number)
+
+        def work(db: Connection) -> None:
+            upsert(db, project_tables.choices, [{"round": number, "about": dict(about)}])
+            self._selections.put_in(db, rows, round=number)
+
+        self._database.write(work)
 
     def selection(self, number: int) -> tuple[SelectedFrame, ...]:
         """Give the frames that a round chose, best first; empty when it chose none."""
-        return self._selections.rows(order="rank", round=number)
+        return self._selections.rows(order=["rank"], round=number)
 
     def choice(self, number: int) -> Mapping[str, Any]:
         """Give how a round chose; empty when it has not."""
-        found = self._file.rows("SELECT about FROM choices WHERE round = ?", number)
-        return dict(json.loads(found[0][0])) if found else {}
+        choices = project_tables.choices
+        found = self._database.read(select(choices.c.about).where(choices.c.round == number))
+        return dict(found[0].about) if found else {}
 
     def frames_by_strategy(self) -> frozenset[str]:
         """Give the keys of all frames (and copies) that a strategy, not chance, brought in."""
-        rows = self._file.rows(
-            "SELECT task_id, frame FROM selections WHERE arm = 'strategy' "
-            "UNION SELECT task_id, frame FROM provenance WHERE arm = 'strategy'"
+        parts = (
+            select(one.c.task_id, one.c.frame).where(one.c.arm == "strategy")
+            for one in (project_tables.selections, project_tables.provenance)
         )
+        rows = self._database.read(union(*parts))
         return frozenset(frame_key(task, frame) for task, frame in rows)
 
     def set_ranked_jobs(self, number: int, jobs: Sequence[RankedJob]) -> None:
@@ -170,7 +195,7 @@ class Ledger:
 
     def ranked_jobs(self, number: int) -> tuple[RankedJob, ...]:
         """Give the jobs of a round, best first; empty while it has none."""
-        return self._ranked.rows(order="rank", round=number)
+        return self._ranked.rows(order=["rank"], round=number)
 
     def add_provenance(self, rows: Iterable[Provenance]) -> None:
         """Record where the frames of a round's task came from."""
@@ -178,7 +203,7 @@ class Ledger:
 
     def provenance(self, number: int | None = None) -> tuple[Provenance, ...]:
         """Give the source of every copy (of one round), by task and frame."""
-        return self._provenance.rows(order="task_id, frame", round=number)
+        return self._provenance.rows(order=["task_id", "frame"], round=number)
 
     # -- proposals and corrections -------------------------------------------------------------
 
@@ -190,7 +215,7 @@ class Ledger:
         self, *, job_id: int | None = None, number: int | None = None
     ) -> tuple[Proposal, ...]:
         """Give the pre-annotations (of a job, of a round), by job, frame and place."""
-        return self._proposals.rows(order="job_id, frame, place", job_id=job_id, round=number)
+        return self._proposals.rows(order=["job_id", "frame", "place"], job_id=job_id, round=number)
 
     def save_preannotated(self, row: PreAnnotatedJob) -> None:
         """Record that a round is done with a job."""
@@ -198,7 +223,7 @@ class Ledger:
 
     def preannotated(self) -> dict[int, PreAnnotatedJob]:
         """Give the jobs that pre-annotation is done with, by id, each with its last round."""
-        return {row.job_id: row for row in self._preannotated.rows(order="job_id")}
+        return {row.job_id: row for row in self._preannotated.rows(order=["job_id"])}
 
     def save_annotated(self, rows: Iterable[AnnotatedFrame]) -> None:
         """Record what `annotate` did, or is about to do, with frames of jobs."""
@@ -206,7 +231,7 @@ class Ledger:
 
     def annotated(self, job_id: int, model: str) -> dict[int, AnnotatedFrame]:
         """Give what `annotate` did with a job's frames for a model, by frame."""
-        rows = self._annotated.rows(order="frame", job_id=job_id)
+        rows = self._annotated.rows(order=["frame"], job_id=job_id)
         return {row.frame: row for row in rows if row.model == model}
 
     def set_corrections(self, job_id: int, rows: Sequence[Correction]) -> None:
@@ -217,13 +242,16 @@ class Ledger:
         self, *, job_id: int | None = None, number: int | None = None
     ) -> tuple[Correction, ...]:
         """Give what people did to pre-annotations (in a job, in a round's jobs)."""
-        return self._corrections.rows(order="job_id, frame, place", job_id=job_id, round=number)
+        return self._corrections.rows(
+            order=["job_id", "frame", "place"], job_id=job_id, round=number
+        )
 
     def outcomes(self) -> dict[int, dict[str, int]]:
         """Count what people did to pre-annotations: by round, then by outcome."""
         counts: dict[int, dict[str, int]] = {}
-        query = "SELECT round, outcome, count(*) FROM corrections GROUP BY round, outcome"
-        for number, outcome, count in self._file.rows(query):
+        rows = project_tables.corrections.c
+        query = select(rows.round, rows.outcome, func.count()).group_by(rows.round, rows.outcome)
+        for number, outcome, count in self._database.read(query):
             counts.setdefault(int(number), {})[str(outcome)] = int(count)
         return counts
 
@@ -235,7 +263,7 @@ class Ledger:
 
     def rounds(self, project_id: int | None = None) -> tuple[Round, ...]:
         """Give the rounds, oldest first."""
-        return self._rounds.rows(order="number", project_id=project_id)
+        return self._rounds.rows(order=["number"], project_id=project_id)
 
     def save_decision(self, row: Decision) -> None:
         """Record which model serves after a round and why."""
@@ -243,7 +271,7 @@ class Ledger:
 
     def decisions(self) -> tuple[Decision, ...]:
         """Give every decision, oldest first."""
-        return self._decisions.rows(order="round")
+        return self._decisions.rows(order=["round"])
 
     def add_memberships(self, rows: Iterable[Membership]) -> None:
         """Freeze on which side images stand. What is holdout stays holdout.
@@ -251,17 +279,25 @@ class Ledger:
         A training image may become holdout (a ground-truth job was made of it); the other way
         round the row is left as it is.
         """
-        with self._file.write() as db:
-            db.executemany(
-                "INSERT INTO holdout VALUES (?,?,?,?,?) ON CONFLICT (sha256) DO UPDATE SET "
-                'role = excluded.role, "group" = excluded."group", rule = excluded.rule '
-                "WHERE holdout.role = 'train' AND excluded.role = 'holdout'",
-                [astuple(row) for row in rows],
+        given = [values_of(row) for row in rows]
+
+        def work(db: Connection) -> None:
+            if not given:
+                return
+            query, held = insert_for(db, project_tables.holdout), project_tables.holdout.c
+            new = query.excluded
+            query = query.on_conflict_do_update(
+                index_elements=["sha256"],
+                set_={"role": new.role, "group": new.group, "rule": new.rule},
+                where=(held.role == "train") & (new.role == "holdout"),
             )
+            db.execute(query, given)
+
+        self._database.write(work)
 
     def memberships(self) -> dict[str, Membership]:
         """Give the side of every image ever pulled, by sha256."""
-        return {row.sha256: row for row in self._holdout.rows(order="sha256")}
+        return {row.sha256: row for row in self._holdout.rows(order=["sha256"])}
 
     # -- what models got right and wrong, and the tasks that people asked for ---------------------
 
@@ -271,24 +307,26 @@ class Ledger:
 
     def judgements(self) -> tuple[Judgement, ...]:
         """Give what is recorded of every model and source, the newest first."""
-        return self._judgements.rows(order="recorded DESC, model, source")
+        return self._judgements.newest("recorded", order=["model", "source"])
 
     def save_pool(self, row: PoolRecord, *, most: int = 3) -> None:
         """Record what a model saw in the pool, in the place of what it saw before.
 
         most: models whose newest look is kept; those who read the pool longest ago are forgotten.
         """
-        self._pools.put([row])
-        with self._file.write() as db:
-            db.execute(
-                "DELETE FROM pools WHERE model <> ? AND model NOT IN "
-                "(SELECT model FROM pools ORDER BY recorded DESC LIMIT ?)",
-                (row.model, most),
-            )
+        pools = project_tables.pools
+        kept = select(pools.c.model).order_by(pools.c.recorded.desc()).limit(most)
+        stale = (pools.c.model != row.model) & pools.c.model.not_in(kept)
+
+        def work(db: Connection) -> None:
+            self._pools.put_in(db, [row])
+            db.execute(delete(pools).where(stale))
+
+        self._database.write(work)
 
     def pools(self) -> tuple[PoolRecord, ...]:
         """Give what each model saw in the pool when it read it last."""
-        return self._pools.rows(order="model")
+        return self._pools.rows(order=["model"])
 
     def pool(self, model: str) -> PoolRecord | None:
         """Give what a model saw in the pool; None when it has not read it."""
@@ -299,15 +337,15 @@ class Ledger:
 
         row.number is not read: it gets the next one.
         """
-        with self._file.write() as db:
-            (last,) = db.execute("SELECT COALESCE(MAX(number), 0) FROM requests").fetchone()
-            db.execute(
-                "INSERT OR IGNORE INTO requests VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    *(row.key, last + 1, row.who, row.name, row.source, row.model, row.asked),
-                    *(json.dumps(row.request), row.task_id, row.done, json.dumps(row.outcome)),
-                ),
+
+        def work(db: Connection) -> None:
+            last = db.execute(select(func.coalesce(func.max(project_tables.requests.c.number), 0)))
+            query = insert_for(db, project_tables.requests).on_conflict_do_nothing(
+                index_elements=["key"]
             )
+            db.execute(query, {**values_of(row), "number": last.scalar_one() + 1})
+
+        self._database.write(work)
         found = self.request(row.key)
         assert found is not None  # noqa: S101 written above
         return found
@@ -322,4 +360,4 @@ class Ledger:
 
     def requests(self) -> tuple[Request, ...]:
         """Give every task that people asked for, oldest first."""
-        return self._requests.rows(order="number")
+        return self._requests.rows(order=["number"])

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
-from cvat_bridge.ledger.schema import LedgerFile
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cvat_bridge.database.engine import Database
 
 T = TypeVar("T")
 
 
-class Table(Generic[T]):
+class Records(Generic[T]):
     """One table whose columns are a record's fields, in their order.
 
-    lists, objects: fields kept as JSON, read back as tuples and dicts. flags: fields read back as
-    booleans. by: a column before the record's own (the round it belongs to).
+    lists: fields that are read back as tuples. by: a column before the record's own (the round it
+    belongs to).
     """
 
     def __init__(
         self,
-        file: LedgerFile,
-        name: str,
+        database: Database,
+        table: Table,
         record: type[T],
         *,
         by: str = "",
         lists: Iterable[str] = (),
-        objects: Iterable[str] = (),
-        flags: Iterable[str] = (),
     ) -> None:
-        self._file, self._name, self._record, self._by = file, name, record, by
+        self._database, self.table, self._record, self._by = database, table, record, by
         self._fields = tuple(field.name for field in fields(record))  # type: ignore[arg-type]  # records are dataclasses
-        self._lists, self._objects, self._flags = set(lists), set(objects), set(flags)
-        self._marks = ",".join("?" * (len(self._fields) + bool(by)))
+        self._lists = [n for n, name in enumerate(self._fields) if name in set(lists)]
+        self._select = select(*(table.c[name] for name in self._fields))
 
     def put(self, rows: Iterable[T], **clear: int) -> None:
         """Write rows over those of the same key, in one transaction.
@@ -41,46 +41,71 @@ class Table(Generic[T]):
         clear: column=value of rows to delete first, in the same transaction; for a table with
         `by` it is also what the rows belong to.
         """
-        before = (clear[self._by],) if self._by else ()
-        with self._file.write() as db:
-            if clear:
-                where = " AND ".join(f"{column} = ?" for column in clear)
-                db.execute(f"DELETE FROM {self._name} WHERE {where}", tuple(clear.values()))  # noqa: S608 our own names
-            db.executemany(
-                f"INSERT OR REPLACE INTO {self._name} VALUES ({self._marks})",  # noqa: S608
-                (before + tuple(self._written(row, name) for name in self._fields) for row in rows),
-            )
+        given = list(rows)
+        self._database.write(lambda connection: self.put_in(connection, given, **clear))
 
-    def rows(self, *, order: str, **where: int | None) -> tuple[T, ...]:
+    def put_in(self, connection: Connection, rows: Sequence[T], **clear: int) -> None:
+        """Do it in a transaction that is open."""
+        if clear:
+            connection.execute(delete(self.table).where(*self._equal(clear)))
+        before = {self._by: clear[self._by]} if self._by else {}
+        upsert(
+            connection,
+            self.table,
+            [before | {name: getattr(row, name) for name in self._fields} for row in rows],
+        )
+
+    def rows(self, *, order: Sequence[str], **where: int | None) -> tuple[T, ...]:
         """Read the rows in an order; where: column=value that must hold, None for any."""
         asked = {column: value for column, value in where.items() if value is not None}
-        text = " AND ".join(f"{column} = ?" for column in asked) or "1"
-        columns = ",".join(f'"{name}"' for name in self._fields)
-        query = f"SELECT {columns} FROM {self._name} WHERE {text} ORDER BY {order}"  # noqa: S608
-        return tuple(
-            self._record(*map(self._read, self._fields, row))
-            for row in self._file.rows(query, *asked.values())
-        )
+        return self._read(self._select.where(*self._equal(asked)).order_by(*self._columns(order)))
+
+    def newest(self, column: str, *, order: Sequence[str]) -> tuple[T, ...]:
+        """Read the rows by falling values of a column, then in an order."""
+        falling = self.table.c[column].desc()
+        return self._read(self._select.order_by(falling, *self._columns(order)))
 
     def among(self, column: str, values: Sequence[Any]) -> tuple[T, ...]:
         """Read the rows whose column holds one of some hundred values."""
-        columns = ",".join(f'"{name}"' for name in self._fields)
-        marks = ",".join("?" * len(values))
-        query = f"SELECT {columns} FROM {self._name} WHERE {column} IN ({marks})"  # noqa: S608
-        return tuple(
-            self._record(*map(self._read, self._fields, row))
-            for row in self._file.rows(query, *values)
-        )
+        return self._read(self._select.where(self.table.c[column].in_(values)))
 
-    def _written(self, row: T, name: str) -> Any:
-        value = getattr(row, name)
-        if name in self._lists or name in self._objects:
-            return json.dumps(value)
-        return value
+    def _columns(self, names: Sequence[str]) -> list[ColumnElement[Any]]:
+        return [self.table.c[name] for name in names]
 
-    def _read(self, name: str, value: Any) -> Any:
-        if name in self._lists:
-            return tuple(json.loads(value))
-        if name in self._objects:
-            return json.loads(value)
-        return bool(value) if name in self._flags else value
+    def _equal(self, values: Mapping[str, int]) -> list[ColumnElement[bool]]:
+        return [self.table.c[name] == value for name, value in values.items()]
+
+    def _read(self, query: Select[Any]) -> tuple[T, ...]:
+        found = self._database.read(query)
+        record, lists = self._record, self._lists
+        if not lists:
+            return tuple(record(*row) for row in found)
+        made = []
+        for row in found:
+            values = list(row)
+            for n in lists:
+                values[n] = tuple(values[n])
+            made.append(record(*values))
+        return tuple(made)
+
+
+def values_of(row: Any) -> dict[str, Any]:
+    """Return the values of a record, by column."""
+    return {field.name: getattr(row, field.name) for field in fields(row)}
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows over those of the same key."""
+    if not rows:
+        return
+    query = insert_for(connection, table)
+    keys = [column.name for column in table.primary_key]
+    others = {c.name: query.excluded[c.name] for c in table.c if c.name not in keys}
+    connection.execute(query.on_conflict_do_update(index_elements=keys, set_=others), rows)
+
+
+def insert_for(connection: Connection, table: Table) -> Any:
+    """Return an INSERT in the database's own words, which both have for conflicts."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)

@@ -16,7 +16,12 @@ from dbos import DBOS, SetWorkflowID
 from dbos import DBOSConfig as DurableConfig
 from typing_extensions import Self
 
-from cvat_bridge.errors import BridgeError, NotReadyError, UnreachableError
+from cvat_bridge.errors import (
+    BridgeError,
+    DatabaseAwayError,
+    NotReadyError,
+    UnreachableError,
+)
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.rounds import note_state
 from cvat_bridge.secrecy import without_secrets
@@ -205,7 +210,7 @@ class Rounds:
                 step.name,
                 type(error).__name__,
                 told,
-                isinstance(error, (UnreachableError, NotReadyError)),
+                isinstance(error, (UnreachableError, NotReadyError, DatabaseAwayError)),
             ) from None
         seconds = round(time.monotonic() - began, 3)
         self._stepped(step.name, seconds, False)

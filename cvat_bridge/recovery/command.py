@@ -14,7 +14,8 @@ from cvat_bridge.cvat.lease import ProjectLease
 from cvat_bridge.database.damage import damage_of, set_aside
 from cvat_bridge.errors import RecordsError
 from cvat_bridge.home import Home
-from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.leading import bridge_identity, leading
+from cvat_bridge.ledger.opening import ledger_of, ledger_place
 from cvat_bridge.loop.workflow import rounds_name
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.recovery.durable import DurableRound, database_file, forget_rounds, read_rounds
@@ -42,7 +43,11 @@ def restore_home(
     works on the project, HomeError, GatewayError, and RecordsError where the records of rounds lie
     on a server that does not answer.
     """
-    with Home.of(config).held(), connected(config, secrets) as gateway:
+    with (
+        Home.of(config).held(),
+        leading(config, by="command"),
+        connected(config, secrets) as gateway,
+    ):
         return restore_with(gateway, config, report=report, now=now)
 
 
@@ -53,13 +58,13 @@ def restore_with(
     home = Home.of(config)
     url = config.database_url or home.rounds_url
     name = rounds_name(None if config.library is None else config.project_id)
-    holder, told = home.identity(), home.place
+    holder, told = bridge_identity(config), home.place
     lease = ProjectLease(gateway, config.project_id, holder=holder, told=told)
     try:
         lease.take()
-        aside = _set_damaged_aside(home.ledger)
+        aside = _set_damaged_aside(ledger_place(config).file)
         durable = _durable(url, name, aside)
-        with Ledger(home.ledger) as ledger:
+        with ledger_of(config) as ledger:
             done = restore(
                 gateway,
                 ledger,
@@ -115,5 +120,7 @@ def _durable(url: str, name: str, aside: dict[Path, Path]) -> tuple[DurableRound
         return ()
 
 
-def _set_damaged_aside(ledger: Path) -> dict[Path, Path]:
-    return {ledger: set_aside(ledger, "damaged")} if damage_of(ledger) else {}
+def _set_damaged_aside(file: Path | None) -> dict[Path, Path]:
+    if file is None or not damage_of(file):
+        return {}
+    return {file: set_aside(file, "damaged")}

@@ -46,14 +46,14 @@ def compare_cvat(ledger: Ledger, tasks: Sequence[Task]) -> None:
             foreign.append(task)
         elif mark.number not in restored and known.get(mark.number) in (None, "done"):
             own.append(
-                f"CVAT has task {task.id} of round {mark.number}, of which {ledger.path} "
+                f"CVAT has task {task.id} of round {mark.number}, of which {ledger.place} "
                 f"knows nothing (its last round is {last})"
             )
     if foreign and not rounds:
         numbers = ", ".join(str(task.id) for task in foreign[:5])
         own.append(
             f"the project has tasks of rounds ({len(foreign)}: task {numbers}) of another ledger, "
-            f"of a home that was lost or of another bridge, and {ledger.path} knows of no round"
+            f"of a home that was lost or of another bridge, and {ledger.place} knows of no round"
         )
     if own:
         raise RecordsError(own, ADVICE)
@@ -65,18 +65,18 @@ def behind(ledger: Ledger, row: DurableRound) -> str:
     mine, last = held.get(row.number), max(held, default=0)
     if mine is None:
         ends = f"ends with round {last}" if last else "knows of no round"
-        return f"the records of rounds know round {row.number}, and {ledger.path} {ends}"
+        return f"the records of rounds know round {row.number}, and {ledger.place} {ends}"
     if RESTORED in mine.figures:
         return ""
     if row.done and mine.state != "done":
         return (
-            f"the records of rounds say that round {row.number} is done, and {ledger.path} has it "
+            f"the records of rounds say that round {row.number} is done, and {ledger.place} has it "
             f"at {mine.state!r}"
         )
     if row.answers.get("select", {}).get("selected") and not ledger.selection(row.number):
-        return f"round {row.number} chose frames, and {ledger.path} does not know which"
+        return f"round {row.number} chose frames, and {ledger.place} does not know which"
     if row.answers.get("prioritise", {}).get("task_id") and not ledger.provenance(row.number):
-        return f"round {row.number} made a task, and {ledger.path} does not know of which frames"
+        return f"round {row.number} made a task, and {ledger.place} does not know of which frames"
     return ""
 
 
@@ -86,7 +86,7 @@ def _rounds_unknown(ledger: Ledger, rounds: Sequence[DurableRound]) -> list[str]
     if rounds and not rounds[-1].done and rounds[-1].number < last:
         found.append(
             f"the records of rounds stand at round {rounds[-1].number}, not ended, and "
-            f"{ledger.path} is at round {last}: they are older than the ledger"
+            f"{ledger.place} is at round {last}: they are older than the ledger"
         )
     return found
 
@@ -96,11 +96,11 @@ def _leftovers(ledger: Ledger, home: Home, project_id: int) -> list[str]:
     known = {row.number for row in ledger.rounds()}
     runs = {n: folder for n, folder in run_rounds(home).items() if n not in known}
     found = [
-        f"{folder} was learnt in round {number}, of which {ledger.path} knows nothing"
+        f"{folder} was learnt in round {number}, of which {ledger.place} knows nothing"
         for number, folder in sorted(runs.items())
     ]
     found += [
-        f"{row.folder} was pulled by round {row.round}, of which {ledger.path} knows nothing"
+        f"{row.folder} was pulled by round {row.round}, of which {ledger.place} knows nothing"
         for row in pulled_snapshots(home, project_id)
         if row.round is not None and row.round not in known.union(runs)
     ]

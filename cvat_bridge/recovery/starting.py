@@ -12,10 +12,11 @@ import structlog
 from cvat_bridge.config import Config
 from cvat_bridge.cvat.lease import ProjectLease
 from cvat_bridge.database.damage import damage_of
+from cvat_bridge.database.faults import damaged
 from cvat_bridge.errors import UnreachableError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.ledger.schema import damaged_ledger
+from cvat_bridge.ledger.leading import bridge_identity
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.workflow import Answer, Answers, Step, rounds_name
 from cvat_bridge.models.mending import mend_champion
@@ -63,8 +64,9 @@ class Start:
 
 def compare_records(config: Config, ledger: Ledger) -> None:
     """Hold the ledger against what the home knows, without CVAT. Raises RecordsError."""
-    if damage := damage_of(ledger.path):
-        raise damaged_ledger(ledger.path, damage)
+    file = ledger.place.file
+    if file is not None and (damage := damage_of(file)):
+        raise damaged(ledger.place, damage)
     home = Home.of(config)
     name = rounds_name(None if config.library is None else config.project_id)
     durable = read_rounds(config.database_url or home.rounds_url, name)
@@ -79,7 +81,7 @@ def started(parts: Parts) -> Iterator[Start]:
     ProjectTakenError, GatewayError.
     """
     compare_records(parts.config, parts.ledger)
-    holder, told = parts.home.identity(), parts.home.place
+    holder, told = bridge_identity(parts.config), parts.home.place
     lease = ProjectLease(parts.gateway, parts.config.project_id, holder=holder, told=told)
     start = Start(parts, lease)
     try:

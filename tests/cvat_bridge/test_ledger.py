@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from cvat_bridge.database.engine import close_servers
+from cvat_bridge.database.place import project_place
 from cvat_bridge.errors import LedgerError
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import (
@@ -13,15 +17,20 @@ from cvat_bridge.ledger.records import (
     Decision,
     FrameFacts,
     JobLook,
+    Judgement,
+    KnownLabel,
     Membership,
+    PoolRecord,
     PreAnnotatedJob,
     Proposal,
     Provenance,
     RankedJob,
+    Request,
     Round,
     SelectedFrame,
     UsedJob,
 )
+from tests.fakes.old_ledger import write_old_ledger
 
 FRAME = FrameFacts("1/0", 1, 0, "a" * 64, ".jpg", 640, 480, "0" * 64)
 CHOSEN = SelectedFrame(1, 1, 0, 0.75, "strategy", "unsure of a cell")
@@ -32,6 +41,15 @@ CORRECTION = Correction(3, 7, 0, 0, "nudged", "cell", "cell", 0.8, 0.9, "m1")
 ROUND = Round(3, 12, "fit", "", "2026-01-01T00:00:00", reasons=("first",), figures={"pool": 4})
 DECISION = Decision(3, "", "m1", True, ("nothing served",), {"ap": 0.4}, "2026-01-01T00:00:00")
 MEMBER = Membership("a" * 64, "train", "a" * 64, "beyond the share", "2026-01-01")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request, tmp_path):
+    """Where one project's ledger stands."""
+    url = None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("database_url")
+    return project_place(url, tmp_path / "home" / "ledger.db", 12)
 
 
 @pytest.fixture
@@ -72,11 +90,11 @@ def contents(ledger):
     }
 
 
-def test_everything_written_comes_back_after_reopening(path):
-    with Ledger(path) as ledger:
+def test_everything_written_comes_back_after_reopening(place):
+    with Ledger(place) as ledger:
         write_everything(ledger)
         identity = ledger.identity
-    with Ledger(path) as ledger:
+    with Ledger(place) as ledger:
         found = contents(ledger)
         same = ledger.identity == identity
 
@@ -99,8 +117,8 @@ def test_everything_written_comes_back_after_reopening(path):
     assert same
 
 
-def test_writing_everything_twice_changes_nothing(path):
-    with Ledger(path) as ledger:
+def test_writing_everything_twice_changes_nothing(place):
+    with Ledger(place) as ledger:
         write_everything(ledger)
         once = contents(ledger)
         write_everything(ledger)
@@ -108,14 +126,108 @@ def test_writing_everything_twice_changes_nothing(path):
         assert contents(ledger) == once
 
 
-def test_two_ledgers_have_two_identities(tmp_path):
-    with Ledger(tmp_path / "a.db") as first, Ledger(tmp_path / "b.db") as second:
+def test_two_projects_share_a_database_and_no_row(place):
+    """On a server each has a schema of its own, in a folder of homes a file."""
+    file = None if place.file is None else place.file.with_name("other.db")
+    other = replace(place, file=file, schema=place.schema and "cvat_bridge_project_13")
+    with Ledger(place) as first, Ledger(other) as second:
+        write_everything(first)
+
         assert first.identity != second.identity
+        assert second.frames() == {} and second.rounds() == ()
+        second.set_labels([KnownLabel(1, "cat", "rectangle")])
+        assert first.labels() == ()
 
 
-def test_an_image_becomes_holdout_and_never_leaves_it(path):
-    held = Membership("a" * 64, "holdout", "g", "held out by people", "2026-02-01")
+def test_texts_come_in_the_order_of_their_bytes_on_both(place):
+    keys = ["1/10", "1/2", "a/1", "B/1", "é/1", "~/1"]
+    with Ledger(place) as ledger:
+        ledger.add_frames(replace(FRAME, key=key) for key in keys)
+
+        assert list(ledger.frames()) == ["1/10", "1/2", "B/1", "a/1", "~/1", "é/1"]
+
+
+def test_figures_that_are_no_number_and_long_texts_come_back(place):
+    odd = replace(ROUND, figures={"ap": float("inf"), "why": "ü\u2028" * 1000}, reasons=())
+    with Ledger(place) as ledger:
+        ledger.save_round(odd)
+
+        assert ledger.rounds() == (odd,)
+
+
+def test_wishes_of_many_at_once_are_numbered_once_each(place):
+    with Ledger(place) as ledger, Ledger(place) as other:
+
+        def ask(target, base):
+            for n in range(4):
+                target.open_request(Request(f"{base}{n}", 0, "eva", "", "", "m", "now", {}))
+
+        threads = [
+            threading.Thread(target=ask, args=(one, base))
+            for one, base in ((ledger, "a"), (ledger, "b"), (other, "c"))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert [row.number for row in ledger.requests()] == list(range(1, 13))
+
+
+def test_the_pools_of_the_three_newest_models_are_kept(place):
+    with Ledger(place) as ledger:
+        for n in range(5):
+            ledger.save_pool(PoolRecord(f"m{n}", n, 1, "f", "c", f"2026-0{n + 1}"))
+
+        assert [row.model for row in ledger.pools()] == ["m2", "m3", "m4"]
+
+
+def rows_of(db, table):
+    return db.execute(f'SELECT * FROM "{table}"').fetchall()  # noqa: S608 our own names
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_ledger_of_the_first_release_is_taken_over_row_for_row(path, version):
+    write_old_ledger(path, version)
+    with closing(sqlite3.connect(path)) as old:
+        tables = [name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE sql > ''")]
+        tables = [name for name in tables if not name.endswith(("_by_round", "_by_job"))]
+        before = {name: rows_of(old, name) for name in tables}
+
     with Ledger(path) as ledger:
+        assert ledger.identity == "0a1b2c3d"
+        assert [row.frame for row in ledger.frames().values()] == [0, 10, 2]
+        assert ledger.looks()[8].touched is True
+        ledger.save_judgement(Judgement("n", "holdout", 1, 2, 3, 4, 0.5, "f", "c", "2026"))
+        write_everything(ledger)
+        ledger.save_annotated([AnnotatedFrame(3, 1, "m", {"7": 0.5}, 1)])
+    write_old_ledger(path.with_name("same.db"), version)
+    Ledger(path.with_name("same.db")).close()
+
+    with closing(sqlite3.connect(path.with_name("same.db"))) as new:
+        for name, rows in before.items():
+            assert rows_of(new, name) == rows, name
+        assert new.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+def test_a_ledger_on_a_server_that_is_later_than_this_program_is_refused(
+    database_url, postgresql, tmp_path
+):
+    place = project_place(database_url, tmp_path / "x.db", 12)
+    Ledger(place).close()
+    close_servers()
+    name = database_url.partition("@/")[2].partition("?")[0]
+    postgresql.execute(
+        "UPDATE {}.alembic_version SET version_num = '99'", place.schema, database=name
+    )
+
+    with pytest.raises(LedgerError, match="has version 99, this program knows up to 3"):
+        Ledger(place)
+
+
+def test_an_image_becomes_holdout_and_never_leaves_it(place):
+    held = Membership("a" * 64, "holdout", "g", "held out by people", "2026-02-01")
+    with Ledger(place) as ledger:
         ledger.add_memberships([MEMBER])
         ledger.add_memberships([held])
         ledger.add_memberships([MEMBER])
@@ -123,9 +235,9 @@ def test_an_image_becomes_holdout_and_never_leaves_it(path):
         assert ledger.memberships()["a" * 64].role == "holdout"
 
 
-def test_rows_are_found_by_job_and_round(path):
+def test_rows_are_found_by_job_and_round(place):
     other = Proposal(4, 8, 1, 0, 5, "cell", "rectangle", (0.0, 0.0, 1.0, 1.0), 0.5, "m2", 77)
-    with Ledger(path) as ledger:
+    with Ledger(place) as ledger:
         ledger.set_proposals(3, 7, [PROPOSAL])
         ledger.set_proposals(4, 8, [other])
 
@@ -133,9 +245,9 @@ def test_rows_are_found_by_job_and_round(path):
         assert ledger.proposals(number=3) == (PROPOSAL,)
 
 
-def test_a_failed_write_leaves_the_rows_before_it(path):
+def test_a_failed_write_leaves_the_rows_before_it(place):
     """All rows of a call are written or none is."""
-    with Ledger(path) as ledger:
+    with Ledger(place) as ledger:
         ledger.add_frames([FRAME])
 
         def rows():
@@ -148,8 +260,8 @@ def test_a_failed_write_leaves_the_rows_before_it(path):
         assert set(ledger.frames()) == {"1/0"}
 
 
-def test_threads_write_without_losing_rows(path):
-    with Ledger(path) as ledger, Ledger(path) as other:
+def test_threads_write_without_losing_rows(place):
+    with Ledger(place) as ledger, Ledger(place) as other:
 
         def write(target, base):
             for n in range(30):
@@ -187,11 +299,11 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path):
         Ledger(path)
 
 
-def test_frames_that_annotate_did_are_kept_by_model_and_replaced(tmp_path):
+def test_frames_that_annotate_did_are_kept_by_model_and_replaced(place):
     on_its_way = AnnotatedFrame(3, 0, "m", {"7": 0.5}, 1, ({"frame": 0, "points": [1.5]},))
     done = AnnotatedFrame(3, 0, "m", {"7": 0.5}, 1)
     other = AnnotatedFrame(3, 0, "n", {"7": 0.1}, 2)
-    with Ledger(tmp_path / "ledger.db") as ledger:
+    with Ledger(place) as ledger:
         ledger.save_annotated([on_its_way, other])
         first = ledger.annotated(3, "m")
         ledger.save_annotated([done])

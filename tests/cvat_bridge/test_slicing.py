@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +22,7 @@ from cvat_bridge.judged.recording import judge, record
 from cvat_bridge.judged.table import read_judged, write_table
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Judgement, Request
-from cvat_bridge.ledger.schema import MIGRATIONS
+from tests.fakes.old_ledger import write_old_ledger
 from trainer.detections import Detections
 from trainer.embedding import Descriptor
 from trainer.errors import ImageError
@@ -203,15 +202,7 @@ def test_likeness_learns_which_feature_tells_failures_and_follows_no_false_one()
 
 def test_an_old_ledger_is_taken_over_and_wishes_are_numbered_once(tmp_path):
     path = tmp_path / "ledger.db"
-    old = sqlite3.connect(path)
-    for statements in MIGRATIONS[:2]:
-        for statement in statements:
-            old.execute(statement)
-    old.execute("PRAGMA user_version = 2")
-    old.execute("INSERT INTO labels VALUES (1, 'cat', 'rectangle')")
-    old.commit()
-    old.close()
-
+    write_old_ledger(path, 2)
     wish = Request("k", 0, "mona", "Cats", "class=cat", "m", "now", {"frames": ["1/0"]})
     with Ledger(path) as ledger:
         assert [row.name for row in ledger.labels()] == ["cat"]

@@ -60,12 +60,12 @@ def blindspots(
     from cvat_bridge.blindspots.queries import blind_spots
     from cvat_bridge.blindspots.types import to_json
     from cvat_bridge.home import Home
-    from cvat_bridge.ledger import Ledger
+    from cvat_bridge.ledger.opening import ledger_of
     from cvat_bridge.projects import load_project
 
     loaded = load_project(config)
     home = Home.of(loaded)
-    with Ledger(home.ledger) as ledger:
+    with ledger_of(loaded) as ledger:
         version, kind = asked_for(loaded, home, ledger, model, source)
         if where is not None:
             found = failures_of(home, ledger, version, kind, where, threshold, limit)

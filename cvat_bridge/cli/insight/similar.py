@@ -113,10 +113,10 @@ def _found(
     from cvat_bridge.assembly import round_settings
     from cvat_bridge.blindspots.similar import find_similar
     from cvat_bridge.home import Home
-    from cvat_bridge.ledger import Ledger
+    from cvat_bridge.ledger.opening import ledger_of
 
     home = Home.of(config)
-    with Ledger(home.ledger) as ledger:
+    with ledger_of(config) as ledger:
         version, kind = asked_for(config, home, ledger, model, source)
         try:
             return find_similar(

@@ -116,20 +116,18 @@ def test_what_a_zombie_writes_in_the_transaction_of_its_check_is_not_there(lease
 
 def test_a_lease_cannot_pass_on_while_a_write_that_it_allows_is_under_way(site, leases):
     """From the check to the commit, in the place of a project."""
-    lease = leases.acquire("leader", "a", seconds=0.2)
+    lease = leases.acquire("leader", "a", seconds=60)
     checked, go_on, order = threading.Event(), threading.Event(), []
-    project = site.opened(site.project())
+    project = site.opened(site.project(), fence=lambda connection: check(connection, lease))
 
     def work(connection):
-        check(connection, lease)
         checked.set()
         go_on.wait(10)
         order.append("written")
 
     def take():
         checked.wait(10)
-        while leases.acquire("leader", "b", seconds=60) is None:
-            pass
+        leases.acquire("leader", "a", seconds=60)
         order.append("taken")
 
     threads = [
@@ -138,7 +136,7 @@ def test_a_lease_cannot_pass_on_while_a_write_that_it_allows_is_under_way(site, 
     ]
     for thread in threads:
         thread.start()
-    threads[1].join(0.6)  # longer than the lease
+    threads[1].join(0.3)  # what came through would be through by then
     go_on.set()
     for thread in threads:
         thread.join()

@@ -27,6 +27,7 @@ def upgrade() -> None:
     )
     made = op.create_table("tokens", Column("last", WHOLE, nullable=False), schema=NAMED)
     op.bulk_insert(made, [{"last": 0}])
+    op.create_table("identity", Column("id", Words, nullable=False), schema=NAMED)
     op.create_table(
         "flags",
         Column("name", Words, primary_key=True),

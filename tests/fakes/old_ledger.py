@@ -1,19 +1,12 @@
-"""The ledger's file: its tables, their migrations, and the one lock that writers take."""
+"""Ledgers as version 0.1 of this program wrote them: its statements, kept as they were."""
 
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from cvat_bridge.database.damage import damage_of
-from cvat_bridge.errors import LedgerError, RecordsError
-
-# The n-th entry makes version n of the file.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+# The n-th entry made version n of the file.
+STATEMENTS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE frames (
             key TEXT PRIMARY KEY, task_id INTEGER NOT NULL, frame INTEGER NOT NULL,
@@ -93,92 +86,73 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
-_DAMAGED = (
-    "Put the newest copy of it back, or stop the bridge and run `cvat-bridge restore`: it sets the "
-    "file aside and finds again what CVAT and the home know"
+def write_old_ledger(path: Path, version: int) -> None:
+    """Write a file of a version, with a row in every table that it has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    for statements in STATEMENTS[:version]:
+        for statement in statements:
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {version}")
+    db.execute("UPDATE identity SET id = '0a1b2c3d'")
+    for query, *rows in ROWS[: OF_VERSION[version - 1]]:
+        db.executemany(query, rows)
+    db.close()
+
+
+ROWS = (
+    (
+        "INSERT INTO frames VALUES (?,?,?,?,?,?,?,?,?)",
+        ("1/0", 1, 0, "a" * 64, ".jpg", 640, 480, "0" * 64, ""),
+        ("1/10", 1, 10, "", "", 0, 0, "", "the file is no image: ü\u2028"),
+        ("1/2", 1, 2, "b" * 64, ".png", 5, 6, "f" * 64, ""),
+    ),
+    ("INSERT INTO jobs_used VALUES (?,?,?,?)", (7, "2026-01-01", "completed", "f00d")),
+    ("INSERT INTO job_looks VALUES (?,?,?)", (8, "2026", 1), (9, "2026", 0)),
+    (
+        "INSERT INTO selections VALUES (?,?,?,?,?,?,?,?)",
+        (3, 1, 1, 0, 0.75, "strategy", "unsure of a cell", None),
+        (3, 2, 1, 4, None, "control", "drawn at random", 12.5),
+    ),
+    (
+        "INSERT INTO provenance VALUES (?,?,?,?,?,?,?,?,?,?)",
+        (9, 0, 1, 0, 3, 1, 0.1 + 0.2, "strategy", "unsure", None),
+    ),
+    (
+        "INSERT INTO proposals VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+        (3, 7, 0, 0, 5, "cell", "rectangle", "[1.0, 2.5, 3.0, 4.0]", 0.8, "m1", 1 << 40, "auto"),
+        (-1, 7, 0, 0, 5, "cell", "mask", "[]", 0.5, "m1", None, "auto"),
+    ),
+    ("INSERT INTO preannotated VALUES (?,?,?,?)", (7, 3, "m1", "")),
+    (
+        "INSERT INTO corrections VALUES (?,?,?,?,?,?,?,?,?,?)",
+        (3, 7, 0, 0, "nudged", "cell", "cell", 0.8, None, "m1"),
+    ),
+    (
+        "INSERT INTO rounds VALUES (?,?,?,?,?,?,?,?,?)",
+        (3, 12, "done", "", "2026-01-01", "2026-01-02", "", '["first"]', '{"pool": 4, "ap": NaN}'),
+    ),
+    (
+        "INSERT INTO decisions VALUES (?,?,?,?,?,?,?)",
+        (3, "", "m1", 1, '["nothing served"]', '{"ap": 0.4}', "2026-01-01"),
+    ),
+    ("INSERT INTO holdout VALUES (?,?,?,?,?)", ("a" * 64, "train", "g", "rule", "2026")),
+    ("INSERT INTO choices VALUES (?,?)", (3, '{"strategy": "entropy"}')),
+    (
+        "INSERT INTO ranked_jobs VALUES (?,?,?,?,?,?,?)",
+        (3, 1, 7, 9, "[0, 4]", "[0.75, null]", "ranks 1-2"),
+    ),
+    ("INSERT INTO labels VALUES (?,?,?)", (1, "cat", "rectangle")),
+    ("INSERT INTO annotated VALUES (?,?,?,?,?,?)", (3, 0, "m", '{"7": 0.5}', 1, '[{"frame": 0}]')),
+    (
+        "INSERT INTO judgements VALUES (?,?,?,?,?,?,?,?,?,?)",
+        ("m", "holdout", 1, 2, 3, 4, 0.5, "f", "c", "2026"),
+    ),
+    ("INSERT INTO pools VALUES (?,?,?,?,?,?)", ("m", 1, 2, "f", "c", "2026")),
+    (
+        "INSERT INTO requests VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        ("k", 1, "mona", "Cats", "class=cat", "m", "now", '{"frames": ["1/0"]}', None, "", "{}"),
+    ),
 )
-
-
-def damaged_ledger(path: Path, damage: str) -> RecordsError:
-    """Name a ledger that is damaged, and the way back."""
-    return RecordsError([f"the ledger {path} cannot be read: {damage}"], _DAMAGED)
-
-
-class LedgerFile:
-    """A SQLite file in WAL mode with the tables above. Threads share it, one writes at a time."""
-
-    def __init__(self, path: Path | str, *, patience: float) -> None:
-        self.path = Path(path)
-        self._lock = threading.RLock()
-        if damage := damage_of(self.path, deep=False):
-            raise damaged_ledger(self.path, damage)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                self.path, timeout=patience, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-        except (sqlite3.Error, OSError) as error:
-            raise LedgerError(
-                f"the ledger {self.path} cannot be opened: {error}. Is it a file of ours, and may "
-                "this user write there?"
-            ) from error
-        try:
-            self._migrate()
-        except BaseException:
-            self._db.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """Hold the write lock for one transaction; everything in it happens or nothing does."""
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._db
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
-                self._db.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise self._fault("writing to", error) from error
-
-    def upsert(self, table: str, columns: int, rows: Iterable[Sequence[Any]]) -> None:
-        """Write rows over those of the same key, in one transaction."""
-        marks = ",".join("?" * columns)
-        with self.write() as db:
-            db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)  # noqa: S608 our own names
-
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Read."""
-        with self._lock:
-            try:
-                return self._db.execute(query, values).fetchall()
-            except sqlite3.Error as error:
-                raise self._fault("reading", error) from error
-
-    def _fault(self, doing: str, error: sqlite3.Error) -> LedgerError:
-        # Of the others (locked, full, read-only) SQLite makes OperationalErrors.
-        if type(error) is sqlite3.DatabaseError:
-            return damaged_ledger(self.path, str(error))
-        return LedgerError(f"{doing} the ledger {self.path} failed: {error}")
-
-    def _migrate(self) -> None:
-        with self.write() as db:
-            (found,) = db.execute("PRAGMA user_version").fetchone()
-            if found > len(MIGRATIONS):
-                raise LedgerError(
-                    f"the ledger {self.path} has version {found}, this program knows up to "
-                    f"{len(MIGRATIONS)}. Upgrade it, or use another home folder."
-                )
-            for number, statements in enumerate(MIGRATIONS[found:], start=found + 1):
-                for statement in statements:
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {number}")
+OF_VERSION = (14, 15, 18)  # tables with rows, by version
