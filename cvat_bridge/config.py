@@ -37,6 +37,7 @@ from cvat_bridge.secrecy import clean_password, clean_token, remember, remember_
 from cvat_bridge.suggestions import did_you_mean
 from trainer.backends.fit_checks import device_name, range_faults
 from trainer.calibration.worth import OUTLINE_SECONDS, OutlineSeconds
+from trainer.data.files import parse_yaml
 from trainer.data.fingerprints import WITHIN
 from trainer.data.texts import read_text
 from trainer.detector import AUTOMATIC, FitConfig
@@ -384,7 +385,7 @@ def _from_file(name: str, environ: Mapping[str, str]) -> str | None:
 def config_help() -> dict[str, Any]:
     """Return what each key means, nested as the file is."""
     path = Path(__file__).with_name("config-help.yaml")
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return dict(parse_yaml(path.read_text(encoding="utf-8")))
 
 
 def config_schema() -> dict[str, Any]:
@@ -427,7 +428,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
             [f"{path}: cannot be read ({error.strerror}); `cvat-bridge init` writes one"]
         ) from error
     try:
-        raw = yaml.safe_load(text)
+        raw = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError([f"{path}: not YAML: {error}"]) from error
     if isinstance(raw, dict):

@@ -26,6 +26,7 @@ from cvat_bridge.config import (
 )
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
+from trainer.data.files import parse_json
 
 State = Literal["active", "paused", "removed"]
 _FILE = "projects.json"
@@ -138,7 +139,7 @@ def read_changes(home: Path) -> dict[int, Change]:
     """Return what commands said of projects, by id. Raises ConfigError for a damaged file."""
     path = projects_file(home)
     try:
-        rows = json.loads(path.read_bytes())
+        rows = parse_json(path.read_bytes())
         return TypeAdapter(dict[int, Change]).validate_python(rows)
     except FileNotFoundError:
         return {}

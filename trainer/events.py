@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from trainer.data.files import parse_json
 from trainer.detector import Progress
 
 EVENTS = "events.jsonl"
@@ -114,7 +115,7 @@ def _lines_from(path: Path, place: int) -> tuple[list[dict[str, Any]], int]:
     found = []
     for line in whole.split(b"\n"):
         try:
-            found.append(json.loads(line))
+            found.append(parse_json(line))
         except ValueError:  # a truncated line left by a killed process
             continue
     return [line for line in found if isinstance(line, dict) and "event" in line], (

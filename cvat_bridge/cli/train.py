@@ -14,6 +14,7 @@ import typer
 
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.secrecy import err, out
+from trainer.data.files import parse_json
 from trainer.errors import ConfigError as FitConfigError
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def train(
         out.print_json(json.dumps(answer))
         return
     if fitted.evaluation is not None:
-        judged = Evaluation.from_json(json.loads((run / "evaluation.json").read_text()))
+        judged = Evaluation.from_json(parse_json((run / "evaluation.json").read_text()))
         out.print(evaluation_table(judged, f"on {pulled.holdout} frames it did not learn from"))
     out.print(
         f"learnt from {pulled.train} frames in {fitted.seconds:.0f} s; bundle {fitted.bundle}",

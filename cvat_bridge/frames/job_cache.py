@@ -8,6 +8,7 @@ from pathlib import Path
 from cvat_bridge.cvat.gateway import Gateway, JobAnnotations
 from cvat_bridge.errors import HomeError
 from cvat_bridge.frames.originals import write_atomically
+from trainer.data.files import parse_json
 
 
 class JobCache:
@@ -20,7 +21,7 @@ class JobCache:
         """Give the annotations if they were read at this date of the job, else None."""
         path = self.folder / f"{job_id}.json"
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = parse_json(path.read_text(encoding="utf-8"))
             if values["updated_date"] != updated_date:
                 return None
             return JobAnnotations(

@@ -15,6 +15,7 @@ from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.models.publishing import shown_labels
 from serverless.store.functions import Entry, entries, publish
 from trainer.bundles.bundle import read_bundle
+from trainer.data.files import parse_json
 
 _FOLDER = ".shown"
 
@@ -41,7 +42,7 @@ def remember(store: Path, entry: Entry, project: int, labels: Sequence[Label]) -
 def shown(store: Path, function_id: str) -> Shown | None:
     """Return what was kept of a function, None where nothing was or it cannot be read."""
     try:
-        values = json.loads((store / _FOLDER / f"{function_id}.json").read_bytes())
+        values = parse_json((store / _FOLDER / f"{function_id}.json").read_bytes())
         return Shown(int(values["project"]), {str(k): int(v) for k, v in values["ids"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

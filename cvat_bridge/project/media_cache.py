@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from cvat_bridge.cvat.gateway import Frame, Media, Task
+from trainer.data.files import parse_json
 
 log = structlog.get_logger("project")
 
@@ -54,7 +55,7 @@ class MediaCache:
         if self._folder is None:
             return None
         try:
-            row = json.loads(self._path(self._folder, task_id).read_bytes())
+            row = parse_json(self._path(self._folder, task_id).read_bytes())
             if row["form"] != _FORM or row["media"]["task_id"] != task_id:
                 return None
             return str(row["updated_date"]), _media(row["media"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cvat_bridge.home import Home
+from trainer.data.files import parse_json
 from trainer.data.snapshot import MANIFEST
 
 _RUN = re.compile(r"round-(\d+)-(?:interactor-)?[0-9a-f]{12}(?:-anew)?")
@@ -44,7 +44,7 @@ def pulled_snapshots(home: Home, project_id: int) -> list[PulledSnapshot]:
     found = []
     for path in home.snapshots.glob(f"*/{MANIFEST}") if home.snapshots.is_dir() else ():
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+            manifest = parse_json(path.read_text(encoding="utf-8"))
             if manifest["project"] != project_id:
                 continue
             found.append(

@@ -18,6 +18,7 @@ import yaml
 from cvat_bridge.config import ENVIRONMENT
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.progress import Report, quiet
+from trainer.data.files import parse_json
 from trainer.detector import FitConfig
 
 LOG_NAME, CONFIG_NAME = "fit.log", "fit.yaml"
@@ -140,7 +141,7 @@ def fit_file(settings: FitConfig, base: Path | None) -> str:
 
 def _event(line: str) -> Mapping[str, Any]:
     try:
-        event = json.loads(line)
+        event = parse_json(line)
     except ValueError:
         return {}
     return event if isinstance(event, dict) else {}

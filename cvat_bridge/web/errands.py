@@ -22,6 +22,7 @@ from cvat_bridge.blindspots.types import TaskRequest, to_json
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.frames.originals import write_atomically
 from cvat_bridge.progress import Report
+from trainer.data.files import parse_json
 from trainer.errors import TrainerError
 
 log = structlog.get_logger("page")
@@ -130,7 +131,7 @@ class Errands:
 
     def _read(self, path: Path) -> Errand | None:
         try:
-            held = json.loads(path.read_bytes())
+            held = parse_json(path.read_bytes())
         except FileNotFoundError:
             return None
         asked = held["request"]

@@ -14,6 +14,7 @@ from typing import Any
 from serverless.errors import ModelError
 from serverless.store.functions import Entry, FunctionLabel
 from trainer.bundles.bundle import Card
+from trainer.data.files import parse_json
 
 _KINDS = ("detector", "interactor", "reid", "tracker")
 
@@ -119,7 +120,7 @@ def faults_in(name: str, function: object) -> list[str]:
     ).strip(" ,"):
         faults.append("annotations.supported_shape_types names none")
     try:
-        labels = json.loads(annotations.get("spec") or "[]")
+        labels = parse_json(annotations.get("spec") or "[]")
     except (TypeError, ValueError) as error:
         return [*faults, f"annotations.spec is not JSON: {error}"]
     return faults + _label_faults(labels, "annotations.spec")

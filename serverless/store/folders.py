@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from serverless.store.confidence import NAME, ConfidenceForm
 from serverless.store.describe import labels_of
 from serverless.store.functions import Entry, FunctionLabel
 from trainer.bundles.bundle import Bundle, read_bundle
+from trainer.data.files import parse_json, parse_yaml
 from trainer.errors import TrainerError
 
 WEIGHTS = "weights"
@@ -27,9 +27,9 @@ def entry_of(function_yaml: Path, folder: Path) -> Entry:
     Raises ModelError when either cannot be read or the bundle lacks the labels.
     """
     try:
-        content = yaml.safe_load(function_yaml.read_text(encoding="utf-8"))
+        content = parse_yaml(function_yaml.read_text(encoding="utf-8"))
         metadata, annotations = content["metadata"], content["metadata"]["annotations"]
-        spec = json.loads(annotations["spec"] or "[]")
+        spec = parse_json(annotations["spec"] or "[]")
         bundle = read_bundle(folder, verify=False)
         entry = Entry(
             id=metadata["name"],

@@ -19,6 +19,7 @@ from typing import Any
 
 from serverless.errors import StoreError
 from serverless.store.confidence import ConfidenceForm
+from trainer.data.files import parse_json
 
 KINDS = ("detector", "interactor")
 LABEL_TYPES = ("rectangle", "ellipse", "polygon", "mask", "any")
@@ -181,7 +182,7 @@ def entries(store: Path) -> tuple[Entry, ...]:
 
 def _read(path: Path) -> Entry:
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise StoreError(path, f"not readable as JSON: {error}") from error
     if not isinstance(content, dict):

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainer.data.files import file_sha256
+from trainer.data.files import file_sha256, parse_json
 from trainer.data.labels import LabelMap
 from trainer.errors import BundleError, ConfigError
 
@@ -181,7 +181,7 @@ def read_bundle(path: Path, *, verify: bool = True, version: str | None = None) 
     verify: hash every file. version: the required version, if the caller knows it.
     """
     try:
-        values = json.loads((path / CARD).read_text(encoding="utf-8"))
+        values = parse_json((path / CARD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         found = "no such folder" if not path.is_dir() else "a folder without it"
         raise BundleError(path, f"a bundle with {CARD}", found) from None

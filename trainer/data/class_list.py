@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.data.files import parse_json
 from trainer.data.labels import LabelMap
 from trainer.data.texts import read_text
 from trainer.errors import ConfigError
@@ -87,7 +87,7 @@ def texts_of(text: str) -> dict[str, Any]:
 
     # JSON writes letters beyond U+FFFF as two escapes, which YAML does not support.
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError:
         # BaseLoader creates only texts, lists and mappings: less than the safe loader.
         content = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trainer.data.annotations import SPLITS, AnnotatedImage, AnnotatedObject, decode_mask
+from trainer.data.files import parse_json
 from trainer.data.labels import LabelMap
 from trainer.data.texts import read_text
 from trainer.errors import ConfigError, DatasetError
@@ -85,7 +85,7 @@ def read_coco(path: Path) -> tuple[LabelMap, tuple[AnnotatedImage, ...], tuple[s
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(read_text(path))
+        values = parse_json(read_text(path))
     except FileNotFoundError:
         raise DatasetError(
             path, "", "there is no such file; a dataset is a folder with annotations.json"

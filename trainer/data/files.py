@@ -1,9 +1,15 @@
-"""Hashes of files."""
+"""Files that may be anybody's: their hashes, and their JSON and YAML."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+_TOO_DEEP = "nested too deep"
 
 
 def file_sha256(path: Path) -> str:
@@ -13,3 +19,19 @@ def file_sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def parse_json(content: str | bytes) -> Any:
+    """Return the value of a JSON text; json.JSONDecodeError also where it is nested too deep."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise json.JSONDecodeError(_TOO_DEEP, "", 0) from None
+
+
+def parse_yaml(content: str) -> Any:
+    """Return the value of a YAML text; yaml.YAMLError also where it is nested too deep."""
+    try:
+        return yaml.safe_load(content)
+    except RecursionError:
+        raise yaml.YAMLError(_TOO_DEEP) from None

@@ -12,7 +12,7 @@ from typing import Any
 
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 from trainer.data.dataset import ANNOTATIONS, Dataset, load_dataset
-from trainer.data.files import file_sha256
+from trainer.data.files import file_sha256, parse_json
 from trainer.data.labels import LabelMap
 from trainer.errors import DatasetError
 
@@ -119,7 +119,7 @@ def _mend(old: Path, new: Path, images: Sequence[str]) -> None:
 def _described(folder: Path) -> bool:
     """Return whether the annotations match the manifest."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = parse_json((folder / MANIFEST).read_bytes())
         return bool(manifest["annotations_sha256"] == file_sha256(folder / ANNOTATIONS))
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from trainer.data.annotations import SPLITS, AnnotatedImage
 from trainer.data.coco import read_coco
 from trainer.data.dataset import ANNOTATIONS, Dataset, load_dataset
-from trainer.data.files import file_sha256
+from trainer.data.files import file_sha256, parse_json
 from trainer.data.snapshot import MANIFEST, link, write_dataset, write_json
 from trainer.data.yolo_form import write_yolo
 from trainer.errors import ConfigError, DatasetError
@@ -59,7 +58,7 @@ def read_manifest(snapshot: Path) -> Mapping[str, Any]:
     """Read a snapshot's manifest; DatasetError when it is missing or incomplete."""
     path = snapshot / MANIFEST
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DatasetError(path, "", "there is no such file; every snapshot has one") from None
     except (OSError, ValueError) as error:
@@ -91,7 +90,7 @@ def _by_content(folders: Sequence[Path], expected: set[str]) -> dict[str, Path]:
 def write_coco_form(dataset: Dataset, out: Path) -> Path:
     """Write images/<part>/ and annotations/instances_<part>.json, as in the COCO datasets."""
     for part, images in _parts(dataset, out).items():
-        coco = json.loads((dataset.path / ANNOTATIONS).read_text(encoding="utf-8"))
+        coco = parse_json((dataset.path / ANNOTATIONS).read_text(encoding="utf-8"))
         names = {image.file_name for image in images}
         rows = [row for row in coco["images"] if row["file_name"] in names]
         kept = {row["id"] for row in rows}

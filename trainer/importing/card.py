@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data.class_list import of_mapping, texts_of
+from trainer.data.files import parse_yaml
 from trainer.data.texts import read_text
 from trainer.engines.generic_onnx import SIZES
 from trainer.engines.onnx_outputs import BACKGROUNDS, COLUMNS, SCORES
@@ -74,7 +75,7 @@ def read_card(path: Path, session: Any, labels: tuple[str, ...] | None = None) -
 
     try:
         text = read_text(path)
-        content = yaml.safe_load(text)
+        content = parse_yaml(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError([f"{path}: cannot be read as a card: {error}"]) from error
     if not isinstance(content, dict):

@@ -7,11 +7,11 @@ its family. A stated family is trusted; if the output format stays ambiguous, a 
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from trainer.data.class_list import matching_names, of_mapping
+from trainer.data.files import parse_json
 from trainer.errors import ModelFileError
 from trainer.importing.families import FAMILIES
 from trainer.importing.request import ImportRequest
@@ -173,7 +173,7 @@ def _literal(request: ImportRequest, text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         try:
-            return json.loads(text)
+            return parse_json(text)
         except (ValueError, RecursionError):
             raise ModelFileError(
                 request.path, f"its description cannot be read: {error}"

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from trainer.data.files import parse_json
 from trainer.errors import RegistryError
 from trainer.registry.mlflow_access import missing, quiet_mlflow
 from trainer.registry.versions import Promotion, Version
@@ -145,7 +146,7 @@ def _changes(model: Any | None) -> dict[str, str]:
 
 def _promotion(key: str, tag: str, text: str) -> Promotion:
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         at = datetime.fromisoformat(values["at"])
         return Promotion(int(values["number"]), values["action"], at, tuple(values["reasons"]))
     except (ValueError, TypeError, KeyError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from trainer.backends import backend
 from trainer.backends import names as backends
 from trainer.backends.fit_checks import device_name
+from trainer.data.files import parse_json, parse_yaml
 from trainer.data.texts import read_text
 from trainer.detector import AUTOMATIC, FitConfig
 from trainer.errors import ConfigError
@@ -119,7 +119,7 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
             faults.append(f"--set needs KEY=VALUE, found {pair!r}")
             continue
         try:
-            extra[key] = json.loads(text)
+            extra[key] = parse_json(text)
         except ValueError:
             extra[key] = text  # a bare word is text
     if faults:
@@ -137,7 +137,7 @@ def read_yaml(path: Path | None) -> dict[str, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(read_text(path)) or {}
+        values = parse_yaml(read_text(path)) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError([f"{path}: {error}"]) from error
     if not isinstance(values, dict):

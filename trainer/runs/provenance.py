@@ -14,7 +14,7 @@ from typing import Any
 from trainer.bundles.bundle import CARD, Bundle, read_bundle, with_card
 from trainer.data.annotations import SPLITS
 from trainer.data.dataset import Dataset
-from trainer.data.files import file_sha256
+from trainer.data.files import file_sha256, parse_json
 from trainer.detector import FitConfig
 from trainer.errors import BundleError, DatasetError
 
@@ -45,7 +45,7 @@ def source_of(dataset: Dataset) -> dict[str, Any]:
     """Return the manifest of a snapshot without its frames; empty if there is none."""
     path = dataset.path / "manifest.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:

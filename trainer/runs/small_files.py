@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer.data.files import parse_json
 from trainer.errors import ConfigError
 
 
@@ -27,7 +28,7 @@ def is_running(out: Path) -> bool:
 def read_json(path: Path) -> Any:
     """Return a file's JSON, None when there is no file; ConfigError when it is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:

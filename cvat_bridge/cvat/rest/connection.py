@@ -8,7 +8,6 @@ who looks first at what is there.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Iterator, Mapping
@@ -32,6 +31,7 @@ from cvat_bridge.errors import (
     UnreachableError,
     UnsupportedError,
 )
+from trainer.data.files import parse_json
 
 SERVER_FAULT_ATTEMPTS = 3  # a plain 500 mostly stays one, so it is not waited out
 SAFE = frozenset({"GET", "HEAD"})
@@ -146,7 +146,7 @@ class Connection:
                 if not response.data and (method == "DELETE" or response.status in NO_BODY):
                     return None
                 try:
-                    return json.loads(response.data)
+                    return parse_json(response.data)
                 except ValueError:
                     fault = _no_json(path, response)
                 attempt += 1

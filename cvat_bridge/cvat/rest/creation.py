@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from cvat_bridge.errors import (
     NotReadyError,
     UnreachableError,
 )
+from trainer.data.files import parse_json
 
 ATTEMPTS = 4  # uploads are dear: not as often as patience would allow
 UPLOAD_BYTES = 32 << 20  # in one request; a larger file goes in resumable pieces
@@ -141,7 +141,7 @@ def _attach(net: Connection, task_id: int, spec: NewTask) -> None:
                 **fields,
             )
             try:
-                json.loads(answer.data)
+                parse_json(answer.data)
             except ValueError as error:  # a page of something in between, or half an answer
                 raise UnreachableError(
                     "upload the files of", subject, answer.status, f"no JSON came back: {error}"

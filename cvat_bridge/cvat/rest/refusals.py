@@ -14,6 +14,7 @@ from cvat_bridge.errors import (
     UnreachableError,
     UnsupportedError,
 )
+from trainer.data.files import parse_json
 
 DETAIL_LENGTH = 500
 TRANSIENT = frozenset({408, 409, 429, 502, 503, 504})
@@ -67,7 +68,7 @@ def detail_of(body: bytes) -> str:
     """Put an error answer, JSON or HTML, into one line."""
     text = body.decode("utf-8", errors="replace").strip()
     try:
-        said = json.loads(text)
+        said = parse_json(text)
     except ValueError:
         title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         if title or text.lstrip().startswith("<"):

@@ -30,6 +30,7 @@ from cvat_bridge.ledger.opening import ledger_place
 from cvat_bridge.recovery.copies.moving import copy_place, rounds_url
 from cvat_bridge.recovery.copies.rounds import copy_rounds, has_rounds, set_rounds_aside
 from cvat_bridge.recovery.durable import database_file
+from trainer.data.files import parse_json
 from trainer.machine.storage_faults import storage_fault
 
 _FORMAT = 1
@@ -165,7 +166,7 @@ def _unpacked(file: Path) -> Iterator[tuple[Path, Backup]]:
         folder = Path(scratch)
         try:
             with zipfile.ZipFile(file) as archive:
-                manifest: dict[str, Any] = json.loads(archive.read(_MANIFEST))
+                manifest: dict[str, Any] = parse_json(archive.read(_MANIFEST))
                 if manifest["format"] != _FORMAT:
                     raise LedgerError(
                         f"{file} has format {manifest['format']}, this program reads {_FORMAT}"

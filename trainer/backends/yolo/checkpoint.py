@@ -12,6 +12,7 @@ import torch
 
 from trainer.backends.yolo.offline import isolate
 from trainer.bundles.bundle import CARD, read_bundle
+from trainer.data.files import parse_json
 from trainer.data.labels import LabelMap
 from trainer.errors import BundleError, ConfigError
 
@@ -58,7 +59,7 @@ def read_checkpoint(path: Path) -> tuple[Any, dict[str, Any]]:
     path = checkpoint_file(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        meta = json.loads(content["meta"])
+        meta = parse_json(content["meta"])
         weights = content["weights"]
     except FileNotFoundError:
         raise ConfigError([f"base weights {path}: there is no such file or folder"]) from None

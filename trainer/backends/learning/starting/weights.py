@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.bundles.bundle import CARD, read_bundle
+from trainer.data.files import parse_json
 from trainer.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def read_weights(
     path = weights_file(path, engines=engines)
     try:
         with np.load(path, allow_pickle=False) as file:
-            meta = json.loads(bytes(file[_META]).decode())
+            meta = parse_json(bytes(file[_META]).decode())
             weights = {k: torch.from_numpy(file[k].copy()) for k in file.files if k != _META}
     except FileNotFoundError:
         raise ConfigError([f"base weights {path}: there is no such file or folder"]) from None
