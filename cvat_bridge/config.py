@@ -485,7 +485,7 @@ def _database(folder: Path, url: str | None) -> str | None:
 
 
 def _beside(folder: Path, value: Any) -> Any:
-    """Return a backend's own setting; one that names a file beside the configuration is its path."""
+    """Return a backend's own setting; one that names a file beside the configuration as a path."""
     if not isinstance(value, str) or not value:
         return value
     path = folder / Path(value).expanduser()

@@ -60,7 +60,7 @@ class InferenceRunner:
     segmenter: Callable[[str | None], Segmenter] = lambda _key: general_segmenter
 
     def sized(self, media: Media) -> InferenceRunner:
-        """Return the runner with batches small enough that a task's largest frames fit in memory."""
+        """Return the runner with batches so small that a task's largest frames fit in memory."""
         largest = max((frame.width * frame.height for frame in media.frames), default=0)
         room = PIXELS_HELD // max(largest, 1) // self.streams
         return replace(self, batch=max(1, min(self.batch, room)))
@@ -168,8 +168,8 @@ def runner(
 ) -> InferenceRunner:
     """Load a bundle for whole tasks. cores: all of the machine's that we may use, unless given.
 
-    segmenter: see InferenceRunner. Raises BundleError, ImportError for an engine whose library is not
-    installed.
+    segmenter: see InferenceRunner. Raises BundleError, ImportError for an engine whose library is
+    not installed.
     """
     streams = cores or usable_cores()
     weight = sum((bundle.path / name).stat().st_size for name in bundle.card.files)

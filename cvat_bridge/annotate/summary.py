@@ -47,7 +47,7 @@ class AnnotationSummary:
     stopped: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Return it in JSON's values."""
+        """Return the summary as JSON values."""
         rate = self.frames / self.seconds if self.seconds else 0.0
         return {
             **vars(self),

@@ -47,7 +47,7 @@ class Conditions:
     cuts: Mapping[str, tuple[float, float]]
 
     def codes(self, frames: FrameColumns, boxes: BoxColumns, subsets: Sequence[str]) -> Codes:
-        """Return each box its value of each attribute, (attributes, N), -1 for none of its values.
+        """Return each box's value of each attribute, (attributes, N), -1 for none of its values.
 
         boxes.class_id points into `classes`; subsets: what frames.subset points into.
         """
@@ -60,7 +60,7 @@ class Conditions:
         return np.stack(rows) if rows else np.zeros((0, len(boxes)), np.int32)
 
     def frame_code(self, one: Attribute, frames: FrameColumns, subsets: Sequence[str]) -> Codes:
-        """Return each frame its value of an attribute of frames, (F,), -1 for none."""
+        """Return each frame's value of an attribute of frames, (F,), -1 for none."""
         if one.name in self.cuts:
             return _quarters(getattr(frames, one.name), self.cuts[one.name])
         values = [condition.value for condition in one.conditions]

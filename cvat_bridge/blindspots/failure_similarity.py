@@ -68,7 +68,7 @@ class References:
 
 
 def best_of(values: Floats, frame: NDArray[np.int64], frames: int) -> Floats:
-    """Return each frame the mean of its three greatest values, 0 for a frame without any."""
+    """Return the mean of each frame's three greatest values, 0 for a frame without any."""
     order = np.lexsort((-values, frame))
     place = np.arange(len(order)) - np.searchsorted(frame[order], frame[order], side="left")
     top = order[place < 3]

@@ -82,7 +82,7 @@ class PoolCodes:
         return found
 
     def frames(self, where: Where, least: float) -> NDArray[np.bool_]:
-        """Return which frames look like a slice: by themselves, and by one box that is seen there."""
+        """Return which frames look like a slice: by themselves, and by one box seen there."""
         fits = self.frames_alone(where) > 0
         if not all(self.known.attributes[attribute].of_frame for attribute, _ in where):
             holds = np.zeros(len(fits), np.bool_)

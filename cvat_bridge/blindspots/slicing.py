@@ -169,7 +169,7 @@ def find(boxes: SliceableBoxes) -> tuple[WeakSlice, ...]:
 
 
 def _certain(inside: tuple[int, int], whole: tuple[int, int]) -> float:
-    """Return by how many standard errors a part does worse than what is outside it, frames apart."""
+    """Return by how many standard errors a part does worse than the rest, frames apart."""
     (size, hits), (total, right) = inside, whole
     rest = total - size
     if not rest:

@@ -236,8 +236,8 @@ class Webhook:
 class Lease:
     """A bridge's sign that it works on a project; kept in CVAT, out of people's way.
 
-    holder: the identity of its home. description: where it runs, for people. renewed: when it last gave
-    a sign of life, by CVAT's clock.
+    holder: the identity of its home. description: where it runs, for people. renewed: when it
+    last gave a sign of life, by CVAT's clock.
     """
 
     id: int
@@ -416,8 +416,8 @@ class Gateway(Protocol):
     def take_lease(self, project_id: int, holder: str, description: str) -> Lease:
         """Leave a sign of our own; a repeated call leaves another one.
 
-        holder: hex digits. description: at most 100 characters. AuthenticationError where this account
-        may not.
+        holder: hex digits. description: at most 100 characters. AuthenticationError where this
+        account may not.
         """
         ...
 

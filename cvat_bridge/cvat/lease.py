@@ -97,8 +97,8 @@ class ProjectLease:
         if copy is not None:
             self._lost = ProjectTakenError(
                 f"project {self._project_id}: a bridge with a copy of this home began to work on it"
-                f" ({copy.description}, {copy.renewed} by CVAT's clock). Stop one of the two: a home is"
-                " for one bridge. Then start the other one again"
+                f" ({copy.description}, {copy.renewed} by CVAT's clock). Stop one of the two:"
+                " a home is for one bridge. Then start the other one again"
             )
             return
         try:
@@ -136,10 +136,10 @@ class ProjectLease:
 def _refusal(project_id: int, other: Lease, silent: float) -> str:
     left = max(1, round((STALE_AFTER - silent) / 60))
     return (
-        f"project {project_id}: another bridge works on it: {other.description}; its last sign of life "
-        f"was {max(0, round(silent))} s ago ({other.renewed} by CVAT's clock). Two would hand out "
-        "work twice. Stop that one, or leave the project to it. If it is gone for good, this one "
-        f"may start in {left} min, or once the inactive webhook {other.id} is deleted in CVAT "
+        f"project {project_id}: another bridge works on it: {other.description}; its last sign of "
+        f"life was {max(0, round(silent))} s ago ({other.renewed} by CVAT's clock). Two would hand "
+        "out work twice. Stop that one, or leave the project to it. If it is gone for good, this "
+        f"one may start in {left} min, or once the inactive webhook {other.id} is deleted in CVAT "
         "(project, Actions, Setup webhooks)"
     )
 

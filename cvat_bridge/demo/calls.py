@@ -23,9 +23,9 @@ def ignore_retries(_: str) -> None:
 class Calls:
     """One server, as one user.
 
-    token: a personal access token; or login: name and password. on_retry: called at each repetition.
-    seconds: to wait for one answer. tries, pause: how often and after how long a question is
-    asked again. Raises httpx.HTTPStatusError when the server refuses, and the last
+    token: a personal access token; or login: name and password. on_retry: called at each
+    repetition. seconds: to wait for one answer. tries, pause: how often and after how long a
+    question is asked again. Raises httpx.HTTPStatusError when the server refuses, and the last
     httpx.TransportError when it does not answer.
     """
 

@@ -34,7 +34,7 @@ class Example:
 
 
 def colours_of(labels: Sequence[str]) -> dict[str, str]:
-    """Return each label a colour (#rrggbb); after the last colour they begin anew."""
+    """Return a colour (#rrggbb) for each label; after the last colour they begin anew."""
     return {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(labels)}
 
 

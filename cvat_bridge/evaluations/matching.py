@@ -115,7 +115,7 @@ def _inside(boxes: FloatArray, crowd: FloatArray) -> NDArray[np.bool_]:
 def _take(
     overlap: FloatArray, least: float, candidates: NDArray[np.bool_]
 ) -> tuple[IntArray, IntArray]:
-    """Return each wanted answer, in order, the free object that it overlaps most."""
+    """Return, for each candidate answer in order, the free object that it overlaps most."""
     answers, objects = overlap.shape
     by_answer, by_object = np.full(answers, -1, np.int64), np.full(objects, -1, np.int64)
     if not objects:

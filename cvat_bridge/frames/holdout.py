@@ -29,7 +29,7 @@ class LabelledImage:
 
 
 def groups_of(images: Sequence[LabelledImage], *, within: int) -> dict[str, str]:
-    """Return each image (by sha256) the group that is never split.
+    """Return, by the sha256 of each image, the group that is never split.
 
     Frames of a video go by their part of it; they resemble their neighbours beyond its borders,
     so likeness is asked of the other images only.

@@ -222,7 +222,7 @@ class Membership:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The matches of a model on one source of frames with known labels; see cvat_bridge/evaluations.
+    """The matches of a model on one source of labelled frames; see cvat_bridge/evaluations.
 
     file, crops: names of the tables in the home's folder `judged`; crops is "" where there are
     none. threshold: the score from which the model's answers count unless another is asked for.

@@ -19,7 +19,7 @@ from trainer.embedding import Descriptor
 
 @contextmanager
 def open_appearance(parts: Parts) -> Iterator[AppearanceStore]:
-    """Open the store of appearance. One embedder for good, so that all that is kept can be compared."""
+    """Open the appearance store; always one embedder, so that all that is kept is comparable."""
     with AppearanceStore(parts.home.judged, Descriptor()) as appearance:
         yield appearance
 

@@ -100,7 +100,7 @@ def rollback(
 
 
 def now_serving(config: Config, home: Home, ledger: Ledger, registry: Registry) -> Serving:
-    """Return which version the function host has to serve, and who put it there: a round or a person.
+    """Return which version the function host serves, and who promoted it: a round or a person.
 
     The store is what the host reads, so it is what is told. The registry is asked only for what
     no round decided last, since opening it takes seconds. Raises StoreError for a store that

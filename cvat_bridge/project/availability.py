@@ -39,7 +39,7 @@ def is_free(job: Job, look: JobLook | None) -> bool:
 
 
 def is_touched(annotations: JobAnnotations) -> bool:
-    """Return whether people have objects here; pre-annotations that nobody edited are not theirs."""
+    """Return whether people have objects here; unedited pre-annotations are not theirs."""
     objects = (*annotations.tags, *annotations.shapes, *annotations.tracks)
     return any(one.get("source", "manual") != "auto" for one in objects)
 

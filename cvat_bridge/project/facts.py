@@ -191,7 +191,7 @@ def _labelled(
     shown: set[tuple[int, int]],
     whole: set[int],
 ) -> tuple[dict[int, LabelledJob], set[tuple[int, int]]]:
-    """Return each finished job its frames, and the frames that are labelled at all.
+    """Return the frames of each finished job, and the frames that are labelled at all.
 
     A frame in the overlap of two jobs is given by the first; a frame of a ground-truth job only
     by that job, and one that shows such a frame again (shown, a honeypot) by none.

@@ -46,7 +46,7 @@ def check_learnable(labels: Sequence[Label], tasks: AbstractSet[str], backend: s
 
 
 def changes(before: Sequence[KnownLabel], now: Sequence[Label]) -> tuple[str, ...]:
-    """Return which labels were renamed, retyped, added or deleted. Ids, not names, tell them apart."""
+    """Return which labels were renamed, retyped, added or deleted, told apart by their ids."""
     if not before:
         return ()
     old = {label.label_id: label for label in before}

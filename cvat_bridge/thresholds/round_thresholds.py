@@ -57,7 +57,7 @@ def seconds_of(config: Config) -> DrawingSeconds:
 
 
 def _comparable(ledger: Ledger) -> tuple[Correction, ...]:
-    """Return the corrections of proposals whose scores were calibrated: others mean other things."""
+    """Return the corrections of proposals with calibrated scores: others are not comparable."""
     known = {
         row.number
         for row in ledger.rounds()

@@ -19,8 +19,8 @@ JsonObject = dict[str, Any]
 def found_now(config: Config) -> JsonObject:
     """Return what the records say, a fit that is at work, and what CVAT shows at this moment.
 
-    "now" is what `BridgeView.live_status` gives, or {"unknown": why} where CVAT could not be asked: the rest
-    of the status stands all the same. "learning" is {"run", "figures"} or None.
+    "now" is what `BridgeView.live_status` gives, or {"unknown": why} where CVAT could not be
+    asked: the rest of the status stands all the same. "learning" is {"run", "figures"} or None.
     """
     from cvat_bridge.assembly import open_view
     from cvat_bridge.home import Home

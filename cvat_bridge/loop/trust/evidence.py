@@ -54,7 +54,7 @@ def examples(dataset: Dataset) -> dict[str, int]:
 
 
 def curve_of(rounds: Sequence[Round], key: str = "ap50") -> tuple[tuple[int, float], ...]:
-    """Return (labelled frames, figure of the challenger) of the rounds that learnt, oldest first."""
+    """Return (labelled frames, figure of the challenger) of the rounds with a fit, oldest first."""
     points = []
     for row in rounds:
         challenger: Mapping[str, float | None] = row.figures.get("challenger") or {}

@@ -94,7 +94,7 @@ def withheld(found: Usefulness, settings: GateSettings) -> dict[str, str]:
 def last_judged(
     decisions: Sequence[Decision], champion: str | None
 ) -> tuple[str, Usefulness] | None:
-    """Return the newest judgement of the champion, or, while nothing serves, of the last challenger.
+    """Return the newest evaluation of the champion, or, while none serves, of the last challenger.
 
     Decisions are oldest first; those of earlier versions of this program hold no such judgement.
     """

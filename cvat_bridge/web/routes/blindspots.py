@@ -75,7 +75,7 @@ def screen(
 
 
 def failures_of(site: Site, look: ModelView, asked: FailuresOf) -> Failures:
-    """Return a screen of failures; RefusedError for a slice or class that there is not (any more)."""
+    """Return a screen of failures; RefusedError for a slice or class that does not exist."""
     try:
         return failures(
             site.parts.home,
