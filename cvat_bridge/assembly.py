@@ -15,28 +15,28 @@ from active_learning.errors import ActiveLearningError
 from active_learning.strategies import strategy
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.cvat.connecting import connected
-from cvat_bridge.cvat.reach import check_reachable
+from cvat_bridge.cvat.reachability import check_reachable
 from cvat_bridge.database.engine import Fence
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger.leading import leading, take_request
 from cvat_bridge.ledger.opening import PATIENT, ledger_of
-from cvat_bridge.loop.outlook.people import waiting_people
+from cvat_bridge.loop.live_status.waiting_people import waiting_people
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.rounds import NextStep, next_step, waiting_frames
 from cvat_bridge.loop.status import describe
 from cvat_bridge.loop.steps import steps_of
-from cvat_bridge.loop.workflow import Durable, Ended, Rounds
+from cvat_bridge.loop.workflow import Durable, FinishedRound, Rounds
 from cvat_bridge.models.serving import follow_labels, now_serving
-from cvat_bridge.progress import Report, Told, quiet, unheard
+from cvat_bridge.progress import EventCallback, Report, ignore_event, quiet
 from cvat_bridge.project.facts import Facts
 from cvat_bridge.project.reading import ProjectReader
 from cvat_bridge.recovery.copies.moving import take_over
 from cvat_bridge.recovery.durable import check_readable
 from cvat_bridge.recovery.late_writes import LateWrites
-from cvat_bridge.recovery.starting import Start, started
+from cvat_bridge.recovery.startup import StartupChecks, startup_checks
 from cvat_bridge.service.figures import Backlog, LoopFigures, ProjectFigures
-from cvat_bridge.service.service import Outcome
+from cvat_bridge.service.service import TickResult
 from cvat_bridge.settings import RoundSettings
 from trainer.embedding import embedder
 from trainer.errors import TrainerError
@@ -47,7 +47,7 @@ log = structlog.get_logger("service")
 
 
 @dataclass(frozen=True)
-class View:
+class BridgeView:
     """What looks and writes nothing to CVAT; works beside a running service.
 
     seen: told what each look at the project found.
@@ -58,11 +58,11 @@ class View:
     seen: Callable[[Backlog], None] = lambda _found: None
 
     def next(self) -> NextStep:
-        """Say what the loop would do now, and why."""
+        """Return what the loop would do now, and why."""
         return self.next_by(self.parts.gather())
 
-    def outlook(self) -> dict[str, Any]:
-        """Say what CVAT shows now: the pool, what is labelled, whom it waits for, the next step.
+    def live_status(self) -> dict[str, Any]:
+        """Return what CVAT shows now: the pool, what is labelled, whom it waits for, the next step.
 
         {"pool", "labelled", "held_out", "new", "waiting", "open", "next", "notes"}: counts of
         frames; waiting: ranked frames by person, open: others that people have, both as rows
@@ -84,7 +84,7 @@ class View:
         }
 
     def next_by(self, facts: Facts) -> NextStep:
-        """Say what the loop would do by these facts, and why."""
+        """Return what the loop would do by these facts, and why."""
         return self._standing(facts)[1]
 
     def _standing(self, facts: Facts) -> tuple[frozenset[str], NextStep]:
@@ -106,38 +106,38 @@ class View:
         return waiting, next_step(facts, last, waiting=len(waiting), retrain_after=due)
 
     def status(self) -> dict[str, Any]:
-        """Say which round it is, what it waits for, which model serves, and why."""
+        """Return which round it is, what it waits for, which model serves, and why."""
         parts = self.parts
         serving = now_serving(self.config, parts.home, parts.ledger, parts.registry)
         return describe(parts.ledger, self.config.project_id, serving)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bridge(View):
+class Bridge(BridgeView):
     """Everything joined. One a process, since rounds are durable process-wide."""
 
     rounds: Rounds
-    start: Start
+    start: StartupChecks
     late: LateWrites
 
-    def look(self) -> Outcome:
+    def look(self) -> TickResult:
         """Look at the facts and run a round when one is due: the service's tick."""
         self.start.check()
         unfinished = self.rounds.unfinished()
         if unfinished is not None:
             self.rounds.run(unfinished)
-            return Outcome(acted=True, reason=f"round {unfinished} went on to its end")
+            return TickResult(acted=True, reason=f"round {unfinished} went on to its end")
         parts = self.parts
-        for told in follow_labels(parts.gateway, self.config, parts.home, parts.registry):
-            log.info("labels changed in CVAT", what=told)
+        for change in follow_labels(parts.gateway, self.config, parts.home, parts.registry):
+            log.info("labels changed in CVAT", what=change)
         step = self._next()
         # Taken only now, so that a look that could not read CVAT forgets nothing.
         if not take_request(self.config) and step.kind == "wait":
-            return Outcome(acted=False, reason=step.reason)
+            return TickResult(acted=False, reason=step.reason)
         self.rounds.run(step.number)
-        return Outcome(acted=True, reason=f"round {step.number} is done")
+        return TickResult(acted=True, reason=f"round {step.number} is done")
 
-    def run_round(self) -> Ended:
+    def run_round(self) -> FinishedRound:
         """Run the next round now, whether or not it is due."""
         self.start.check()
         unfinished = self.rounds.unfinished()
@@ -145,30 +145,30 @@ class Bridge(View):
 
     def _next(self) -> NextStep:
         facts = self.parts.gather()
-        for told in self.late.mend(facts.tasks):
-            log.warning("carried out late by CVAT", what=told)
+        for change in self.late.mend(facts.tasks):
+            log.warning("carried out late by CVAT", what=change)
         return self.next_by(facts)
 
 
 @contextmanager
-def viewed(config: Config, secrets: Secrets, *, report: Report = quiet) -> Iterator[View]:
+def open_view(config: Config, secrets: Secrets, *, report: Report = quiet) -> Iterator[BridgeView]:
     """Join what only looks; the home may be held by another process.
 
     Raises ConfigError, and GatewayError: within seconds where nothing listens at CVAT's address,
     since a person waits for the answer.
     """
     check_reachable(config.cvat.url)
-    with joined(config, secrets, report) as parts:
-        yield View(config, parts)
+    with join_parts(config, secrets, report) as parts:
+        yield BridgeView(config, parts)
 
 
 @contextmanager
-def assembled(
+def assemble(
     config: Config,
     secrets: Secrets,
     *,
     report: Report = quiet,
-    learning: Told = unheard,
+    learning: EventCallback = ignore_event,
     by: str = "command",
 ) -> Iterator[Bridge]:
     """Join the parts and take them apart again; holds the home for this process.
@@ -184,7 +184,7 @@ def assembled(
         take_over([config])
         with (
             durable_of(config, [config]) as durable,
-            opened(
+            open_bridge(
                 config, secrets, durable, report=report, learning=learning, fence=lease.fence
             ) as bridge,
         ):
@@ -206,13 +206,13 @@ def durable_of(config: Config, known: Iterable[Config]) -> Durable:
 
 
 @contextmanager
-def opened(
+def open_bridge(
     config: Config,
     secrets: Secrets,
     durable: Durable,
     *,
     report: Report = quiet,
-    learning: Told = unheard,
+    learning: EventCallback = ignore_event,
     figures: ProjectFigures | None = None,
     fence: Fence | None = None,
 ) -> Iterator[Bridge]:
@@ -223,31 +223,31 @@ def opened(
     home.
     """
     with (
-        joined(config, secrets, report, learning, away=PATIENT, fence=fence) as parts,
-        working(parts, durable, figures=figures) as bridge,
+        join_parts(config, secrets, report, learning, away=PATIENT, fence=fence) as parts,
+        start_bridge(parts, durable, figures=figures) as bridge,
     ):
         yield bridge
 
 
 @contextmanager
-def working(
+def start_bridge(
     parts: Parts, durable: Durable, *, figures: ProjectFigures | None = None
 ) -> Iterator[Bridge]:
     """Let joined parts work, once it is sure that they may; see assembled."""
     config = parts.config
-    told = figures or LoopFigures(CollectorRegistry()).of(config.project_id)
+    counted = figures or LoopFigures(CollectorRegistry()).of(config.project_id)
     _close_killed_fits(parts.home)
-    with started(parts) as start:
+    with startup_checks(parts) as start:
         rounds = Rounds(
             start.guarded(steps_of(parts)),
             parts.ledger,
             project_id=config.project_id,
             durable=durable,
             shared=config.library is not None,
-            stepped=told.step,
+            stepped=counted.step,
         )
         late = LateWrites(parts.gateway, parts.ledger)
-        yield Bridge(config, parts, told.backlog, rounds=rounds, start=start, late=late)
+        yield Bridge(config, parts, counted.backlog, rounds=rounds, start=start, late=late)
 
 
 def _close_killed_fits(home: Home) -> None:
@@ -260,11 +260,11 @@ def _close_killed_fits(home: Home) -> None:
 
 
 @contextmanager
-def joined(
+def join_parts(
     config: Config,
     secrets: Secrets,
     report: Report = quiet,
-    learning: Told = unheard,
+    learning: EventCallback = ignore_event,
     *,
     away: float = 0.0,
     fence: Fence | None = None,

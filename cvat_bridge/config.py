@@ -81,7 +81,7 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 def _prefix(path: str) -> str:
-    """Give a path of plain words, "" for the server's root, without the slash at its end."""
+    """Return a path of plain words, "" for the server's root, without the slash at its end."""
     plain = path.strip().rstrip("/")
     if plain and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", plain):
         raise ValueError("must be a path of plain words such as /learning, or empty")
@@ -479,14 +479,14 @@ def _absolute(folder: Path, path: Path | None) -> Path | None:
 
 
 def _database(folder: Path, url: str | None) -> str | None:
-    """Give an address of a database with the file of SQLite as an absolute path."""
+    """Return an address of a database with the file of SQLite as an absolute path."""
     scheme, slashes, place = (url or "").partition(":///")
     relative = scheme.partition("+")[0] == "sqlite" and place and place[0] not in "/:"
     return f"{scheme}{slashes}{(folder / place).resolve()}" if relative else url
 
 
 def _beside(folder: Path, value: Any) -> Any:
-    """Give a backend's own setting; one that names a file beside the configuration is its path."""
+    """Return a backend's own setting; one that names a file beside the configuration as a path."""
     if not isinstance(value, str) or not value:
         return value
     path = folder / Path(value).expanduser()
@@ -495,12 +495,12 @@ def _beside(folder: Path, value: Any) -> Any:
 
 def faults_of(path: Path | str, error: ValidationError) -> list[str]:
     """Return a fault a key; where one of several types is due, pydantic gives one a type."""
-    told: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    by_place: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for item in error.errors():
         one_of_many = str(item["loc"][-1]).partition("[")[0] in ("constrained-float", "literal")
-        told.setdefault(item["loc"][:-1] if one_of_many else item["loc"], []).append(dict(item))
+        by_place.setdefault(item["loc"][:-1] if one_of_many else item["loc"], []).append(dict(item))
     faults = []
-    for loc, items in told.items():
+    for loc, items in by_place.items():
         if items[0]["type"] == "value_error" and len(loc) == 1:
             # A section that looks at itself gives a line a fault.
             lines = str(items[0]["ctx"]["error"]).splitlines()

@@ -141,25 +141,25 @@ class Home:
         return self.library / "features"
 
     def identity(self) -> str:
-        """Give the hex digits that tell this home from any other, made once."""
+        """Return the hex digits that tell this home from any other, made once."""
         found = self._secret("identity")
         return hashlib.sha256(found.encode()).hexdigest()[:16]
 
     @property
     def place(self) -> str:
-        """Say where the home is, for people at another machine; at most 90 characters."""
+        """Return where the home is, for people at another machine; at most 90 characters."""
         machine, root = platform.node()[:30], str(self.library.resolve())
         return f"on {machine}, home {root if len(root) <= 50 else '…' + root[-49:]}"
 
     def webhook_secret(self) -> str:
-        """Give the secret shared with CVAT, made once and readable by this user alone."""
+        """Return the secret shared with CVAT, made once and readable by this user alone."""
         return self._secret(
             "webhook.secret",
             mend="delete it, and give CVAT the new one by `cvat-bridge init --force`",
         )
 
     def service_token(self) -> str:
-        """Give what a reader of the service's status sends, made once as the webhook's secret."""
+        """Return what a reader of the service's status sends, made once as the webhook's secret."""
         return self._secret("service.token")
 
     def close_to_others(self) -> None:
@@ -168,9 +168,9 @@ class Home:
         for path in (self.root, *self.root.iterdir()):
             if path.is_symlink() or path.stat().st_uid != os.geteuid():
                 continue
-            wanted = 0o700 if path.is_dir() else 0o600
-            if path.stat().st_mode & 0o777 != wanted:
-                path.chmod(wanted)
+            allowed_mode = 0o700 if path.is_dir() else 0o600
+            if path.stat().st_mode & 0o777 != allowed_mode:
+                path.chmod(allowed_mode)
 
     def _secret(self, name: str, *, mend: str = "") -> str:
         """Read a secret, made once. A damaged one is made anew, or told where mend says how.
@@ -222,8 +222,8 @@ class Home:
                 Home(self.shared).close_to_others()
             lock = (self.library / "lock").open("a+", encoding="utf-8")
         except OSError as error:
-            told = storage_fault(error) or str(error)
-            raise HomeError(f"the bridge cannot work in its home {self.root}: {told}") from error
+            reason = storage_fault(error) or str(error)
+            raise HomeError(f"the bridge cannot work in its home {self.root}: {reason}") from error
         with lock as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

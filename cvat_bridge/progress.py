@@ -8,12 +8,12 @@ from typing import Any
 # What it is at, how many are done, how many there are.
 Report = Callable[[str, int, int], None]
 # An event of a fit, with its figures: see trainer.events.
-Told = Callable[[Mapping[str, Any]], None]
+EventCallback = Callable[[Mapping[str, Any]], None]
 
 
 def quiet(stage: str, done: int, total: int) -> None:
     """Tell nobody."""
 
 
-def unheard(event: Mapping[str, Any]) -> None:
+def ignore_event(event: Mapping[str, Any]) -> None:
     """Tell nobody."""

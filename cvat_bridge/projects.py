@@ -51,7 +51,7 @@ class ServedProject:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedProjects:
     """All projects of a configuration, by rising id; `shared` is the file as it stands."""
 
     shared: Config
@@ -74,7 +74,7 @@ class Served:
         return known[project_id]
 
 
-def load_served(path: Path) -> Served:
+def load_served(path: Path) -> ServedProjects:
     """Read the file and what commands changed; ConfigError lists every fault of every project."""
     shared, raw = load_config(path), read_mapping(path)
     changes = read_changes(shared.home)
@@ -88,14 +88,14 @@ def load_served(path: Path) -> Served:
     added = [number for number, row in changes.items() if row.state != "removed"]
     alone = shared.cvat.project
     for number in sorted({*listed, *added, *([] if alone is None else [alone])}):
-        said = changes.get(number)
-        if said is not None and said.state == "removed":
+        recorded = changes.get(number)
+        if recorded is not None and recorded.state == "removed":
             continue
         section = listed.get(number, ProjectSection(id=number))
-        if section.organization is None and said is not None:
-            section = section.model_copy(update={"organization": said.organization})
+        if section.organization is None and recorded is not None:
+            section = section.model_copy(update={"organization": recorded.organization})
         # A word of the command line is later than the file's.
-        paused = section.paused if said is None else said.state == "paused"
+        paused = section.paused if recorded is None else recorded.state == "paused"
         origin: Literal["configuration", "command"] = (
             "configuration" if number in listed or number == alone else "command"
         )
@@ -107,7 +107,7 @@ def load_served(path: Path) -> Served:
             rows[number] = ServedProject(number, config, paused, origin)
     if faults:
         raise ConfigError(faults)
-    return Served(shared, tuple(rows.values()))
+    return ServedProjects(shared, tuple(rows.values()))
 
 
 def load_project(path: Path, *, needed: bool = True) -> Config:

@@ -12,7 +12,7 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from cvat_bridge.assembly import Bridge, durable_of, opened
+from cvat_bridge.assembly import Bridge, durable_of, open_bridge
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.database.keeping import KeptLease
 from cvat_bridge.database.leases import Lease
@@ -27,14 +27,14 @@ from cvat_bridge.ledger.leading import (
     wait_to_lead,
 )
 from cvat_bridge.ledger.opening import ledger_of
-from cvat_bridge.loop.outlook.learning import fit_lines
-from cvat_bridge.loop.status import describe, standing
+from cvat_bridge.loop.live_status.fit_progress import fit_lines
+from cvat_bridge.loop.status import describe, project_state
 from cvat_bridge.models.serving import now_serving
 from cvat_bridge.progress import Report
-from cvat_bridge.projects import Served, load_served, projects_file
+from cvat_bridge.projects import ServedProjects, load_served, projects_file
 from cvat_bridge.recovery.copies.moving import take_over
-from cvat_bridge.recovery.starting import compare_records
-from cvat_bridge.service.figures import LoopFigures, Standing
+from cvat_bridge.recovery.startup import compare_records
+from cvat_bridge.service.figures import LoopFigures, ProjectState
 from cvat_bridge.service.projects import ProjectLoops
 from cvat_bridge.service.run_events import add_run_routes
 from cvat_bridge.service.service import Loop, make_app
@@ -86,16 +86,16 @@ def _our_turn(shared: Config) -> bool:
     log = structlog.get_logger("service")
 
     def wait(ended: threading.Event, tell: Callable[[str], None]) -> bool:
-        def told(one: Lease) -> None:
+        def project_figures(one: Lease) -> None:
             tell(place_of(one))
             log.info("standing by: another service leads", leader=place_of(one))
 
-        return wait_to_lead(shared, ended=ended, waiting=told)
+        return wait_to_lead(shared, ended=ended, waiting=project_figures)
 
     return stand_by(wait, host=shared.service.host, port=shared.service.port)
 
 
-def _led(path: Path, served: Served, secrets: Secrets) -> bool:
+def _led(path: Path, served: ServedProjects, secrets: Secrets) -> bool:
     """Lead until the process is told to end; False where another service was quicker.
 
     Raises LeaseLostError when another service took the lead, which ends this one.
@@ -121,7 +121,7 @@ def _led(path: Path, served: Served, secrets: Secrets) -> bool:
 
 def _work(
     path: Path,
-    served: Served,
+    served: ServedProjects,
     secrets: Secrets,
     lease: KeptLease,
     ends: list[Callable[[], None]],
@@ -146,7 +146,7 @@ def _work(
             def say(line: str) -> None:
                 log.info("learning", project=config.project_id, progress=line)
 
-            return opened(
+            return open_bridge(
                 config,
                 secrets,
                 durable,
@@ -157,15 +157,15 @@ def _work(
             )
 
         loops = ProjectLoops(
-            followed(path, served),
+            follow_configuration(path, served),
             open_,
             asked=round_is_asked_for,
             status=status_of,
-            standing=standing_of,
+            standing=state_of,
             poll_seconds=service.poll_seconds,
             figures=figures,
         )
-        configs = followed(path, served)
+        configs = follow_configuration(path, served)
         token = home.service_token()
         web = make_app(
             loops.loops,
@@ -211,20 +211,20 @@ def served_page(
 
 
 def status_of(config: Config) -> dict[str, Any]:
-    """Say which round a project is in, what it waits for, which model serves, and why."""
+    """Return which round a project is in, what it waits for, which model serves, and why."""
     home = Home.of(config)
     with ledger_of(config) as ledger:
         serving = now_serving(config, home, ledger, Registry(config.mlflow_url, home.library))
         return describe(ledger, config.project_id, serving)
 
 
-def standing_of(config: Config) -> Standing:
-    """Say what the service's figures tell of a project's records."""
+def state_of(config: Config) -> ProjectState:
+    """Return what the service's figures tell of a project's records."""
     with ledger_of(config) as ledger:
-        return standing(ledger, config.project_id)
+        return project_state(ledger, config.project_id)
 
 
-def followed(path: Path, served: Served) -> Callable[[], Mapping[int, Config]]:
+def follow_configuration(path: Path, served: ServedProjects) -> Callable[[], Mapping[int, Config]]:
     """Return what answers the active projects of today; files are read again when they change."""
     files = (path, projects_file(served.shared.home))
     known: list[Any] = [_dates(files), served.active()]

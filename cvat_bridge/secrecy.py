@@ -24,7 +24,7 @@ _ADDRESSES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 def clean_token(name: str, value: str | None) -> str | None:
-    """Give a token without the white space and byte-order marks around it; None where empty.
+    """Return a token without the white space and byte-order marks around it; None where empty.
 
     name: of the variable or setting, for the message. Raises ConfigError, which does not hold the
     value, where something inside cannot be sent in a header.
@@ -46,7 +46,7 @@ def clean_token(name: str, value: str | None) -> str | None:
 
 
 def clean_password(value: str | None) -> str | None:
-    """Give a password without the line end and byte-order mark of its file; None where empty.
+    """Return a password without the line end and byte-order mark of its file; None where empty.
 
     Spaces are left, since they may be part of it.
     """
@@ -82,7 +82,7 @@ def remember_environment(environ: Mapping[str, str]) -> None:
 
 
 def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
-    """Give a text with secrets and the users and passwords of addresses hidden."""
+    """Return a text with secrets and the users and passwords of addresses hidden."""
     for secret in sorted({*_SEEN, *secrets}, key=len, reverse=True):
         for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="")):
             text = text.replace(form, HIDDEN)

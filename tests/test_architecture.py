@@ -40,7 +40,7 @@ HELD = {
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Give (line, full dotted name) of each import, wherever in the file it stands."""
+    """Yield (line, full dotted name) of each import, wherever in the file it stands."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -158,7 +158,7 @@ def test_every_kind_of_import_is_seen() -> None:
     assert len(seen) > 1000
     # at the top, in a function, a string with an attribute, a string alone
     assert ("trainer.cli.app", "trainer.cli.fit_commands") in seen
-    assert ("cvat_bridge.models.place", "cvat_bridge.cvat.connecting") in seen
+    assert ("cvat_bridge.models.workspace", "cvat_bridge.cvat.connecting") in seen
     assert ("trainer.__init__", "trainer.backends.sam.engine") in seen
     assert ("trainer.importing.torch_weights", "trainer.backends.semantic.settings") in seen
 

@@ -24,7 +24,7 @@ LINUX_ALONE = frozenset(
 
 
 def _unguarded(source: str) -> Iterator[str]:
-    """Give name:line of each such name, or path under /proc, that nothing stands guard over."""
+    """Yield name:line of each such name, or path under /proc, that nothing stands guard over."""
     tree = ast.parse(source)
     above = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     for node in ast.walk(tree):

@@ -15,7 +15,7 @@ from trainer.errors import ImageError
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
+class DecodedFrame:
     """A frame. pixels: (H, W, 3), or None with the problem where it cannot be used."""
 
     frame: int
@@ -23,14 +23,14 @@ class Decoded:
     problem: str = ""
 
 
-def decoded(
+def decode_frames(
     gateway: Gateway, media: Media, numbers: Sequence[int], *, threads: int
-) -> Iterator[Decoded]:
+) -> Iterator[DecodedFrame]:
     """Fetch and decode frames in rising order; a broken one comes with its problem.
 
     threads: decoders. Raises GatewayError when CVAT does not answer or refuses us.
     """
-    waiting: deque[Future[Decoded]] = deque()
+    waiting: deque[Future[DecodedFrame]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as decoders:
         for number, content in fetch_each(gateway, media.task_id, numbers):
             waiting.append(decoders.submit(_decode, media, number, content))
@@ -40,19 +40,19 @@ def decoded(
             yield waiting.popleft().result()
 
 
-def _decode(media: Media, number: int, content: bytes | GatewayError) -> Decoded:
+def _decode(media: Media, number: int, content: bytes | GatewayError) -> DecodedFrame:
     if isinstance(content, GatewayError):
-        return Decoded(number, None, f"CVAT cannot give it: {content}")
+        return DecodedFrame(number, None, f"CVAT cannot give it: {content}")
     try:
         pixels = decode(content)
     except ImageError as error:
-        return Decoded(number, None, str(error))
+        return DecodedFrame(number, None, str(error))
     frame = media.frames[number]
     height, width = pixels.shape[:2]
     if frame.width and (width, height) != (frame.width, frame.height):
-        return Decoded(
+        return DecodedFrame(
             number,
             None,
             f"the file is {width} x {height} pixels, CVAT says {frame.width} x {frame.height}",
         )
-    return Decoded(number, pixels)
+    return DecodedFrame(number, pixels)

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from cvat_bridge.annotate.frames import Decoded
+from cvat_bridge.annotate.frames import DecodedFrame
 from cvat_bridge.cvat.gateway import Media
 from cvat_bridge.masks.making import Segmenter, general_segmenter
 from cvat_bridge.shapes.detected import Made
@@ -26,7 +26,7 @@ GIVE_UP_AFTER = 16  # frames that fail before any succeeds: it is the model, not
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class FrameInference:
     """What the model said about a frame of width x height; found is None with the problem.
 
     made: masks of its boxes, by row of found, where some were to be made.
@@ -41,11 +41,11 @@ class Seen:
 
 
 # Pixels and what was found in them → the masks that are to be made of its boxes.
-Draw = Callable[[RGBImage, Detections], Made]
+MaskMaker = Callable[[RGBImage, Detections], Made]
 
 
 @dataclass(frozen=True)
-class Runner:
+class InferenceRunner:
     """How a model is run.
 
     streams: batches at once, each on `threads` cores. One core a batch and as many batches as
@@ -59,21 +59,21 @@ class Runner:
     batch: int
     segmenter: Callable[[str | None], Segmenter] = lambda _key: general_segmenter
 
-    def sized(self, media: Media) -> Runner:
-        """Give the runner with batches small enough that a task's largest frames fit in memory."""
+    def sized(self, media: Media) -> InferenceRunner:
+        """Return the runner with batches so small that a task's largest frames fit in memory."""
         largest = max((frame.width * frame.height for frame in media.frames), default=0)
         room = PIXELS_HELD // max(largest, 1) // self.streams
         return replace(self, batch=max(1, min(self.batch, room)))
 
     def run(
         self,
-        frames: Iterable[Decoded],
+        frames: Iterable[DecodedFrame],
         *,
         min_score: float,
         stop: threading.Event,
-        draw: Draw = lambda _image, _found: {},
-    ) -> Iterator[Seen]:
-        """Give what is found in each frame, in order, until the frames or `stop` end it.
+        draw: MaskMaker = lambda _image, _found: {},
+    ) -> Iterator[FrameInference]:
+        """Yield what is found in each frame, in order, until the frames or `stop` end it.
 
         draw: called after the model, for the masks of boxes. A frame that the model fails on comes
         with its problem. Raises ModelError when it fails on the first GIVE_UP_AFTER frames, one
@@ -91,9 +91,13 @@ class Runner:
             yield seen
 
     def _answers(
-        self, source: Iterator[Decoded], min_score: float, stop: threading.Event, draw: Draw
-    ) -> Iterator[Seen]:
-        waiting: deque[Future[list[Seen]]] = deque()
+        self,
+        source: Iterator[DecodedFrame],
+        min_score: float,
+        stop: threading.Event,
+        draw: MaskMaker,
+    ) -> Iterator[FrameInference]:
+        waiting: deque[Future[list[FrameInference]]] = deque()
         with ThreadPoolExecutor(self.streams, thread_name_prefix="infer") as pool:
             try:
                 while not stop.is_set():
@@ -109,14 +113,19 @@ class Runner:
                 for future in waiting:
                     future.cancel()
 
-    def _look(self, batch: list[Decoded], min_score: float, draw: Draw) -> list[Seen]:
+    def _look(
+        self, batch: list[DecodedFrame], min_score: float, draw: MaskMaker
+    ) -> list[FrameInference]:
         shown = [one for one in batch if one.pixels is not None]
         asked = self._ask(shown, min_score)
-        drawn = [_drawn(one, seen, draw) for one, seen in zip(shown, asked, strict=True)]
+        drawn = [_with_masks(one, seen, draw) for one, seen in zip(shown, asked, strict=True)]
         answers = {seen.frame: seen for seen in drawn}
-        return [answers.get(one.frame) or Seen(one.frame, 0, 0, None, one.problem) for one in batch]
+        return [
+            answers.get(one.frame) or FrameInference(one.frame, 0, 0, None, one.problem)
+            for one in batch
+        ]
 
-    def _ask(self, batch: list[Decoded], min_score: float) -> list[Seen]:
+    def _ask(self, batch: list[DecodedFrame], min_score: float) -> list[FrameInference]:
         pixels = [one.pixels for one in batch if one.pixels is not None]
         if not pixels:
             return []
@@ -127,14 +136,18 @@ class Runner:
                 # One frame may have broken the batch; the others shall not suffer for it.
                 return [seen for one in batch for seen in self._ask([one], min_score)]
             height, width = pixels[0].shape[:2]
-            return [Seen(batch[0].frame, width, height, None, f"the model failed on it: {error}")]
+            return [
+                FrameInference(
+                    batch[0].frame, width, height, None, f"the model failed on it: {error}"
+                )
+            ]
         return [
-            Seen(one.frame, image.shape[1], image.shape[0], answer)
+            FrameInference(one.frame, image.shape[1], image.shape[0], answer)
             for one, image, answer in zip(batch, pixels, found, strict=True)
         ]
 
 
-def _drawn(one: Decoded, seen: Seen, draw: Draw) -> Seen:
+def _with_masks(one: DecodedFrame, seen: FrameInference, draw: MaskMaker) -> FrameInference:
     """Add the masks that are to be made; a frame on which it fails comes with its problem."""
     if seen.found is None or one.pixels is None:
         return seen
@@ -152,12 +165,14 @@ def runner(
     batch: int,
     cores: int | None = None,
     segmenter: Callable[[str | None], Segmenter] = lambda _key: general_segmenter,
-) -> Runner:
+) -> InferenceRunner:
     """Load a bundle for whole tasks. cores: all of the machine's that we may use, unless given.
 
-    segmenter: see Runner. Raises BundleError, ImportError for an engine whose library is not
-    installed.
+    segmenter: see InferenceRunner. Raises BundleError, ImportError for an engine whose library is
+    not installed.
     """
     streams = cores or usable_cores()
     weight = sum((bundle.path / name).stat().st_size for name in bundle.card.files)
-    return Runner(Model(bundle, load(bundle, threads=1), weight), streams, batch, segmenter)
+    return InferenceRunner(
+        Model(bundle, load(bundle, threads=1), weight), streams, batch, segmenter
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cvat_bridge.annotate.messages import by_reason, join_names
 from cvat_bridge.annotate.model import ChosenModel
-from cvat_bridge.annotate.words import by_reason, listed
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.errors import ConfigError, LabelMismatchError
 from cvat_bridge.masks.interactors import NO_INTERACTOR, can_show
@@ -75,7 +75,7 @@ def match(
             missing.append(name)
     if (missing and not known_only) or not label_of:
         whys = by_reason({name: left_out[name] for name in missing})
-        told = "; ".join(f"{listed(names)}: {why}" for why, names in whys.items())
+        reasons = "; ".join(f"{join_names(names)}: {why}" for why, names in whys.items())
         ways = ["--map CLASS=LABEL to use another label"]
         if not known_only:
             ways.append("--map CLASS= to leave a class out")
@@ -84,7 +84,7 @@ def match(
         raise LabelMismatchError(
             [label.name for label in labels],
             classes.names,
-            f"{told or 'All are left out'}. Give {', or '.join(ways)}",
+            f"{reasons or 'All are left out'}. Give {', or '.join(ways)}",
         )
     for name in missing:
         left_out[name] += f"; add one to the task or project, or give --map {name}=LABEL"
@@ -92,7 +92,7 @@ def match(
 
 
 def _problem(label: Label | None, task: str) -> str:
-    """Say why a label cannot take what a model for `task` finds; "" when it can."""
+    """Return why a label cannot take what a model for `task` finds; "" when it can."""
     if label is None:
         return "CVAT has no such label"
     if label.type not in LEARNABLE_LABELS:

@@ -38,7 +38,7 @@ class ChosenModel:
         return self.bundle.version
 
     def least(self, asked: float | None) -> dict[str, float]:
-        """Give the score each class must reach: what was asked, else the function's, the card's."""
+        """Return the score that each class must reach: as asked, the function's or the card's."""
         card = self.bundle.card
         fixed = asked if asked is not None else self.min_score
         return {name: card.min_score_of(name) if fixed is None else fixed for name in card.labels}

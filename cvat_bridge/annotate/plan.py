@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cvat_bridge.annotate.labelling import Labelling, match
 from cvat_bridge.annotate.model import ChosenModel
-from cvat_bridge.annotate.wanted import Wanted
+from cvat_bridge.annotate.request import AnnotationRequest
 from cvat_bridge.cvat.gateway import Gateway, Job, Media, Task
 from cvat_bridge.errors import ConfigError, NotReadyError
 from cvat_bridge.ledger import Ledger
@@ -15,7 +15,7 @@ from cvat_bridge.project.availability import job_frames
 
 
 @dataclass(frozen=True)
-class TaskPlan:
+class TaskAnnotationPlan:
     """A task's share. due: frames of each job that this model has not done, rising, by job.
 
     classes: of the model, in the order of its ids. least: score from which "<label id>:<class>" is
@@ -40,11 +40,11 @@ class TaskPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AnnotationPlan:
     """tasks: with something to do or done. left_alone: jobs that are not touched, and why."""
 
-    wanted: Wanted
-    tasks: tuple[TaskPlan, ...]
+    request: AnnotationRequest
+    tasks: tuple[TaskAnnotationPlan, ...]
     left_alone: Mapping[int, str]
 
     @property
@@ -53,38 +53,40 @@ class Plan:
         return sum(len(task.frames) for task in self.tasks)
 
 
-def make_plan(gateway: Gateway, ledger: Ledger, model: ChosenModel, wanted: Wanted) -> Plan:
+def make_plan(
+    gateway: Gateway, ledger: Ledger, model: ChosenModel, request: AnnotationRequest
+) -> AnnotationPlan:
     """Read what there is and what is left to do; writes nothing.
 
     Raises NotFoundError, NotReadyError for a task without data, LabelMismatchError, ConfigError
     for frames, jobs or kinds of data that cannot be annotated.
     """
-    if wanted.task_id is not None:
-        tasks: Sequence[Task] = [gateway.task(wanted.task_id)]
+    if request.task_id is not None:
+        tasks: Sequence[Task] = [gateway.task(request.task_id)]
     else:
-        tasks = gateway.tasks(int(wanted.project_id or 0))
+        tasks = gateway.tasks(int(request.project_id or 0))
     jobs_of = {task.id: gateway.jobs(task_id=task.id) for task in tasks}
-    _check_jobs(wanted, [job for jobs in jobs_of.values() for job in jobs])
-    plans: list[TaskPlan] = []
+    _check_jobs(request, [job for jobs in jobs_of.values() for job in jobs])
+    plans: list[TaskAnnotationPlan] = []
     left_alone: dict[int, str] = {}
     for task in tasks:
-        jobs = [job for job in jobs_of[task.id] if not wanted.job_ids or job.id in wanted.job_ids]
+        jobs = [job for job in jobs_of[task.id] if not request.job_ids or job.id in request.job_ids]
         chosen = []
         for job in jobs:
-            if reason := why_not(job, named=job.id in wanted.job_ids):
+            if reason := reason_to_skip(job, named=job.id in request.job_ids):
                 left_alone[job.id] = reason
             else:
                 chosen.append(job)
-        if wanted.task_id is None and (task.dimension != "2d" or not task.size):
+        if request.task_id is None and (task.dimension != "2d" or not task.size):
             reason = "it has no images" if not task.size else f"it is {task.dimension}"
             left_alone |= {job.id: f"{reason} (task {task.id})" for job in chosen}
-        elif chosen or wanted.task_id is not None:
-            plans.append(_task_plan(gateway, ledger, model, wanted, task, tuple(chosen)))
-    return Plan(wanted, tuple(plans), left_alone)
+        elif chosen or request.task_id is not None:
+            plans.append(_task_plan(gateway, ledger, model, request, task, tuple(chosen)))
+    return AnnotationPlan(request, tuple(plans), left_alone)
 
 
-def why_not(job: Job, *, named: bool) -> str:
-    """Say why a job is left alone; "" when it may be annotated. Pure.
+def reason_to_skip(job: Job, *, named: bool) -> str:
+    """Return why a job is left alone; "" when it may be annotated. Pure.
 
     named: a person named this very job, and so may mean one that is finished.
     """
@@ -100,16 +102,16 @@ def why_not(job: Job, *, named: bool) -> str:
     return ""
 
 
-def _check_jobs(wanted: Wanted, jobs: Sequence[Job]) -> None:
+def _check_jobs(request: AnnotationRequest, jobs: Sequence[Job]) -> None:
     there = {job.id: job for job in jobs}
     faults = [
         f"--job {number}: not among the jobs asked for: {', '.join(map(str, sorted(there)))}"
-        for number in wanted.job_ids
+        for number in request.job_ids
         if number not in there
     ] + [
-        f"--job {number}: {why_not(there[number], named=True)}"
-        for number in wanted.job_ids
-        if number in there and why_not(there[number], named=True)
+        f"--job {number}: {reason_to_skip(there[number], named=True)}"
+        for number in request.job_ids
+        if number in there and reason_to_skip(there[number], named=True)
     ]
     if faults:
         raise ConfigError(faults)
@@ -119,28 +121,28 @@ def _task_plan(
     gateway: Gateway,
     ledger: Ledger,
     model: ChosenModel,
-    wanted: Wanted,
+    request: AnnotationRequest,
     task: Task,
     jobs: tuple[Job, ...],
-) -> TaskPlan:
+) -> TaskAnnotationPlan:
     if not task.size:
         raise NotReadyError(f"task {task.id} has no data yet: add images to it in CVAT")
     if task.dimension != "2d":
         raise ConfigError([f"task {task.id} is {task.dimension}; models here read images"])
     labels = gateway.labels(task_id=task.id)
-    labelling = match(model, labels, wanted.mapped, known_only=wanted.known_only)
-    scores = model.least(wanted.min_score)
+    labelling = match(model, labels, request.mapped, known_only=request.known_only)
+    scores = model.least(request.min_score)
     names = model.bundle.card.labels
     least = {
         reach_key(label.id, names.name_of(class_id)): scores[names.name_of(class_id)]
         for class_id, label in labelling.label_of.items()
     }
     media = gateway.media(task.id)
-    if wanted.frames and max(last for _, last in wanted.frames) >= task.size:
+    if request.frames and max(last for _, last in request.frames) >= task.size:
         raise ConfigError([f"--frames: task {task.id} has frames 0 to {task.size - 1}"])
     due, done = {}, 0
     for job in jobs:
-        asked = sorted(f for f in job_frames(job) - media.deleted if wanted.holds(f))
+        asked = sorted(f for f in job_frames(job) - media.deleted if request.holds(f))
         rows = ledger.annotated(job.id, model.version)
         due[job.id] = tuple(
             frame
@@ -149,7 +151,9 @@ def _task_plan(
         )
         done += len(asked) - len(due[job.id])
     unlabelled = {name: scores[name] for name in labelling.left_out}
-    return TaskPlan(task, media, labelling, jobs, due, names.names, least, unlabelled, done)
+    return TaskAnnotationPlan(
+        task, media, labelling, jobs, due, names.names, least, unlabelled, done
+    )
 
 
 def reach_key(label_id: int, class_name: str) -> str:
@@ -158,5 +162,5 @@ def reach_key(label_id: int, class_name: str) -> str:
 
 
 def covers(reach: Mapping[str, float], least: Mapping[str, float]) -> bool:
-    """Say whether everything that is wanted from `least` on was written before. Pure."""
+    """Return whether everything that is wanted from `least` on was written before. Pure."""
     return all(key in reach and reach[key] <= score for key, score in least.items())

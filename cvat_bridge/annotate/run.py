@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cvat_bridge.annotate.inference import Runner
-from cvat_bridge.annotate.outcome import Outcome
-from cvat_bridge.annotate.plan import Plan
+from cvat_bridge.annotate.inference import InferenceRunner
+from cvat_bridge.annotate.plan import AnnotationPlan
+from cvat_bridge.annotate.summary import AnnotationSummary
 from cvat_bridge.annotate.task import TaskRun
 from cvat_bridge.cvat.gateway import Gateway
 from cvat_bridge.errors import BridgeError
@@ -22,13 +22,13 @@ from cvat_bridge.progress import Report, quiet
 def annotate(
     gateway: Gateway,
     ledger: Ledger,
-    plan: Plan,
-    runner: Runner,
+    plan: AnnotationPlan,
+    runner: InferenceRunner,
     *,
     locks: Path,
     report: Report = quiet,
     stop: threading.Event | None = None,
-) -> Outcome:
+) -> AnnotationSummary:
     """Carry out a plan: what each frame lacks of the model's objects is written into its jobs.
 
     Shapes carry source auto, score, and the label's attribute `confidence`. Nothing that stands
@@ -38,7 +38,9 @@ def annotate(
     BridgeError when another run is in a task.
     """
     stop = stop or threading.Event()
-    outcome = Outcome(left_alone=dict(plan.left_alone), done=sum(task.done for task in plan.tasks))
+    outcome = AnnotationSummary(
+        left_alone=dict(plan.left_alone), done=sum(task.done for task in plan.tasks)
+    )
     begun, busy = time.monotonic(), time.process_time()
     total, count = plan.total, 0
     report("annotate", 0, total)
@@ -47,7 +49,7 @@ def annotate(
         if stop.is_set():
             break
         with _alone(locks, task.task.id):
-            share = TaskRun(gateway, ledger, task, runner, stop, outcome, plan.wanted)
+            share = TaskRun(gateway, ledger, task, runner, stop, outcome, plan.request)
             for _ in share.frames():
                 count += 1
                 report("annotate", count, total)

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from cvat_bridge.annotate.found import boxes_to_mask, frame_row, maskless, unwritten
-from cvat_bridge.annotate.frames import decoded
-from cvat_bridge.annotate.inference import Runner, Seen
-from cvat_bridge.annotate.outcome import LeftOut, Outcome
-from cvat_bridge.annotate.plan import TaskPlan, covers, why_not
-from cvat_bridge.annotate.standing import Standing, occupied
-from cvat_bridge.annotate.wanted import Wanted
-from cvat_bridge.annotate.writing import Writer, settle
+from cvat_bridge.annotate.existing_shapes import ExistingShapes, occupied
+from cvat_bridge.annotate.frames import decode_frames
+from cvat_bridge.annotate.inference import FrameInference, InferenceRunner
+from cvat_bridge.annotate.plan import TaskAnnotationPlan, covers, reason_to_skip
+from cvat_bridge.annotate.request import AnnotationRequest
+from cvat_bridge.annotate.shapes_to_write import boxes_to_mask, frame_row, maskless, unwritten
+from cvat_bridge.annotate.summary import AnnotationSummary, SkippedFrame
+from cvat_bridge.annotate.writing import Writer, finish_pending_writes
 from cvat_bridge.cvat.gateway import Gateway, JobAnnotations
 from cvat_bridge.frames.originals import ahead
 from cvat_bridge.ledger import Ledger
@@ -35,7 +35,7 @@ class _JobRun:
     """A job during a run: what it holds, and what this model did in it before."""
 
     held: JobAnnotations
-    standing: Standing
+    existing: ExistingShapes
     done: dict[int, AnnotatedFrame]
 
 
@@ -45,11 +45,11 @@ class TaskRun:
 
     gateway: Gateway
     ledger: Ledger
-    plan: TaskPlan
-    runner: Runner
+    plan: TaskAnnotationPlan
+    runner: InferenceRunner
     stop: threading.Event
-    outcome: Outcome
-    wanted: Wanted
+    outcome: AnnotationSummary
+    request: AnnotationRequest
 
     def frames(self) -> Iterator[int]:
         """Work, and give the number of each frame once it is dealt with."""
@@ -60,7 +60,7 @@ class TaskRun:
             if not due:
                 continue
             run = jobs[job.id] = self._read(job.id)
-            full = occupied(run.held, job.stop_frame) if self.wanted.only_empty else frozenset()
+            full = occupied(run.held, job.stop_frame) if self.request.only_empty else frozenset()
             self.outcome.occupied += len(full.intersection(due) - run.done.keys())
             for frame in due:
                 row = run.done.get(frame)
@@ -68,7 +68,7 @@ class TaskRun:
                 if frame not in full and not settled:
                     jobs_of.setdefault(frame, []).append(job.id)
         yield from sorted(set(self.plan.frames) - jobs_of.keys())
-        source = decoded(self.gateway, self.plan.media, sorted(jobs_of), threads=DECODERS)
+        source = decode_frames(self.gateway, self.plan.media, sorted(jobs_of), threads=DECODERS)
         runner, least = self.runner.sized(self.plan.media), min(self.plan.least.values())
         held = {job_id: run.held for job_id, run in jobs.items()}
         with (
@@ -102,24 +102,24 @@ class TaskRun:
         held = self.gateway.annotations(job_id)
         rows = self.ledger.annotated(job_id, model).values()
         if pending := [row for row in rows if row.pending]:
-            self.outcome.objects += settle(self.gateway, self.ledger, pending, held)
+            self.outcome.objects += finish_pending_writes(self.gateway, self.ledger, pending, held)
             held = self.gateway.annotations(job_id)
-        return _JobRun(held, Standing(held.shapes), self.ledger.annotated(job_id, model))
+        return _JobRun(held, ExistingShapes(held.shapes), self.ledger.annotated(job_id, model))
 
-    def _row(self, seen: Seen, job_id: int, run: _JobRun) -> AnnotatedFrame:
+    def _row(self, seen: FrameInference, job_id: int, run: _JobRun) -> AnnotatedFrame:
         earlier = run.done.get(seen.frame)
         model = self.runner.model.version
-        row, doubled = frame_row(self.plan, seen, job_id, model, earlier, run.standing)
+        row, doubled = frame_row(self.plan, seen, job_id, model, earlier, run.existing)
         self.outcome.doubled.update(doubled)
         return row
 
     def _allowed(self, job_id: int, rows: list[AnnotatedFrame]) -> list[AnnotatedFrame]:
-        """Give the rows that may be written now: people may have been at the job meanwhile."""
+        """Return the rows that may be written now: people may have been at the job meanwhile."""
         job = self.gateway.job(job_id)
-        if reason := why_not(job, named=job_id in self.wanted.job_ids):
+        if reason := reason_to_skip(job, named=job_id in self.request.job_ids):
             self.outcome.left_alone[job_id] = reason
             return []
-        if self.wanted.only_empty:
+        if self.request.only_empty:
             full = occupied(self.gateway.annotations(job_id), job.stop_frame)
             self.outcome.occupied += sum(row.frame in full for row in rows)
             rows = [row for row in rows if row.frame not in full]
@@ -129,6 +129,8 @@ class TaskRun:
         self.outcome.by_label.update(names[int(shape["label_id"])] for shape in shapes)
         return rows
 
-    def _leave_out(self, seen: Seen) -> None:
+    def _leave_out(self, seen: FrameInference) -> None:
         name = self.plan.media.frames[seen.frame].name
-        self.outcome.left_out.append(LeftOut(self.plan.task.id, seen.frame, name, seen.problem))
+        self.outcome.left_out.append(
+            SkippedFrame(self.plan.task.id, seen.frame, name, seen.problem)
+        )

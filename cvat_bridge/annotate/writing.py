@@ -18,7 +18,7 @@ from types import TracebackType
 from typing_extensions import Self
 
 from cvat_bridge.cvat.gateway import Gateway, JobAnnotations
-from cvat_bridge.cvat.sameness import shape_key
+from cvat_bridge.cvat.shape_equality import shape_key
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import AnnotatedFrame
 
@@ -135,7 +135,7 @@ def write(
     return len(shapes)
 
 
-def settle(
+def finish_pending_writes(
     gateway: Gateway, ledger: Ledger, rows: Sequence[AnnotatedFrame], held: JobAnnotations
 ) -> int:
     """Bring the pending frames of one job, left by a run that died, to their end.

@@ -18,7 +18,7 @@ _FEWEST = 2  # clusters from which a spread can be told
 
 
 @dataclass(frozen=True)
-class Counted:
+class ShareCounts:
     """right of `of` objects in so many clusters; effective: objects that are worth as much."""
 
     right: int
@@ -32,23 +32,23 @@ class Counted:
         return self.right / self.of if self.of else None
 
 
-def counted(each: NDArray[np.float64], hits: NDArray[np.float64]) -> Counted:
+def count_share(each: NDArray[np.float64], hits: NDArray[np.float64]) -> ShareCounts:
     """Count objects and what they are worth. each, hits: (C,) objects and right ones by cluster."""
     there = each > 0
     each, hits = each[there], hits[there]
     total, found, clusters = int(each.sum()), int(hits.sum()), len(each)
     if not total:
-        return Counted(0, 0, 0, 0.0)
+        return ShareCounts(0, 0, 0, 0.0)
     share = found / total
     binomial = share * (1 - share) / total
     if clusters < _FEWEST or binomial <= 0:
-        return Counted(found, total, clusters, float(total if clusters >= _FEWEST else 1))
+        return ShareCounts(found, total, clusters, float(total if clusters >= _FEWEST else 1))
     # Of a ratio, linearised.
     spread = ((hits - share * each) ** 2).sum() * clusters / (clusters - 1) / total**2
-    return Counted(found, total, clusters, total / max(1.0, spread / binomial))
+    return ShareCounts(found, total, clusters, total / max(1.0, spread / binomial))
 
 
-def pooled(one: Counted, rest: Counted) -> Counted:
+def pooled_counts(one: ShareCounts, rest: ShareCounts) -> ShareCounts:
     """Let a slice whose own spread cannot be told (all right or all wrong) take the rest's.
 
     The likeness of objects in a frame is the rest's; in the slice it weighs by its own objects a
@@ -59,10 +59,10 @@ def pooled(one: Counted, rest: Counted) -> Counted:
     rest_each, own_each = rest.of / max(rest.clusters, 1), one.of / one.clusters
     alike = (rest.of / rest.effective - 1) / max(rest_each - 1, 1e-9) if rest_each > 1 else 0.0
     effect = 1 + min(max(alike, 0.0), 1.0) * (own_each - 1)
-    return Counted(one.right, one.of, one.clusters, one.of / effect)
+    return ShareCounts(one.right, one.of, one.clusters, one.of / effect)
 
 
-def bounds(one: Counted, level: float) -> tuple[float, float]:
+def bounds(one: ShareCounts, level: float) -> tuple[float, float]:
     """Return the bounds that the true share passes with chance `level` each; 0..1 of nothing."""
     from scipy.special import betaincinv, stdtrit
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvat_bridge.blindspots.types import Condition
-from cvat_bridge.judged.table import BoxColumns, FrameColumns, Judged
+from cvat_bridge.evaluations.table import BoxColumns, EvaluationTable, FrameColumns
 
 Codes = NDArray[np.int32]
 _AT_BORDER = 0.01  # of the frame's smaller side
@@ -47,7 +47,7 @@ class Conditions:
     cuts: Mapping[str, tuple[float, float]]
 
     def codes(self, frames: FrameColumns, boxes: BoxColumns, subsets: Sequence[str]) -> Codes:
-        """Give each box its value of each attribute, (attributes, N), -1 for none of its values.
+        """Return each box's value of each attribute, (attributes, N), -1 for none of its values.
 
         boxes.class_id points into `classes`; subsets: what frames.subset points into.
         """
@@ -60,7 +60,7 @@ class Conditions:
         return np.stack(rows) if rows else np.zeros((0, len(boxes)), np.int32)
 
     def frame_code(self, one: Attribute, frames: FrameColumns, subsets: Sequence[str]) -> Codes:
-        """Give each frame its value of an attribute of frames, (F,), -1 for none."""
+        """Return each frame's value of an attribute of frames, (F,), -1 for none."""
         if one.name in self.cuts:
             return _quarters(getattr(frames, one.name), self.cuts[one.name])
         values = [condition.value for condition in one.conditions]
@@ -86,14 +86,14 @@ class Conditions:
         return np.where(few, np.where(boxes.crowding >= _CROWD, 1, -1), 0).astype(np.int32)
 
 
-def conditions_of(judged: Judged) -> Conditions:
-    """Give the attributes by which the objects of a record differ."""
-    frames = judged.frames
+def conditions_of(evaluated: EvaluationTable) -> Conditions:
+    """Return the attributes by which the objects of a record differ."""
+    frames = evaluated.frames
     found = [
         Attribute(
-            "class", tuple(Condition("class", n, f"{n}") for n in judged.classes), of_frame=False
+            "class", tuple(Condition("class", n, f"{n}") for n in evaluated.classes), of_frame=False
         ),
-        _sizes(judged),
+        _sizes(evaluated),
         _fixed(
             "shape",
             {
@@ -106,7 +106,7 @@ def conditions_of(judged: Judged) -> Conditions:
         _fixed("crowding", {"alone": "with no neighbour", "crowded": "in a crowd"}),
     ]
     for name, values in _LOOKS.items():
-        if name in judged.cuts and judged.cuts[name][0] < judged.cuts[name][1]:
+        if name in evaluated.cuts and evaluated.cuts[name][0] < evaluated.cuts[name][1]:
             found.append(
                 Attribute(
                     name,
@@ -119,19 +119,19 @@ def conditions_of(judged: Judged) -> Conditions:
         often = sorted(tasks[np.argsort(-counts, kind="stable")][:_MOST_TASKS].tolist())
         rows = tuple(Condition("task", str(t), f"in task {t}") for t in often)
         found.append(Attribute("task", rows, of_frame=True))
-    if len(judged.subsets) > 1:
+    if len(evaluated.subsets) > 1:
         rows = tuple(
             Condition("subset", name, f"in subset {name}" if name else "in no subset")
-            for name in judged.subsets
+            for name in evaluated.subsets
         )
         found.append(Attribute("subset", rows, of_frame=True))
-    if len(judged.centres) > 1:
+    if len(evaluated.centres) > 1:
         rows = tuple(
             Condition("scene", str(n + 1), f"in scenes of kind {n + 1}")
-            for n in range(len(judged.centres))
+            for n in range(len(evaluated.centres))
         )
         found.append(Attribute("scene", rows, of_frame=True))
-    return Conditions(tuple(found), judged.classes, judged.subsets, judged.cuts)
+    return Conditions(tuple(found), evaluated.classes, evaluated.subsets, evaluated.cuts)
 
 
 def words_of(conditions: Sequence[Condition]) -> str:
@@ -172,8 +172,8 @@ def read_key(known: Conditions, key: str) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _sizes(judged: Judged) -> Attribute:
-    low, high = judged.cuts.get("size", (0.0, 0.0))
+def _sizes(evaluated: EvaluationTable) -> Attribute:
+    low, high = evaluated.cuts.get("size", (0.0, 0.0))
     rows = (
         Condition(
             "size", "small", f"of the smallest quarter (under {low:.1%} of the frame's side)"
@@ -189,7 +189,7 @@ def _fixed(name: str, values: Mapping[str, str]) -> Attribute:
 
 
 def _quarters(values: NDArray[np.floating], cuts: tuple[float, float]) -> Codes:
-    """Give 0 up to the first cut, 1 from the second, -1 between and for what is not known."""
+    """Return 0 up to the first cut, 1 from the second, -1 between and for what is not known."""
     low, high = cuts
     return np.where(values <= low, 0, np.where(values >= high, 1, -1)).astype(np.int32)
 

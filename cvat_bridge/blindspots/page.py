@@ -8,23 +8,23 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cvat_bridge.blindspots.bounds import Counted, bounds
+from cvat_bridge.blindspots.at_threshold import FOUND, at_threshold, kinds_in
+from cvat_bridge.blindspots.bounds import ShareCounts, bounds
 from cvat_bridge.blindspots.conditions import Conditions, key_of, words_of
-from cvat_bridge.blindspots.failing import FOUND, at_threshold, kinds_in
-from cvat_bridge.blindspots.pooling import SEEN_FROM, PoolCodes
+from cvat_bridge.blindspots.pool_matches import SEEN_FROM, PoolCodes
 from cvat_bridge.blindspots.rows import failure_of_answer, failure_of_object
 from cvat_bridge.blindspots.slicing import (
     LEAST_BOXES,
     LEAST_FRAMES,
-    Boxes,
-    Cells,
-    Found,
+    ConditionCells,
+    SliceableBoxes,
+    WeakSlice,
     Where,
     find,
 )
-from cvat_bridge.blindspots.types import Failure, Share, Slice, Verdict
-from cvat_bridge.judged.judgements import Kind, Source
-from cvat_bridge.judged.table import Judged
+from cvat_bridge.blindspots.types import Failure, Share, Slice, SliceVerdict
+from cvat_bridge.evaluations.evaluated_frames import Kind, Source
+from cvat_bridge.evaluations.table import EvaluationTable
 
 _GHOST = 4
 _BIASED = (
@@ -36,7 +36,7 @@ _FEW_FRAMES = 30
 _LOOK_AT_FRAMES = 1000  # boxes, from which a slice surely has enough frames
 
 
-class Page:
+class BlindSpotsReport:
     """A record at a threshold.
 
     of_objects, of_answers: its slices. pool: what the model saw
@@ -45,23 +45,23 @@ class Page:
 
     def __init__(
         self,
-        judged: Judged,
+        evaluated: EvaluationTable,
         known: Conditions,
-        of_objects: Cells,
-        of_answers: Cells,
+        of_objects: ConditionCells,
+        of_answers: ConditionCells,
         threshold: float,
         confidence: float,
         pool: PoolCodes | None,
     ) -> None:
-        self.judged, self.known, self.confidence = judged, known, confidence
-        self.at = at_threshold(judged, threshold)
-        group = judged.frames.group.astype(np.int64)
-        everything = np.ones(len(judged.objects), np.bool_)
-        self._objects = Boxes(
-            of_objects, everything, self.at.of_object == FOUND, group[judged.objects.frame]
+        self.evaluated, self.known, self.confidence = evaluated, known, confidence
+        self.at = at_threshold(evaluated, threshold)
+        group = evaluated.frames.group.astype(np.int64)
+        everything = np.ones(len(evaluated.objects), np.bool_)
+        self._objects = SliceableBoxes(
+            of_objects, everything, self.at.of_object == FOUND, group[evaluated.objects.frame]
         )
-        self._answers = Boxes(
-            of_answers, self.at.shown, self.at.of_answer == FOUND, group[judged.answers.frame]
+        self._answers = SliceableBoxes(
+            of_answers, self.at.shown, self.at.of_answer == FOUND, group[evaluated.answers.frame]
         )
         self.looked_at = self._objects.compared + self._answers.compared
         # Each slice compared has a bound of its own and one of the rest.
@@ -93,16 +93,16 @@ class Page:
         """All failures by kind."""
         return kinds_in(
             self.at,
-            np.ones(len(self.judged.objects), np.bool_),
-            np.ones(len(self.judged.answers), np.bool_),
+            np.ones(len(self.evaluated.objects), np.bool_),
+            np.ones(len(self.evaluated.answers), np.bool_),
         )
 
     def notes(self, source: Source) -> tuple[str, ...]:
-        """Say what people should know."""
+        """Return what people should know."""
         told = [_BIASED] if source == "corrected" else []
-        if len(self.judged.frames) < _FEW_FRAMES:
+        if len(self.evaluated.frames) < _FEW_FRAMES:
             told.append(
-                f"Only {len(self.judged.frames)} frames were judged: most blind spots cannot be "
+                f"Only {len(self.evaluated.frames)} frames were judged: most blind spots cannot be "
                 "told from chance yet."
             )
         if self._pool is None:
@@ -112,7 +112,7 @@ class Page:
         return tuple(told)
 
     def slices(self, most: int) -> tuple[Slice, ...]:
-        """Give the slices that are surely worse, the weightiest first."""
+        """Return the slices that are surely worse, the weightiest first."""
         by_recall = {one.where: one for one in find(self._objects)}
         by_precision = {one.where: one for one in find(self._answers)}
         weight = {
@@ -123,7 +123,7 @@ class Page:
         return tuple(self._slice(where) for where in order)
 
     def too_few(self, most: int) -> tuple[Slice, ...]:
-        """Give the single conditions that hold too few objects to say anything."""
+        """Return the single conditions that hold too few objects to say anything."""
         found: list[Slice] = []
         for where, (size, _) in self._objects.sizes.items():
             if len(where) > 1 or len(found) == most:
@@ -131,7 +131,7 @@ class Page:
             frames = LEAST_FRAMES
             if size < _LOOK_AT_FRAMES:
                 inside = self._objects.mask(where)
-                frames = len(np.unique(self.judged.objects.frame[inside]))
+                frames = len(np.unique(self.evaluated.objects.frame[inside]))
             if size < LEAST_BOXES or frames < LEAST_FRAMES:
                 found.append(self._slice(where))
         return tuple(found)
@@ -150,7 +150,7 @@ class Page:
             conditions=parts,
             objects=int(objects.sum()),
             answers=int(answers.sum()),
-            frames=int((np.bincount(self.judged.objects.frame[objects]) > 0).sum()),
+            frames=int((np.bincount(self.evaluated.objects.frame[objects]) > 0).sum()),
             recall=_share(recall.inside, recall.low, recall.high),
             rest_recall=_share(recall.outside, recall.rest_low, recall.rest_high),
             recall_verdict=verdicts[0],
@@ -169,23 +169,23 @@ class Page:
     def _typical(
         self, objects: NDArray[np.bool_], answers: NDArray[np.bool_], kind: Kind
     ) -> Failure | None:
-        """Give the failure of the main kind whose box is nearest to the middle in size."""
+        """Return the failure of the main kind whose box is nearest to the middle in size."""
         if kind == "ghost":
             rows = np.flatnonzero(answers & (self.at.of_answer == _GHOST))
             if not len(rows):
                 return None
             return failure_of_answer(
-                self.judged, self.at, _middle(rows, self.judged.answers.size[rows])
+                self.evaluated, self.at, _middle(rows, self.evaluated.answers.size[rows])
             )
         code = {"missed": 1, "wrong class": 2, "loose box": 3}[kind]
         rows = np.flatnonzero(objects & (self.at.of_object == code))
         if not len(rows):
             return None
         return failure_of_object(
-            self.judged, self.at, _middle(rows, self.judged.objects.size[rows])
+            self.evaluated, self.at, _middle(rows, self.evaluated.objects.size[rows])
         )
 
-    def _whole(self, boxes: Boxes) -> Share:
+    def _whole(self, boxes: SliceableBoxes) -> Share:
         one = boxes.compare((), boxes.mask(())).inside
         return _share(one, *bounds(one, (1 - self.confidence) / 2))
 
@@ -194,11 +194,11 @@ def _middle(rows: NDArray[np.int64], sizes: NDArray[np.float32]) -> int:
     return int(rows[int(np.argmin(np.abs(sizes - np.median(sizes))))])
 
 
-def _share(one: Counted, low: float, high: float) -> Share:
+def _share(one: ShareCounts, low: float, high: float) -> Share:
     return Share(one.right, one.of, one.value, low, high)
 
 
-def _verdict(one: Found) -> Verdict:
+def _verdict(one: WeakSlice) -> SliceVerdict:
     if one.inside.of < LEAST_BOXES or one.inside.clusters < LEAST_FRAMES or not one.outside.of:
         return "too few to say"
     if one.worse:

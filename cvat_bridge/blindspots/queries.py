@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cvat_bridge.blindspots.at_threshold import FOUND, AtThreshold, at_threshold, confusion
 from cvat_bridge.blindspots.conditions import Conditions, conditions_of, read_key, words_of
-from cvat_bridge.blindspots.failing import FOUND, AtThreshold, at_threshold, confusion
-from cvat_bridge.blindspots.page import Page
-from cvat_bridge.blindspots.pooling import PoolCodes
+from cvat_bridge.blindspots.page import BlindSpotsReport
+from cvat_bridge.blindspots.pool_matches import PoolCodes
 from cvat_bridge.blindspots.rows import costs, failure_of_answer, failure_of_object
-from cvat_bridge.blindspots.slicing import Cells
+from cvat_bridge.blindspots.slicing import ConditionCells
 from cvat_bridge.blindspots.types import BlindSpots, Failures, RecordedModel
 from cvat_bridge.errors import NothingToDoError
+from cvat_bridge.evaluations.evaluated_frames import SOURCES, Source
+from cvat_bridge.evaluations.table import EvaluationTable, read_evaluation, read_pool
 from cvat_bridge.home import Home
-from cvat_bridge.judged.judgements import SOURCES, Source
-from cvat_bridge.judged.table import Judged, read_judged, read_pool
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Judgement
 
@@ -26,7 +26,7 @@ CONFIDENCE = 0.95
 
 
 def recorded_models(ledger: Ledger) -> tuple[RecordedModel, ...]:
-    """Give every model and source that there are matches of, the newest first; () for none."""
+    """Return every model and source that there are matches of, the newest first; () for none."""
     return tuple(
         RecordedModel(
             model=row.model,
@@ -44,7 +44,7 @@ def recorded_models(ledger: Ledger) -> tuple[RecordedModel, ...]:
 
 
 def recorded(ledger: Ledger, model: str, source: Source) -> Judgement:
-    """Give what is recorded of a model and source. Raises NothingToDoError for nothing."""
+    """Return what is recorded of a model and source. Raises NothingToDoError for nothing."""
     rows = [row for row in ledger.judgements() if row.model == model]
     for row in rows:
         if row.source == source:
@@ -75,18 +75,18 @@ def blind_spots(
     confidence: float = CONFIDENCE,
     most: int = 30,
 ) -> BlindSpots:
-    """Give the page of a model: slices worst first, confusion, overall figures.
+    """Return the page of a model: slices worst first, confusion, overall figures.
 
     threshold: answers below it do not count, None for the model's own. most: slices at most.
     Raises NothingToDoError when nothing of this model and source is recorded, LedgerError.
     """
     row = recorded(ledger, model, source)
-    judged = read_judged(home.judged, row.file)
+    evaluated = read_evaluation(home.judged, row.file)
     wanted = row.threshold if threshold is None else threshold
     seen = ledger.pool(model)
     pool = None if seen is None else pool_codes(home.judged, seen.file, row.file)
     known, of_objects, of_answers = coded(home.judged, row.file)
-    page = Page(judged, known, of_objects, of_answers, wanted, confidence, pool)
+    page = BlindSpotsReport(evaluated, known, of_objects, of_answers, wanted, confidence, pool)
     found = page.slices(most)
     return BlindSpots(
         model=model,
@@ -103,7 +103,7 @@ def blind_spots(
         slices=found,
         too_few=page.too_few(most),
         looked_at=page.looked_at,
-        confusion=confusion(judged, page.at),
+        confusion=confusion(evaluated, page.at),
         method=page.method,
         notes=page.notes(source),
         recorded=row.recorded,
@@ -123,19 +123,19 @@ def failures(
     start: int = 0,
     count: int = 48,
 ) -> Failures:
-    """Give the failures of a slice (where: its key) or of a cell of the confusion matrix.
+    """Return the failures of a slice (where: its key) or of a cell of the confusion matrix.
 
     truth, answer: class names, "" for nothing, None for any; a cell on the diagonal gives the
     objects that were found. Raises NothingToDoError as blind_spots does, ValueError for a key or
     class that is not known.
     """
     row = recorded(ledger, model, source)
-    judged = read_judged(home.judged, row.file)
-    at = at_threshold(judged, row.threshold if threshold is None else threshold)
+    evaluated = read_evaluation(home.judged, row.file)
+    at = at_threshold(evaluated, row.threshold if threshold is None else threshold)
     known, of_objects, of_answers = coded(home.judged, row.file)
-    objects, answers = failing(judged, at, known, of_objects, of_answers, where)
-    objects, answers = _in_cell(judged, at, objects, answers, truth, answer)
-    cost = costs(judged, at, objects.tolist(), answers.tolist())
+    objects, answers = failing(evaluated, at, known, of_objects, of_answers, where)
+    objects, answers = _in_cell(evaluated, at, objects, answers, truth, answer)
+    cost = costs(evaluated, at, objects.tolist(), answers.tolist())
     order = np.argsort(-cost, kind="stable")
     picked = order[start : start + count].tolist()
     parts = [known.attributes[a].conditions[c] for a, c in read_key(known, where)]
@@ -145,24 +145,24 @@ def failures(
         total=len(order),
         start=start,
         rows=tuple(
-            failure_of_object(judged, at, int(objects[n]))
+            failure_of_object(evaluated, at, int(objects[n]))
             if n < len(objects)
-            else failure_of_answer(judged, at, int(answers[n - len(objects)]))
+            else failure_of_answer(evaluated, at, int(answers[n - len(objects)]))
             for n in picked
         ),
     )
 
 
 def failing(
-    judged: Judged,
+    evaluated: EvaluationTable,
     at: AtThreshold,
     known: Conditions,
-    of_objects: Cells,
-    of_answers: Cells,
+    of_objects: ConditionCells,
+    of_answers: ConditionCells,
     where: str,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give the rows of objects (found ones too) and of shown answers in a slice."""
-    objects = np.ones(len(judged.objects), np.bool_)
+    """Return the rows of objects (found ones too) and of shown answers in a slice."""
+    objects = np.ones(len(evaluated.objects), np.bool_)
     answers = at.shown.copy()
     for attribute, code in read_key(known, where):
         objects &= of_objects.codes[attribute] == code
@@ -171,29 +171,29 @@ def failing(
 
 
 @functools.lru_cache(maxsize=4)
-def coded(folder: Path, file: str) -> tuple[Conditions, Cells, Cells]:
-    """Give the conditions of a record, and the slices of its objects and answers.
+def coded(folder: Path, file: str) -> tuple[Conditions, ConditionCells, ConditionCells]:
+    """Return the conditions of a record, and the slices of its objects and answers.
 
     Kept in memory: a few bytes for each box and pair of attributes.
     """
-    judged = read_judged(folder, file)
-    known = conditions_of(judged)
+    evaluated = read_evaluation(folder, file)
+    known = conditions_of(evaluated)
     return (
         known,
-        Cells(known, known.codes(judged.frames, judged.objects, judged.subsets)),
-        Cells(known, known.codes(judged.frames, judged.answers, judged.subsets)),
+        ConditionCells(known, known.codes(evaluated.frames, evaluated.objects, evaluated.subsets)),
+        ConditionCells(known, known.codes(evaluated.frames, evaluated.answers, evaluated.subsets)),
     )
 
 
 @functools.lru_cache(maxsize=3)
 def pool_codes(folder: Path, pool: str, file: str) -> PoolCodes:
-    """Give the pool in the terms of a record; kept in memory."""
+    """Return the pool in the terms of a record; kept in memory."""
     known, _, _ = coded(folder, file)
-    return PoolCodes.of(read_pool(folder, pool), known, read_judged(folder, file))
+    return PoolCodes.of(read_pool(folder, pool), known, read_evaluation(folder, file))
 
 
 def _in_cell(
-    judged: Judged,
+    evaluated: EvaluationTable,
     at: AtThreshold,
     objects: NDArray[np.int64],
     answers: NDArray[np.int64],
@@ -202,19 +202,21 @@ def _in_cell(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Keep what failed, or what lies in a cell of the confusion matrix."""
     for name in (truth, answer):
-        if name and name not in judged.classes:
-            raise ValueError(f"no class {name!r} in this record: {', '.join(judged.classes[:10])}")
+        if name and name not in evaluated.classes:
+            raise ValueError(
+                f"no class {name!r} in this record: {', '.join(evaluated.classes[:10])}"
+            )
     named = (at.of_object == FOUND) | (at.of_object == 2)
-    told = np.where(named, judged.answers.class_id[at.answer] if len(at.of_answer) else -1, -1)
+    told = np.where(named, evaluated.answers.class_id[at.answer] if len(at.of_answer) else -1, -1)
     alone = answers[at.of_answer[answers] >= 3]
     if truth is None and answer is None:
         return objects[at.of_object[objects] != FOUND], answers[at.of_answer[answers] == 4]
     if truth is not None:
-        wanted = judged.classes.index(truth) if truth else -2
-        objects = objects[judged.objects.class_id[objects] == wanted]
+        wanted = evaluated.classes.index(truth) if truth else -2
+        objects = objects[evaluated.objects.class_id[objects] == wanted]
         alone = alone if not truth else alone[:0]
     if answer is not None:
-        wanted = judged.classes.index(answer) if answer else -1
+        wanted = evaluated.classes.index(answer) if answer else -1
         objects = objects[told[objects] == wanted]
-        alone = alone[judged.answers.class_id[alone] == wanted] if answer else alone[:0]
+        alone = alone[evaluated.answers.class_id[alone] == wanted] if answer else alone[:0]
     return objects, alone

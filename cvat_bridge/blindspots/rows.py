@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cvat_bridge.blindspots.failing import FOUND, KIND_OF, AtThreshold
+from cvat_bridge.blindspots.at_threshold import FOUND, KIND_OF, AtThreshold
 from cvat_bridge.blindspots.types import Box, Failure
-from cvat_bridge.judged.judgements import Kind
-from cvat_bridge.judged.table import Judged
+from cvat_bridge.evaluations.evaluated_frames import Kind
+from cvat_bridge.evaluations.table import EvaluationTable
 
 # Seconds of a person, in the proportions of the configuration's defaults (cost.add, fix, delete).
 SECONDS: Mapping[Kind, float] = {
@@ -22,23 +22,23 @@ SECONDS: Mapping[Kind, float] = {
 
 
 def costs(
-    judged: Judged, at: AtThreshold, objects: Sequence[int], answers: Sequence[int]
+    evaluated: EvaluationTable, at: AtThreshold, objects: Sequence[int], answers: Sequence[int]
 ) -> NDArray[np.float64]:
-    """Give what each failure costs, objects first; among equals the surest error costs more."""
-    of_object = [_cost(int(at.of_object[n]), _score(judged, int(at.answer[n]))) for n in objects]
-    of_answer = [_cost(int(at.of_answer[n]), float(judged.answers.score[n])) for n in answers]
+    """Return what each failure costs, objects first; among equals the surest error costs more."""
+    of_object = [_cost(int(at.of_object[n]), _score(evaluated, int(at.answer[n]))) for n in objects]
+    of_answer = [_cost(int(at.of_answer[n]), float(evaluated.answers.score[n])) for n in answers]
     return np.array([*of_object, *of_answer], float)
 
 
-def failure_of_object(judged: Judged, at: AtThreshold, number: int) -> Failure:
+def failure_of_object(evaluated: EvaluationTable, at: AtThreshold, number: int) -> Failure:
     """Show an object that was not found as it should (or that was, for comparison)."""
-    objects, answers = judged.objects, judged.answers
+    objects, answers = evaluated.objects, evaluated.answers
     answer = int(at.answer[number])
     kind = int(at.of_object[number])
-    truth = judged.classes[int(objects.class_id[number])]
-    told = judged.classes[int(answers.class_id[answer])] if answer >= 0 else ""
+    truth = evaluated.classes[int(objects.class_id[number])]
+    told = evaluated.classes[int(answers.class_id[answer])] if answer >= 0 else ""
     return _row(
-        judged,
+        evaluated,
         f"t{number}",
         kind,
         int(objects.frame[number]),
@@ -46,21 +46,21 @@ def failure_of_object(judged: Judged, at: AtThreshold, number: int) -> Failure:
         told,
         _box(objects.box[number]),
         _box(answers.box[answer]) if answer >= 0 else None,
-        _score(judged, answer),
+        _score(evaluated, answer),
         float(answers.iou[answer]) if answer >= 0 else 0.0,
     )
 
 
-def failure_of_answer(judged: Judged, at: AtThreshold, number: int) -> Failure:
+def failure_of_answer(evaluated: EvaluationTable, at: AtThreshold, number: int) -> Failure:
     """Show an answer where nothing is."""
-    answers = judged.answers
+    answers = evaluated.answers
     return _row(
-        judged,
+        evaluated,
         f"a{number}",
         int(at.of_answer[number]),
         int(answers.frame[number]),
         "",
-        judged.classes[int(answers.class_id[number])],
+        evaluated.classes[int(answers.class_id[number])],
         None,
         _box(answers.box[number]),
         float(answers.score[number]),
@@ -69,7 +69,7 @@ def failure_of_answer(judged: Judged, at: AtThreshold, number: int) -> Failure:
 
 
 def _row(
-    judged: Judged,
+    evaluated: EvaluationTable,
     number: str,
     kind: int,
     place: int,
@@ -80,7 +80,7 @@ def _row(
     score: float | None,
     iou: float,
 ) -> Failure:
-    frames = judged.frames
+    frames = evaluated.frames
     named: Kind = KIND_OF.get(kind, "missed")
     return Failure(
         number=number,
@@ -121,8 +121,8 @@ def _cost(kind: int, score: float | None) -> float:
     return SECONDS[KIND_OF[kind]] + (score or 0.0)
 
 
-def _score(judged: Judged, answer: int) -> float | None:
-    return float(judged.answers.score[answer]) if answer >= 0 else None
+def _score(evaluated: EvaluationTable, answer: int) -> float | None:
+    return float(evaluated.answers.score[answer]) if answer >= 0 else None
 
 
 def _box(values: NDArray[np.float32]) -> Box:

@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 from active_learning.control import control_rows, control_size, interleave
 from active_learning.measures.cost import CostModel
+from cvat_bridge.blindspots.at_threshold import at_threshold
 from cvat_bridge.blindspots.conditions import words_of
-from cvat_bridge.blindspots.failing import at_threshold
-from cvat_bridge.blindspots.pooling import SEEN_FROM
+from cvat_bridge.blindspots.pool_matches import SEEN_FROM
 from cvat_bridge.blindspots.queries import coded, pool_codes, recorded
+from cvat_bridge.blindspots.search_target import failure_probability, read_search_target
 from cvat_bridge.blindspots.types import Similar, SimilarFrame
-from cvat_bridge.blindspots.wishes import likeness, wish_of
 from cvat_bridge.errors import NothingToDoError
-from cvat_bridge.home import Home
-from cvat_bridge.judged.judgements import Source
-from cvat_bridge.judged.table import (
+from cvat_bridge.evaluations.evaluated_frames import Source
+from cvat_bridge.evaluations.table import (
     AnswerColumns,
-    SeenPool,
+    PoolTable,
     read_crops,
-    read_judged,
+    read_evaluation,
     read_pool,
 )
+from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import frame_key
 from cvat_bridge.settings import RoundSettings
@@ -59,15 +59,17 @@ def find_similar(
             f"model {model[:12]} has not read the pool. The next round lets the serving model read "
             "it: run `cvat-bridge round`, or ask for the model that serves now"
         )
-    judged, pool = read_judged(home.judged, row.file), read_pool(home.judged, seen.file)
+    evaluated, pool = read_evaluation(home.judged, row.file), read_pool(home.judged, seen.file)
     cut = row.threshold if threshold is None else threshold
-    wish = wish_of(home, judged, row.file, at_threshold(judged, cut), where, chosen)
+    target = read_search_target(
+        home, evaluated, row.file, at_threshold(evaluated, cut), where, chosen
+    )
     free = _free(ledger, pool)
     if not free.any():
         raise NothingToDoError("people have every frame of the pool already; add a task to it")
     crops = (read_crops(home.judged, row.crops), read_crops(home.judged, seen.crops))
     codes = pool_codes(home.judged, seen.file, row.file)
-    chance = likeness(judged, pool, codes, wish, crops)
+    chance = failure_probability(evaluated, pool, codes, target, crops)
     seed = int(hashlib.sha256(f"{settings.seed}/{model}/{where}".encode()).hexdigest()[:8], 16)
     size = min(control_size(count, control_share), int(free.sum()))
     rank = np.arange(int(free.sum()))
@@ -75,7 +77,7 @@ def find_similar(
     picked, vetoed = _apart(pool, chance, free, control, count - size, settings)
     rows, places = interleave(picked, control)
     objects, seconds = _effort(pool, cut, settings.selection.cost)
-    parts = [coded(home.judged, row.file)[0].attributes[a].conditions[c] for a, c in wish.where]
+    parts = [coded(home.judged, row.file)[0].attributes[a].conditions[c] for a, c in target.where]
     words = words_of(parts) if not chosen else f"{len(chosen)} chosen failures"
     drawn = set(places.tolist())
     notes = []
@@ -84,7 +86,7 @@ def find_similar(
             "No pictures of single objects are kept of this pool yet; frames are compared as a "
             "whole. The next round keeps them."
         )
-    if not wish.failed.any():
+    if not target.failed.any():
         notes.append("The model has no failure here at this threshold; conditions alone count.")
     if len(rows) < count:
         notes.append(f"The pool has {len(rows)} frames that are not nearly the same, not {count}.")
@@ -106,15 +108,15 @@ def find_similar(
     )
 
 
-def _free(ledger: Ledger, pool: SeenPool) -> NDArray[np.bool_]:
-    """Tell which frames no round and no person has taken since."""
+def _free(ledger: Ledger, pool: PoolTable) -> NDArray[np.bool_]:
+    """Return which frames no round and no person has taken since."""
     taken = [(row.source_task << 32) + row.source_frame for row in ledger.provenance()]
     keys = (pool.frames.task.astype(np.int64) << 32) + pool.frames.frame
     return np.asarray(~np.isin(keys, np.array(taken, np.int64)), np.bool_)
 
 
 def _apart(
-    pool: SeenPool,
+    pool: PoolTable,
     chance: NDArray[np.float64],
     free: NDArray[np.bool_],
     control: NDArray[np.int64],
@@ -141,15 +143,15 @@ def _apart(
     return np.array(picked, np.int64), vetoed
 
 
-def _bits(pool: SeenPool, place: int) -> NDArray[np.uint8]:
+def _bits(pool: PoolTable, place: int) -> NDArray[np.uint8]:
     text = str(pool.perceptual[place])
     return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8))
 
 
 def _effort(
-    pool: SeenPool, threshold: float, cost: CostModel
+    pool: PoolTable, threshold: float, cost: CostModel
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the objects expected in each frame, and a person's seconds with pre-annotations.
+    """Return the objects expected in each frame, and a person's seconds with pre-annotations.
 
     As active_learning.measures.cost has it: of shown answers that are wrong half are mended.
     """
@@ -165,7 +167,7 @@ def _effort(
 
 
 def _frame(
-    pool: SeenPool,
+    pool: PoolTable,
     rank: int,
     place: int,
     chance: NDArray[np.float64],

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cvat_bridge.blindspots.bounds import Counted, bounds, counted, pooled
+from cvat_bridge.blindspots.bounds import ShareCounts, bounds, count_share, pooled_counts
 from cvat_bridge.blindspots.conditions import Codes, Conditions
 
 LEAST_BOXES, LEAST_FRAMES = 8, 3
@@ -26,12 +26,12 @@ Where = tuple[tuple[int, int], ...]  # (attribute, code) of each condition
 
 
 @dataclass(frozen=True)
-class Found:
+class WeakSlice:
     """A slice of boxes: in it, outside it, and the bounds of both shares."""
 
     where: Where
-    inside: Counted
-    outside: Counted
+    inside: ShareCounts
+    outside: ShareCounts
     low: float
     high: float
     rest_low: float
@@ -56,7 +56,7 @@ class Found:
         return max(self.rest_low - self.high, 0.0) * float(np.sqrt(self.inside.of))
 
 
-class Cells:
+class ConditionCells:
     """Every single condition and every pair as numbers of each box, so that counting is quick.
 
     codes: (attributes, N), -1 for none of an attribute's values. Made once for each record.
@@ -88,7 +88,7 @@ class Cells:
                 yield tuple(zip(attributes, codes, strict=True)), found[:, cell].tolist()
 
 
-class Boxes:
+class SliceableBoxes:
     """Boxes of one kind (objects, or answers), each right or not, to be sliced.
 
     cells: of all boxes of the record. shown: (N,) those that are looked at; right: (N,) of them.
@@ -97,7 +97,7 @@ class Boxes:
     """
 
     def __init__(
-        self, cells: Cells, shown: Bools, right: Bools, cluster: NDArray[np.int64]
+        self, cells: ConditionCells, shown: Bools, right: Bools, cluster: NDArray[np.int64]
     ) -> None:
         self.codes, self.shown, self.right, self.level = cells.codes, shown, right & shown, 0.05
         self._cluster = cluster
@@ -116,13 +116,13 @@ class Boxes:
         return sum(size >= LEAST_BOXES for size, _ in self.sizes.values())
 
     def mask(self, where: Where) -> Bools:
-        """Tell which of the boxes looked at lie in a slice."""
+        """Return which of the boxes looked at lie in a slice."""
         found = self.shown.copy()
         for attribute, code in where:
             found &= self.codes[attribute] == code
         return found
 
-    def compare(self, where: Where, inside: Bools, outside: Bools | None = None) -> Found:
+    def compare(self, where: Where, inside: Bools, outside: Bools | None = None) -> WeakSlice:
         """Hold some boxes looked at against others (all the rest, where none are given).
 
         Bounds are passed with the chance `level`, which the page sets for all its slices.
@@ -132,9 +132,9 @@ class Boxes:
             others, other_hits = self._all[0] - each, self._all[1] - hits
         else:
             others, other_hits = self._by_cluster(np.flatnonzero(outside))
-        rest = counted(others, other_hits)
-        own = pooled(counted(each, hits), rest)
-        return Found(where, own, rest, *bounds(own, self.level), *bounds(rest, self.level))
+        rest = count_share(others, other_hits)
+        own = pooled_counts(count_share(each, hits), rest)
+        return WeakSlice(where, own, rest, *bounds(own, self.level), *bounds(rest, self.level))
 
     def _by_cluster(
         self, rows: NDArray[np.int64]
@@ -145,7 +145,7 @@ class Boxes:
         return each.astype(float), hits.astype(float)
 
 
-def find(boxes: Boxes) -> tuple[Found, ...]:
+def find(boxes: SliceableBoxes) -> tuple[WeakSlice, ...]:
     """Return the slices that are surely worse than the rest, the weightiest first."""
     whole = (int(boxes.shown.sum()), int(boxes.right.sum()))
     ranked = []
@@ -169,7 +169,7 @@ def find(boxes: Boxes) -> tuple[Found, ...]:
 
 
 def _certain(inside: tuple[int, int], whole: tuple[int, int]) -> float:
-    """Give by how many standard errors a part does worse than what is outside it, frames apart."""
+    """Return by how many standard errors a part does worse than the rest, frames apart."""
     (size, hits), (total, right) = inside, whole
     rest = total - size
     if not rest:
@@ -179,11 +179,11 @@ def _certain(inside: tuple[int, int], whole: tuple[int, int]) -> float:
     return float(((right - hits) / rest - hits / size) / spread**0.5)
 
 
-def _telling(boxes: Boxes, claimed: list[Found]) -> tuple[Found, ...]:
+def _telling(boxes: SliceableBoxes, claimed: list[WeakSlice]) -> tuple[WeakSlice, ...]:
     """Keep what is not explained by another slice."""
     claimed.sort(key=lambda one: (-one.weight, one.where))
     masks = {one.where: boxes.mask(one.where) for one in claimed}
-    kept: list[Found] = []
+    kept: list[WeakSlice] = []
     for one in (row for row in claimed if len(row.where) == 1):
         others = _union(masks[k.where] for k in kept)
         if _still(boxes, one, masks[one.where], others):
@@ -208,7 +208,7 @@ def _telling(boxes: Boxes, claimed: list[Found]) -> tuple[Found, ...]:
     return tuple(sorted(final, key=lambda one: (-one.weight, one.where)))
 
 
-def _still(boxes: Boxes, one: Found, own: Bools, others: Bools | None) -> bool:
+def _still(boxes: SliceableBoxes, one: WeakSlice, own: Bools, others: Bools | None) -> bool:
     """Whether a slice is worse than the rest even where these others are left out of both."""
     if others is None:
         return True

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from cvat_bridge.blindspots.types import CreatedTask, TaskPlan, TaskRequest
+from cvat_bridge.blindspots.types import CreatedTask, TaskPreview, TaskRequest
 from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger.records import Request, SelectedFrame, split_key
@@ -23,14 +23,14 @@ from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
 from cvat_bridge.loop.proposals.preannotate import PreAnnotated
 from cvat_bridge.loop.queueing import fill_jobs
 from cvat_bridge.loop.ranking import cut
-from cvat_bridge.loop.trust.standing import trust_now
+from cvat_bridge.loop.trust.current import trust_now
 from cvat_bridge.project.facts import Facts
 
 _STRATEGY = "asked for"
 
 
-def plan_task(parts: Parts, request: TaskRequest) -> TaskPlan:
-    """Say what create_task would do now; writes nothing. Raises what create_task raises."""
+def plan_task(parts: Parts, request: TaskRequest) -> TaskPreview:
+    """Return what create_task would do now; writes nothing. Raises what create_task raises."""
     _check(parts, request)
     found = parts.ledger.request(request.key)
     facts = parts.gather()
@@ -48,7 +48,7 @@ def plan_task(parts: Parts, request: TaskRequest) -> TaskPlan:
         told.append(f"{len(taken)} of the frames are left out: people have them already.")
     if found is not None and found.done:
         told = [f"This task was made already: {_address(parts, found.task_id)}."]
-    return TaskPlan(len(rows), taken, jobs, people, not why_not, tuple(told))
+    return TaskPreview(len(rows), taken, jobs, people, not why_not, tuple(told))
 
 
 def create_task(parts: Parts, request: TaskRequest) -> CreatedTask:
@@ -182,7 +182,7 @@ def _check(parts: Parts, request: TaskRequest) -> None:
 
 
 def _why_not_filled(parts: Parts, request: TaskRequest) -> str:
-    """Say why the model's boxes are not put in, "" where they are."""
+    """Return why the model's boxes are not put in, "" where they are."""
     if not request.prelabel:
         return "No boxes are put in, as asked for"
     if not parts.config.pre_annotation.enabled:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from cvat_bridge.config import RoundSection
-from cvat_bridge.judged.judgements import Kind, Source
+from cvat_bridge.evaluations.evaluated_frames import Kind, Source
 
-Verdict = Literal["worse", "not worse", "too few to say"]
+SliceVerdict = Literal["worse", "not worse", "too few to say"]
 Box = tuple[float, float, float, float]  # x1 y1 x2 y2 in pixels of the upright image
 
 
@@ -103,10 +103,10 @@ class Slice:
     frames: int
     recall: Share
     rest_recall: Share
-    recall_verdict: Verdict
+    recall_verdict: SliceVerdict
     precision: Share
     rest_precision: Share
-    precision_verdict: Verdict
+    precision_verdict: SliceVerdict
     lost: float
     kinds: Mapping[Kind, int]
     main_kind: Kind | None
@@ -232,7 +232,7 @@ class TaskRequest:
 
 
 @dataclass(frozen=True)
-class TaskPlan:
+class TaskPreview:
     """What create_task would do now, for the person to confirm.
 
     frames: that are still free, of those asked for. taken: keys that people have got since.

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvat_bridge.annotate.words import not_written
+from cvat_bridge.annotate.messages import not_written
 from cvat_bridge.errors import ConfigError, NothingToDoError
 from cvat_bridge.progress import Report
 from cvat_bridge.secrecy import err, out
 
 if TYPE_CHECKING:
-    from cvat_bridge.annotate.outcome import Outcome
+    from cvat_bridge.annotate.summary import AnnotationSummary
 
 
 FRAMES_LEFT_OUT = 4
@@ -78,8 +78,8 @@ def annotate(
     from cvat_bridge.annotate.labelling import parse_map
     from cvat_bridge.annotate.model import choose_model
     from cvat_bridge.annotate.plan import make_plan
+    from cvat_bridge.annotate.request import AnnotationRequest, parse_frames
     from cvat_bridge.annotate.run import annotate as carry_out
-    from cvat_bridge.annotate.wanted import Wanted, parse_frames
     from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
@@ -90,7 +90,7 @@ def annotate(
     from trainer.registry.registry import Registry
 
     try:
-        wanted = Wanted(
+        request = AnnotationRequest(
             task_id=task,
             project_id=project,
             job_ids=tuple(job or ()),
@@ -111,7 +111,7 @@ def annotate(
         project_key=None if loaded.cvat.project is None else project_key(loaded.cvat.project),
     )
     with connected(loaded, secrets) as gateway, ledger_of(loaded) as ledger:
-        plan = make_plan(gateway, ledger, chosen, wanted)
+        plan = make_plan(gateway, ledger, chosen, request)
         if dry_run or not plan.total:
             _tell_plan(plan.total, sum(t.done for t in plan.tasks), plan.left_alone, as_json)
             if plan.total:
@@ -160,20 +160,20 @@ def _stoppable() -> Iterator[tuple[threading.Event, list[int]]]:
 @contextmanager
 def _progress(as_json: bool) -> Iterator[Report]:
     """Draw a bar for people at a terminal; else say a line now and then, on stderr."""
-    from cvat_bridge.cli.console import bars
+    from cvat_bridge.cli.console import progress_bars
 
     if err.is_terminal and not as_json:
-        with bars(err) as report:
+        with progress_bars(err) as report:
             yield report
         return
-    begun, said = time.monotonic(), 0.0
+    begun, shown_at = time.monotonic(), 0.0
 
-    def told(stage: str, done: int, total: int) -> None:
-        nonlocal said
+    def show(stage: str, done: int, total: int) -> None:
+        nonlocal shown_at
         now = time.monotonic()
-        if now - said < _BETWEEN_LINES and 0 < done < total:
+        if now - shown_at < _BETWEEN_LINES and 0 < done < total:
             return
-        said = now
+        shown_at = now
         left = (now - begun) / done * (total - done) if done else None
         if as_json:
             line = {"event": stage, "done": done, "total": total, "seconds_left": left}
@@ -182,7 +182,7 @@ def _progress(as_json: bool) -> Iterator[Report]:
             rest = "" if left is None else f", about {left:.0f} s left"
             print(f"{stage}: {done} of {total} frames{rest}", file=sys.stderr, flush=True)
 
-    yield told
+    yield show
 
 
 def _tell_plan(total: int, done: int, left_alone: object, as_json: bool) -> None:
@@ -193,7 +193,7 @@ def _tell_plan(total: int, done: int, left_alone: object, as_json: bool) -> None
     _tell_left_alone(left_alone)
 
 
-def _tell(ended: Outcome, as_json: bool) -> None:
+def _tell(ended: AnnotationSummary, as_json: bool) -> None:
     if as_json:
         out.print_json(json.dumps(ended.as_json()))
         return

@@ -17,19 +17,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from cvat_bridge.cli.annotate import annotate
-from cvat_bridge.cli.edge import hide_in_threads, leave
+from cvat_bridge.cli.display.logs import log_to_stderr, warn_on_stderr
+from cvat_bridge.cli.display.page import open_
+from cvat_bridge.cli.error_exit import exit_with_error, hide_in_threads
 from cvat_bridge.cli.insight.blindspots import blindspots
 from cvat_bridge.cli.insight.similar import similar
+from cvat_bridge.cli.maintenance.database import database
+from cvat_bridge.cli.maintenance.restore import restore
 from cvat_bridge.cli.mistakes import mistakes
 from cvat_bridge.cli.models import models
 from cvat_bridge.cli.projects import projects
+from cvat_bridge.cli.sandbox_commands import add_up, sandbox
 from cvat_bridge.cli.serving import add_serving_commands
-from cvat_bridge.cli.showing.logs import log_to_stderr, warn_on_stderr
-from cvat_bridge.cli.showing.page import open_
 from cvat_bridge.cli.train import train
-from cvat_bridge.cli.trying import add_up, sandbox
-from cvat_bridge.cli.upkeep.database import database
-from cvat_bridge.cli.upkeep.restore import restore
 from cvat_bridge.errors import ConfigError, HomeHeldError, NothingToDoError
 from cvat_bridge.secrecy import err, out, remember_environment, without_secrets
 
@@ -55,12 +55,12 @@ def main() -> NoReturn:
         os.umask(0o077)  # what we write is for this user: annotations, secrets, models
         app(standalone_mode=True)
     except Exception as error:  # noqa: BLE001 the edge: nothing passes it untold
-        leave(error, err)
+        exit_with_error(error, err)
     sys.exit(0)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         from trainer.runs.provenance import installed_version
 
         out.print(f"cvat-bridge {installed_version()}", markup=False, highlight=False)
@@ -155,7 +155,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 @app.command()
 def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Say which round it is, what it waits for, which model serves, and why."""
-    from cvat_bridge.cli.showing.status import found_now, print_status
+    from cvat_bridge.cli.display.status import found_now, print_status
     from cvat_bridge.projects import load_project
 
     found = found_now(load_project(config))
@@ -170,10 +170,10 @@ def round_(
     config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, dry_run: DryRun = False
 ) -> None:
     """Run one round now, or go on with the one that was interrupted."""
-    from cvat_bridge.assembly import assembled, viewed
+    from cvat_bridge.assembly import assemble, open_view
     from cvat_bridge.config import load_secrets
     from cvat_bridge.ledger.leading import ask_for_round
-    from cvat_bridge.loop.people.words import interactor_of, work_of
+    from cvat_bridge.loop.people.summaries import interactor_of, work_of
     from cvat_bridge.loop.steps import check_people
     from cvat_bridge.projects import load_project
 
@@ -181,13 +181,13 @@ def round_(
     loaded, secrets = load_project(config), load_secrets()
     with _fit_progress(quiet=as_json) as shown:
         if dry_run:
-            with viewed(loaded, secrets, report=shown.report) as view:
+            with open_view(loaded, secrets, report=shown.report) as view:
                 check_people(view.parts)
                 step = view.next()
             _answer(vars(step), as_json, f"round {step.number}: {step.kind}: {step.reason}")
             return
         try:
-            with assembled(loaded, secrets, report=shown.report, learning=shown.learning) as bridge:
+            with assemble(loaded, secrets, report=shown.report, learning=shown.learning) as bridge:
                 ended = bridge.run_round()
         except HomeHeldError as held:
             if held.by != "service":
@@ -204,8 +204,8 @@ def round_(
         raise NothingToDoError(f"{figures['fit']['reason']}; {figures['select']['reason']}")
     work = work_of(figures["select"] | figures["prioritise"] | figures["preannotate"])
     learnt = interactor_of(figures["decide"].get("interactor"))
-    told = [*_told(figures["decide"]), learnt, work]
-    text = f"round {ended.number}: {' '.join(filter(None, told))}"
+    lines = [*_told(figures["decide"]), learnt, work]
+    text = f"round {ended.number}: {' '.join(filter(None, lines))}"
     _answer({"round": ended.number, **figures}, as_json, text)
 
 
@@ -232,7 +232,7 @@ def select(
     ] = None,
 ) -> None:
     """Show which frames the next round would take, in rank order, with reasons."""
-    from cvat_bridge.assembly import viewed
+    from cvat_bridge.assembly import open_view
     from cvat_bridge.cli.preview import preview
     from cvat_bridge.config import load_secrets
     from cvat_bridge.projects import load_project
@@ -241,7 +241,7 @@ def select(
         raise typer.BadParameter("select only looks; `cvat-bridge round` takes the frames")
     log_to_stderr(json_lines=as_json)
     loaded, secrets = load_project(config), load_secrets()
-    with _progress(quiet=as_json) as report, viewed(loaded, secrets, report=report) as view:
+    with _progress(quiet=as_json) as report, open_view(loaded, secrets, report=report) as view:
         found = preview(view.parts, sheet=sheet)
     if as_json:
         out.print_json(json.dumps(found))
@@ -291,9 +291,9 @@ add_serving_commands(app)
 
 
 def _told(decided: dict[str, Any]) -> list[str]:
-    """Give what was decided and why; the explanation holds the reasons where nothing serves."""
-    told = list(decided.get("explanation", ()))
-    return told if told and decided["serves"] is None else [*decided["reasons"], *told]
+    """Return what was decided and why; the explanation holds the reasons where nothing serves."""
+    lines = list(decided.get("explanation", ()))
+    return lines if lines and decided["serves"] is None else [*decided["reasons"], *lines]
 
 
 def _answer(content: dict[str, Any], as_json: bool, text: str) -> None:
@@ -310,9 +310,9 @@ def _fit_progress(*, quiet: bool) -> Any:
 
 
 def _progress(*, quiet: bool) -> Any:
-    from cvat_bridge.cli.console import bars, silence
+    from cvat_bridge.cli.console import progress_bars, silence
 
-    return silence() if quiet else bars(err)
+    return silence() if quiet else progress_bars(err)
 
 
 if __name__ == "__main__":

@@ -28,11 +28,11 @@ from trainer.runs.fit_settings import fit_config
 
 def read_checked(path: Path) -> Config:
     """Read the file; ConfigError with every fault, those of names and places included."""
-    told, config, wrong = _without_faults(path, read_mapping(path))
+    collected, config, wrong = _without_faults(path, read_mapping(path))
     # What is right is looked at too, so that one look finds everything.
     more = [] if config is None else [f"{path}: {fault}" for fault in faults(config, wrong)]
-    if config is None or told or more:
-        raise ConfigError([*told, *more])
+    if config is None or collected or more:
+        raise ConfigError([*collected, *more])
     if config.projects:
         served = load_served(path)
         more = [
@@ -118,17 +118,17 @@ def _without_faults(path: Path, raw: dict[str, Any]) -> tuple[list[str], Config 
 
     None for a configuration of which too little is right to look at the rest.
     """
-    told: dict[str, None] = {}
+    collected: dict[str, None] = {}
     wrong: set[str] = set()
     for _ in range(4):  # what is left out may uncover other faults, never for long
         try:
-            return list(told), resolved(path, Config.model_validate(raw)), wrong
+            return list(collected), resolved(path, Config.model_validate(raw)), wrong
         except ValidationError as error:
-            told |= dict.fromkeys(faults_of(path, error))
+            collected |= dict.fromkeys(faults_of(path, error))
             for keys in wrong_keys(error):
                 wrong.add(".".join(keys[:2]))
                 _drop(raw, keys)
-    return list(told), None, wrong
+    return list(collected), None, wrong
 
 
 def _drop(raw: dict[str, Any], keys: list[str]) -> None:

@@ -10,47 +10,47 @@ from typing import Any
 import structlog
 from rich.console import Console
 
-from cvat_bridge.loop.outlook.learning import Learning, fit_lines
-from cvat_bridge.progress import Report, Told, quiet, unheard
+from cvat_bridge.loop.live_status.fit_progress import FitProgress, fit_lines
+from cvat_bridge.progress import EventCallback, Report, ignore_event, quiet
 from trainer import terminal
 
 
 @dataclass(frozen=True)
-class Shown:
+class ProgressOutput:
     """What tells a person how far things are: of a step, and of a fit."""
 
     report: Report = quiet
-    learning: Told = unheard
+    learning: EventCallback = ignore_event
 
 
 @contextmanager
-def bars(console: Console) -> Iterator[Report]:
+def progress_bars(console: Console) -> Iterator[Report]:
     """Draw a bar for each stage that is told of."""
     with fit_bars(console) as shown:
         yield shown.report
 
 
 @contextmanager
-def fit_bars(console: Console) -> Iterator[Shown]:
+def fit_bars(console: Console) -> Iterator[ProgressOutput]:
     """Draw a bar for each stage, and beside that of a fit its loss and AP."""
     with terminal.bars(console, transient=True) as show:
-        fit = Learning()
+        fit = FitProgress()
 
-        def told(stage: str, done: int, total: int) -> None:
+        def show_stage(stage: str, done: int, total: int) -> None:
             show(stage, total=total, done=done)
 
         def learning(event: Mapping[str, Any]) -> None:
             if fit.hear(event):
-                show("fit", total=fit.total, figures=Learning(loss=fit.loss, ap=fit.ap).figures)
+                show("fit", total=fit.total, figures=FitProgress(loss=fit.loss, ap=fit.ap).figures)
 
-        yield Shown(told, learning)
+        yield ProgressOutput(show_stage, learning)
 
 
 @contextmanager
-def fit_log() -> Iterator[Shown]:
+def fit_log() -> Iterator[ProgressOutput]:
     """Log a fit, a line every so often: for a file or a pipe, and for machines."""
     log = structlog.get_logger("round")
-    yield Shown(learning=fit_lines(lambda line: log.info("learning", progress=line)))
+    yield ProgressOutput(learning=fit_lines(lambda line: log.info("learning", progress=line)))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import httpx
 from cvat_bridge.assembly import round_settings
 from cvat_bridge.config import Config
 from cvat_bridge.cvat.gateway import Gateway, Label
-from cvat_bridge.cvat.reach import check_reachable
+from cvat_bridge.cvat.reachability import check_reachable
 from cvat_bridge.errors import AuthenticationError, BridgeError, ConfigError, GatewayError
 from cvat_bridge.home import Home
 from cvat_bridge.loop.people.assignment import check_assignees
@@ -234,12 +234,12 @@ def _functions(config: Config, gateway: Gateway) -> Iterator[Check]:
             "CVAT_NUCLIO_INVOKE_METHOD=dashboard (see deploy/)",
         )
         return
-    wanted = config.function_host.function_id
-    if wanted in seen:
-        yield Check("models in CVAT", "good", f"{wanted} is listed")
+    function = config.function_host.function_id
+    if function in seen:
+        yield Check("models in CVAT", "good", f"{function} is listed")
     else:
         yield Check(
-            "models in CVAT", "warning", f"{wanted} is not listed (it is after a first promotion)"
+            "models in CVAT", "warning", f"{function} is not listed (it is after a first promotion)"
         )
 
 

@@ -30,8 +30,8 @@ def mistakes(
     The model that serves judges only frames that it did not learn from: the holdout, and what was
     finished since it learnt. Issues that are there already are not made again.
     """
-    from cvat_bridge.assembly import viewed
-    from cvat_bridge.cli.console import bars, silence
+    from cvat_bridge.assembly import open_view
+    from cvat_bridge.cli.console import progress_bars, silence
     from cvat_bridge.config import load_secrets
     from cvat_bridge.mistakes.disputes import dispute, raise_issues
     from cvat_bridge.projects import load_project
@@ -41,8 +41,8 @@ def mistakes(
 
     loaded, secrets = load_project(config), load_secrets()
     with (
-        silence() if as_json else bars(err) as report,
-        viewed(loaded, secrets, report=report) as view,
+        silence() if as_json else progress_bars(err) as report,
+        open_view(loaded, secrets, report=report) as view,
     ):
         parts = view.parts
         champion = parts.registry.champion(parts.key)
@@ -76,8 +76,8 @@ def mistakes(
     if as_json:
         rows = [{**asdict(one), "message": one.message, "issue": issues.get(one)} for one in named]
         counts = {k: getattr(found, k) for k in ("judged", "learnt", "unknown", "unread")}
-        told = {"frames": counts, "cautions": list(found.cautions)}
-        out.print_json(json.dumps({"suspects": rows, "all": len(found.suspects), **told}))
+        summary = {"frames": counts, "cautions": list(found.cautions)}
+        out.print_json(json.dumps({"suspects": rows, "all": len(found.suspects), **summary}))
         return
     table = Table("job", "frame", "kind", "place", "reason", "issue", box=None)
     for one in named:

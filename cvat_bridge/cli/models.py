@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cvat_bridge.models.commands import add, list_
-from cvat_bridge.models.place import (
+from cvat_bridge.models.workspace import (
     AsJson,
     ConfigPath,
     HomePath,
     Model,
-    Place,
+    ModelWorkspace,
     Project,
     err,
+    open_workspace,
     out,
-    place,
     say,
 )
 
@@ -45,7 +45,7 @@ def show(
     """Print all that is known of a model, and which of its versions served when."""
     from trainer.cli.model_page import model_json, model_page
 
-    known = place(config, home).shelf.find(model, version)
+    known = open_workspace(config, home).catalogue.find(model, version)
     values = model_json(known.bundle, known.version, known.history)
     if as_json:
         out.print_json(json.dumps(values))
@@ -64,7 +64,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Take a model out of CVAT's list and delete its versions."""
-    gone = place(config, home).shelf.remove(model, keep=keep)
+    gone = open_workspace(config, home).catalogue.remove(model, keep=keep)
     if as_json:
         out.print_json(json.dumps({"id": model, "deleted": [v.bundle for v in gone]}))
     else:
@@ -83,11 +83,11 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Let a version of a model serve; no call in progress fails."""
-    here = place(config, home)
+    here = open_workspace(config, home)
     with here.cvat(project) as gateway:
         labels = gateway.labels(project_id=project) if gateway and project else None
     own = here.own_interactor(project)
-    _tell(here, here.shelf.promote(model, version, labels, own), as_json=as_json)
+    _tell(here, here.catalogue.promote(model, version, labels, own), as_json=as_json)
 
 
 @models.command()
@@ -95,8 +95,8 @@ def rollback(
     model: Model, config: ConfigPath = None, home: HomePath = None, as_json: AsJson = False
 ) -> None:
     """Let the version of a model that served before serve again."""
-    here = place(config, home)
-    _tell(here, here.shelf.rollback(model), as_json=as_json)
+    here = open_workspace(config, home)
+    _tell(here, here.catalogue.rollback(model), as_json=as_json)
 
 
 @models.command()
@@ -115,8 +115,8 @@ def compare(
     """Hold two models against each other on the same frames, as the gate does."""
     from trainer.cli.compare_commands import compare as hold
 
-    shelf = place(config, home).shelf
-    one, other = (shelf.find(name).bundle.path for name in (first, second))
+    catalogue = open_workspace(config, home).catalogue
+    one, other = (catalogue.find(name).bundle.path for name in (first, second))
     hold(one, other, data, split=split, sheet=sheet, json_=as_json)
 
 
@@ -138,9 +138,9 @@ def export(
 
     if to != "nuclio":
         raise typer.BadParameter(f"only nuclio is known, found {to!r}", param_hint="--to")
-    here = place(config, home)
-    known = here.shelf.find(model)
-    entry = here.shelf.entry_of(known)
+    here = open_workspace(config, home)
+    known = here.catalogue.find(model)
+    entry = here.catalogue.entry_of(known)
     mounts = (here.store, here.home.bundles) if follow else ()
     written = write_function(entry, folder, mounts=mounts)
     if as_json:
@@ -149,7 +149,7 @@ def export(
         say(f"{folder}: {entry.name!r}, version {entry.version}\n{written}")
 
 
-def _tell(here: Place, changed: tuple[Version, Entry], *, as_json: bool) -> None:
+def _tell(here: ModelWorkspace, changed: tuple[Version, Entry], *, as_json: bool) -> None:
     from cvat_bridge.models.entries import shapes_told
     from cvat_bridge.models.trial import settled
     from trainer.bundles.bundle import read_bundle

@@ -63,8 +63,8 @@ def add(project: Project, config: ConfigPath = _DEFAULT, as_json: AsJson = False
         if found.organization is not None:
             slug = gateway.organization_slug(found.organization)
         change(before.shared.home, project, "active", organization=slug)
-        told = add_webhook(gateway, before.shared, project, secrets)
-    _said(project, config, as_json, f"project {project} ({found.name}) is worked on now. {told}")
+        webhook = add_webhook(gateway, before.shared, project, secrets)
+    _said(project, config, as_json, f"project {project} ({found.name}) is worked on now. {webhook}")
 
 
 @projects.command()

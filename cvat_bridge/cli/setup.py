@@ -22,7 +22,7 @@ from cvat_bridge.config import (
 )
 from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.cvat.gateway import Gateway
-from cvat_bridge.cvat.reach import check_reachable
+from cvat_bridge.cvat.reachability import check_reachable
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.service.webhooks import WEBHOOK_PATH
@@ -154,7 +154,7 @@ def render(
     home: str,
     time_limit: float | None = None,
 ) -> str:
-    """Give the commented file."""
+    """Return the commented file."""
     environment = Environment(
         loader=PackageLoader("cvat_bridge", "."),
         autoescape=False,  # noqa: S701 - the result is YAML, not a page

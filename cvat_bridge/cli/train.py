@@ -66,22 +66,22 @@ def train(
     While it learns: `trainer watch RUN`, `trainer stop RUN` with the folder that is told.
     """
     from cvat_bridge.assembly import round_settings
-    from cvat_bridge.cli.console import bars, silence
+    from cvat_bridge.cli.console import progress_bars, silence
     from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
     from cvat_bridge.ledger.opening import ledger_of
     from cvat_bridge.models.serving import project_key
     from cvat_bridge.projects import load_project
-    from cvat_bridge.training.by_hand import (
+    from cvat_bridge.training.choice import TrainingChoice, TrainingPart
+    from cvat_bridge.training.fitting import run_fit
+    from cvat_bridge.training.manual import (
         check_training,
         keep_test_part,
         register,
         run_folder,
         snapshot,
     )
-    from cvat_bridge.training.choice import Choice, Part
-    from cvat_bridge.training.fitting import run_fit
     from trainer.cli.console import evaluation_table
     from trainer.cli.console import progress_bars as fit_bars
     from trainer.registry.registry import Registry
@@ -91,9 +91,9 @@ def train(
     settings = trainer_settings(loaded.trainer, fit or [], set_ or [])
     called = name or datetime.now(timezone.utc).strftime("train-%Y%m%d-%H%M%S")
     check_training(settings, called)
-    choice = Choice(
-        Part(tuple(task or ()), tuple(job or ()), tuple(subset or ())),
-        Part(tuple(test_task or ()), tuple(test_job or ()), tuple(test_subset or ())),
+    choice = TrainingChoice(
+        TrainingPart(tuple(task or ()), tuple(job or ()), tuple(subset or ())),
+        TrainingPart(tuple(test_task or ()), tuple(test_job or ()), tuple(test_subset or ())),
         holdout_share,
     )
     home = Home.of(loaded)
@@ -101,7 +101,7 @@ def train(
     project_id = loaded.project_id if project is None else project
     err.print(f"run {run}", markup=False)
     with (
-        silence() if as_json else bars(err) as report,
+        silence() if as_json else progress_bars(err) as report,
         connected(loaded, load_secrets()) as gateway,
         ledger_of(loaded) as ledger,
     ):
@@ -125,7 +125,7 @@ def train(
             run_dir=run,
             name=called,
             base=settings.base,
-            told=None if learning is None else partial(_show, learning),
+            on_event=None if learning is None else partial(_show, learning),
             split="auto",
             mlflow=loaded.mlflow_url or home.mlflow_url,
             experiment=project_key(project_id),
@@ -181,7 +181,7 @@ def _show(learning: Callable[[Progress], None], event: Mapping[str, Any]) -> Non
 
 
 def _next(version: Version, config: Config) -> str:
-    """Say what makes a version serve."""
+    """Return what makes a version serve."""
     from cvat_bridge.models.serving import project_key
 
     if version.key != project_key(config.project_id):

@@ -328,8 +328,8 @@ class CvatClient:
     def leases(self, project_id: int) -> tuple[Lease, ...]:
         return leases.read(self._net, project_id)
 
-    def take_lease(self, project_id: int, holder: str, told: str) -> Lease:
-        return leases.take(self._net, project_id, holder, told)
+    def take_lease(self, project_id: int, holder: str, description: str) -> Lease:
+        return leases.take(self._net, project_id, holder, description)
 
     def renew_lease(self, lease: Lease) -> Lease:
         return leases.renew(self._net, lease)

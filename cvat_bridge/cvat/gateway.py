@@ -236,13 +236,13 @@ class Webhook:
 class Lease:
     """A bridge's sign that it works on a project; kept in CVAT, out of people's way.
 
-    holder: the identity of its home. told: where it runs, for people. renewed: when it last gave
-    a sign of life, by CVAT's clock.
+    holder: the identity of its home. description: where it runs, for people. renewed: when it
+    last gave a sign of life, by CVAT's clock.
     """
 
     id: int
     holder: str
-    told: str
+    description: str
     renewed: str
 
 
@@ -268,7 +268,7 @@ class Gateway(Protocol):
     """What the bridge asks of CVAT."""
 
     def capabilities(self) -> Capabilities:
-        """Say what the server can do; UnsupportedError below 2.48 or above 2.80 (major 2)."""
+        """Return what the server can do; UnsupportedError below 2.48 or above 2.80 (major 2)."""
         ...
 
     def identity(self) -> Identity:
@@ -322,7 +322,7 @@ class Gateway(Protocol):
         ...
 
     def frames(self, task_id: int, numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        """Give the original-quality file of each frame asked for, in rising order.
+        """Return the original-quality file of each frame asked for, in rising order.
 
         Whole chunks are fetched (and kept in a cache bounded in bytes), not one frame a request;
         frames of a video come as PNG.
@@ -386,7 +386,7 @@ class Gateway(Protocol):
         ...
 
     def guide(self, project_id: int) -> str:
-        """Give the project's annotation guide; "" when there is none."""
+        """Return the project's annotation guide; "" when there is none."""
         ...
 
     def set_guide(self, project_id: int, markdown: str) -> None:
@@ -413,16 +413,16 @@ class Gateway(Protocol):
         """Read the signs of the bridges that work on a project, by rising id."""
         ...
 
-    def take_lease(self, project_id: int, holder: str, told: str) -> Lease:
+    def take_lease(self, project_id: int, holder: str, description: str) -> Lease:
         """Leave a sign of our own; a repeated call leaves another one.
 
-        holder: hex digits. told: at most 100 characters. AuthenticationError where this account
-        may not.
+        holder: hex digits. description: at most 100 characters. AuthenticationError where this
+        account may not.
         """
         ...
 
     def renew_lease(self, lease: Lease) -> Lease:
-        """Give a sign of life; NotFoundError when somebody took the lease away."""
+        """Return a sign of life; NotFoundError when somebody took the lease away."""
         ...
 
     def drop_lease(self, lease: Lease) -> None:

@@ -23,7 +23,7 @@ class ProjectLease:
     """The lease of one bridge on one project.
 
     holder: the identity of its home, in hex digits: a bridge that starts again on the same home is
-    the same holder. told: where it runs, for people.
+    the same holder. description: where it runs, for people.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class ProjectLease:
         project_id: int,
         *,
         holder: str,
-        told: str,
+        description: str,
         renewed_every: float = RENEWED_EVERY,
     ) -> None:
         self._gateway, self._project_id, self._holder = gateway, project_id, holder
-        self._told, self._period = told, renewed_every
+        self._description, self._period = description, renewed_every
         self._mine: Lease | None = None
         self._lost: ProjectTakenError | None = None
         self._ended = threading.Event()
@@ -97,8 +97,8 @@ class ProjectLease:
         if copy is not None:
             self._lost = ProjectTakenError(
                 f"project {self._project_id}: a bridge with a copy of this home began to work on it"
-                f" ({copy.told}, {copy.renewed} by CVAT's clock). Stop one of the two: a home is"
-                " for one bridge. Then start the other one again"
+                f" ({copy.description}, {copy.renewed} by CVAT's clock). Stop one of the two:"
+                " a home is for one bridge. Then start the other one again"
             )
             return
         try:
@@ -107,7 +107,7 @@ class ProjectLease:
             self._lost = taken
 
     def _acquire(self) -> Lease:
-        mine = self._gateway.take_lease(self._project_id, self._holder, self._told)
+        mine = self._gateway.take_lease(self._project_id, self._holder, self._description)
         rows = self._gateway.leases(self._project_id)
         others = [row for row in rows if row.id != mine.id]
         silent = {row.id: _seconds(row.renewed, mine.renewed) for row in others}
@@ -117,7 +117,7 @@ class ProjectLease:
             elif silent[row.id] >= STALE_AFTER:
                 log.warning(
                     "took the project over from a bridge that gives no sign of life",
-                    bridge=row.told,
+                    bridge=row.description,
                     last_sign=row.renewed,
                 )
                 self._gateway.drop_lease(row)
@@ -136,10 +136,10 @@ class ProjectLease:
 def _refusal(project_id: int, other: Lease, silent: float) -> str:
     left = max(1, round((STALE_AFTER - silent) / 60))
     return (
-        f"project {project_id}: another bridge works on it: {other.told}; its last sign of life "
-        f"was {max(0, round(silent))} s ago ({other.renewed} by CVAT's clock). Two would hand out "
-        "work twice. Stop that one, or leave the project to it. If it is gone for good, this one "
-        f"may start in {left} min, or once the inactive webhook {other.id} is deleted in CVAT "
+        f"project {project_id}: another bridge works on it: {other.description}; its last sign of "
+        f"life was {max(0, round(silent))} s ago ({other.renewed} by CVAT's clock). Two would hand "
+        "out work twice. Stop that one, or leave the project to it. If it is gone for good, this "
+        f"one may start in {left} min, or once the inactive webhook {other.id} is deleted in CVAT "
         "(project, Actions, Setup webhooks)"
     )
 

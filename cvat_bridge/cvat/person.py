@@ -16,7 +16,7 @@ from typing import Any, Literal
 import httpx
 
 from cvat_bridge.cvat.rest.certificates import certificate_fault, readable_bundle
-from cvat_bridge.cvat.rest.refusals import Failure, detail_of, refusal
+from cvat_bridge.cvat.rest.refusals import RequestFailure, detail_of, refusal
 from cvat_bridge.errors import AuthenticationError, GatewayError, NotFoundError
 
 SECONDS = 10.0  # a person waits
@@ -105,7 +105,7 @@ class PersonalCvat:
         )
 
     def projects(self, credentials: Credentials, person: Person) -> tuple[SeenProject, ...]:
-        """Give every project that CVAT shows this person, by rising id."""
+        """Return every project that CVAT shows this person, by rising id."""
         rows, number, roles = [], 1, dict[int, str]()
         while True:
             query = {"page": number, "page_size": _PAGE, "sort": "id"}
@@ -117,7 +117,7 @@ class PersonalCvat:
         return tuple(self._seen(row, credentials, person, roles) for row in rows)
 
     def project(self, credentials: Credentials, person: Person, project_id: int) -> SeenProject:
-        """Give one project; NotFoundError where it is gone or not shown to this person."""
+        """Return one project; NotFoundError where it is gone or not shown to this person."""
         subject = f"project {project_id}"
         try:
             row = self._json(f"/api/projects/{project_id}", subject, credentials)
@@ -225,11 +225,11 @@ class PersonalCvat:
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             fault = certificate_fault(str(error), self.url, self._bundle) or ""
-            failure = Failure(None, type(error).__name__, certificate=fault)
+            failure = RequestFailure(None, type(error).__name__, certificate=fault)
             raise refusal(doing, subject, failure, writes=False, read_only=None) from error
         if answer.is_success:
             return answer
-        failure = Failure(answer.status_code, detail_of(answer.content))
+        failure = RequestFailure(answer.status_code, detail_of(answer.content))
         if credentials is None and answer.status_code == 400:
             raise AuthenticationError(doing, subject, 400, "the user name or password is wrong")
         raise refusal(doing, subject, failure, writes=False, read_only=None)

@@ -10,7 +10,7 @@ _COMPANIONS = ("-wal", "-shm", "-journal")
 
 
 def damage_of(path: Path, *, deep: bool = True) -> str:
-    """Say what is wrong with an SQLite file; "" for a whole one, an empty one and none.
+    """Return what is wrong with an SQLite file; "" for a whole one, an empty one and none.
 
     deep: read all of it; otherwise only whether it is a database and as long as it says, which
     takes no time.

@@ -14,17 +14,17 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cvat_bridge.demo.annotator import Annotator
-from cvat_bridge.demo.arm import Plan, function_id, run_arm
-from cvat_bridge.demo.calls import Calls, Said
+from cvat_bridge.demo.arm import ArmSettings, function_id, run_arm
+from cvat_bridge.demo.calls import Calls, RetryCallback
 from cvat_bridge.demo.champion import Champion, look_for_champion
 from cvat_bridge.demo.curves.bands import serving
 from cvat_bridge.demo.curves.charts import figure_class
 from cvat_bridge.demo.evidence import chosen_examples, chosen_frames, examples, frames_to_show
+from cvat_bridge.demo.ground_truth import GroundTruth, read_truth
 from cvat_bridge.demo.project import prepare
 from cvat_bridge.demo.report import LOOP, Evidence, faults_of, write_report
+from cvat_bridge.demo.sample_project import keep_page
 from cvat_bridge.demo.scenes import SIZE, write_scenes
-from cvat_bridge.demo.trial import keep_page
-from cvat_bridge.demo.truth import Truth, read_truth
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.home import Home
 from cvat_bridge.sandbox import SandboxUser, running
@@ -112,7 +112,7 @@ def demonstrate(
     _emptied(out)
     truth = read_truth(data or write_scenes(out / "scenes"))
     learning = QUICK if data is None else REAL
-    plan = Plan(
+    plan = ArmSettings(
         rounds=rounds,
         budget=budget or min(40, max(10, len(truth.pool) // (12 if data is None else 6))),
         trainer={"backend": backend, **(learning if backend == "centernet" else {})},
@@ -123,7 +123,7 @@ def demonstrate(
     )
     repeated: list[str] = []
 
-    def said(sentence: str) -> None:
+    def on_retry(sentence: str) -> None:
         repeated.append(sentence)
         console.print(sentence, style="yellow", markup=False)
 
@@ -144,7 +144,7 @@ def demonstrate(
         "backend": backend,
         "repeated": repeated,
     }
-    return _run(out, truth, plan, said, told, seeds=seeds, page=page)
+    return _run(out, truth, plan, on_retry, told, seeds=seeds, page=page)
 
 
 def _tell(
@@ -183,9 +183,9 @@ def _emptied(out: Path) -> None:
 
 def _run(
     out: Path,
-    truth: Truth,
-    plan: Plan,
-    said: Said,
+    truth: GroundTruth,
+    plan: ArmSettings,
+    on_retry: RetryCallback,
     ended: Callable[[Runs, Evidence], list[str]],
     *,
     seeds: int,
@@ -222,14 +222,16 @@ def _run(
         ) as sandbox,
         bar,
     ):
-        calls = Calls(sandbox.url, token=sandbox.admin_token, said=said)
+        calls = Calls(sandbox.url, token=sandbox.admin_token, on_retry=on_retry)
         for name, number in wanted:
             called = _called(name, number)
             row = bar.add_task(called, total=plan.rounds, what="uploads the images")
             project = f"demo {called}"
-            prepared = prepare(sandbox.url, sandbox.admin_token, project, truth, said=said)
+            prepared = prepare(sandbox.url, sandbox.admin_token, project, truth, on_retry=on_retry)
             user = users[name, number]
-            person = Annotator(sandbox.url, user.username, user.password, truth.objects, said=said)
+            person = Annotator(
+                sandbox.url, user.username, user.password, truth.objects, on_retry=on_retry
+            )
 
             def told(number: int, what: str, row: Any = row) -> None:
                 bar.update(row, completed=number - 1, what=f"round {number}: {what}")
@@ -245,8 +247,8 @@ def _run(
                 folder=out / called,
                 host_url=host_url,
                 plan=replace(plan, seed=plan.seed + number - 1),
-                told=told,
-                said=said,
+                on_round=told,
+                on_retry=on_retry,
             )
             runs[name].append(rows)
             bar.update(row, completed=plan.rounds, what="done")

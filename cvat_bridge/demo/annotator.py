@@ -15,8 +15,8 @@ from typing import Any
 
 from scipy.optimize import linear_sum_assignment
 
-from cvat_bridge.demo.calls import Calls, Said, unsaid
-from cvat_bridge.demo.truth import Box, TrueObject
+from cvat_bridge.demo.calls import Calls, RetryCallback, ignore_retries
+from cvat_bridge.demo.ground_truth import Box, TrueObject
 from trainer.detections import box_iou
 
 KEEP_IOU = 0.80  # a person leaves a box that is this good
@@ -35,14 +35,14 @@ class Annotator:
         password: str,
         truth: Mapping[str, Sequence[TrueObject]],
         *,
-        said: Said = unsaid,
+        on_retry: RetryCallback = ignore_retries,
     ) -> None:
         self._truth = truth
         self.username = username
-        self._calls = Calls(url, login=(username, password), said=said)
+        self._calls = Calls(url, login=(username, password), on_retry=on_retry)
 
     def open_jobs(self, project_id: int) -> list[dict[str, Any]]:
-        """Give my jobs that are not done, newest first as CVAT's pages list them."""
+        """Return my jobs that are not done, newest first as CVAT's pages list them."""
         jobs, page = [], 1
         while True:
             asked = {"project_id": project_id, "page": page, "page_size": 100}
@@ -99,12 +99,12 @@ class Annotator:
                 write["delete"].append(shape)
                 done["deleted"] += 1
                 continue
-            wanted = truth[pairs[row]]
+            target = truth[pairs[row]]
             edited = dict(shape)
             if overlap[row, pairs[row]] < KEEP_IOU:
-                edited["points"] = list(wanted.box)
-            if shape["label_id"] != labels[wanted.label]:
-                edited["label_id"] = labels[wanted.label]
+                edited["points"] = list(target.box)
+            if shape["label_id"] != labels[target.label]:
+                edited["label_id"] = labels[target.label]
                 edited["attributes"] = []
             if edited == shape:
                 done["kept"] += 1
@@ -116,7 +116,7 @@ class Annotator:
             write["create"].append(drawn(frame, truth[column], labels))
 
     def _images(self, job: Mapping[str, Any]) -> dict[int, bytes]:
-        """Give the job's frames at original quality, by task-relative number."""
+        """Return the job's frames at original quality, by task-relative number."""
         first, last = int(job["start_frame"]), int(job["stop_frame"])
         images: dict[int, bytes] = {}
         index = 0
@@ -132,7 +132,7 @@ class Annotator:
 
 
 def drawn(frame: int, found: TrueObject, labels: Mapping[str, int]) -> Shape:
-    """Give the rectangle of a true object as CVAT's editor would send it."""
+    """Return the rectangle of a true object as CVAT's editor would send it."""
     return {
         "type": "rectangle",
         "frame": frame,

@@ -21,7 +21,7 @@ import yaml
 from cvat_bridge.config import load_secrets
 from cvat_bridge.cvat.connecting import connected
 from cvat_bridge.demo.annotator import Annotator
-from cvat_bridge.demo.calls import Said
+from cvat_bridge.demo.calls import RetryCallback
 from cvat_bridge.demo.project import Prepared
 from cvat_bridge.demo.sentences import decision_sentence
 from cvat_bridge.errors import BridgeError
@@ -33,11 +33,11 @@ STATUS_SECONDS = 60.0
 CVAT_SECONDS = 300.0  # what the bridge waits for one answer of a busy CVAT
 LOOK_SECONDS = 0.5
 
-Told = Callable[[int, str], None]  # the round a person is in, and what happens
+RoundCallback = Callable[[int, str], None]  # the round a person is in, and what happens
 
 
 @dataclass(frozen=True)
-class Plan:
+class ArmSettings:
     """What every arm has in common. limit: seconds an arm may take. min_score: see the bridge's."""
 
     rounds: int
@@ -60,14 +60,14 @@ def run_arm(
     store: Path,
     folder: Path,
     host_url: str,
-    plan: Plan,
-    told: Told,
-    said: Said,
+    plan: ArmSettings,
+    on_round: RoundCallback,
+    on_retry: RetryCallback,
 ) -> list[dict[str, Any]]:
     """Run the rounds of an arm; return them in the form of report.json.
 
     store, folder: absolute, since the function host and the bridge's configuration are in
-    different folders. said: hears of questions to the bridge that were asked again.
+    different folders. on_retry: called for each question to the bridge that is asked again.
     A row is one turn of the loop: the ranked task, what a person did to it, and the model learnt
     with it. Raises BridgeError when the bridge dies or the time is up.
     """
@@ -99,11 +99,11 @@ def run_arm(
     _register(path, token, address)
     with bridge(path, token, folder / "bridge.log") as process:
         log = folder / "bridge.log"
-        return _work(process, address, prepared, annotator, plan, told, said, log)
+        return _work(process, address, prepared, annotator, plan, on_round, on_retry, log)
 
 
 def function_id(name: str) -> str:
-    """Give the id of an arm's champion in CVAT's list of models."""
+    """Return the id of an arm's champion in CVAT's list of models."""
     return f"{name}-champion"
 
 
@@ -112,9 +112,9 @@ def _work(
     address: str,
     prepared: Prepared,
     annotator: Annotator,
-    plan: Plan,
-    told: Told,
-    said: Said,
+    plan: ArmSettings,
+    on_round: RoundCallback,
+    on_retry: RetryCallback,
     log: Path,
 ) -> list[dict[str, Any]]:
     deadline = time.monotonic() + plan.limit
@@ -122,7 +122,7 @@ def _work(
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise BridgeError(f"the bridge ended with {process.returncode}: {_tail(log)}")
-        status = _status(address, Home(log.parent / "home"), said)
+        status = _status(address, Home(log.parent / "home"), on_retry)
         if status is None:
             time.sleep(LOOK_SECONDS)
             continue
@@ -133,10 +133,10 @@ def _work(
         jobs = annotator.open_jobs(prepared.project_id) if len(rows) <= plan.rounds else []
         for job in jobs:
             done += annotator.finish(job, prepared.labels)
-            told(number, f"a person finished job {job['id']} ({job['frame_count']} frames)")
+            on_round(number, f"a person finished job {job['id']} ({job['frame_count']} frames)")
         if not jobs:
             step = rows.get(max(rows, default=0), {}).get("state", "starting")
-            told(number, f"{step} {status['progress'] if step in ('fit', 'predict') else ''}")
+            on_round(number, f"{step} {status['progress'] if step in ('fit', 'predict') else ''}")
             time.sleep(LOOK_SECONDS)
     raise BridgeError(f"no end after {plan.limit:.0f} s; the bridge's log: {_tail(log)}")
 
@@ -208,19 +208,19 @@ def bridge(config: Path, token: str, log: Path) -> Iterator[subprocess.Popen[byt
             process.wait()
 
 
-def _status(address: str, home: Home, said: Said) -> dict[str, Any] | None:
+def _status(address: str, home: Home, on_retry: RetryCallback) -> dict[str, Any] | None:
     """Ask the bridge how it stands; None while it is still starting, or too busy to answer."""
     try:
         token = {"Authorization": f"Bearer {home.service_token()}"}
         answer = httpx.get(f"{address}/status", headers=token, timeout=STATUS_SECONDS)
         answer.raise_for_status()
     except httpx.TimeoutException:
-        said(f"{address}/status: no answer within {STATUS_SECONDS:g} s; asked again")
+        on_retry(f"{address}/status: no answer within {STATUS_SECONDS:g} s; asked again")
         return None
     except httpx.TransportError:
         return None
     except httpx.HTTPStatusError as error:
-        said(f"{address}/status: status {error.response.status_code}; asked again")
+        on_retry(f"{address}/status: status {error.response.status_code}; asked again")
         return None
     return dict(answer.json())
 

@@ -13,19 +13,19 @@ TRIES = 5
 PAUSE = 2.0  # seconds before the second try, doubled for each further one
 PASSING = frozenset({502, 503, 504})  # statuses of a server that is there but not ready
 
-Said = Callable[[str], None]  # hears one sentence for each call that is made again
+RetryCallback = Callable[[str], None]  # hears one sentence for each call that is made again
 
 
-def unsaid(_: str) -> None:
+def ignore_retries(_: str) -> None:
     """Tell nobody."""
 
 
 class Calls:
     """One server, as one user.
 
-    token: a personal access token; or login: name and password. said: hears of each repetition.
-    seconds: to wait for one answer. tries, pause: how often and after how long a question is
-    asked again. Raises httpx.HTTPStatusError when the server refuses, and the last
+    token: a personal access token; or login: name and password. on_retry: called at each
+    repetition. seconds: to wait for one answer. tries, pause: how often and after how long a
+    question is asked again. Raises httpx.HTTPStatusError when the server refuses, and the last
     httpx.TransportError when it does not answer.
     """
 
@@ -35,12 +35,12 @@ class Calls:
         *,
         token: str | None = None,
         login: tuple[str, str] | None = None,
-        said: Said = unsaid,
+        on_retry: RetryCallback = ignore_retries,
         seconds: float = ANSWER_SECONDS,
         tries: int = TRIES,
         pause: float = PAUSE,
     ) -> None:
-        self._url, self._said = url.rstrip("/"), said
+        self._url, self._on_retry = url.rstrip("/"), on_retry
         self._tries, self._pause = tries, pause
         self._client = httpx.Client(
             auth=login,
@@ -74,7 +74,7 @@ class Calls:
                     raise
                 why = f"status {error.response.status_code}"
             pause = self._pause * 2 ** (number - 1)
-            self._said(
+            self._on_retry(
                 f"{method} {self._url}{path}: {why}; asked again in {pause:g} s, "
                 f"try {number + 1} of {self._tries}"
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from cvat_bridge.demo.calls import Calls
-from cvat_bridge.demo.truth import TrueObject
+from cvat_bridge.demo.ground_truth import TrueObject
 
 LEAST = 0.05  # confidence below which a finding is none
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from cvat_bridge.demo.champion import Champion
+from cvat_bridge.demo.ground_truth import GroundTruth
 from cvat_bridge.demo.pictures import Example, colours_of, pane
 from cvat_bridge.demo.project import Prepared
-from cvat_bridge.demo.truth import Truth
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import SelectedFrame
 
@@ -19,8 +19,10 @@ EXAMPLES = 6
 MOST_CHOSEN = 12
 
 
-def frames_to_show(prepared: Prepared, truth: Truth, *, most: int = EXAMPLES) -> tuple[int, ...]:
-    """Give numbers of frames of the holdout that hold something, spread evenly over it."""
+def frames_to_show(
+    prepared: Prepared, truth: GroundTruth, *, most: int = EXAMPLES
+) -> tuple[int, ...]:
+    """Return numbers of frames of the holdout that hold something, spread evenly over it."""
     judging = set(truth.holdout)
     numbers = [n for n, path in enumerate(prepared.frames) if path in judging]
     holding = [n for n in numbers if truth.objects[_key(prepared.frames[n])]] or numbers
@@ -29,7 +31,7 @@ def frames_to_show(prepared: Prepared, truth: Truth, *, most: int = EXAMPLES) ->
 
 
 def examples(
-    champion: Champion, prepared: Prepared, truth: Truth, frames: Sequence[int]
+    champion: Champion, prepared: Prepared, truth: GroundTruth, frames: Sequence[int]
 ) -> tuple[Example, ...]:
     """Draw frames of the holdout twice: as people drew them, and as the champion answered."""
     colours = colours_of(truth.labels)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cvat_bridge.demo.truth import TrueObject
+from cvat_bridge.demo.ground_truth import TrueObject
 from trainer.data.images import RGBImage, decode
 
 WIDTH = 300  # pixels of a pane
@@ -34,7 +34,7 @@ class Example:
 
 
 def colours_of(labels: Sequence[str]) -> dict[str, str]:
-    """Give each label a colour (#rrggbb); after the last colour they begin anew."""
+    """Return a colour (#rrggbb) for each label; after the last colour they begin anew."""
     return {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(labels)}
 
 

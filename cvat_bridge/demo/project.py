@@ -12,8 +12,8 @@ from cvat_sdk.core.client import AccessTokenCredentials
 from cvat_sdk.core.proxies.tasks import ResourceType
 
 from cvat_bridge.demo.annotator import drawn
-from cvat_bridge.demo.calls import Calls, Said, unsaid
-from cvat_bridge.demo.truth import Truth
+from cvat_bridge.demo.calls import Calls, RetryCallback, ignore_retries
+from cvat_bridge.demo.ground_truth import GroundTruth
 
 JOB_SIZE = 25
 
@@ -35,10 +35,10 @@ def prepare(
     url: str,
     token: str,
     name: str,
-    truth: Truth,
+    truth: GroundTruth,
     *,
     job_size: int = JOB_SIZE,
-    said: Said = unsaid,
+    on_retry: RetryCallback = ignore_retries,
 ) -> Prepared:
     """Make the project with the unmodified SDK, and finish its ground-truth job from the truth."""
     client = Client(url, config=Config(status_check_period=0.3))
@@ -55,7 +55,7 @@ def prepare(
             resource_type=ResourceType.LOCAL,
             data_params={"image_quality": 90, "sorting_method": "lexicographical"},
         )
-        calls = Calls(client.api_map.host, token=token, said=said)
+        calls = Calls(client.api_map.host, token=token, on_retry=on_retry)
         by_name = {path.name: path for path in files}
         frames = tuple(by_name[frame.name] for frame in task.get_meta().frames)
         judging = set(truth.holdout)
@@ -67,7 +67,7 @@ def prepare(
 def _judge(
     calls: Calls,
     task_id: int,
-    truth: Truth,
+    truth: GroundTruth,
     frames: Mapping[int, Path],
     labels: Mapping[str, int],
 ) -> None:

@@ -96,7 +96,7 @@ def write_report(
 def headline(
     runs: Runs, champions: Mapping[str, Champion], work: Mapping[str, Effort]
 ) -> list[str]:
-    """Give the few sentences that somebody reads who reads nothing else."""
+    """Return the few sentences that somebody reads who reads nothing else."""
     told = []
     ours, theirs = runs.get(LOOP, ()), runs.get("random", ())
     if curve_of(ours):
@@ -132,7 +132,7 @@ def _saved(spent: Effort) -> str:
 
 
 def faults_of(champions: Mapping[str, Champion]) -> list[str]:
-    """Give what must end the demo as failed: a champion that people cannot use in CVAT.
+    """Return what must end the demo as failed: a champion that people cannot use in CVAT.
 
     The arm `loop` must have one; another arm may be without.
     """
@@ -144,7 +144,7 @@ def faults_of(champions: Mapping[str, Champion]) -> list[str]:
 
 
 def inline(content: bytes) -> str:
-    """Give a picture as an address that a page can hold."""
+    """Return a picture as an address that a page can hold."""
     kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
 

@@ -65,7 +65,7 @@ def write_scenes(folder: Path, *, pool: int = 300, holdout: int = 60, seed: int 
 
 
 def _stream(rng: np.random.Generator, count: int) -> Iterator[tuple[Image, list[Thing]]]:
-    """Give the frames of a stream: stills of one to four frames, a third of them of nothing."""
+    """Yield the frames of a stream: stills of one to four frames, a third of them of nothing."""
     left = count
     while left:
         things = [] if rng.random() < EMPTY else _things(rng)

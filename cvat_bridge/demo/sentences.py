@@ -64,7 +64,7 @@ def _setting(gate: Row, name: str) -> float:
 
 
 def frames_to_reach(points: Sequence[tuple[int, float]], goal: float) -> float | None:
-    """Give the labelled frames at which a curve first reaches goal, between points on a line.
+    """Return the labelled frames at which a curve first reaches goal, between points on a line.
 
     points: labelled frames and AP, in the order of the rounds. None where it never does.
     """
@@ -108,7 +108,7 @@ def against_chance(
 
 
 def duration(seconds: float) -> str:
-    """Give a time as people say it: 45 seconds, 12 minutes, 1.4 hours."""
+    """Return a time as people say it: 45 seconds, 12 minutes, 1.4 hours."""
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     if seconds < 90 * 60:

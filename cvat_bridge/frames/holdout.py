@@ -29,7 +29,7 @@ class LabelledImage:
 
 
 def groups_of(images: Sequence[LabelledImage], *, within: int) -> dict[str, str]:
-    """Give each image (by sha256) the group that is never split.
+    """Return, by the sha256 of each image, the group that is never split.
 
     Frames of a video go by their part of it; they resemble their neighbours beyond its borders,
     so likeness is asked of the other images only.
@@ -49,7 +49,7 @@ def assign(
     salt: str,
     since: str,
 ) -> tuple[Membership, ...]:
-    """Give the side of every image that has none yet, or that people moved to the holdout.
+    """Return the side of every image that has none yet, or that people moved to the holdout.
 
     An image follows its group: holdout where one of it is, else train where one of it is. Whole
     new groups that no strategy picked go to the holdout in the order of their salted hash until

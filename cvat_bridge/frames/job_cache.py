@@ -18,7 +18,7 @@ class JobCache:
         self.folder = folder
 
     def held(self, job_id: int, updated_date: str) -> JobAnnotations | None:
-        """Give the annotations if they were read at this date of the job, else None."""
+        """Return the annotations if they were read at this date of the job, else None."""
         path = self.folder / f"{job_id}.json"
         try:
             values = parse_json(path.read_text(encoding="utf-8"))

@@ -49,11 +49,11 @@ class ImageStore:
         self.folder = folder
 
     def path(self, facts: FrameFacts) -> Path:
-        """Say where the file of a frame lies, or would lie."""
+        """Return where the file of a frame lies, or would lie."""
         return self.folder / facts.sha256[:2] / f"{facts.sha256}{facts.suffix}"
 
     def read(self, facts: FrameFacts) -> bytes | None:
-        """Give the file of a frame; None where there is no whole one."""
+        """Return the file of a frame; None where there is no whole one."""
         if not facts.sha256:
             return None
         path = self.path(facts)

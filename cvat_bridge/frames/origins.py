@@ -10,7 +10,7 @@ from cvat_bridge.ledger.records import FrameFacts, Provenance, frame_key, split_
 
 
 def origins(provenance: Iterable[Provenance]) -> dict[str, str]:
-    """Give the key of the first source of every copy, by the copy's key."""
+    """Return the key of the first source of every copy, by the copy's key."""
     direct = {
         frame_key(row.task_id, row.frame): frame_key(row.source_task, row.source_frame)
         for row in provenance
@@ -37,7 +37,7 @@ def image_groups(
     segment: int,
     within: int,
 ) -> dict[str, str]:
-    """Give the group of every good image, by sha256; see holdout.groups_of."""
+    """Return the group of every good image, by sha256; see holdout.groups_of."""
     images = {
         row.sha256: LabelledImage(
             row.sha256,

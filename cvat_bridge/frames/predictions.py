@@ -84,22 +84,22 @@ class PredictionStore:
             self._db.execute("COMMIT")
 
     def known(self) -> frozenset[str]:
-        """Give the sha256 of every image that was predicted."""
+        """Return the sha256 of every image that was predicted."""
         with self._told(), self._lock:
             rows = self._db.execute("SELECT sha256 FROM predictions").fetchall()
         return frozenset(sha256 for (sha256,) in rows)
 
     def embedding_widths(self) -> frozenset[int | None]:
-        """Give how many numbers the embeddings have; None for images that have none."""
+        """Return how many numbers the embeddings have; None for images that have none."""
         with self._told(), self._lock:
             rows = self._db.execute("SELECT DISTINCT length(embedding) FROM predictions").fetchall()
         return frozenset(None if size is None else size // _NUMBER for (size,) in rows)
 
     def get(self, sha256s: Iterable[str]) -> dict[str, Detections]:
         """Read predictions; images that were never predicted are not among the keys."""
-        wanted, found = list(dict.fromkeys(sha256s)), {}
-        for start in range(0, len(wanted), _PIECE):
-            piece = wanted[start : start + _PIECE]
+        unique, found = list(dict.fromkeys(sha256s)), {}
+        for start in range(0, len(unique), _PIECE):
+            piece = unique[start : start + _PIECE]
             marks = ",".join("?" * len(piece))
             with self._told(), self._lock:
                 rows = self._db.execute(

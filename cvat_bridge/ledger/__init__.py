@@ -115,14 +115,14 @@ class Ledger:
         self._frames.put(rows)
 
     def frames(self) -> dict[str, FrameFacts]:
-        """Give every frame known by content, by its key."""
+        """Return every frame known by content, by its key."""
         return {row.key: row for row in self._frames.rows(order=["key"])}
 
     def frames_of(self, keys: Iterable[str]) -> dict[str, FrameFacts]:
-        """Give those of these frames that are known by content, by key."""
-        wanted, found = list(dict.fromkeys(keys)), {}
-        for start in range(0, len(wanted), _PIECE):
-            for row in self._frames.among("key", wanted[start : start + _PIECE]):
+        """Return those of these frames that are known by content, by key."""
+        unique, found = list(dict.fromkeys(keys)), {}
+        for start in range(0, len(unique), _PIECE):
+            for row in self._frames.among("key", unique[start : start + _PIECE]):
                 found[row.key] = row
         return found
 
@@ -131,7 +131,7 @@ class Ledger:
         self._used.put(rows)
 
     def used_jobs(self) -> dict[int, UsedJob]:
-        """Give the jobs that training has used, by id."""
+        """Return the jobs that training has used, by id."""
         return {row.job_id: row for row in self._used.rows(order=["job_id"])}
 
     def add_looks(self, rows: Iterable[JobLook]) -> None:
@@ -139,7 +139,7 @@ class Ledger:
         self._looks.put(rows)
 
     def looks(self) -> dict[int, JobLook]:
-        """Give what was last seen of the jobs that nobody has finished, by id."""
+        """Return what was last seen of the jobs that nobody has finished, by id."""
         return {row.job_id: row for row in self._looks.rows(order=["job_id"])}
 
     def set_labels(self, labels: Iterable[KnownLabel]) -> None:
@@ -154,7 +154,7 @@ class Ledger:
         self._database.write(work)
 
     def labels(self) -> tuple[KnownLabel, ...]:
-        """Give what the project's labels were at the last pull; empty before the first."""
+        """Return what the project's labels were at the last pull; empty before the first."""
         return self._labels.rows(order=["label_id"])
 
     # -- choices, ranked jobs, where copies came from --------------------------------------------
@@ -171,17 +171,17 @@ class Ledger:
         self._database.write(work)
 
     def selection(self, number: int) -> tuple[SelectedFrame, ...]:
-        """Give the frames that a round chose, best first; empty when it chose none."""
+        """Return the frames that a round chose, best first; empty when it chose none."""
         return self._selections.rows(order=["rank"], round=number)
 
     def choice(self, number: int) -> Mapping[str, Any]:
-        """Give how a round chose; empty when it has not."""
+        """Return how a round chose; empty when it has not."""
         choices = project_tables.choices
         found = self._database.read(select(choices.c.about).where(choices.c.round == number))
         return dict(found[0].about) if found else {}
 
     def frames_by_strategy(self) -> frozenset[str]:
-        """Give the keys of all frames (and copies) that a strategy, not chance, brought in."""
+        """Return the keys of all frames (and copies) that a strategy, not chance, brought in."""
         parts = (
             select(one.c.task_id, one.c.frame).where(one.c.arm == "strategy")
             for one in (project_tables.selections, project_tables.provenance)
@@ -194,7 +194,7 @@ class Ledger:
         self._ranked.put(jobs, round=number)
 
     def ranked_jobs(self, number: int) -> tuple[RankedJob, ...]:
-        """Give the jobs of a round, best first; empty while it has none."""
+        """Return the jobs of a round, best first; empty while it has none."""
         return self._ranked.rows(order=["rank"], round=number)
 
     def add_provenance(self, rows: Iterable[Provenance]) -> None:
@@ -202,7 +202,7 @@ class Ledger:
         self._provenance.put(rows)
 
     def provenance(self, number: int | None = None) -> tuple[Provenance, ...]:
-        """Give the source of every copy (of one round), by task and frame."""
+        """Return the source of every copy (of one round), by task and frame."""
         return self._provenance.rows(order=["task_id", "frame"], round=number)
 
     # -- proposals and corrections -------------------------------------------------------------
@@ -214,7 +214,7 @@ class Ledger:
     def proposals(
         self, *, job_id: int | None = None, number: int | None = None
     ) -> tuple[Proposal, ...]:
-        """Give the pre-annotations (of a job, of a round), by job, frame and place."""
+        """Return the pre-annotations (of a job, of a round), by job, frame and place."""
         return self._proposals.rows(order=["job_id", "frame", "place"], job_id=job_id, round=number)
 
     def save_preannotated(self, row: PreAnnotatedJob) -> None:
@@ -222,7 +222,7 @@ class Ledger:
         self._preannotated.put([row])
 
     def preannotated(self) -> dict[int, PreAnnotatedJob]:
-        """Give the jobs that pre-annotation is done with, by id, each with its last round."""
+        """Return the jobs that pre-annotation is done with, by id, each with its last round."""
         return {row.job_id: row for row in self._preannotated.rows(order=["job_id"])}
 
     def save_annotated(self, rows: Iterable[AnnotatedFrame]) -> None:
@@ -230,7 +230,7 @@ class Ledger:
         self._annotated.put(rows)
 
     def annotated(self, job_id: int, model: str) -> dict[int, AnnotatedFrame]:
-        """Give what `annotate` did with a job's frames for a model, by frame."""
+        """Return what `annotate` did with a job's frames for a model, by frame."""
         rows = self._annotated.rows(order=["frame"], job_id=job_id)
         return {row.frame: row for row in rows if row.model == model}
 
@@ -241,7 +241,7 @@ class Ledger:
     def corrections(
         self, *, job_id: int | None = None, number: int | None = None
     ) -> tuple[Correction, ...]:
-        """Give what people did to pre-annotations (in a job, in a round's jobs)."""
+        """Return what people did to pre-annotations (in a job, in a round's jobs)."""
         return self._corrections.rows(
             order=["job_id", "frame", "place"], job_id=job_id, round=number
         )
@@ -262,7 +262,7 @@ class Ledger:
         self._rounds.put([row])
 
     def rounds(self, project_id: int | None = None) -> tuple[Round, ...]:
-        """Give the rounds, oldest first."""
+        """Return the rounds, oldest first."""
         return self._rounds.rows(order=["number"], project_id=project_id)
 
     def save_decision(self, row: Decision) -> None:
@@ -270,7 +270,7 @@ class Ledger:
         self._decisions.put([row])
 
     def decisions(self) -> tuple[Decision, ...]:
-        """Give every decision, oldest first."""
+        """Return every decision, oldest first."""
         return self._decisions.rows(order=["round"])
 
     def add_memberships(self, rows: Iterable[Membership]) -> None:
@@ -296,7 +296,7 @@ class Ledger:
         self._database.write(work)
 
     def memberships(self) -> dict[str, Membership]:
-        """Give the side of every image ever pulled, by sha256."""
+        """Return the side of every image ever pulled, by sha256."""
         return {row.sha256: row for row in self._holdout.rows(order=["sha256"])}
 
     # -- what models got right and wrong, and the tasks that people asked for ---------------------
@@ -306,7 +306,7 @@ class Ledger:
         self._judgements.put([row])
 
     def judgements(self) -> tuple[Judgement, ...]:
-        """Give what is recorded of every model and source, the newest first."""
+        """Return what is recorded of every model and source, the newest first."""
         return self._judgements.newest("recorded", order=["model", "source"])
 
     def save_pool(self, row: PoolRecord, *, most: int = 3) -> None:
@@ -325,11 +325,11 @@ class Ledger:
         self._database.write(work)
 
     def pools(self) -> tuple[PoolRecord, ...]:
-        """Give what each model saw in the pool when it read it last."""
+        """Return what each model saw in the pool when it read it last."""
         return self._pools.rows(order=["model"])
 
     def pool(self, model: str) -> PoolRecord | None:
-        """Give what a model saw in the pool; None when it has not read it."""
+        """Return what a model saw in the pool; None when it has not read it."""
         return next((row for row in self.pools() if row.model == model), None)
 
     def open_request(self, row: Request) -> Request:
@@ -355,9 +355,9 @@ class Ledger:
         self._requests.put([row])
 
     def request(self, key: str) -> Request | None:
-        """Give the wish of a key; None when there is none."""
+        """Return the wish of a key; None when there is none."""
         return next((row for row in self.requests() if row.key == key), None)
 
     def requests(self) -> tuple[Request, ...]:
-        """Give every task that people asked for, oldest first."""
+        """Return every task that people asked for, oldest first."""
         return self._requests.rows(order=["number"])

@@ -98,7 +98,7 @@ def leader_of(config: Config) -> Lease | None:
 
 
 def bridge_identity(config: Config) -> str:
-    """Give the hex digits that tell the bridge of this home, or of this database, from any other.
+    """Return the hex digits that tell the bridge of this home, or of this database, from any other.
 
     All services on one database are one bridge to CVAT. Raises LedgerError.
     """
@@ -167,7 +167,7 @@ def _holder(config: Config) -> str:
 
 
 def place_of(leader: Lease | None) -> str:
-    """Say where a leader works."""
+    """Return where a leader works."""
     return "elsewhere" if leader is None else str(leader.about.get("place", leader.holder))
 
 

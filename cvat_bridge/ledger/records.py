@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["train", "holdout"]
-Outcome = Literal["kept", "nudged", "relabelled", "redrawn", "deleted", "added"]
+CorrectionOutcome = Literal["kept", "nudged", "relabelled", "redrawn", "deleted", "added"]
 
 
 def frame_key(task_id: int, frame: int) -> str:
@@ -173,7 +173,7 @@ class Correction:
     job_id: int
     frame: int
     place: int
-    outcome: Outcome
+    outcome: CorrectionOutcome
     proposed_label: str
     final_label: str
     iou: float | None
@@ -222,7 +222,7 @@ class Membership:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The matches of a model on one source of frames with known labels; see cvat_bridge/judged.
+    """The matches of a model on one source of labelled frames; see cvat_bridge/evaluations.
 
     file, crops: names of the tables in the home's folder `judged`; crops is "" where there are
     none. threshold: the score from which the model's answers count unless another is asked for.

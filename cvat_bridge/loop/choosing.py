@@ -27,7 +27,7 @@ from trainer.detections import Detections
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenFrames:
     """A round's choice, best first.
 
     duplicates: frames of the pool left out because people have their image already, or because
@@ -52,7 +52,7 @@ def choose_frames(
     settings: RoundSettings,
     state: ProjectState,
     record: bool = True,
-) -> Chosen:
+) -> ChosenFrames:
     """Choose the frames of round `number` and record them (record False: only look).
 
     A round that has chosen already gives its recorded frames. state.labelled_embeddings is
@@ -62,7 +62,7 @@ def choose_frames(
     """
     recorded = ledger.selection(number)
     if recorded:
-        return Chosen(recorded, **ledger.choice(number))
+        return ChosenFrames(recorded, **ledger.choice(number))
     known = ledger.frames()
     groups = image_groups(
         known.values(),
@@ -119,7 +119,7 @@ def choose_frames(
     chosen = _rows(selection)
     if record:
         ledger.set_selection(number, chosen, about=about)
-    return Chosen(chosen, **about)
+    return ChosenFrames(chosen, **about)
 
 
 def distinct_frames(

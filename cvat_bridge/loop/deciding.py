@@ -11,7 +11,7 @@ import numpy as np
 
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Decision
-from cvat_bridge.loop.honest import honest_part
+from cvat_bridge.loop.unseen_holdout import unseen_part
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.pull.learned_objects import file_name_of
 from trainer.bundles.bundle import Bundle, read_bundle
@@ -26,10 +26,10 @@ from trainer.gate.usefulness import Usefulness, usefulness
 from trainer.registry.registry import Version
 from trainer.scores import Evaluation
 
-Witness = Callable[[Bundle, Dataset, Sequence[Detections]], None]
+PredictionObserver = Callable[[Bundle, Dataset, Sequence[Detections]], None]
 
 
-def settle(
+def decide_champion(
     ledger: Ledger,
     *,
     number: int,
@@ -40,7 +40,7 @@ def settle(
     seed: int,
     now: Callable[[], str],
     report: Report = quiet,
-    witness: Witness | None = None,
+    observer: PredictionObserver | None = None,
 ) -> Decision:
     """Decide whether the challenger of round `number` may serve.
 
@@ -57,13 +57,13 @@ def settle(
     notes: tuple[str, ...] = ()
     left_out = 0
     if champion is not None and champion.bundle != challenger.bundle:
-        honest = honest_part(data, champion.path, known=known)
-        data, notes, left_out = honest.dataset, honest.notes, len(honest.left_out)
-        if left_out == honest.held:
+        unseen = unseen_part(data, champion.path, known=known)
+        data, notes, left_out = unseen.dataset, unseen.notes, len(unseen.left_out)
+        if left_out == unseen.held:
             return _unjudged(ledger, number, champion, challenger, notes, now)
     leakage = find_leaks(data, known=known)
     task = _task(data, challenger.path, *([champion.path] if champion else []))
-    ours = _evaluate(challenger.path, data, task, report, witness)
+    ours = _evaluate(challenger.path, data, task, report, observer)
     verdict: Mapping[str, Any] = {"leakage": leakage.to_json()}
     groups = groups_of(data, "holdout")
     if champion is not None and champion.bundle == challenger.bundle:
@@ -71,7 +71,7 @@ def settle(
         promoted = False
         reasons: tuple[str, ...] = ("the same data and settings gave the model that serves",)
     else:
-        theirs = _evaluate(champion.path, data, task, report, witness) if champion else None
+        theirs = _evaluate(champion.path, data, task, report, observer) if champion else None
         judged = decide(
             theirs,
             ours,
@@ -138,7 +138,7 @@ def _unjudged(
 
 
 def _fingerprints(ledger: Ledger, data: Dataset) -> dict[str, str]:
-    """Give file name → difference hash of the frames the ledger knows; none is read again."""
+    """Return file name → difference hash of the frames the ledger knows; none is read again."""
     named = {
         file_name_of(row): row.perceptual for row in ledger.frames().values() if not row.problem
     }
@@ -153,17 +153,17 @@ def _task(dataset: Dataset, *paths: Path) -> str:
 
 
 def _evaluate(
-    path: Path, dataset: Dataset, task: str, report: Report, witness: Witness | None
+    path: Path, dataset: Dataset, task: str, report: Report, observer: PredictionObserver | None
 ) -> Evaluation:
-    def told(progress: Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         report(progress.stage, progress.done, progress.total)
 
     bundle, began = read_bundle(path), time.monotonic()
     detector = load(bundle)
-    answers = predict(detector, dataset, split="holdout", report=told)
+    answers = predict(detector, dataset, split="holdout", report=on_progress)
     seconds, names = time.monotonic() - began, tuple(detector.labels)
-    if witness is not None:
-        witness(bundle, dataset, answers)
+    if observer is not None:
+        observer(bundle, dataset, answers)
     return evaluate_predictions(
         answers, dataset, split="holdout", task=task, names=names, seconds=seconds
     )

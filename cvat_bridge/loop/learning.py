@@ -11,15 +11,20 @@ from typing import Any
 import structlog
 
 from cvat_bridge.errors import NothingToDoError
-from cvat_bridge.loop.deciding import settle
+from cvat_bridge.loop.deciding import decide_champion
 from cvat_bridge.loop.parts import Parts
+from cvat_bridge.loop.recording import open_appearance, recorder
 from cvat_bridge.loop.results import DecideResult, FitResult, PullResult, Results
-from cvat_bridge.loop.trust.beginning import REFUSED, Beginning, beginning, without
+from cvat_bridge.loop.trust.current import situation, trust_now
 from cvat_bridge.loop.trust.explanation import explain, explain_to_annotators
-from cvat_bridge.loop.trust.standing import situation, trust_now
-from cvat_bridge.loop.witnessing import recorder, seeing
-from cvat_bridge.models.mending import whole_champion
+from cvat_bridge.loop.trust.starting_weights import (
+    REFUSED,
+    StartingModel,
+    starting_model,
+    without_refused,
+)
 from cvat_bridge.models.publishing import LABEL_IDS
+from cvat_bridge.models.repair import intact_champion
 from cvat_bridge.models.serving import serve_champion
 from cvat_bridge.pull.pull import pull
 from cvat_bridge.training.fitting import FitFailedError, Fitted, run_fit
@@ -49,8 +54,8 @@ def pull_step(parts: Parts, number: int, _: Results) -> PullResult:
         )
     except NothingToDoError as nothing:
         return PullResult(reason=str(nothing))
-    with seeing(parts) as looks:
-        recorder(parts, number, looks).finished(pulled.dataset)
+    with open_appearance(parts) as appearance:
+        recorder(parts, number, appearance).finished(pulled.dataset)
     return PullResult(
         dataset=str(pulled.dataset.path),
         fingerprint=pulled.dataset.fingerprint,
@@ -67,7 +72,7 @@ def fit_step(parts: Parts, number: int, done: Results) -> FitResult:
     if pulled.dataset is None or pulled.train < least:
         reason = f"{pulled.train} frames to train on, {least} are needed"
         return FitResult(reason=reason)
-    begun = beginning(parts.registry, parts.key, parts.config.trainer, number=number)
+    begun = starting_model(parts.registry, parts.key, parts.config.trainer, number=number)
     try:
         fitted, begun = _fit(parts, number, Path(pulled.dataset), pulled.fingerprint, begun)
     except FitFailedError as failure:
@@ -99,8 +104,8 @@ def fit_step(parts: Parts, number: int, done: Results) -> FitResult:
 
 
 def _fit(
-    parts: Parts, number: int, dataset: Path, fingerprint: str, begun: Beginning
-) -> tuple[Fitted, Beginning]:
+    parts: Parts, number: int, dataset: Path, fingerprint: str, begun: StartingModel
+) -> tuple[Fitted, StartingModel]:
     """Fit from where it begins; where that model is refused, as the first fit began."""
     name, settings = f"round-{number}-{fingerprint[:12]}", parts.config.trainer
 
@@ -114,7 +119,7 @@ def _fit(
             report=parts.report,
             mlflow=parts.registry.tracking_uri,
             experiment=parts.key,
-            told=parts.learning,
+            on_event=parts.learning,
         )
 
     try:
@@ -122,22 +127,22 @@ def _fit(
     except FitFailedError as failure:
         if begun.version is None or failure.kind not in REFUSED:
             raise
-        begun = without(begun, failure.message, settings)
+        begun = without_refused(begun, failure.message, settings)
     log.warning("fit began anew", round=number, why=begun.words)
     # A folder of its own: a run's folder holds one request for good.
     return fit(f"{name}-anew", begun.weights), begun
 
 
 def _jobs(dataset: Path) -> list[dict[str, Any]]:
-    """Give the jobs of the snapshot: number, task, and the date of what was read in CVAT."""
+    """Return the jobs of the snapshot: number, task, and the date of what was read in CVAT."""
     return list(source_of(load_dataset(dataset)).get("jobs", ()))
 
 
 def decide_step(parts: Parts, number: int, done: Results) -> DecideResult:
     """4. Champion and challenger on the same frames; the better one serves."""
-    champion, told = whole_champion(parts.registry, parts.key)
-    if told:
-        log.warning("champion", round=number, why=told)
+    champion, problem = intact_champion(parts.registry, parts.key)
+    if problem:
+        log.warning("champion", round=number, why=problem)
     fitted, pulled = done.fit, done.pull
     promoted = False
     reasons: tuple[str, ...] = (fitted.reason,)
@@ -145,8 +150,8 @@ def decide_step(parts: Parts, number: int, done: Results) -> DecideResult:
     if fitted.bundle and not pulled.holdout:
         reasons = ("no labelled holdout frame: the challenger cannot be judged",)
     elif fitted.bundle and pulled.dataset:
-        with seeing(parts) as looks:
-            decision = settle(
+        with open_appearance(parts) as appearance:
+            decision = decide_champion(
                 parts.ledger,
                 number=number,
                 champion=champion,
@@ -156,7 +161,7 @@ def decide_step(parts: Parts, number: int, done: Results) -> DecideResult:
                 seed=parts.config.trainer.seed,
                 now=parts.now,
                 report=parts.report,
-                witness=recorder(parts, number, looks).holdout,
+                observer=recorder(parts, number, appearance).holdout,
             )
         promoted, reasons, figures = decision.promoted, decision.reasons, decision.figures
         for version, measured in (
@@ -217,6 +222,6 @@ def _learn_interactor(parts: Parts, number: int, dataset: str | None) -> dict[st
         seed=parts.config.trainer.seed,
         device=parts.config.trainer.device,
         report=parts.report,
-        told=parts.learning,
+        on_event=parts.learning,
     )
     return learnt.to_json()

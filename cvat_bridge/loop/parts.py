@@ -12,7 +12,7 @@ from cvat_bridge.cvat.gateway import Gateway, Label
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.models.serving import project_key
-from cvat_bridge.progress import Report, Told, quiet, unheard
+from cvat_bridge.progress import EventCallback, Report, ignore_event, quiet
 from cvat_bridge.project.facts import Facts, gather
 from cvat_bridge.project.reading import ProjectReader
 from cvat_bridge.settings import RoundSettings
@@ -37,7 +37,7 @@ class Parts:
     registry: Registry
     reader: ProjectReader | None = None
     report: Report = quiet
-    learning: Told = unheard
+    learning: EventCallback = ignore_event
     embedder: Callable[[], Embedder] = Descriptor
     now: Callable[[], str] = lambda: datetime.now(timezone.utc).isoformat(timespec="seconds")
 
@@ -62,5 +62,5 @@ class Parts:
         )
 
     def labels(self) -> tuple[Label, ...]:
-        """Give the project's labels of today."""
+        """Return the project's labels of today."""
         return self.gateway.labels(project_id=self.config.project_id)

@@ -27,7 +27,7 @@ from trainer.detector import Detector
 from trainer.embedding import Descriptor, Embedder
 from trainer.errors import ImageError
 
-Witness = Callable[[dict[str, RGBImage], dict[str, Detections]], None]
+PredictionObserver = Callable[[dict[str, RGBImage], dict[str, Detections]], None]
 _Answer = Callable[[dict[str, RGBImage]], dict[str, Detections]]  # images by sha256 → what is kept
 
 
@@ -62,7 +62,7 @@ def predict(
     embedder: Callable[[], Embedder] | None = None,
     labelled: bool = True,
     report: Report = quiet,
-    witness: Witness | None = None,
+    observer: PredictionObserver | None = None,
 ) -> Predicted:
     """Predict every frame of facts.pool that was not predicted by this model yet.
 
@@ -81,8 +81,8 @@ def predict(
         return replace(done, model=None, why=by.why)
     names = tuple(detector.labels)
     asks = _asks(detector, settings)
-    told = asks if witness is None else partial(_witnessed, asks, witness)
-    done = look(answer=told, labels=names, model=model, labelled=labelled)
+    ask = asks if observer is None else partial(_observed, asks, observer)
+    done = look(answer=ask, labels=names, model=model, labelled=labelled)
     if reads_disagreement(settings.selection.strategy):
         twin = _asks(Mirrored(detector), settings)
         look(answer=twin, labels=names, model=mirrored(model), labelled=False)
@@ -108,13 +108,13 @@ def _pass(
 ) -> Predicted:
     images = ImageStore(home.images)
     pool = [frame.key for frame in facts.pool]
-    wanted = pool + (
+    all_keys = pool + (
         [frame_key(job.task_id, f) for job in facts.jobs for f in job.frames] if labelled else []
     )
     with PredictionStore(home.predictions, model, labels=labels) as store:
         known, done = ledger.frames(), store.known()
-        old = {key for key in wanted if key in known and _is_settled(known[key], done)}
-        new = [key for key in wanted if key not in old]
+        old = {key for key in all_keys if key in known and _is_settled(known[key], done)}
+        new = [key for key in all_keys if key not in old]
         at_hand = [k for k in new if k in known and images.path(known[k]).exists()]
         absent = sorted((set(new) & set(pool)) - set(at_hand), key=split_key)
         total, count = len(at_hand) + len(absent), 0
@@ -187,11 +187,11 @@ def _asks(detector: Detector, settings: RoundSettings) -> _Answer:
     return answer
 
 
-def _witnessed(
-    asks: _Answer, witness: Witness, images: dict[str, RGBImage]
+def _observed(
+    asks: _Answer, observer: PredictionObserver, images: dict[str, RGBImage]
 ) -> dict[str, Detections]:
     found = asks(images)
-    witness(images, found)
+    observer(images, found)
     return found
 
 

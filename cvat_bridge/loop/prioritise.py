@@ -83,7 +83,7 @@ def prioritise(
 
 
 def ranked_jobs(gateway: Gateway, ledger: Ledger, *, number: int) -> tuple[RankedJob, ...]:
-    """Give the jobs of a round that still exist, in rank order."""
+    """Return the jobs of a round that still exist, in rank order."""
     rows = ledger.ranked_jobs(number)
     known = {job.id for task in {row.task_id for row in rows} for job in gateway.jobs(task_id=task)}
     return tuple(row for row in rows if row.job_id in known)

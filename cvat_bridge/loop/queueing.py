@@ -11,17 +11,18 @@ import numpy as np
 
 from active_learning.pool import ProjectState
 from cvat_bridge.errors import NothingToDoError
-from cvat_bridge.judged.looks import Witness
+from cvat_bridge.evaluations.appearance import AppearanceRecorder
 from cvat_bridge.ledger.records import RankedJob
-from cvat_bridge.loop.choosing import Chosen, choose_frames
+from cvat_bridge.loop.choosing import ChosenFrames, choose_frames
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.loop.people.assignment import assign, put_in_order
-from cvat_bridge.loop.people.looking import JobNote
-from cvat_bridge.loop.people.of_round import Looked, job_notes, usual_seconds
-from cvat_bridge.loop.people.section import write_guide
+from cvat_bridge.loop.people.guide_section import write_guide
+from cvat_bridge.loop.people.job_notes import JobNote
+from cvat_bridge.loop.people.round_notes import AssistingModel, job_notes, usual_seconds
 from cvat_bridge.loop.predict import Predicted, predict
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
 from cvat_bridge.loop.proposals.preannotate import PreAnnotated, preannotate
+from cvat_bridge.loop.recording import open_appearance, record_the_pool
 from cvat_bridge.loop.results import (
     DecideResult,
     PreannotateResult,
@@ -32,12 +33,11 @@ from cvat_bridge.loop.results import (
     SelectResult,
 )
 from cvat_bridge.loop.rounds import waiting_frames
-from cvat_bridge.loop.trust.standing import trust_now
-from cvat_bridge.loop.witnessing import record_the_pool, seeing
+from cvat_bridge.loop.trust.current import trust_now
 from cvat_bridge.masks.making import segmenter_of
 from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.project.facts import Facts
-from cvat_bridge.thresholds.of_round import round_thresholds, seconds_of
+from cvat_bridge.thresholds.round_thresholds import round_thresholds, seconds_of
 from cvat_bridge.thresholds.rule import ShownFrom
 from trainer.bundles.bundle import read_bundle
 from trainer.data.dataset import load_dataset
@@ -49,8 +49,8 @@ def predict_step(parts: Parts, number: int, done: Results) -> PredictResult:
     """5. The model that is trusted to reads the pool; without one, an embedding is all there is."""
     facts = parts.gather()
     predicted = _predicted(parts, facts, done)
-    with seeing(parts) as looks:
-        record_the_pool(parts, number, facts, predicted, looks)
+    with open_appearance(parts) as appearance:
+        record_the_pool(parts, number, facts, predicted, appearance)
     return PredictResult(
         model=predicted.model or predicted.embeddings,
         predicted=len(predicted.frames),
@@ -141,7 +141,7 @@ def preannotate_step(parts: Parts, number: int, done: Results) -> PreannotateRes
             number=number,
             settings=parts.settings,
             notes=notes,
-            told=done.decide.for_annotators,
+            about_model=done.decide.for_annotators,
         )
     given = assign(parts.gateway, jobs, settings=parts.settings)
     put_in_order(parts.gateway, jobs, settings=parts.settings)
@@ -164,7 +164,7 @@ def fill_jobs(
     number: int,
     model: str,
     withheld: Mapping[str, str],
-) -> tuple[PreAnnotated, ShownFrom, Looked]:
+) -> tuple[PreAnnotated, ShownFrom, AssistingModel]:
     """Put a model's objects into jobs, from the scores where that saves time; also give those.
 
     number: of the round, or of a wish (negative). withheld: classes not shown to people, and why.
@@ -195,14 +195,14 @@ def fill_jobs(
         segmenter=segmenter_of(parts.functions, parts.key),
         report=parts.report,
     )
-    return filled, shown, Looked(model, label_ids, bundle.card.task)
+    return filled, shown, AssistingModel(model, label_ids, bundle.card.task)
 
 
 def _job_notes(
     parts: Parts,
     number: int,
     jobs: tuple[RankedJob, ...],
-    looked: Looked | None,
+    looked: AssistingModel | None,
     dataset: str | None,
 ) -> dict[int, JobNote]:
     labels, seconds = parts.labels(), seconds_of(parts.config)
@@ -220,7 +220,7 @@ def _job_notes(
     )
 
 
-def look(parts: Parts) -> Chosen:
+def look(parts: Parts) -> ChosenFrames:
     """Choose as the next round would, with the model trusted today, and record nothing."""
     champion = parts.registry.champion(parts.key)
     past = [row.figures for row in parts.ledger.rounds() if row.figures.get("train")]
@@ -247,7 +247,7 @@ def look(parts: Parts) -> Chosen:
 
 def _predicted(parts: Parts, facts: Facts, done: Results) -> Predicted:
     model = done.decide.trust.model
-    with seeing(parts) as looks:
+    with open_appearance(parts) as appearance:
         return predict(
             parts.gateway,
             parts.ledger,
@@ -258,7 +258,7 @@ def _predicted(parts: Parts, facts: Facts, done: Results) -> Predicted:
             model=model,
             embedder=parts.embedder,
             report=parts.report,
-            witness=Witness(looks, model) if model else None,
+            observer=AppearanceRecorder(appearance, model) if model else None,
         )
 
 

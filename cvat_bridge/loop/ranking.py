@@ -30,7 +30,7 @@ def file_name(frame: SelectedFrame, media: Media) -> str:
 
 
 def earlier_name(frame: SelectedFrame, media: Media) -> str:
-    """Give the name that earlier versions gave: their tasks are found again by it."""
+    """Return the name that earlier versions gave: their tasks are found again by it."""
     suffix = PurePosixPath(media.frames[min(frame.frame, len(media.frames) - 1)].name).suffix
     suffix = suffix.lower() if suffix.lower() in SUFFIXES and not media.is_video else ".png"
     return f"{frame.rank:04d}_task{frame.task_id}_frame{frame.frame:06d}{suffix}"
@@ -39,7 +39,7 @@ def earlier_name(frame: SelectedFrame, media: Media) -> str:
 def shared_storage(
     frames: Sequence[SelectedFrame], media: Mapping[int, Media]
 ) -> tuple[Literal["share", "cloud_storage"], int | None] | None:
-    """Say which one storage holds all these frames as files; None when they must be copied.
+    """Return which one storage holds all these frames as files; None when they must be copied.
 
     They must when any is local or of a video, when they lie in several storages, or when two of
     them are one file.
@@ -54,7 +54,7 @@ def shared_storage(
 
 
 def source_name(frame: SelectedFrame, media: Mapping[int, Media]) -> str:
-    """Give the file of a frame in its storage."""
+    """Return the file of a frame in its storage."""
     return media[frame.task_id].frames[frame.frame].name
 
 

@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from typing_extensions import Self
 
-from cvat_bridge.loop.trust.levels import Trust
+from cvat_bridge.loop.trust.levels import ModelTrust
 
 Json = Mapping[str, Any]
-UNTRUSTED = Trust("none", None)
+UNTRUSTED = ModelTrust("none", None)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class DecideResult(Result):
     promoted: bool = False
     reasons: tuple[str, ...] = ()
     serves: str | None = None
-    trust: Trust = UNTRUSTED
+    trust: ModelTrust = UNTRUSTED
     explanation: tuple[str, ...] = ()
     for_annotators: str = ""
     interactor: Json | None = None
@@ -118,7 +118,7 @@ class DecideResult(Result):
         """Read what to_json wrote; an earlier version knew two levels of trust."""
         names = {f.name for f in fields(cls)}
         rest = {k: v for k, v in values.items() if k not in {*names, "seconds"}}
-        own = {**_own(cls, values), "trust": Trust.of_answer(values), "figures": rest}
+        own = {**_own(cls, values), "trust": ModelTrust.of_answer(values), "figures": rest}
         return cls(**own)
 
 

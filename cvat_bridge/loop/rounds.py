@@ -24,7 +24,7 @@ def waiting_frames(
     provenance: Sequence[Provenance],
     selection: Sequence[SelectedFrame],
 ) -> frozenset[str]:
-    """Give the keys of ranked frames that people have not finished yet.
+    """Return the keys of ranked frames that people have not finished yet.
 
     provenance: of every round (copies). selection: of the last round; counts where it ranked
     existing jobs and copied nothing. Frames of deleted tasks wait for nobody.

@@ -8,13 +8,13 @@ from typing import Any
 
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Round
-from cvat_bridge.loop.people.words import newest_interactor, ranked_work
-from cvat_bridge.loop.proposals.corrections import tally
-from cvat_bridge.loop.proposals.fair import fair_figure
-from cvat_bridge.loop.trust.levels import Level, Trust, was_gated
+from cvat_bridge.loop.people.summaries import newest_interactor, ranked_work
+from cvat_bridge.loop.proposals.corrections import count_corrections
+from cvat_bridge.loop.proposals.pool_estimate import estimate_pool
+from cvat_bridge.loop.trust.levels import Level, ModelTrust, was_gated
 from cvat_bridge.models.serving import Serving
-from cvat_bridge.service.figures import Standing
-from cvat_bridge.thresholds.of_round import SHOWN_FROM
+from cvat_bridge.service.figures import ProjectState
+from cvat_bridge.thresholds.round_thresholds import SHOWN_FROM
 from cvat_bridge.thresholds.rule import sentences
 
 JsonObject = dict[str, Any]
@@ -53,7 +53,7 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
         "withheld": dict(trust.withheld),
         "jobs": ranked_work(rounds),
         "interactor": newest_interactor(rounds),
-        "corrected": asdict(tally(ledger).total),
+        "corrected": asdict(count_corrections(ledger).total),
         "of_pool": _of_pool(ledger, rounds),
         "rounds": [
             {
@@ -63,7 +63,7 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
                 "started": row.started,
                 "ended": row.ended,
                 "figures": dict(row.figures),
-                "corrected": asdict(tally(ledger, number=row.number).total),
+                "corrected": asdict(count_corrections(ledger, number=row.number).total),
             }
             for row in rounds
         ],
@@ -71,12 +71,12 @@ def describe(ledger: Ledger, project_id: int, serving: Serving) -> JsonObject:
 
 
 def _of_pool(ledger: Ledger, rounds: Sequence[Round]) -> str:
-    found = (fair_figure(ledger, row.number) for row in reversed(rounds))
+    found = (estimate_pool(ledger, row.number) for row in reversed(rounds))
     return next((str(fair) for fair in found if fair is not None), "")
 
 
 def _judged(ledger: Ledger, version: str | None) -> JsonObject | None:
-    """Give what the last round that judged a version found of it."""
+    """Return what the last round that judged a version found of it."""
     for row in reversed(ledger.decisions()):
         for side, judged in (("challenger", row.challenger), ("champion", row.champion)):
             figures = row.figures.get(side)
@@ -85,7 +85,7 @@ def _judged(ledger: Ledger, version: str | None) -> JsonObject | None:
     return None
 
 
-def standing(ledger: Ledger, project_id: int) -> Standing:
+def project_state(ledger: Ledger, project_id: int) -> ProjectState:
     """Read what the service's figures tell of the records."""
     rounds = sorted(ledger.rounds(project_id), key=lambda row: row.number)
     last = rounds[-1] if rounds else None
@@ -95,8 +95,8 @@ def standing(ledger: Ledger, project_id: int) -> Standing:
         for name in ("champion", "challenger")
         if judged.get(name) is not None
     }
-    corrected = asdict(tally(ledger).total)
-    return Standing(
+    corrected = asdict(count_corrections(ledger).total)
+    return ProjectState(
         round=last.number if last else 0,
         done=sum(row.state == "done" for row in rounds),
         under_way=last is not None and last.state != "done",
@@ -107,19 +107,19 @@ def standing(ledger: Ledger, project_id: int) -> Standing:
 
 
 def _shown(rounds: Sequence[Round]) -> tuple[str, ...]:
-    """Say from which score the newest round that pre-annotated did so."""
-    told = [row.figures[SHOWN_FROM] for row in rounds if row.figures.get(SHOWN_FROM)]
-    return sentences(told[-1]) if told else ()
+    """Return from which score the newest round that pre-annotated did so."""
+    shown = [row.figures[SHOWN_FROM] for row in rounds if row.figures.get(SHOWN_FROM)]
+    return sentences(shown[-1]) if shown else ()
 
 
-def _trust(rounds: Sequence[Round], serving: Serving, *, proven: bool) -> Trust:
-    """Give the trust of the last round that decided, where it was about what serves now."""
+def _trust(rounds: Sequence[Round], serving: Serving, *, proven: bool) -> ModelTrust:
+    """Return the trust of the last round that decided, where it was about what serves now."""
     for row in reversed(rounds):
         if "trust" in row.figures:
-            trust = Trust.of_answer(row.figures)
+            trust = ModelTrust.of_answer(row.figures)
             serves = trust.model if trust.level == "serves" else None
             if serves == serving.version:
                 return trust
             break
     level: Level = "serves" if serving.version else "none"
-    return Trust(level, serving.version, proven=proven or not serving.version)
+    return ModelTrust(level, serving.version, proven=proven or not serving.version)

@@ -24,7 +24,7 @@ from trainer.backends import backend
 
 
 def steps_of(parts: Parts) -> tuple[Step, ...]:
-    """Give the eight steps over these parts."""
+    """Return the eight steps over these parts."""
     return tuple(Step(name, partial(_answered, parts, name)) for name in STEPS)
 
 

@@ -54,7 +54,7 @@ class StepFailedError(BridgeError):
 
 
 @dataclass(frozen=True)
-class Ended:
+class FinishedRound:
     """How a round ended."""
 
     number: int
@@ -143,7 +143,7 @@ class Rounds:
         self._name = rounds_name(project_id if shared else None)
         self._workflow = durable.attach(self._name, self)
 
-    def run(self, number: int) -> Ended:
+    def run(self, number: int) -> FinishedRound:
         """Run a round to its end, going on with it where it was begun before.
 
         Raises StepFailedError when a step fails for good; calling again retries from that step.
@@ -159,10 +159,10 @@ class Rounds:
         else:
             handle = DBOS.retrieve_workflow(last.workflow_id)
         answers: Answers = handle.get_result()
-        return Ended(number, answers)
+        return FinishedRound(number, answers)
 
     def unfinished(self) -> int | None:
-        """Give the number of the round that was begun and has no good end, if there is one."""
+        """Return the number of the round that was begun and has no good end, if there is one."""
         rounds = DBOS.list_workflows(name=self._name, sort_desc=True, limit=1)
         if rounds and rounds[0].status != "SUCCESS":
             return _number(rounds[0])
@@ -204,12 +204,12 @@ class Rounds:
             log.exception("step failed", round=number, step=step.name)
             self._stepped(step.name, time.monotonic() - began, True)
             # A server's answer stands in it, and some print in theirs what they were sent.
-            told = without_secrets(str(error))
-            self._note(number, step.name, waits_for=f"{step.name}: {told}")
+            reason = without_secrets(str(error))
+            self._note(number, step.name, waits_for=f"{step.name}: {reason}")
             raise StepFailedError(
                 step.name,
                 type(error).__name__,
-                told,
+                reason,
                 isinstance(error, (UnreachableError, NotReadyError, DatabaseAwayError)),
             ) from None
         seconds = round(time.monotonic() - began, 3)

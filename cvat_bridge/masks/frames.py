@@ -42,14 +42,14 @@ def with_masks(
 
     What has none is added to the tally, and is not proposed. Raises GatewayError, BundleError.
     """
-    wanted = {one.frame: _rows(one, label_of, settings) for one in frames}
-    numbers = [number for number, rows in wanted.items() if rows]
+    masked_rows = {one.frame: _rows(one, label_of, settings) for one in frames}
+    numbers = [number for number, rows in masked_rows.items() if rows]
     if not numbers:
         return list(frames)
     engine = segmenter()
     if engine is None:
         for one in frames:
-            for row in wanted[one.frame]:
+            for row in masked_rows[one.frame]:
                 class_id = int(one.found.class_ids[row])
                 label = label_of[class_id]
                 text = f"label {label.name!r} is of type {label.type}; {NO_INTERACTOR}"
@@ -57,7 +57,7 @@ def with_masks(
         return list(frames)
     by_number = {one.frame: one for one in frames}
     for number, original in read_originals(gateway, gateway.media(task_id), numbers):
-        one, rows = by_number[number], wanted[number]
+        one, rows = by_number[number], masked_rows[number]
         if original.pixels is None:
             tally.unread[frame_key(task_id, number)] = original.facts.problem
             continue

@@ -37,7 +37,7 @@ def interactor_bundle(store: Path, project_key: str | None) -> Bundle | None:
 
 
 def can_show(task: str, label_type: str, own: Path | None = None) -> bool:
-    """Say whether a model for `task` can fill a label of a type; own: see own_interactor."""
+    """Return whether a model for `task` can fill a label of a type; own: see own_interactor."""
     if task != "boxes" or label_type not in MASKED or own is not None:
         return True
     return any(entry.id == GENERAL_INTERACTOR for entry in shipped())

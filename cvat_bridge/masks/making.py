@@ -45,7 +45,7 @@ def general_segmenter() -> BoxSegmenter | None:
 
 
 def wants_mask(label: Label | None, found: Detections) -> bool:
-    """Say whether a detection needs a mask that the model did not give. Pure."""
+    """Return whether a detection needs a mask that the model did not give. Pure."""
     return found.masks is None and label is not None and label.type in MASKED
 
 

@@ -93,7 +93,7 @@ def cautions(
     calibrated: bool,
     sure_from: float = SURE_FROM,
 ) -> tuple[str, ...]:
-    """Say why the model's word should be taken with care, a sentence each; none where it need not.
+    """Return why the model's disputes should be taken with care, a sentence each.
 
     frames, labels, sure_from: as for `suspects`. calibrated: whether its scores are.
     """
@@ -121,7 +121,7 @@ def cautions(
 
 
 def known_to(labels: Sequence[str], objects: Sequence[LabelledObject]) -> bool:
-    """Say whether the model knows every label of a frame: else it would dispute what it cannot."""
+    """Return whether the model knows every label of a frame; else it would dispute unknown ones."""
     return all(one.label in labels for one in objects if one.box is not None)
 
 

@@ -10,15 +10,15 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cvat_bridge.models.place import (
+from cvat_bridge.models.workspace import (
     AsJson,
     ConfigPath,
     HomePath,
     Project,
     err,
     few,
+    open_workspace,
     out,
-    place,
     say,
 )
 
@@ -48,13 +48,13 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Take a file in, try it on a frame, and show it in CVAT's list of models at once."""
-    from cvat_bridge.models.bring import bring
     from cvat_bridge.models.entries import function_id, people_get, shape_of, shapes_told
+    from cvat_bridge.models.from_file import add_from_file
     from cvat_bridge.models.trial import ask_host, doubt_of, sample_frame
     from trainer.data.class_list import read_classes
     from trainer.importing import ImportRequest
 
-    here = place(config, home)
+    here = open_workspace(config, home)
     called = name or file.resolve().stem
     request = ImportRequest(
         file,
@@ -69,8 +69,8 @@ def add(
         frame = sample_frame(sample, gateway, project)
         known = gateway.labels(project_id=project) if gateway and project else None
     own = here.own_interactor(project)
-    made = bring(
-        here.shelf,
+    made = add_from_file(
+        here.catalogue,
         request,
         function_id(called),
         sample=frame,
@@ -127,11 +127,11 @@ def list_(config: ConfigPath = None, home: HomePath = None, as_json: AsJson = Fa
     from cvat_bridge.models.trial import host_states
     from trainer.cli.model_page import metrics_text
 
-    here = place(config, home)
+    here = open_workspace(config, home)
     states = host_states(here.config.function_host.url)
     rows: list[dict[str, Any]] = []
-    known, faults = here.shelf.known()
-    measured = here.shelf.measured() if known else {}
+    known, faults = here.catalogue.known()
+    measured = here.catalogue.measured() if known else {}
     for one in known:
         card = one.bundle.card
         offered = "not offered" if one.entry is None else "offered"

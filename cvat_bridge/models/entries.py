@@ -92,7 +92,7 @@ def people_get(shapes: Mapping[str, str]) -> str:
 
 
 def shapes_told(entry: Entry, card: Card) -> str:
-    """Say what people get of a model of boxes in CVAT; "" for any other."""
+    """Return what people get of a model of boxes in CVAT; "" for any other."""
     if card.task != "boxes":
         return ""
     if not entry.labels:

@@ -17,7 +17,7 @@ from trainer.registry.versions import Version
 
 
 @dataclass(frozen=True)
-class Judged:
+class VersionScores:
     """Figures of a version. where: on what it was judged, in words; equal words, equal frames."""
 
     number: int
@@ -38,8 +38,8 @@ class Judged:
 class Comparison:
     """What a promotion by hand puts in the place of what, each None where it was never judged."""
 
-    now: Judged | None
-    before: Judged | None
+    now: VersionScores | None
+    before: VersionScores | None
     warnings: tuple[str, ...]
 
 
@@ -54,9 +54,9 @@ def compared(ledger: Ledger, now: Version, before: Version | None, *, metric: st
     pair = None if before is None else _same_round(ledger, now, before)
     ours = pair[0] if pair else _own(ledger, now)
     theirs = pair[1] if pair else None if before is None else _own(ledger, before)
-    told = []
+    warnings = []
     if ours is None:
-        told.append(
+        warnings.append(
             f"version {now.number} was never judged here, so nothing is known of how good it is; "
             "the next round judges it"
         )
@@ -64,14 +64,16 @@ def compared(ledger: Ledger, now: Version, before: Version | None, *, metric: st
         one, other = getattr(ours, metric), getattr(theirs, metric)
         if one is not None and other is not None and one < other:
             same = "" if ours.where == theirs.where else ", on other frames"
-            told.append(
+            warnings.append(
                 f"version {now.number} is worse than version {theirs.number}, which served before: "
                 f"{metric.upper()} {one:.3f} against {other:.3f}{same}. `rollback` undoes it"
             )
-    return Comparison(ours, theirs, tuple(told))
+    return Comparison(ours, theirs, tuple(warnings))
 
 
-def _same_round(ledger: Ledger, now: Version, before: Version) -> tuple[Judged, Judged] | None:
+def _same_round(
+    ledger: Ledger, now: Version, before: Version
+) -> tuple[VersionScores, VersionScores] | None:
     """Find the newest round that judged both on the same frames."""
     for row in reversed(ledger.decisions()):
         sides = {row.challenger: "challenger", row.champion: "champion"}
@@ -82,7 +84,7 @@ def _same_round(ledger: Ledger, now: Version, before: Version) -> tuple[Judged, 
     return None
 
 
-def _own(ledger: Ledger, version: Version) -> Judged | None:
+def _own(ledger: Ledger, version: Version) -> VersionScores | None:
     for row in reversed(ledger.decisions()):
         for name, side in ((row.challenger, "challenger"), (row.champion, "champion")):
             found = _of(row.figures.get(side), version, row.round)
@@ -97,13 +99,13 @@ def _own(ledger: Ledger, version: Version) -> Judged | None:
         return None
     frames, split = figures.get("frames"), figures.get("split") or "test"
     where = f"on the {frames} frames of" if isinstance(frames, int) else "on"
-    return Judged(version.number, ap, ap50, f"{where} its own {split} part")
+    return VersionScores(version.number, ap, ap50, f"{where} its own {split} part")
 
 
-def _of(figures: Mapping[str, Any] | None, version: Version, number: int) -> Judged | None:
+def _of(figures: Mapping[str, Any] | None, version: Version, number: int) -> VersionScores | None:
     if not figures:
         return None
-    return Judged(
+    return VersionScores(
         version.number, figures.get("ap"), figures.get("ap50"), f"on the holdout of round {number}"
     )
 

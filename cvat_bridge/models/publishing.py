@@ -72,7 +72,7 @@ def shown_labels(
 
 
 def confidence_form(label: Label) -> ConfidenceForm:
-    """Give a label's attribute `confidence`; a text, which harms nobody, where it has none."""
+    """Return a label's attribute `confidence`; a text, which harms nobody, where it has none."""
     for attribute in label.attributes:
         if attribute.name == NAME:
             return ConfidenceForm(attribute.input_type, attribute.values)

@@ -21,7 +21,7 @@ _FOLDER = ".shown"
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownLabels:
     """For which project a model is shown, and the id of the label of each class."""
 
     project: int
@@ -39,11 +39,13 @@ def remember(store: Path, entry: Entry, project: int, labels: Sequence[Label]) -
     part.replace(path)
 
 
-def shown(store: Path, function_id: str) -> Shown | None:
+def shown(store: Path, function_id: str) -> ShownLabels | None:
     """Return what was kept of a function, None where nothing was or it cannot be read."""
     try:
         values = parse_json((store / _FOLDER / f"{function_id}.json").read_bytes())
-        return Shown(int(values["project"]), {str(k): int(v) for k, v in values["ids"].items()})
+        return ShownLabels(
+            int(values["project"]), {str(k): int(v) for k, v in values["ids"].items()}
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -78,17 +80,19 @@ def relabel(
         if tied is None:
             known = {label.name for label in labels}
             tied = {} if all(row.name in known for row in entry.labels) else ids()
-        wanted = shown_labels(card, tied, labels, entry.interactor)
-        if wanted != entry.labels:
-            made = replace(entry, labels=wanted)
+        labels_now = shown_labels(card, tied, labels, entry.interactor)
+        if labels_now != entry.labels:
+            made = replace(entry, labels=labels_now)
             publish(store, made)
             changed.append(made)
-        if kept is None or wanted != entry.labels:
-            remember(store, replace(entry, labels=wanted), project, labels)
+        if kept is None or labels_now != entry.labels:
+            remember(store, replace(entry, labels=labels_now), project, labels)
     return changed
 
 
-def _of_project(store: Path, project: int, champion: str) -> Iterator[tuple[Entry, Shown | None]]:
+def _of_project(
+    store: Path, project: int, champion: str
+) -> Iterator[tuple[Entry, ShownLabels | None]]:
     for entry in entries(store):
         kept = shown(store, entry.id)
         ours = entry.id == champion if kept is None else kept.project == project

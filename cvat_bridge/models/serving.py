@@ -100,7 +100,7 @@ def rollback(
 
 
 def now_serving(config: Config, home: Home, ledger: Ledger, registry: Registry) -> Serving:
-    """Say which version the function host has to serve, and who put it there: a round or a person.
+    """Return which version the function host serves, and who promoted it: a round or a person.
 
     The store is what the host reads, so it is what is told. The registry is asked only for what
     no round decided last, since opening it takes seconds. Raises StoreError for a store that
@@ -125,16 +125,16 @@ def now_serving(config: Config, home: Home, ledger: Ledger, registry: Registry) 
 
 
 def _explained(ledger: Ledger, project_id: int) -> tuple[str, ...]:
-    """Give what the last round that decided said of why nothing serves, and what would help."""
+    """Return what the last round that decided said of why nothing serves, and what would help."""
     for row in sorted(ledger.rounds(project_id), key=lambda one: -one.number):
-        told = row.figures.get("explanation") or row.figures.get("reasons")
-        if told:
-            return tuple(told)
+        lines = row.figures.get("explanation") or row.figures.get("reasons")
+        if lines:
+            return tuple(lines)
     return ("no model was promoted yet: no round has learnt and judged one",)
 
 
 def _by_whom(registry: Registry, key: str, entry: Entry) -> tuple[str, ...]:
-    """Give the last change of champion to the version of an entry, as sentences."""
+    """Return the last change of champion to the version of an entry, as sentences."""
     numbers = [v.number for v in registry.versions(key) if v.bundle == entry.version]
     changes = [row for row in registry.history(key) if row.number in numbers]
     if not changes:

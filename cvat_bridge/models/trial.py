@@ -27,7 +27,7 @@ _CHANCE = 0.05  # a best score below it is that of weights that have learnt noth
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialResult:
     """How a model answered.
 
     objects: answers above its own threshold. best: its highest score, or None where it saw
@@ -62,24 +62,24 @@ def sample_frame(path: Path | None, gateway: Gateway | None, project: int | None
     return buffer.getvalue()
 
 
-def try_out(entry: Entry, image: bytes) -> Trial:
+def try_out(entry: Entry, image: bytes) -> TrialResult:
     """Load the bundle as the host does and let it answer; ModelError says what is wrong."""
     model = load(entry)
     began = time.perf_counter()
     if entry.kind == "interactor":
         request = interactor_request(_clicks(image))
         answer_interactor(entry, model, request, user_agent=None)
-        return Trial(1, None, time.perf_counter() - began)
+        return TrialResult(1, None, time.perf_counter() - began)
     body = {"image": base64.b64encode(image).decode()}
     shown = answer_detector(entry, model, detector_request(body))
     seconds = time.perf_counter() - began
     low = answer_detector(entry, model, detector_request({**body, "threshold": _LOWEST}))
     best = max((float(item["confidence"]) for item in low), default=None)
-    return Trial(len(shown), best, seconds)
+    return TrialResult(len(shown), best, seconds)
 
 
-def doubt_of(trial: Trial, card: Card, *, real: bool) -> str:
-    """Say why a model may show people nothing; "" where the frame gives no reason to doubt.
+def doubt_of(trial: TrialResult, card: Card, *, real: bool) -> str:
+    """Return why a model may show people nothing; "" where the frame gives no reason to doubt.
 
     real: whether the frame is a picture of theirs and not one that was made, on which a good
     model finds nothing either: then only a score as of chance is told.

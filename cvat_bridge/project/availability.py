@@ -12,7 +12,7 @@ from cvat_bridge.settings import STAGES, RoundSettings
 def finished_jobs(
     jobs: Sequence[Job], *, used: Mapping[int, UsedJob], settings: RoundSettings
 ) -> tuple[Job, ...]:
-    """Give the jobs whose labels may be used, by rising id.
+    """Return the jobs whose labels may be used, by rising id.
 
     Completed at the stage that counts or a later one. A job that was used and then moved to a
     later stage (which makes CVAT reset its state) stays. Rejected jobs and consensus replicas
@@ -33,17 +33,17 @@ def finished_jobs(
 
 
 def is_free(job: Job, look: JobLook | None) -> bool:
-    """Say whether nobody has this job: new, unassigned, not under review, nothing drawn."""
+    """Return whether nobody has this job: new, unassigned, not under review, nothing drawn."""
     unopened = job.state == "new" and job.assignee is None and job.stage == "annotation"
     return unopened and look is not None and not look.touched
 
 
 def is_touched(annotations: JobAnnotations) -> bool:
-    """Say whether people have objects here; pre-annotations that nobody edited are not theirs."""
+    """Return whether people have objects here; unedited pre-annotations are not theirs."""
     objects = (*annotations.tags, *annotations.shapes, *annotations.tracks)
     return any(one.get("source", "manual") != "auto" for one in objects)
 
 
 def job_frames(job: Job) -> frozenset[int]:
-    """Give the task-relative frames of a job (for a ground-truth job: all it could pick from)."""
+    """Return the task-relative frames of a job (for a ground-truth job: all it could pick from)."""
     return frozenset(range(job.start_frame, job.stop_frame + 1))

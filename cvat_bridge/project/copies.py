@@ -52,21 +52,21 @@ def copy_name(rank: int, own: str, *, is_video: bool) -> str:
 
 
 def copies_in(
-    tasks: Sequence[Task], media: Mapping[int, Media], *, wanted: Collection[int]
+    tasks: Sequence[Task], media: Mapping[int, Media], *, task_numbers: Collection[int]
 ) -> tuple[Copy, ...]:
-    """Give what the wanted tasks of rounds, of this ledger or another, may hold copies of.
+    """Return what the wanted tasks of rounds, of this ledger or another, may hold copies of.
 
     A copy is known by its name, or, where the round used the files where they lie, by being the
     same file of the same storage. Several frames of one name give several copies; a frame of which
     neither is known gives none. By task and frame.
     """
     rounds = [task.id for task in tasks if is_round_task(task.name) and task.id in media]
-    wanted = sorted(set(rounds).intersection(wanted))
-    if not wanted:
+    task_numbers = sorted(set(rounds).intersection(task_numbers))
+    if not task_numbers:
         return ()
     shared, named = _sources(media, {task.id for task in tasks}.difference(rounds))
     copies = []
-    for task_id in wanted:
+    for task_id in task_numbers:
         held = media[task_id]
         for frame in held.frames:
             ranked = _RANKED.fullmatch(frame.name)
@@ -85,7 +85,7 @@ _Names = Mapping[str, list[tuple[int, int]]]
 
 
 def _sources(media: Mapping[int, Media], task_ids: Collection[int]) -> tuple[_Places, _Names]:
-    """Give the frames of these tasks by file of a storage, and by the name of a copy of each."""
+    """Return the frames of these tasks by file of a storage, and by the name of a copy of each."""
     shared: dict[tuple[str, int | None, str], list[tuple[int, int]]] = defaultdict(list)
     named: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for task_id in sorted(set(task_ids).intersection(media)):

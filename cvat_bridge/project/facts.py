@@ -148,7 +148,7 @@ def derive(
     copies = tied | {task.id for task in reading.tasks if is_round_task(task.name)}
     sources = {(r.source_task, r.source_frame) for r in provenance if r.task_id in known}
     # Also those that only CVAT knows of: of a lost ledger, or of another bridge.
-    unknown = copies_in(reading.tasks, media, wanted=copies - tied)
+    unknown = copies_in(reading.tasks, media, task_numbers=copies - tied)
     sources |= {(copy.source_task, copy.source_frame) for copy in unknown}
     taken = given | in_work | reserved | sources
     pool = tuple(
@@ -191,7 +191,7 @@ def _labelled(
     shown: set[tuple[int, int]],
     whole: set[int],
 ) -> tuple[dict[int, LabelledJob], set[tuple[int, int]]]:
-    """Give each finished job its frames, and the frames that are labelled at all.
+    """Return the frames of each finished job, and the frames that are labelled at all.
 
     A frame in the overlap of two jobs is given by the first; a frame of a ground-truth job only
     by that job, and one that shows such a frame again (shown, a honeypot) by none.
@@ -217,7 +217,7 @@ def _labelled(
 def _honeypots(
     tasks: Mapping[int, Task], media: Mapping[int, Media], truth: set[tuple[int, int]]
 ) -> set[tuple[int, int]]:
-    """Give the frames that show a ground-truth frame of their task once more.
+    """Return the frames that show a ground-truth frame of their task once more.
 
     In a task of mode gt_pool CVAT hides some in every job, under the name of the true one. What
     people draw there measures them; a model that learnt it would be judged on what it learnt.

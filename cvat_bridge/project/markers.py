@@ -37,5 +37,5 @@ def mark_of(name: str) -> RoundMark | None:
 
 
 def is_round_task(name: str) -> bool:
-    """Say whether a round, or a wish, made a task of this name (of this ledger or another)."""
+    """Return whether a round, or a wish, made a task of this name (of this ledger or another)."""
     return mark_of(name) is not None

@@ -12,7 +12,7 @@ from cvat_bridge.shapes.detection_shapes import LEARNABLE_LABELS
 
 
 def learnable(labels: Sequence[Label]) -> tuple[Label, ...]:
-    """Give the labels that a model of boxes or masks can learn, by rising id.
+    """Return the labels that a model of boxes or masks can learn, by rising id.
 
     Raises LabelMismatchError when there is none.
     """
@@ -46,25 +46,25 @@ def check_learnable(labels: Sequence[Label], tasks: AbstractSet[str], backend: s
 
 
 def changes(before: Sequence[KnownLabel], now: Sequence[Label]) -> tuple[str, ...]:
-    """Say which labels were renamed, retyped, added or deleted. Ids, not names, tell them apart."""
+    """Return which labels were renamed, retyped, added or deleted, told apart by their ids."""
     if not before:
         return ()
     old = {label.label_id: label for label in before}
     new = {label.id: label for label in now}
-    said = []
+    lines = []
     for label_id in sorted(old.keys() | new.keys()):
         if label_id not in new:
-            said.append(f"label {old[label_id].name!r} was deleted, and its objects with it")
+            lines.append(f"label {old[label_id].name!r} was deleted, and its objects with it")
         elif label_id not in old:
-            said.append(f"label {new[label_id].name!r} is new")
+            lines.append(f"label {new[label_id].name!r} is new")
         elif old[label_id].name != new[label_id].name:
-            said.append(
+            lines.append(
                 f"label {old[label_id].name!r} is now called {new[label_id].name!r}; "
                 "its objects keep their meaning"
             )
         elif old[label_id].type != new[label_id].type:
-            said.append(
+            lines.append(
                 f"label {new[label_id].name!r} was of type {old[label_id].type}, "
                 f"is now {new[label_id].type}"
             )
-    return tuple(said)
+    return tuple(lines)

@@ -75,7 +75,7 @@ def fetch_images(
 def read_objects(
     gateway: Gateway, facts: Facts, jobs: list[LabelledJob], cache: JobCache, report: Report
 ) -> tuple[dict[str, tuple[LabelledObject, ...]], int, list[Skipped]]:
-    """Give the objects of every frame by key, how many jobs were read, what was left out."""
+    """Return the objects of every frame by key, how many jobs were read, what was left out."""
     objects: dict[str, tuple[LabelledObject, ...]] = {}
     skipped: list[Skipped] = []
     read = 0
@@ -127,16 +127,16 @@ def _own(
             moved[frame] += 1
         elif other is not None:
             overlapping.setdefault(other.job_id, Counter())[frame] += 1
-    told = []
+    notes = []
     if moved:
-        told.append(
+        notes.append(
             Skipped(
                 f"job {job.job_id}: {_where(moved)}",
                 "the task's ground-truth job holds these frames now: they judge models, and "
                 "nothing is learnt from them",
             )
         )
-    told += [
+    notes += [
         Skipped(
             f"job {job.job_id}: {_where(counts)}",
             f"job {other} overlaps there, and its labels are taken",
@@ -148,11 +148,11 @@ def _own(
         name: tuple(one for one in getattr(held, name) if int(one["frame"]) not in gone)
         for name in ("shapes", "tags")
     }
-    return replace(held, **kept), told
+    return replace(held, **kept), notes
 
 
 def _where(objects: Counter[int]) -> str:
-    """Say how many objects lie on which frames. objects: how many on each frame."""
+    """Return how many objects lie on which frames. objects: how many on each frame."""
     first = ", ".join(str(number) for number in sorted(objects)[:_NAMED])
     more = f" and {len(objects) - _NAMED} more" if len(objects) > _NAMED else ""
     total = objects.total()
@@ -173,7 +173,7 @@ def one_an_image(frames: list[LabelledFrame]) -> tuple[dict[str, LabelledFrame],
 
 
 def media_of_job(media: Media, frames: Sequence[int]) -> Media:
-    """Give the media from the first to the last of these frames, so that tracks end with them."""
+    """Return the media from the first to the last of these frames, so that tracks end with them."""
     first, last = min(frames), max(frames)
     return replace(
         media, frames=tuple(frame for frame in media.frames if first <= frame.number <= last)

@@ -53,7 +53,7 @@ def freeze_sides(
 def sides_of(
     ledger: Ledger, chosen: Mapping[str, LabelledFrame], groups: Mapping[str, str]
 ) -> tuple[dict[str, Role], list[Skipped]]:
-    """Give the split of each image; one trained on before its group was held out is left out."""
+    """Return the split of each image; one trained on before its group was held out is left out."""
     members = ledger.memberships()
     held = {groups[sha] for sha, row in members.items() if row.role == "holdout" and sha in groups}
     sides: dict[str, Role] = {}

@@ -23,7 +23,7 @@ from cvat_bridge.recovery.restoring import Restored, restore
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RestoreOutcome:
     """What `restore` did. set_aside: damaged files → where they lie now."""
 
     restored: Restored
@@ -36,7 +36,7 @@ def restore_home(
     *,
     report: Report = quiet,
     now: Callable[[], str] = lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-) -> Outcome:
+) -> RestoreOutcome:
     """Set damaged records aside, and find again what they held; see restoring.restore.
 
     Raises HomeHeldError while a bridge works in the home, ProjectTakenError while another one
@@ -53,13 +53,13 @@ def restore_home(
 
 def restore_with(
     gateway: Gateway, config: Config, *, report: Report = quiet, now: Callable[[], str]
-) -> Outcome:
+) -> RestoreOutcome:
     """Do it over an open line to CVAT, in a home that is held."""
     home = Home.of(config)
     url = config.database_url or home.rounds_url
     name = rounds_name(None if config.library is None else config.project_id)
     holder, told = bridge_identity(config), home.place
-    lease = ProjectLease(gateway, config.project_id, holder=holder, told=told)
+    lease = ProjectLease(gateway, config.project_id, holder=holder, description=told)
     try:
         lease.take()
         aside = _set_damaged_aside(ledger_place(config).file)
@@ -76,13 +76,13 @@ def restore_with(
             )
         if done.ended:
             forget_rounds(url, name, done.ended)
-        return Outcome(done, aside)
+        return RestoreOutcome(done, aside)
     finally:
         lease.release()
 
 
-def sentences(outcome: Outcome) -> list[str]:
-    """Say what was done, what was found and what is lost, one line each."""
+def sentences(outcome: RestoreOutcome) -> list[str]:
+    """Return what was done, what was found and what is lost, one line each."""
     done = outcome.restored
     lines = [f"set aside: {old} (damaged) is now {new}" for old, new in outcome.set_aside.items()]
     found = (

@@ -60,7 +60,7 @@ def compare_cvat(ledger: Ledger, tasks: Sequence[Task]) -> None:
 
 
 def behind(ledger: Ledger, row: DurableRound) -> str:
-    """Say what the ledger does not know of a recorded round; "" where it knows all."""
+    """Return what the ledger does not know of a recorded round; "" where it knows all."""
     held = {one.number: one for one in ledger.rounds()}
     mine, last = held.get(row.number), max(held, default=0)
     if mine is None:
@@ -92,7 +92,7 @@ def _rounds_unknown(ledger: Ledger, rounds: Sequence[DurableRound]) -> list[str]
 
 
 def _leftovers(ledger: Ledger, home: Home, project_id: int) -> list[str]:
-    """Say what the home holds of rounds that the ledger has no row of."""
+    """Return what the home holds of rounds that the ledger has no row of."""
     known = {row.number for row in ledger.rounds()}
     runs = {n: folder for n, folder in run_rounds(home).items() if n not in known}
     found = [

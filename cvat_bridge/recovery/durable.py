@@ -70,7 +70,7 @@ def forget_rounds(database_url: str, name: str, numbers: Sequence[int]) -> None:
 
 
 def database_file(database_url: str) -> Path | None:
-    """Give the file of an SQLite database; None for one on a server."""
+    """Return the file of an SQLite database; None for one on a server."""
     url = make_url(database_url)
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cvat_bridge.cvat.gateway import Gateway, Job, RawShape, Task
-from cvat_bridge.cvat.sameness import doubled_shapes
+from cvat_bridge.cvat.shape_equality import doubled_shapes
 from cvat_bridge.errors import NotFoundError
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Proposal

@@ -34,13 +34,13 @@ class PulledSnapshot:
 
 
 def run_rounds(home: Home) -> dict[int, Path]:
-    """Give a folder of a fit for each round that has one, by round."""
+    """Return a folder of a fit for each round that has one, by round."""
     folders = sorted(home.runs.iterdir()) if home.runs.is_dir() else []
     return {int(name[1]): path for path in folders if (name := _RUN.fullmatch(path.name))}
 
 
 def pulled_snapshots(home: Home, project_id: int) -> list[PulledSnapshot]:
-    """Give the snapshots of a project whose manifest can be read, the oldest first."""
+    """Return the snapshots of a project whose manifest can be read, the oldest first."""
     found = []
     for path in home.snapshots.glob(f"*/{MANIFEST}") if home.snapshots.is_dir() else ():
         try:

@@ -142,7 +142,7 @@ def _rounds(
                 )  # of a mode without tasks
     wanted = set(marks) - {row.task_id for row in ledger.provenance()}
     tied: list[Provenance] = []
-    copies = told_apart(gateway, ledger, media, copies_in(tasks, media, wanted=wanted))
+    copies = told_apart(gateway, ledger, media, copies_in(tasks, media, task_numbers=wanted))
     for task_id, mark in marks.items():
         of_task = [copy for copy in copies if copy.task_id == task_id]
         mine = mark.loop == ledger.identity
@@ -202,7 +202,7 @@ def _read_images(
 def _ended(
     ledger: Ledger, durable: Sequence[DurableRound], added: Sequence[int]
 ) -> tuple[int, ...]:
-    """Give the rounds that DBOS would go on with, and that the ledger has ended or passed."""
+    """Return the rounds that DBOS would go on with, and that the ledger has ended or passed."""
     last = max((row.number for row in ledger.rounds()), default=0)
     return tuple(
         row.number for row in durable if not row.done and (row.number in added or row.number < last)
@@ -210,7 +210,7 @@ def _ended(
 
 
 def _lost(ledger: Ledger, added: Sequence[int], tied: Sequence[Provenance]) -> tuple[str, ...]:
-    """Say what cannot be known again."""
+    """Return what cannot be known again."""
     lost = []
     if added:
         rounds = ", ".join(map(str, added))

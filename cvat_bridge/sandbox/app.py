@@ -129,7 +129,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 def build(state: State) -> Starlette:
-    """Give the application over this state; each path is answered with and without a last /."""
+    """Return the application over this state; each path is answered with and without a last /."""
     fixed_first = sorted(ROUTES, key=lambda route: route.pattern.count("{"))
     routes = [
         routing.Route(path, _endpoint(route, state), methods=[route.method])

@@ -107,7 +107,7 @@ def running(
 
 
 def _first_line(process: subprocess.Popen[str], seconds: float) -> dict[str, Any] | None:
-    """Give what the process says when it is ready; None when it ends or stays silent."""
+    """Return what the process says when it is ready; None when it ends or stays silent."""
     silent = threading.Timer(seconds, process.kill)
     silent.start()
     try:

@@ -34,7 +34,7 @@ class Backlog:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ProjectState:
     """What the records say.
 
     round: the newest, 0 before the first. done: rounds that came to their end. under_way: whether
@@ -128,7 +128,7 @@ class ProjectFigures:
         self._set("new_frames", found.new)
         self._set("queue_frames", found.waiting)
 
-    def standing(self, found: Standing) -> None:
+    def standing(self, found: ProjectState) -> None:
         """Take note of what the records say."""
         self._set("round", found.round)
         self._set("rounds_done", found.done)

@@ -10,8 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 
 from cvat_bridge.progress import Report
-from cvat_bridge.service.figures import LoopFigures, Standing
-from cvat_bridge.service.service import Loop, Outcome
+from cvat_bridge.service.figures import LoopFigures, ProjectState
+from cvat_bridge.service.service import Loop, TickResult
 
 log = structlog.get_logger("service")
 _EVERY_SECONDS = 1.0
@@ -19,10 +19,10 @@ _EVERY_SECONDS = 1.0
 C = TypeVar("C")
 
 
-class Looks(Protocol):
+class ProjectWorker(Protocol):
     """What looks at one project; see assembly.Bridge."""
 
-    def look(self) -> Outcome:
+    def look(self) -> TickResult:
         """Look at the facts and act on them."""
         ...
 
@@ -38,16 +38,21 @@ class ProjectLoops(Generic[C]):
 
     def __init__(
         self,
-        wanted: Callable[[], Mapping[int, C]],
-        open_: Callable[[C, Report], AbstractContextManager[Looks]],
+        configurations: Callable[[], Mapping[int, C]],
+        open_: Callable[[C, Report], AbstractContextManager[ProjectWorker]],
         *,
         asked: Callable[[C], bool],
         status: Callable[[C], Mapping[str, Any]] = lambda _: {},
-        standing: Callable[[C], Standing] = lambda _: Standing(),
+        standing: Callable[[C], ProjectState] = lambda _: ProjectState(),
         poll_seconds: float,
         figures: LoopFigures,
     ) -> None:
-        self._wanted, self._open, self._asked, self._status = wanted, open_, asked, status
+        self._configurations, self._open, self._asked, self._status = (
+            configurations,
+            open_,
+            asked,
+            status,
+        )
         self._poll_seconds, self._figures, self._standing = poll_seconds, figures, standing
         self._running: dict[int, tuple[C, Loop, threading.Thread]] = {}
         self._lock = threading.Lock()
@@ -68,7 +73,7 @@ class ProjectLoops(Generic[C]):
     def settle(self) -> None:
         """Make the loops those that are wanted now."""
         try:
-            wanted = dict(self._wanted())
+            configurations = dict(self._configurations())
         # The edge: a file that a person is editing must not end what runs.
         except Exception as error:  # noqa: BLE001
             if str(error) != self._fault:
@@ -78,11 +83,11 @@ class ProjectLoops(Generic[C]):
         self._fault = ""
         with self._lock:
             for number, (config, loop, thread) in list(self._running.items()):
-                if number not in wanted or wanted[number] != config:
+                if number not in configurations or configurations[number] != config:
                     loop.stop()  # after the look that is under way
                 if not thread.is_alive():
                     del self._running[number]
-            for number, config in wanted.items():
+            for number, config in configurations.items():
                 if number not in self._running and not self._stop.is_set():
                     self._running[number] = self._started(number, config)
 
@@ -98,11 +103,11 @@ class ProjectLoops(Generic[C]):
 
     def _started(self, number: int, config: C) -> tuple[C, Loop, threading.Thread]:
         stack = ExitStack()
-        held: list[Looks] = []
+        held: list[ProjectWorker] = []
 
-        def tick() -> Outcome:
+        def tick() -> TickResult:
             if not held:
-                held.append(stack.enter_context(self._open(config, loop.tell)))
+                held.append(stack.enter_context(self._open(config, loop.report_progress)))
             return held[0].look()
 
         def serve() -> None:

@@ -44,7 +44,7 @@ def add_run_routes(app: FastAPI, runs: Callable[[], Iterable[Path]], *, token: s
 
 
 def server_sent(run: Path) -> Iterator[str]:
-    """Give a run's events in the form of EventSource, past ones first, until the run ends."""
+    """Yield a run's events in the form of EventSource, past ones first, until the run ends."""
     idle = 0
     for event in follow(run, alive=lambda: is_running(run)):
         if event is None:

@@ -18,9 +18,9 @@ from starlette.requests import ClientDisconnect
 
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.secrecy import without_secrets
-from cvat_bridge.service.figures import LoopFigures, Standing
+from cvat_bridge.service.figures import LoopFigures, ProjectState
 from cvat_bridge.service.guard import body_within, token_needed
-from cvat_bridge.service.webhooks import SIGNATURE_HEADER, WEBHOOK_PATH, judge
+from cvat_bridge.service.webhooks import SIGNATURE_HEADER, WEBHOOK_PATH, classify_delivery
 
 log = structlog.get_logger("service")
 MAX_BODY = 4 << 20  # a webhook is a few kilobytes; more is not from CVAT
@@ -28,11 +28,11 @@ BODY_SECONDS = 20.0
 LONGEST_PAUSE = 3600.0
 _ASKED_EVERY = 1.0  # seconds
 
-Tick = Callable[[], "Outcome"]
+Tick = Callable[[], "TickResult"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TickResult:
     """What one look at the facts led to. acted: a round ran, so look again at once."""
 
     acted: bool
@@ -53,7 +53,7 @@ class Loop:
     poll_seconds: float
     asked: Callable[[], bool] = lambda: False
     status: Callable[[], Mapping[str, Any]] = dict
-    standing: Callable[[], Standing] = Standing
+    standing: Callable[[], ProjectState] = ProjectState
     reason: str = "starting"
     failures: int = 0
     last_look: float = 0.0
@@ -104,7 +104,7 @@ class Loop:
             if self._wake.wait(min(left, _ASKED_EVERY)) or (not self.failures and self.asked()):
                 return
 
-    def tell(self, stage: str, done: int, total: int) -> None:
+    def report_progress(self, stage: str, done: int, total: int) -> None:
         """Take note of how far the step under way is."""
         self.stage, self.done, self.total = stage, done, total
 
@@ -156,7 +156,7 @@ def make_app(
         except ClientDisconnect:
             return JSONResponse({"error": "the caller went away"}, 400)
         known = loops()
-        delivery = judge(
+        delivery = classify_delivery(
             body, request.headers.get(SIGNATURE_HEADER), secret=secret, projects=known.keys()
         )
         deliveries.labels(delivery.verdict).inc()
@@ -171,7 +171,7 @@ def make_app(
 
     @app.get("/healthz")
     def health() -> Mapping[str, Any]:
-        """Say whether looks go well; the status says what went wrong.
+        """Return whether looks go well; the status says what went wrong.
 
         One project of several that fails does not make the service unhealthy: it delays no other.
         """
@@ -180,14 +180,14 @@ def make_app(
 
     @app.get("/metrics")
     def metrics() -> Response:
-        """Give the bridge's figures in Prometheus' text form."""
+        """Return the bridge's figures in Prometheus' text form."""
         for loop in loops().values():
             loop.measure()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/status", dependencies=[token_needed(token)])
     def status_page(project: int | None = None) -> Mapping[str, Any]:
-        """Give what `cvat-bridge status --json` reads in the records, and what the loop does now.
+        """Return what `cvat-bridge status --json` reads in the records, and what the loop does now.
 
         Of the project that is asked for, of the only one, or `projects` with all of them by id.
         """

@@ -19,7 +19,7 @@ WAKING_EVENTS = frozenset(
     {"update:job", "create:job", "delete:job", "create:task", "delete:task", "update:project"}
 )
 
-Verdict = Literal["wake", "ping", "ignored", "forged", "malformed"]
+DeliveryVerdict = Literal["wake", "ping", "ignored", "forged", "malformed"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Delivery:
     project: which project to look at; None for one that does not say, where all are looked at.
     """
 
-    verdict: Verdict
+    verdict: DeliveryVerdict
     reason: str
     event: str = ""
     project: int | None = None
@@ -40,8 +40,10 @@ def signature(body: bytes, secret: str) -> str:
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
-def judge(body: bytes, header: str | None, *, secret: str, projects: Collection[int]) -> Delivery:
-    """Say what to do with a delivery; never raises, whatever the bytes are.
+def classify_delivery(
+    body: bytes, header: str | None, *, secret: str, projects: Collection[int]
+) -> Delivery:
+    """Return what to do with a delivery; never raises, whatever the bytes are.
 
     The signature is checked on the raw bytes in constant time before anything is parsed.
     """

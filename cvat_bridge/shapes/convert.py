@@ -27,14 +27,14 @@ __all__ = [
     "LEARNABLE_KINDS",
     "JobObjects",
     "LabelledObject",
-    "LeftOut",
+    "SkippedObjects",
     "shape_from_detection",
     "shapes_of_job",
 ]
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class SkippedObjects:
     """Annotations that were not turned into objects. count: shapes, tags or tracks."""
 
     kind: str
@@ -47,10 +47,10 @@ class JobObjects:
     """What a job's annotations come to: every frame asked for (maybe without objects)."""
 
     by_frame: dict[int, tuple[LabelledObject, ...]]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedObjects, ...]
 
 
-class _Unusable(ValueError):  # noqa: N818 - a reason on its way to LeftOut, never raised outside
+class _Unusable(ValueError):  # noqa: N818 - a reason on its way to SkippedObjects, never raised outside
     """Why one annotation is left out."""
 
 
@@ -71,16 +71,16 @@ def shapes_of_job(
     outside of the image and unknown labels are counted in left_out.
     """
     sizes = {frame.number: frame for frame in media.frames}
-    wanted = {number for number in frames if number in sizes and number not in media.deleted}
+    numbers = {number for number in frames if number in sizes and number not in media.deleted}
     names = {label.id: label.name for label in labels}
-    found: dict[int, list[LabelledObject]] = {number: [] for number in sorted(wanted)}
+    found: dict[int, list[LabelledObject]] = {number: [] for number in sorted(numbers)}
     left_out: Counter[tuple[str, str]] = Counter()
 
     for shape in (*annotations.shapes, *annotations.tags):
         kind = str(shape.get("type") or "tag")
         try:
             frame = _frame_of(shape, sizes, media)
-            if frame.number in wanted:
+            if frame.number in numbers:
                 found[frame.number].append(_object(shape, kind, names, frame))
         except (_Unusable, rle.BrokenMaskError) as error:
             left_out[kind, str(error)] += 1
@@ -91,7 +91,7 @@ def shapes_of_job(
         kind = f"track of {keyframes[0]['type']}" if keyframes else "track without a keyframe"
         problems: set[str] = set()
         for number, learned in _along_track(track, names, sizes, media, last, problems):
-            if number in wanted:
+            if number in numbers:
                 found[number].append(learned)
         left_out.update((kind, problem) for problem in problems)
 
@@ -103,7 +103,8 @@ def shapes_of_job(
             for number, objects in found.items()
         },
         left_out=tuple(
-            LeftOut(kind, reason, count) for (kind, reason), count in sorted(left_out.items())
+            SkippedObjects(kind, reason, count)
+            for (kind, reason), count in sorted(left_out.items())
         ),
     )
 

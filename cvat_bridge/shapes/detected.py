@@ -29,22 +29,22 @@ class FrameDetections:
 
 
 @dataclass(frozen=True)
-class Matching:
+class LabelMatching:
     """label_of: the project's label of each class id. unmatched: class names without, and why."""
 
     label_of: Mapping[int, Label]
     unmatched: Mapping[str, str]
 
-    def without(self, withheld: Mapping[str, str], classes: Sequence[str]) -> Matching:
+    def without(self, withheld: Mapping[str, str], classes: Sequence[str]) -> LabelMatching:
         """Leave out classes of a model that are not to be proposed. withheld: class → why."""
         kept = {n: label for n, label in self.label_of.items() if classes[n] not in withheld}
         held = {name: why for name, why in withheld.items() if name in classes}
-        return Matching(kept, {**self.unmatched, **held})
+        return LabelMatching(kept, {**self.unmatched, **held})
 
 
 def match_labels(
     classes: Sequence[str], labels: Sequence[Label], label_ids: Mapping[str, int]
-) -> Matching:
+) -> LabelMatching:
     """Find the project's label of each model class: by the id it was learned from, else by name."""
     by_id, by_name = {one.id: one for one in labels}, {one.name: one for one in labels}
     label_of: dict[int, Label] = {}
@@ -57,11 +57,11 @@ def match_labels(
             unmatched[name] = f"label {label.name!r} is of type {label.type}"
         else:
             label_of[class_id] = label
-    return Matching(label_of, unmatched)
+    return LabelMatching(label_of, unmatched)
 
 
 def chosen(found: Detections, label_of: Mapping[int, Label], settings: RoundSettings) -> list[int]:
-    """Give the rows of the detections that reach their label's score, best first."""
+    """Return the rows of the detections that reach their label's score, best first."""
     rows = []
     for i in sorted(range(len(found)), key=lambda i: -float(found.scores[i])):
         label = label_of.get(int(found.class_ids[i]))

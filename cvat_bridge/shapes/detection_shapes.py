@@ -89,7 +89,7 @@ def shapes_from_detection(
 
 
 def next_group(shapes: Iterable[RawShape]) -> int:
-    """Give a number of a group that none of these shapes and tracks has; at least 1."""
+    """Return a number of a group that none of these shapes and tracks has; at least 1."""
     return 1 + max((int(shape.get("group") or 0) for shape in shapes), default=0)
 
 

@@ -19,14 +19,14 @@ ELLIPSE_ERROR = 0.1  # pixels that an ellipse's polygon may leave its curve
 
 
 def rectangle(points: Sequence[float], rotation: float) -> Points:
-    """Give the corners of a rectangle x1 y1 x2 y2, turned; corners may be swapped."""
+    """Return the corners of a rectangle x1 y1 x2 y2, turned; corners may be swapped."""
     x1, y1, x2, y2 = points
     corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float64)
     return turned(corners, ((x1 + x2) / 2, (y1 + y2) / 2), rotation)
 
 
 def ellipse(points: Sequence[float], rotation: float) -> Points:
-    """Give a polygon of an ellipse cx cy right_x top_y (edges, not radii), turned."""
+    """Return a polygon of an ellipse cx cy right_x top_y (edges, not radii), turned."""
     cx, cy, right, top = points
     rx, ry = abs(right - cx), abs(cy - top)
     largest = max(rx, ry, ELLIPSE_ERROR * 2)
@@ -37,7 +37,7 @@ def ellipse(points: Sequence[float], rotation: float) -> Points:
 
 
 def ellipse_box(points: Sequence[float], rotation: float) -> Box:
-    """Give the box around an ellipse cx cy right_x top_y, turned."""
+    """Return the box around an ellipse cx cy right_x top_y, turned."""
     cx, cy, right, top = points
     rx, ry, angle = abs(right - cx), abs(cy - top), math.radians(rotation)
     half_width = math.hypot(rx * math.cos(angle), ry * math.sin(angle))
@@ -56,7 +56,7 @@ def turned(points: Points, centre: tuple[float, float], degrees: float) -> Point
 
 
 def box_of(points: Points) -> Box:
-    """Give the box around points."""
+    """Return the box around points."""
     (x1, y1), (x2, y2) = points.min(axis=0), points.max(axis=0)
     return float(x1), float(y1), float(x2), float(y2)
 

@@ -49,7 +49,7 @@ def encode(mask: Mask) -> list[int]:
 
 
 def box(mask: Mask) -> tuple[float, float, float, float]:
-    """Give the edges of a mask's bitmap in pixels: x1, y1, x2, y2."""
+    """Return the edges of a mask's bitmap in pixels: x1, y1, x2, y2."""
     height, width = mask.bitmap.shape
     return (
         float(mask.left),

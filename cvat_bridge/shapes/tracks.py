@@ -26,7 +26,7 @@ class UnknownTrackError(ValueError):
 def shapes_of_track(
     track: RawShape, *, last_frame: int, deleted: Container[int] = ()
 ) -> Iterator[RawShape]:
-    """Give the track's visible shape on each frame up to last_frame, in rising order.
+    """Yield the track's visible shape on each frame up to last_frame, in rising order.
 
     Shapes are as CVAT's JSON has them, with `frame`, `points`, `rotation` and `keyframe` set.
     Raises UnknownTrackError for kinds other than rectangle, ellipse and polygon.
@@ -71,6 +71,6 @@ def _between(left: RawShape, right: RawShape) -> Iterator[RawShape]:
 
 
 def _shortest_turn(start: float, stop: float) -> float:
-    """Give the turn from one angle to another, by the shorter way; half a turn goes clockwise."""
+    """Return the turn from one angle to another, by the shorter way; half a turn goes clockwise."""
     turn = (stop - start) % 360
     return turn if turn <= 180 else turn - 360

@@ -17,7 +17,7 @@ Points = NDArray[np.float64]
 
 
 def polygon_between(left: Points, right: Points, share: float) -> Points:
-    """Give the polygon at `share` (0 to 1) of the way from left (N, 2) to right (M, 2)."""
+    """Return the polygon at `share` (0 to 1) of the way from left (N, 2) to right (M, 2)."""
     left, right = np.vstack([left, left[:1]]), np.vstack([right, right[:1]])
     return _between(left, right, share)[:-1]
 
@@ -56,13 +56,13 @@ def _walked(line: Points) -> list[float]:
 
 
 def _along(line: Points) -> Points:
-    """Give how far along the line each point lies, as a share of its length."""
+    """Return how far along the line each point lies, as a share of its length."""
     walked = np.asarray(_walked(line))
     return walked / walked[-1] if walked[-1] > 0 else walked
 
 
 def _matches(left: Points, right: Points) -> list[list[int]]:
-    """Give the partners of each left point; every right point is somebody's partner."""
+    """Return the partners of each left point; every right point is somebody's partner."""
     matches = [[int(np.abs(right - place).argmin())] for place in left]
     taken = {partners[0] for partners in matches}
     for j in range(len(right)):

@@ -11,7 +11,7 @@ import numpy as np
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.ledger.records import Correction
 from cvat_bridge.settings import UNCALIBRATED, RoundSettings
-from cvat_bridge.thresholds.corrected import ENOUGH, Experience, experience
+from cvat_bridge.thresholds.correction_history import ENOUGH, CorrectionHistory, correction_history
 from trainer.calibration.score_map import ScoreMaps
 from trainer.calibration.worth import LEAST, ShapeSeconds, fixed_share
 
@@ -26,7 +26,7 @@ _GRID = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True)
-class Seconds:
+class DrawingSeconds:
     """A person's seconds for a shape by its form: rectangles, and polygons and masks."""
 
     box: ShapeSeconds
@@ -61,10 +61,10 @@ def shown_from(
     *,
     task: str,
     settings: RoundSettings,
-    seconds: Seconds,
+    seconds: DrawingSeconds,
     corrections: Sequence[Correction] = (),
 ) -> ShownFrom:
-    """Say from which score the objects of each label are put before people.
+    """Return from which score the objects of each label are put before people.
 
     maps: the model's calibration, None where it has none. labels: the label of each class that
     has one, by class name. task: of the model. corrections: of proposals whose scores were
@@ -82,7 +82,7 @@ def shown_from(
             scores[label.name], basis[label.name] = UNCALIBRATED, "uncalibrated"
             continue
         each, mended = seconds.of(label.type, task), fixed_share(maps.of(name))
-        past = experience(corrections, label.name)
+        past = correction_history(corrections, label.name)
         if len(past) >= ENOUGH:
             worth, basis[label.name] = _worth_from(each, past, mended), "corrections"
         else:
@@ -92,7 +92,7 @@ def shown_from(
 
 
 def sentences(figures: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say what ShownFrom.to_json holds, a sentence for each reason there is."""
+    """Return what ShownFrom.to_json holds, a sentence for each reason there is."""
     told = []
     for basis, why in _WHY.items():
         names = sorted(name for name, value in figures["basis"].items() if value == basis)
@@ -102,7 +102,7 @@ def sentences(figures: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _worth_from(seconds: ShapeSeconds, past: Experience, expected: float) -> float:
+def _worth_from(seconds: ShapeSeconds, past: CorrectionHistory, expected: float) -> float:
     mended = past.mended_share(expected)
     saved = np.array([seconds.saved(float(p), mended) for p in past.chance(_GRID)])
     worth = np.flatnonzero((saved >= 0) & (_GRID >= LEAST))

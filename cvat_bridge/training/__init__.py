@@ -2,4 +2,4 @@
 
 from trainer.moved import names_of
 
-__getattr__ = names_of("cvat_bridge.training.by_hand")
+__getattr__ = names_of("cvat_bridge.training.manual")

@@ -12,7 +12,7 @@ MOST_HELD_OUT = 0.9  # share of the frames
 
 
 @dataclass(frozen=True)
-class Part:
+class TrainingPart:
     """Tasks, jobs (by id) and subsets (by name) of a project; a job is of it by any of them."""
 
     tasks: tuple[int, ...] = ()
@@ -32,19 +32,19 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Choice:
+class TrainingChoice:
     """What to learn from and what to test on.
 
     train: empty for all finished jobs. test: empty for a share. holdout_share: of the frames, in
     whole groups; None for what the loop itself holds out.
     """
 
-    train: Part = Part()
-    test: Part = Part()
+    train: TrainingPart = TrainingPart()
+    test: TrainingPart = TrainingPart()
     holdout_share: float | None = None
 
 
-def chosen(facts: Facts, choice: Choice) -> Facts:
+def chosen(facts: Facts, choice: TrainingChoice) -> Facts:
     """Return the facts with the chosen finished jobs alone, the test ones held out.
 
     A job that the project's own holdout rule holds out stays so. Raises ConfigError with every
@@ -76,7 +76,7 @@ def chosen(facts: Facts, choice: Choice) -> Facts:
     return replace(facts, jobs=jobs, holdout_rule=rule)
 
 
-def _jobs(facts: Facts, choice: Choice) -> tuple[LabelledJob, ...]:
+def _jobs(facts: Facts, choice: TrainingChoice) -> tuple[LabelledJob, ...]:
     kept = []
     for job in facts.jobs:
         if choice.test.holds(job, facts):
@@ -86,7 +86,7 @@ def _jobs(facts: Facts, choice: Choice) -> tuple[LabelledJob, ...]:
     return tuple(kept)
 
 
-def _absent(name: str, part: Part, facts: Facts) -> list[str]:
+def _absent(name: str, part: TrainingPart, facts: Facts) -> list[str]:
     project = facts.project.id
     finished = {job.job_id for job in facts.jobs}
     of_tasks = {job.task_id for job in facts.jobs}

@@ -52,7 +52,7 @@ def run_fit(
     split: str = "none",
     mlflow: str = "none",
     experiment: str = "",
-    told: Callable[[Mapping[str, Any]], None] | None = None,
+    on_event: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Fitted:
     """Fit in run_dir, going on with what a killed try left there.
 
@@ -91,8 +91,8 @@ def run_fit(
             errors.write(line)
             last.append(line.rstrip())
             event = _event(line)
-            if told is not None and event:
-                told(event)
+            if on_event is not None and event:
+                on_event(event)
             if event.get("event") == "progress":
                 report(str(event.get("stage", "fit")), int(event["done"]), int(event["total"]))
             elif event.get("event") == "done":
@@ -117,7 +117,7 @@ BEGINNINGS = ("pretrained", "weights_sha256")
 
 
 def fit_environment() -> dict[str, str]:
-    """Give the fit's environment: ours, without our secrets and with threads that do not spin.
+    """Return the fit's environment: ours, without our secrets and with threads that do not spin.
 
     On a busy machine spinning OpenMP threads make a step many times slower; the setting must be
     there before torch is loaded.

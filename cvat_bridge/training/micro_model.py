@@ -12,7 +12,7 @@ import numpy as np
 from cvat_bridge.config import TrainerSection
 from cvat_bridge.home import Home
 from cvat_bridge.masks.interactors import interactor_id
-from cvat_bridge.progress import Report, Told, quiet, unheard
+from cvat_bridge.progress import EventCallback, Report, ignore_event, quiet
 from cvat_bridge.training.fitting import FitFailedError, run_fit
 from serverless.store.folders import GENERAL_INTERACTOR, general_interactor, shipped
 from serverless.store.functions import Entry, publish, withdraw
@@ -72,7 +72,7 @@ def learn_interactor(
     confidence: float = 0.9,
     device: str = "cpu",
     report: Report = quiet,
-    told: Told = unheard,
+    on_event: EventCallback = ignore_event,
 ) -> MicroModel:
     """Fine-tune on a pulled snapshot, judge on its holdout, publish what serves; safe to repeat.
 
@@ -96,7 +96,17 @@ def learn_interactor(
         # Always from the general weights: what a project taught is taught again, from all of it.
         try:
             fitted = _fitted(
-                dataset, data, general, number, key, home, time_limit, seed, device, report, told
+                dataset,
+                data,
+                general,
+                number,
+                key,
+                home,
+                time_limit,
+                seed,
+                device,
+                report,
+                on_event,
             )
         except FitFailedError as failure:
             if failure.kind != "DatasetError":
@@ -133,15 +143,15 @@ def publish_interactor(
     if champion is None:
         withdraw(store, function_id)
         return
-    (told,) = [entry for entry in shipped() if entry.id == GENERAL]
-    publish(store, _entry(told, function_id, project_name, champion))
+    (template,) = [entry for entry in shipped() if entry.id == GENERAL]
+    publish(store, _entry(template, function_id, project_name, champion))
 
 
-def _entry(told: Entry, function_id: str, project_name: str, champion: Version) -> Entry:
+def _entry(template: Entry, function_id: str, project_name: str, champion: Version) -> Entry:
     return replace(
-        told,
+        template,
         id=function_id,
-        name=f"{told.name} · {project_name}",
+        name=f"{template.name} · {project_name}",
         description=f"Version {champion.number} ({champion.bundle[:12]}), learnt in CVAT",
         bundle=champion.path,
         version=champion.bundle,
@@ -165,7 +175,7 @@ def _fitted(
     seed: int,
     device: str,
     report: Report,
-    told: Told,
+    on_event: EventCallback,
 ) -> Bundle:
     network = general.card.settings["extra"]
     settings = TrainerSection.of(
@@ -187,7 +197,7 @@ def _fitted(
         name=f"{key} round {number}",
         base=general.path,
         report=report,
-        told=told,
+        on_event=on_event,
     )
     return read_bundle(fitted.bundle)
 

@@ -10,7 +10,7 @@ _SECONDS = 3.0
 
 
 def page_address(config: Config) -> str:
-    """Give the address of the page for a browser on this machine, or as page.public_url has it."""
+    """Return the page's address: page.public_url, else the one for a browser on this machine."""
     page = config.page
     if page.public_url:
         return f"{page.public_url.rstrip('/')}/"

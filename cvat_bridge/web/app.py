@@ -21,9 +21,9 @@ from cvat_bridge.config import Config, Secrets
 from cvat_bridge.errors import BridgeError, ConfigError, GatewayError, NothingToDoError
 from cvat_bridge.home import Home
 from cvat_bridge.service.service import Loop
+from cvat_bridge.web.access.guard import HEADERS
+from cvat_bridge.web.access.sessions import Sessions
 from cvat_bridge.web.page import Page, RefusedError, SignInNeededError, open_page
-from cvat_bridge.web.people.guard import HEADERS
-from cvat_bridge.web.people.sessions import Sessions
 from cvat_bridge.web.rendering import render
 from cvat_bridge.web.routes.blindspots import blind_routes
 from cvat_bridge.web.routes.json_api import api_routes
@@ -31,7 +31,7 @@ from cvat_bridge.web.routes.now import now_routes
 from cvat_bridge.web.routes.pictures import picture_routes
 from cvat_bridge.web.routes.projects import project_routes
 from cvat_bridge.web.routes.similar import similar_routes
-from cvat_bridge.web.signing import path_of, signing_routes, to_sign_in
+from cvat_bridge.web.sign_in import path_of, signing_routes, to_sign_in
 from cvat_bridge.web.sites import Sites
 from trainer.errors import TrainerError
 
@@ -85,7 +85,7 @@ def _begin(page: Page) -> None:
     """Go on with what an earlier process left undone; open what takes seconds at first use."""
     for site in page.sites.all():
         try:
-            page.errands(site)
+            page.task_queue(site)
             site.parts.registry.champion(site.parts.key)
         except (BridgeError, TrainerError) as error:
             log.warning("page", project=site.id, error=str(error))

@@ -16,12 +16,12 @@ from cvat_bridge.config import Config
 from cvat_bridge.cvat.person import PersonalCvat
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.progress import Report
-from cvat_bridge.web.errands import Errands
-from cvat_bridge.web.people.attempts import Attempts
-from cvat_bridge.web.people.guard import Guard
-from cvat_bridge.web.people.rights import Rights
-from cvat_bridge.web.people.sessions import Session, Sessions
+from cvat_bridge.web.access.attempts import Attempts
+from cvat_bridge.web.access.guard import Guard
+from cvat_bridge.web.access.rights import Rights
+from cvat_bridge.web.access.sessions import Session, Sessions
 from cvat_bridge.web.sites import Site, Sites
+from cvat_bridge.web.task_queue import TaskQueue
 
 _MOST_NOTICES = 10_000
 _OPENING = threading.Lock()
@@ -62,7 +62,7 @@ class Page:
     guard: Guard
     attempts: Attempts
     cookie: str
-    making: dict[int, Errands] = field(default_factory=dict)  # by project
+    making: dict[int, TaskQueue] = field(default_factory=dict)  # by project
     notices: dict[str, str] = field(default_factory=dict)  # by session: shown once
 
     @property
@@ -71,14 +71,14 @@ class Page:
         return self.config.page.prefix
 
     def at(self, path: str) -> str:
-        """Give the address of something on the page. path: begins with a slash."""
+        """Return the address of something on the page. path: begins with a slash."""
         return self.prefix + path
 
-    def errands(self, site: Site) -> Errands:
-        """Give the requests of a project, opened at first use."""
+    def task_queue(self, site: Site) -> TaskQueue:
+        """Return the requests of a project, opened at first use."""
         with _OPENING:
             if site.id not in self.making:
-                found = Errands(site.parts.home.errands, partial(_make, site))
+                found = TaskQueue(site.parts.home.errands, partial(_make, site))
                 found.resume()
                 self.making[site.id] = found
             return self.making[site.id]
@@ -88,14 +88,14 @@ class Page:
         for one in self.making.values():
             one.close()
 
-    def tell(self, session: Session, words: str) -> None:
+    def notify(self, session: Session, words: str) -> None:
         """Keep a sentence for this person's next screen."""
         if len(self.notices) > _MOST_NOTICES:
             self.notices.clear()
         self.notices[session.secret] = words
 
     def own_path(self, path: str | None) -> str:
-        """Give a path to go on with after signing in: one of ours, else the first screen."""
+        """Return a path to go on with after signing in: one of ours, else the first screen."""
         first = self.at("/")
         if not path or not path.startswith(first) or path.startswith(("//", "/\\")):
             return first

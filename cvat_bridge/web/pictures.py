@@ -39,7 +39,7 @@ class Cut:
 
 
 def thumbnail(site: Site, task_id: int, frame: int, cut: Cut) -> Path:
-    """Give the file of a thumbnail (JPEG), made when it is asked for the first time.
+    """Return the file of a thumbnail (JPEG), made when it is asked for the first time.
 
     Raises UnreadableError, and GatewayError where CVAT has to be asked and does not answer.
     """
@@ -82,7 +82,7 @@ def drawn(pixels: RGBImage, cut: Cut) -> bytes:
 
 
 def _window(around: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
-    """Give the pixels to show: the box with a margin, at least 48 wide, inside the image."""
+    """Return the pixels to show: the box with a margin, at least 48 wide, inside the image."""
     if around is None:
         return 0, 0, width, height
     x1, y1, x2, y2 = around

@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from cvat_bridge.blindspots.types import Box, Confusion
+from cvat_bridge.web.access.sessions import Session
 from cvat_bridge.web.charts import bars, curve, interval
 from cvat_bridge.web.page import Page
-from cvat_bridge.web.people.sessions import Session
 
 STATIC = files("cvat_bridge.web") / "static"
 
@@ -73,7 +73,7 @@ def render(
     status: int = 200,
     **values: Any,
 ) -> Response:
-    """Give a whole page or a part of one. session: of who is signed in."""
+    """Return a whole page or a part of one. session: of who is signed in."""
     whole = not template.startswith("part_")
     text = (
         _environment()
@@ -84,7 +84,7 @@ def render(
             version=static_version(),
             person=session.person if session else None,
             csrf=session.token if session else "",
-            told=page.notices.pop(session.secret, "") if session and whole else "",
+            notice=page.notices.pop(session.secret, "") if session and whole else "",
             htmx_config=json.dumps({"includeIndicatorCSS": False, "history": True}),
             **values,
         )
@@ -137,18 +137,18 @@ def number(value: float | None) -> str:
 
 
 def query(values: Mapping[str, Any], **changes: Any) -> str:
-    """Give the part of an address after "?"; what is None or "" is left out."""
+    """Return the part of an address after "?"; what is None or "" is left out."""
     kept = {k: v for k, v in {**values, **changes}.items() if v is not None and v != ""}
     return f"?{urlencode(kept)}" if kept else "?"
 
 
 def address(values: Mapping[str, Any], **changes: Any) -> str:
-    """Give the part of an address after "?"; an empty text is a value, None is left out."""
+    """Return the part of an address after "?"; an empty text is a value, None is left out."""
     return f"?{urlencode({k: v for k, v in {**values, **changes}.items() if v is not None})}"
 
 
 def both(first: Box | None, second: Box | None) -> Box | None:
-    """Give the box around both, None where there is neither."""
+    """Return the box around both, None where there is neither."""
     there = [box for box in (first, second) if box is not None]
     if not there:
         return None
@@ -158,7 +158,7 @@ def both(first: Box | None, second: Box | None) -> Box | None:
 
 
 def worst(confusion: Confusion, most: int = 40) -> list[int]:
-    """Give the rows of a matrix to show: all, or those with the most errors; "nothing" last."""
+    """Return the rows of a matrix to show: all, or those with the most errors; "nothing" last."""
     last = len(confusion.names) - 1
     rows = list(range(last))
     if len(rows) > most:
@@ -169,5 +169,5 @@ def worst(confusion: Confusion, most: int = 40) -> list[int]:
 
 
 def heat(count: int, whole: int) -> int:
-    """Give how strongly a cell is coloured, 0 to 5."""
+    """Return how strongly a cell is coloured, 0 to 5."""
     return 0 if not count else min(5, 1 + int(4 * count / max(whole, 1) + 0.5))

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from cvat_bridge.assembly import joined
+from cvat_bridge.assembly import join_parts
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.service.service import Loop
 
 
 @dataclass(frozen=True)
-class Doing:
+class CurrentActivity:
     """What the service does at this moment.
 
     stage: of the step under way, "" between two. reason: what the last look led to. failures:
@@ -51,12 +51,12 @@ class Site:
                 self._parts = self._join()
             return self._parts
 
-    def doing(self) -> Doing | None:
-        """Say what the project's loop does; None while it is paused."""
+    def doing(self) -> CurrentActivity | None:
+        """Return what the project's loop does; None while it is paused."""
         loop = self._loop()
         if loop is None:
             return None
-        return Doing(loop.stage, loop.done, loop.total, loop.reason, loop.failures)
+        return CurrentActivity(loop.stage, loop.done, loop.total, loop.reason, loop.failures)
 
     def wake(self) -> None:
         """Let the loop look soon."""
@@ -95,7 +95,7 @@ class Sites:
         self._known: dict[int, Site] = {}
 
     def get(self, project_id: int) -> Site | None:
-        """Give the site of a project, None where the service does not work on it."""
+        """Return the site of a project, None where the service does not work on it."""
         config = self._configs().get(project_id)
         if config is None:
             return None
@@ -104,14 +104,14 @@ class Sites:
             if known is None or known.config != config:
                 known = Site(
                     config,
-                    lambda: self._stack.enter_context(joined(config, self._secrets)),
+                    lambda: self._stack.enter_context(join_parts(config, self._secrets)),
                     lambda: self._loops().get(project_id),
                 )
                 self._known[project_id] = known
             return known
 
     def all(self) -> tuple[Site, ...]:
-        """Give every site of today, by rising id."""
+        """Return every site of today, by rising id."""
         found = (self.get(number) for number in sorted(self._configs()))
         return tuple(site for site in found if site is not None)
 
@@ -121,5 +121,5 @@ class Sites:
 
 
 def cvat_address(config: Config) -> str:
-    """Give CVAT's address for browsers, without the slash at its end."""
+    """Return CVAT's address for browsers, without the slash at its end."""
     return (config.page.cvat_url or config.cvat.url).rstrip("/")

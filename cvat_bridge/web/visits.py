@@ -9,9 +9,9 @@ from starlette.requests import Request
 
 from cvat_bridge.cvat.person import Credentials
 from cvat_bridge.errors import AuthenticationError, NotFoundError
+from cvat_bridge.web.access.guard import SAFE, same
+from cvat_bridge.web.access.sessions import Session
 from cvat_bridge.web.page import Page, RefusedError, SignInNeededError
-from cvat_bridge.web.people.guard import SAFE, same
-from cvat_bridge.web.people.sessions import Session
 from cvat_bridge.web.sites import Site
 
 CVAT_COOKIE = "sessionid"
@@ -35,7 +35,7 @@ def fingerprint(value: str) -> str:
 
 
 def session_of(page: Page, request: Request) -> Session:
-    """Give the session of a request; SignInNeededError where there is none (any more).
+    """Return the session of a request; SignInNeededError where there is none (any more).
 
     A request with `Authorization: Bearer` and an access token of CVAT is a visit of its own.
     """

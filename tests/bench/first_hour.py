@@ -224,7 +224,7 @@ def _read_until(process: subprocess.Popen[str], text: str) -> str:
 
 
 def _load() -> str:
-    """Say how busy the machine is, without which a time means little."""
+    """Return how busy the machine is, without which a time means little."""
     return f"load average {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
 
 

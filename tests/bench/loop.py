@@ -14,13 +14,13 @@ import numpy as np
 from cvat_sdk import Client
 from cvat_sdk.core.client import AccessTokenCredentials
 
-from cvat_bridge.assembly import assembled
+from cvat_bridge.assembly import assemble
 from cvat_bridge.config import load_config, load_secrets
 from cvat_bridge.cvat.client import connect
 from cvat_bridge.demo.annotator import Annotator
+from cvat_bridge.demo.ground_truth import read_truth
 from cvat_bridge.demo.project import Prepared, prepare
 from cvat_bridge.demo.scenes import write_scenes
-from cvat_bridge.demo.truth import read_truth
 from cvat_bridge.sandbox import Sandbox, running
 from tests.bench.figures import Figure, write
 
@@ -88,7 +88,7 @@ def _round_share(sandbox: Sandbox, prepared: Prepared, folder: Path, data: Path)
     }
     path.write_text(json.dumps(settings), encoding="utf-8")
     secrets = load_secrets({"CVAT_ACCESS_TOKEN": sandbox.admin_token})
-    with assembled(load_config(path), secrets) as bridge:
+    with assemble(load_config(path), secrets) as bridge:
         made = bridge.run_round().answers["prioritise"]["task_id"]
         for job in bridge.parts.gateway.jobs(task_id=made):
             person.finish(vars(job), prepared.labels)

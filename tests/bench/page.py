@@ -101,7 +101,7 @@ def _kept(cache: Path, kind: str) -> list[Outcome]:
 
 
 def plants_of(data: Set) -> list:  # type: ignore[type-arg]
-    """Give the plants of a set that its holdout has enough objects of."""
+    """Return the plants of a set that its holdout has enough objects of."""
     every = {
         p.name: p for p in plants(list(data.dataset.images), data.looks, data.classes, data.tasks)
     }

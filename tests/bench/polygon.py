@@ -96,7 +96,7 @@ def approxpolydp(mask: Bitmap) -> list[tuple[float, int]]:
 
 
 def coco_masks(folder: Path, count: int) -> Iterator[Bitmap]:
-    """Give the masks of a COCO folder in a random order that is always the same."""
+    """Yield the masks of a COCO folder in a random order that is always the same."""
     content = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
     sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
     objects = [

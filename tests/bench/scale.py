@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cvat_bridge.assembly import Bridge, assembled, durable_of, opened
+from cvat_bridge.assembly import Bridge, assemble, durable_of, open_bridge
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
@@ -145,12 +145,12 @@ def looks(tasks: int) -> list[Figure]:
     cvat = SyntheticCvat(tasks)
     with scripted(cvat) as server, tempfile.TemporaryDirectory() as folder:
         config = _config(server, Path(folder), 1, alone=True)
-        with assembled(config, _SECRETS) as bridge:
+        with assemble(config, _SECRETS) as bridge:
             first = _requests(bridge, server)
             idle = _requests(bridge, server)
             cvat.touch(tasks // 2)
             changed = _requests(bridge, server)
-        with assembled(config, _SECRETS) as bridge:
+        with assemble(config, _SECRETS) as bridge:
             restarted = _requests(bridge, server)
     return [
         Figure(f"idle_requests/{tasks}", idle, "requests", note="a look where nothing happened"),
@@ -182,7 +182,9 @@ def projects_overhead(count: int) -> Figure:
         home = Home.of(configs[0])
         with home.held(), durable_of(configs[0], configs) as durable, ExitStack() as stack:
             durable.launch()
-            bridges = [stack.enter_context(opened(config, _SECRETS, durable)) for config in configs]
+            bridges = [
+                stack.enter_context(open_bridge(config, _SECRETS, durable)) for config in configs
+            ]
             _seconds(bridges)
             alone = min(_seconds(bridges[:1]) for _ in range(5))
             every = min(_seconds(bridges) for _ in range(3)) / count

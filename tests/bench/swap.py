@@ -22,9 +22,9 @@ import requests
 
 from cvat_bridge.config import Config, load_config
 from cvat_bridge.cvat.client import connect
+from cvat_bridge.demo.ground_truth import read_truth
 from cvat_bridge.demo.project import prepare
 from cvat_bridge.demo.scenes import write_scenes
-from cvat_bridge.demo.truth import read_truth
 from cvat_bridge.home import Home
 from cvat_bridge.models import serving
 from cvat_bridge.sandbox import running
@@ -156,7 +156,7 @@ def settled(calls: Sequence[Called], known: dict[str, str], wanted: str, began: 
 def figures(
     calls: Sequence[Called], known: dict[str, str], seconds: Sequence[float]
 ) -> list[Figure]:
-    """Say how long the slowest swap took, and how many calls failed or were of neither model."""
+    """Return how long the slowest swap took, and how many calls failed or were of neither model."""
     answered = [row for call in calls for row in call.answers]
     strange = sum(answer not in known for _, _, answer in answered)
     failed = sum(len(call.failures) for call in calls)

@@ -63,7 +63,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def pytest_report_header() -> str:
-    """Say what the suite was run against, whoever reads its result."""
+    """Return what the suite was run against, whoever reads its result."""
     return f"contract suite: last run against {RAN_AGAINST}"
 
 
@@ -129,5 +129,5 @@ def _listening_at(host: str) -> Iterator[Listener]:
 
 @pytest.fixture(scope="session")
 def project_id(stage: Stage) -> int:
-    """Give a project with a label of every type that can be learned."""
+    """Return a project with a label of every type that can be learned."""
     return stage.add_project(LABELS)

@@ -38,7 +38,7 @@ _KINDS: dict[str, dict[str, str]] = {
 
 
 def described(name: str) -> dict[str, Any]:
-    """Give a function as Nuclio's dashboard does."""
+    """Return a function as Nuclio's dashboard does."""
     return {
         "metadata": {"name": name, "namespace": "nuclio", "annotations": _KINDS[name]},
         "spec": {"description": "fixed rectangle + mask + polygon + tag"},

@@ -61,7 +61,7 @@ _UNKNOWN = 50_000_000  # an id nobody has, so that a stranger's id stays a stran
 
 
 def kind_of(path: str) -> str | None:
-    """Give the kind of object that a path answers with."""
+    """Return the kind of object that a path answers with."""
     for part in reversed(path.split("?", maxsplit=1)[0].strip("/").split("/")):
         if part == "ping":
             return "delivery"
@@ -89,11 +89,11 @@ class Identity:
             self.known[kind, recorded] = actual
 
     def knows(self, kind: str, recorded: int) -> bool:
-        """Say whether this object is known here."""
+        """Return whether this object is known here."""
         return (kind, recorded) in self.known
 
     def actual(self, kind: str, recorded: int) -> int:
-        """Give the id here; one that nobody has for an object we never saw."""
+        """Return the id here; one that nobody has for an object we never saw."""
         return self.known.get((kind, recorded), _UNKNOWN + recorded)
 
     def match(self, recorded: Any, actual: Any, kind: str | None) -> None:
@@ -111,7 +111,7 @@ class Identity:
                 self.match(recorded[key], actual[key], _inside(key, kind))
 
     def aligned(self, recorded: Any, actual: Any) -> Any:
-        """Give the answer with annotations in the recorded order, where ids are known already.
+        """Return the answer with annotations in the recorded order, where ids are known already.
 
         Objects of one frame come in no fixed order.
         """
@@ -143,7 +143,7 @@ class Identity:
         ] + rest
 
     def body(self, value: Any, kind: str | None = None) -> Any:
-        """Give a request body with the ids of the replayed server."""
+        """Return a request body with the ids of the replayed server."""
         if isinstance(value, list):
             return [self.body(item, kind) for item in value]
         if not isinstance(value, dict):
@@ -158,7 +158,7 @@ class Identity:
         return changed
 
     def path(self, path: str) -> str:
-        """Give a request path with the ids of the replayed server."""
+        """Return a request path with the ids of the replayed server."""
         place, _, query = path.partition("?")
         place = re.sub(
             r"/(\w+)/(\d+)",
@@ -198,7 +198,7 @@ class Identity:
         return text
 
     def _rule(self, rule: Any, kind: str | None) -> Any:
-        """Give a JSON Logic rule with the ids of the replayed server."""
+        """Return a JSON Logic rule with the ids of the replayed server."""
         if isinstance(rule, dict):
             return {key: self._rule(item, kind) for key, item in rule.items()}
         if not isinstance(rule, list):

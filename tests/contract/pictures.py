@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 
 def picture(name: str, size: tuple[int, int], length: int = 0) -> bytes:
-    """Give an image file of this name's format; padded to length bytes, which readers ignore."""
+    """Return an image file of this name's format; padded to length bytes, which readers ignore."""
     seed = sum(name.encode())
     image = Image.new("RGB", size, (seed % 200, seed * 7 % 200, seed * 13 % 200))
     draw = ImageDraw.Draw(image)
@@ -21,7 +21,7 @@ def picture(name: str, size: tuple[int, int], length: int = 0) -> bytes:
 
 
 def video(path: Path, *, frames: int, size: tuple[int, int]) -> bytes:
-    """Give an MP4 file of so many frames, each of another shade."""
+    """Return an MP4 file of so many frames, each of another shade."""
     import av
 
     with av.open(str(path), "w", format="mp4") as container:

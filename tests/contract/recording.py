@@ -41,7 +41,7 @@ class Recording:
 
 
 def names() -> list[str]:
-    """Give the names of all recordings."""
+    """Return the names of all recordings."""
     return sorted(path.stem for path in FOLDER.glob("*.jsonl"))
 
 

@@ -232,7 +232,7 @@ class Replay:
         return f"http://127.0.0.1:{port}"
 
     def _placed(self, body: str) -> str:
-        """Give a body with our own targets, and texts of the length that was left out."""
+        """Return a body with our own targets, and texts of the length that was left out."""
         body = re.sub(r"<scrubbed (\d+) chars>", lambda found: "s" * int(found[1]), body)
         body = re.sub(r"a+\.\.\.<8193 chars>", "a" * 8174, body)
         for port in _TARGET_PORTS:
@@ -417,7 +417,7 @@ def _id(answer: Any) -> Any:
 
 
 def _under_way(exchange: Exchange) -> bool:
-    """Say whether background work was still under way when the recorded answer came."""
+    """Return whether background work was still under way when the recorded answer came."""
     answer = exchange.answer
     asked = exchange.path.startswith(("/api/requests/", "/api/lambda/requests/"))
     return asked and isinstance(answer, dict) and answer.get("status") in {"queued", "started"}

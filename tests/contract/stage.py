@@ -63,10 +63,10 @@ class Stage(Protocol):
         """Read an issue's frame, message and position."""
 
     def webhook_target(self) -> str:
-        """Give an address that the server can reach."""
+        """Return an address that the server can reach."""
 
     def deliveries(self) -> list[tuple[Mapping[str, str], bytes]]:
-        """Give headers and body of what webhook_target received."""
+        """Return headers and body of what webhook_target received."""
 
     def function_names(self) -> set[str]:
         """Name the functions that the server's function host is known to have."""

@@ -21,7 +21,7 @@ class Target:
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     def bodies(self) -> list[Any]:
-        """Give the parsed bodies in the order they came."""
+        """Return the parsed bodies in the order they came."""
         return [json.loads(content) for _, content in list(self.received)]
 
 

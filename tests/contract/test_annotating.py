@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cvat_bridge.annotate.inference import Runner
+from cvat_bridge.annotate.inference import InferenceRunner
 from cvat_bridge.annotate.model import ChosenModel
-from cvat_bridge.annotate.outcome import Outcome
 from cvat_bridge.annotate.plan import make_plan
+from cvat_bridge.annotate.request import AnnotationRequest
 from cvat_bridge.annotate.run import annotate
-from cvat_bridge.annotate.wanted import Wanted
+from cvat_bridge.annotate.summary import AnnotationSummary
 from cvat_bridge.ledger import Ledger
 from tests.contract.stage import Stage, pictures
 from tests.fakes.videos import clip
@@ -35,11 +35,11 @@ class Model:
         self.folder = folder
         made = bundle(folder / "bundle", task="masks", labels=CLASSES)
         self.chosen = ChosenModel(made, "found", {name: name for name in CLASSES})
-        self.runner = Runner(model_of(made, Scripted(find, CLASSES)), streams=2, batch=2)
+        self.runner = InferenceRunner(model_of(made, Scripted(find, CLASSES)), streams=2, batch=2)
 
-    def over(self, stage: Stage, task_id: int, home: str = "home", **wanted) -> Outcome:
+    def over(self, stage: Stage, task_id: int, home: str = "home", **wanted) -> AnnotationSummary:
         with Ledger(self.folder / home / "ledger.db") as ledger:
-            asked = Wanted(task_id=task_id, min_score=0.0, **wanted)
+            asked = AnnotationRequest(task_id=task_id, min_score=0.0, **wanted)
             plan = make_plan(stage.gateway, ledger, self.chosen, asked)
             return annotate(stage.gateway, ledger, plan, self.runner, locks=self.folder / home)
 

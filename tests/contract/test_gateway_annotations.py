@@ -21,7 +21,7 @@ TYPES = {"cell": "rectangle", "ring": "ellipse", "nucleus": "mask", "tissue": "p
 
 @pytest.fixture
 def job(stage: Stage, project_id: int) -> Job:
-    """Give a job of three frames without annotations."""
+    """Return a job of three frames without annotations."""
     return stage.gateway.jobs(task_id=stage.add_task(project_id, pictures(3)))[0]
 
 

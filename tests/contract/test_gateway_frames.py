@@ -15,7 +15,7 @@ from tests.fakes.videos import clip, shade
 
 @pytest.fixture(scope="module")
 def images(stage: Stage, project_id: int) -> tuple[int, dict[str, bytes]]:
-    """Give a task of six JPEGs in three jobs, and its files."""
+    """Return a task of six JPEGs in three jobs, and its files."""
     files = pictures(6, kind="JPEG")
     return stage.add_task(project_id, files, segment_size=2), files
 

@@ -19,7 +19,7 @@ def test_a_lease_is_kept_dated_by_the_server_and_is_no_webhook(stage):
 
     assert stage.gateway.leases(project) == (renewed,)
     assert (renewed.id, renewed.holder) == (made.id, "00ff" * 4)
-    assert renewed.told == "on a machine, home /srv/bridge"
+    assert renewed.description == "on a machine, home /srv/bridge"
     assert datetime.fromisoformat(renewed.renewed) > datetime.fromisoformat(made.renewed)
     assert stage.gateway.webhooks(project) == hooks
 

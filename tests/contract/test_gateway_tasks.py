@@ -15,7 +15,7 @@ RANKED = (("c.png", "a.png"), ("e.png",), ("b.png", "d.png"))
 
 
 def a_spec(project_id: int, **changes: object) -> NewTask:
-    """Give a spec of five images in three ranked jobs."""
+    """Return a spec of five images in three ranked jobs."""
     content = pictures(5)
     files = tuple(
         LocalFile(f"{letter}.png", picture)

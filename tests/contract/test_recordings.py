@@ -31,7 +31,7 @@ class LeftOut:
     reason: str
 
     def covers(self, exchange: Exchange) -> bool:
-        """Say whether this exchange is meant."""
+        """Return whether this exchange is meant."""
         text = str(exchange).removeprefix(exchange.file)
         return bool(re.fullmatch(self.file, exchange.file) and re.search(self.pattern, text))
 
@@ -82,7 +82,7 @@ LEFT_OUT = (
 
 
 def left_out(exchange: Exchange) -> bool:
-    """Say whether an exchange is not replayed."""
+    """Return whether an exchange is not replayed."""
     return any(entry.covers(exchange) for entry in LEFT_OUT)
 
 

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvat_bridge.annotate.inference import Runner
+from cvat_bridge.annotate.inference import InferenceRunner
 from cvat_bridge.annotate.labelling import match, parse_map
 from cvat_bridge.annotate.model import ChosenModel, choose_model
-from cvat_bridge.annotate.outcome import Outcome
 from cvat_bridge.annotate.plan import make_plan
+from cvat_bridge.annotate.request import AnnotationRequest, parse_frames
 from cvat_bridge.annotate.run import annotate
-from cvat_bridge.annotate.wanted import Wanted, parse_frames
+from cvat_bridge.annotate.summary import AnnotationSummary
 from cvat_bridge.cvat.gateway import Attribute, Gateway, Label
-from cvat_bridge.cvat.sameness import shape_key
+from cvat_bridge.cvat.shape_equality import shape_key
 from cvat_bridge.errors import (
     BridgeError,
     ConfigError,
@@ -70,12 +70,12 @@ class Scene:
         say: Callable[[np.ndarray], Detections] | None = None,
         stop: threading.Event | None = None,
         **wanted: Any,
-    ) -> Outcome:
+    ) -> AnnotationSummary:
         """Plan and annotate as the command does."""
         gateway = gateway or FakeGateway(self.server)
-        asked = Wanted(**({"task_id": self.task_id, "min_score": 0.3} | wanted))
+        asked = AnnotationRequest(**({"task_id": self.task_id, "min_score": 0.3} | wanted))
         engine = replace(self.engine, say=say) if say else self.engine
-        runner = Runner(model_of(self.model.bundle, engine), streams=2, batch=2)
+        runner = InferenceRunner(model_of(self.model.bundle, engine), streams=2, batch=2)
         with Ledger(self.folder / home / "ledger.db") as ledger:
             plan = make_plan(gateway, ledger, self.model, asked)
             return annotate(
@@ -345,7 +345,7 @@ def test_large_frames_go_in_small_batches(scene: Scene, width: int, height: int,
     large = replace(
         media, frames=tuple(replace(f, width=width, height=height) for f in media.frames)
     )
-    runner = Runner(model_of(scene.model.bundle, scene.engine), streams=2, batch=16)
+    runner = InferenceRunner(model_of(scene.model.bundle, scene.engine), streams=2, batch=16)
 
     assert runner.sized(large).batch == batch
 

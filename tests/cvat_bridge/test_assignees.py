@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cvat_bridge.cvat.client import connect
+from cvat_bridge.demo.ground_truth import read_truth
 from cvat_bridge.demo.project import prepare
 from cvat_bridge.demo.scenes import write_scenes
-from cvat_bridge.demo.truth import read_truth
 from cvat_bridge.errors import AuthenticationError, ConfigError
 from cvat_bridge.ledger.records import RankedJob
 from cvat_bridge.loop.people.assignment import assign, check_assignees

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cvat_bridge.cli.app import app
 from cvat_bridge.errors import HomeHeldError
 from cvat_bridge.home import Home
-from cvat_bridge.service.service import Loop, Outcome
+from cvat_bridge.service.service import Loop, TickResult
 from tests.patience import patience
 
 
@@ -52,7 +52,7 @@ def test_the_loop_looks_when_it_is_asked_and_not_while_it_fails():
         looks.append(asked.is_set())
         if asked.is_set():
             asked.clear()
-        return Outcome(acted=False, reason="rests")
+        return TickResult(acted=False, reason="rests")
 
     loop = Loop(tick, 3600, asked.is_set)
     threading.Thread(target=loop.run, daemon=True).start()

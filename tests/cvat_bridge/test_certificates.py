@@ -53,7 +53,7 @@ class Authority:
         self.pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def sign(self, names: Sequence[str], *, begins: int = -1, ends: int = 2) -> Path:
-        """Give a file with key and certificate. begins, ends: days from now."""
+        """Return a file with key and certificate. begins, ends: days from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "cvat")])
         made = self._built(subject, key.public_key(), begins, ends, names=names)

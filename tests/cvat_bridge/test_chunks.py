@@ -33,7 +33,7 @@ def test_frames_of_one_chunk_are_fetched_together():
 
     chunks = plan(jobs, [0, 1, 4, 5, 8, 9], chunk_size=3)
 
-    assert [(c.job_id, c.index, c.first, c.count, c.wanted) for c in chunks] == [
+    assert [(c.job_id, c.index, c.first, c.count, c.numbers_asked) for c in chunks] == [
         (10, 0, 0, 3, (0, 1)),
         (10, 1, 3, 2, (4,)),
         (11, 0, 5, 3, (5,)),
@@ -47,7 +47,7 @@ def test_where_jobs_overlap_a_frame_is_fetched_once():
 
     chunks = plan(jobs, range(9), chunk_size=4)
 
-    assert [(c.job_id, c.index, c.wanted) for c in chunks] == [
+    assert [(c.job_id, c.index, c.numbers_asked) for c in chunks] == [
         (10, 0, (0, 1, 2, 3)),
         (11, 0, (4, 5, 6)),
         (11, 1, (7, 8)),
@@ -64,7 +64,7 @@ def test_a_frame_that_only_a_ground_truth_job_holds_is_fetched_alone():
 
     chunks = plan(jobs, [1, 3], chunk_size=2)
 
-    assert [(c.job_id, c.index, c.first, c.wanted) for c in chunks] == [
+    assert [(c.job_id, c.index, c.first, c.numbers_asked) for c in chunks] == [
         (10, 0, 0, (1,)),
         (None, None, 3, (3,)),
     ]
@@ -123,7 +123,7 @@ def stage(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def task(stage: HttpStage) -> tuple[int, list[bytes]]:
-    """Give a task of nine images in three jobs, and the images."""
+    """Return a task of nine images in three jobs, and the images."""
     files = pictures(9)
     number = stage.add_task(stage.add_project([]), files, segment_size=3)
     return number, list(files.values())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cvat_bridge.cvat.gateway import Frame, JobAnnotations, Label, Media
-from cvat_bridge.shapes.convert import JobObjects, LeftOut, shapes_of_job
+from cvat_bridge.shapes.convert import JobObjects, SkippedObjects, shapes_of_job
 
 LABELS = (Label(1, "cell", "rectangle"), Label(2, "nucleus", "mask"), Label(3, "night", "tag"))
 WIDTH, HEIGHT = 100, 80
@@ -176,7 +176,7 @@ def test_what_cannot_be_learned_is_counted_with_its_reason(
 ):
     found = read(shape, shape, a_shape())
 
-    assert found.left_out == (LeftOut(kind, reason, 2),)
+    assert found.left_out == (SkippedObjects(kind, reason, 2),)
     assert [one.kind for one in found.by_frame[0]] == ["rectangle"]
 
 
@@ -187,7 +187,7 @@ def test_deleted_frames_are_no_part_of_the_answer():
     found = read(a_shape(frame=1), a_shape(frame=2), frames=range(4), media=deleted)
 
     assert list(found.by_frame) == [0, 2, 3]
-    assert found.left_out == (LeftOut("rectangle", "on a deleted frame", 1),)
+    assert found.left_out == (SkippedObjects("rectangle", "on a deleted frame", 1),)
 
 
 def a_track(**more: Any) -> dict[str, Any]:
@@ -264,7 +264,7 @@ def test_tracks_that_cannot_be_learned_are_counted_once(
 ):
     found = read(tracks=(a_track(**changes),))
 
-    assert found.left_out == (LeftOut(kind, reason, 1),)
+    assert found.left_out == (SkippedObjects(kind, reason, 1),)
     assert all(objects == () for objects in found.by_frame.values())
 
 

@@ -87,7 +87,7 @@ class Cvat:
 
 
 def a_client(server: Scripted, folder: Path) -> CvatClient:
-    """Give a client whose waits take no time."""
+    """Return a client whose waits take no time."""
     now = [0.0]
 
     def sleep(seconds: float) -> None:

@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 
 from cvat_bridge.ledger.records import RankedJob, Round
-from cvat_bridge.loop.people.section import section
+from cvat_bridge.loop.people.guide_section import section
 from cvat_bridge.loop.trust.evidence import ObjectSize, curve_of, object_size
 from cvat_bridge.loop.trust.explanation import Situation, explain, explain_to_annotators
-from cvat_bridge.loop.trust.levels import Trust, trust_of
+from cvat_bridge.loop.trust.levels import ModelTrust, trust_of
 from cvat_bridge.settings import RoundSettings
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 from trainer.gate.gate_settings import GateSettings
 from trainer.gate.usefulness import Usefulness, UsefulnessScore
 
-NONE, INFORMS = Trust("none", None), Trust("informs", "m1")
+NONE, INFORMS = ModelTrust("none", None), ModelTrust("informs", "m1")
 
 
 def found(ap50: float | None, low: float = 0.0, objects: int = 40, frames: int = 12) -> Usefulness:
@@ -128,13 +128,13 @@ def test_of_many_rare_classes_the_rarest_are_named():
 
 
 def test_a_model_that_serves_tells_only_what_it_withholds():
-    serves = replace(SHARKS, trust=Trust("serves", "m1", {"shark": "AP50 is 0.02"}))
+    serves = replace(SHARKS, trust=ModelTrust("serves", "m1", {"shark": "AP50 is 0.02"}))
 
     assert explain(serves) == (
         "The model serves, but does not pre-annotate 'shark': AP50 is 0.02.",
     )
-    assert explain(replace(serves, trust=Trust("serves", "m1"))) == ()
-    assert explain_to_annotators(replace(serves, trust=Trust("serves", "m1"))) == ""
+    assert explain(replace(serves, trust=ModelTrust("serves", "m1"))) == ()
+    assert explain_to_annotators(replace(serves, trust=ModelTrust("serves", "m1"))) == ""
 
 
 def test_annotators_are_told_in_their_words_and_only_what_they_can_see():
@@ -153,7 +153,7 @@ def test_the_guide_holds_it_above_the_jobs():
 
     settings = RoundSettings()
 
-    told = section([job], number=3, settings=settings, told="Please draw these.")
+    told = section([job], number=3, settings=settings, about_model="Please draw these.")
     silent = section([job], number=3, settings=settings)
 
     assert told.index("## Jobs of round 3") < told.index("Please draw") < told.index("| 1 |")
@@ -193,7 +193,7 @@ def test_a_model_that_a_person_promoted_is_not_called_proven():
     shown_weak = trust_of("m2", ("m2", found(0.05)), settings, by_class=True, gated=False)
 
     assert [t.proven for t in (by_hand, shown_good, shown_weak)] == [False, True, False]
-    assert Trust.of_answer({"trust": by_hand.to_json()}) == by_hand
+    assert ModelTrust.of_answer({"trust": by_hand.to_json()}) == by_hand
     (told,) = explain(Situation(by_hand, settings))
     assert "because a person promoted it: no holdout has shown" in told
     (told,) = explain(Situation(shown_weak, settings, found=found(0.05)))

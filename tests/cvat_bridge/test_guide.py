@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from cvat_bridge.ledger.records import RankedJob, Round
-from cvat_bridge.loop.people.looking import FrameView, JobNote, in_minutes, note
-from cvat_bridge.loop.people.section import section
-from cvat_bridge.loop.people.words import (
+from cvat_bridge.loop.people.guide_section import section
+from cvat_bridge.loop.people.job_notes import FrameView, JobNote, in_minutes, note
+from cvat_bridge.loop.people.summaries import (
     interactor_of,
     job_lines,
     newest_interactor,

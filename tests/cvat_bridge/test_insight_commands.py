@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from cvat_bridge.cli.app import app
 from cvat_bridge.errors import ConfigError, NothingToDoError
+from cvat_bridge.evaluations.appearance import AppearanceStore
+from cvat_bridge.evaluations.evaluated_frames import EvaluatedFrame, FrameLocation
+from cvat_bridge.evaluations.recording import record
 from cvat_bridge.home import Home
-from cvat_bridge.judged.judgements import JudgedFrame, Where
-from cvat_bridge.judged.looks import LookStore
-from cvat_bridge.judged.recording import record
 from cvat_bridge.ledger import Ledger
 from trainer.detections import Detections
 from trainer.embedding import Descriptor
@@ -21,11 +21,11 @@ from trainer.embedding import Descriptor
 BOX = (10.0, 10.0, 30.0, 30.0)
 
 
-def judged(n: int) -> JudgedFrame:
-    """Give a frame with a cat that is found and a dog that is not."""
+def judged(n: int) -> EvaluatedFrame:
+    """Return a frame with a cat that is found and a dog that is not."""
     pixels = np.full((60, 80, 3), 3 * n, np.uint8)
-    return JudgedFrame(
-        Where(1, n, 7, f"{n:064x}", ".png", 80, 60),
+    return EvaluatedFrame(
+        FrameLocation(1, n, 7, f"{n:064x}", ".png", 80, 60),
         np.array([BOX, (40, 30, 70, 50)], float),
         ("cat", "dog"),
         np.zeros((0, 4)),
@@ -41,7 +41,7 @@ def config(tmp_path_factory):
     path = folder / "cvat-bridge.yaml"
     path.write_text(f"home: {folder / 'home'}\ncvat: {{url: 'http://localhost:1', project: 1}}\n")
     home = Home(folder / "home")
-    with Ledger(home.ledger) as ledger, LookStore(home.judged, Descriptor()) as looks:
+    with Ledger(home.ledger) as ledger, AppearanceStore(home.judged, Descriptor()) as looks:
         record(
             home,
             ledger,
@@ -51,7 +51,7 @@ def config(tmp_path_factory):
             number=3,
             classes=("cat", "dog"),
             names=("cat", "dog"),
-            looks=looks,
+            appearance=looks,
             threshold=0.5,
             now="2026-01-01",
         )

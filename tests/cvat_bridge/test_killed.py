@@ -24,9 +24,9 @@ import yaml
 
 from cvat_bridge.cvat.client import CvatClient, connect
 from cvat_bridge.demo.annotator import Annotator
+from cvat_bridge.demo.ground_truth import GroundTruth, read_truth
 from cvat_bridge.demo.project import Prepared, prepare
 from cvat_bridge.demo.scenes import write_scenes
-from cvat_bridge.demo.truth import Truth, read_truth
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.sandbox import Sandbox, running
 from serverless.store.functions import entries
@@ -42,7 +42,7 @@ INSIDE = 0.12  # seconds into a step: the shortest take about twice as long
 @dataclass(frozen=True)
 class World:
     sandbox: Sandbox
-    truth: Truth
+    truth: GroundTruth
     folder: Path
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvat_bridge.annotate.inference import Runner
+from cvat_bridge.annotate.inference import InferenceRunner
 from cvat_bridge.annotate.model import ChosenModel
 from cvat_bridge.annotate.plan import make_plan
+from cvat_bridge.annotate.request import AnnotationRequest
 from cvat_bridge.annotate.run import annotate
-from cvat_bridge.annotate.wanted import Wanted
-from cvat_bridge.loop.proposals.corrections import Tally
+from cvat_bridge.loop.proposals.corrections import CorrectionCounts
 from cvat_bridge.loop.proposals.proposing import propose
 from cvat_bridge.masks.interactors import interactor_id, own_interactor
 from cvat_bridge.masks.making import segmenter_of
@@ -161,7 +161,7 @@ def test_kept_masks_are_counted_as_kept_and_learnt_as_the_objects(loop, now):
     )
     data = load_dataset(pulled.dataset.path)
 
-    assert total == Tally(proposed=6, kept=6)
+    assert total == CorrectionCounts(proposed=6, kept=6)
     for image in data.images:
         for found in image.objects:
             place = NAMES.index(data.labels.name_of(found.class_id))
@@ -191,10 +191,10 @@ def test_annotate_writes_the_same_shapes_as_a_round(loop, tmp_path):
     """One model, one shape for one label, on every way."""
     found = detections(*((*box, 0.9, n) for n, box in enumerate(SCENES[0].boxes)))
     made = bundle(tmp_path / "boxes", labels=NAMES)
-    runner = Runner(model_of(made, Scripted(lambda _: found)), streams=1, batch=2)
+    runner = InferenceRunner(model_of(made, Scripted(lambda _: found)), streams=1, batch=2)
     model = ChosenModel(made, "boxes", {name: name for name in NAMES})
     gateway = FakeGateway(loop.server)
-    plan = make_plan(gateway, loop.ledger, model, Wanted(task_id=loop.task.id))
+    plan = make_plan(gateway, loop.ledger, model, AnnotationRequest(task_id=loop.task.id))
 
     ended = annotate(gateway, loop.ledger, plan, runner, locks=tmp_path)
     (job,) = loop.server.jobs_of(loop.task.id)
@@ -221,14 +221,14 @@ def test_annotate_counts_boxes_without_an_object_and_names_frames_it_failed_on(l
                 raise RuntimeError("no memory")
             return super().segment_boxes(pixels, boxes)
 
-    runner = Runner(
+    runner = InferenceRunner(
         model_of(made, Scripted(lambda _: found)),
         streams=1,
         batch=2,
         segmenter=lambda _key: lambda: Failing(empty=True),
     )
     gateway = FakeGateway(loop.server)
-    plan = make_plan(gateway, loop.ledger, model, Wanted(task_id=loop.task.id))
+    plan = make_plan(gateway, loop.ledger, model, AnnotationRequest(task_id=loop.task.id))
 
     ended = annotate(gateway, loop.ledger, plan, runner, locks=tmp_path)
 

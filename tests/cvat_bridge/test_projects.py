@@ -15,10 +15,10 @@ from cvat_bridge.cli.config_faults import read_checked
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.projects import change, chosen, load_project, load_served
-from cvat_bridge.running import followed
+from cvat_bridge.running import follow_configuration
 from cvat_bridge.service.figures import LoopFigures
 from cvat_bridge.service.projects import ProjectLoops
-from cvat_bridge.service.service import Outcome
+from cvat_bridge.service.service import TickResult
 from tests.patience import patience
 
 SEVERAL = """
@@ -175,12 +175,12 @@ class _One:
     def __init__(self, watched: Watched, project: int) -> None:
         self.watched, self.project = watched, project
 
-    def look(self) -> Outcome:
+    def look(self) -> TickResult:
         if self.project in self.watched.hanging:
             self.watched.hanging[self.project].wait(60)
         count = self.watched.looks.get(self.project, 0)
         self.watched.looks[self.project] = count + 1
-        return Outcome(acted=False, reason="rests")
+        return TickResult(acted=False, reason="rests")
 
 
 def until(condition: object) -> bool:
@@ -252,7 +252,7 @@ def test_what_cannot_be_read_changes_nothing_that_runs() -> None:
 
 def test_a_running_service_reads_its_files_again_when_they_change(path: Path) -> None:
     served = load_served(path)
-    active = followed(path, served)
+    active = follow_configuration(path, served)
     assert sorted(active()) == [3]
 
     change(served.shared.home, 5, "active")

@@ -23,7 +23,7 @@ Key = tuple[str, frozenset[tuple[str, str]]]
 
 
 def recorded(name: str) -> list[dict[str, Any]]:
-    """Give the lines of a recording; the first says what was there before."""
+    """Return the lines of a recording; the first says what was there before."""
     return [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text().splitlines()]
 
 

@@ -10,7 +10,7 @@ import pytest
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.models.entries import entry_for
 from cvat_bridge.models.relabelling import gone, relabel, remember
-from cvat_bridge.models.trial import Trial, doubt_of
+from cvat_bridge.models.trial import TrialResult, doubt_of
 from serverless.store.functions import entries, publish
 from tests.serverless.bright_spots import bright_spots
 
@@ -81,16 +81,16 @@ def test_a_store_of_before_is_followed_by_the_registrys_ids(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("trial", "real", "doubted"),
     [
-        (Trial(0, 0.01, 0.1), True, True),
-        (Trial(0, None, 0.1), True, True),
-        (Trial(2, 0.9, 0.1), True, False),
-        (Trial(0, None, 0.1), False, False),
-        (Trial(0, 0.2, 0.1), False, False),
-        (Trial(0, 0.01, 0.1), False, True),
+        (TrialResult(0, 0.01, 0.1), True, True),
+        (TrialResult(0, None, 0.1), True, True),
+        (TrialResult(2, 0.9, 0.1), True, False),
+        (TrialResult(0, None, 0.1), False, False),
+        (TrialResult(0, 0.2, 0.1), False, False),
+        (TrialResult(0, 0.01, 0.1), False, True),
     ],
 )
 def test_a_model_that_answers_nothing_on_a_real_frame_is_doubted(
-    tmp_path: Path, trial: Trial, real: bool, doubted: bool
+    tmp_path: Path, trial: TrialResult, real: bool, doubted: bool
 ) -> None:
     said = doubt_of(trial, bright_spots(tmp_path / "bundle").card, real=real)
     assert bool(said) == doubted

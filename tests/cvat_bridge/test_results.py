@@ -19,7 +19,7 @@ from cvat_bridge.loop.results import (
     Results,
     SelectResult,
 )
-from cvat_bridge.loop.trust.levels import Trust
+from cvat_bridge.loop.trust.levels import ModelTrust
 from cvat_bridge.loop.workflow import Answers, Step
 from tests.cvat_bridge.test_workflow import rounds
 
@@ -49,7 +49,7 @@ def test_a_round_that_an_earlier_version_began_goes_on() -> None:
     assert done.facts.pool == 9
     assert done.pull == PullResult(reason="no finished job")
     assert done.fit == FitResult(reason="0 frames to train on, 8 are needed")
-    assert done.decide.trust == Trust("serves", "abc")
+    assert done.decide.trust == ModelTrust("serves", "abc")
     assert done.decide.class_ap == {"cell": 0.5}
     assert done.decide.reasons == ("0 frames to train on, 8 are needed",)
     assert done.select == SelectResult(reason="nothing is free")
@@ -60,7 +60,7 @@ def test_a_round_that_an_earlier_version_began_goes_on() -> None:
 @pytest.mark.parametrize("name", [field.name for field in fields(Results)])
 def test_what_is_left_survives_json(name: str) -> None:
     figures = {"champion": None, "challenger": {"ap": 0.5}, "class_ap": {"cell": 0.5}}
-    trust = Trust("informs", "abc", {"cell": "too seldom"})
+    trust = ModelTrust("informs", "abc", {"cell": "too seldom"})
     made = {
         "pull": PullResult("/snapshots/x", "x", 8, 2, 10, ({"what": "a", "reason": "b"},)),
         "fit": FitResult("/bundles/x", "x", began={"origin": "base"}),
@@ -122,5 +122,5 @@ def test_a_database_of_rounds_that_version_0_1_left_goes_on_where_it_was(tmp_pat
     assert ended.answers["predict"]["predicted"] == 9
     assert done.pull == PullResult("/snapshots/abc", "abc", train=20, holdout=4, fetched=24)
     assert (done.fit.version, done.decide.serves) == ("xyz", "xyz")
-    assert done.decide.trust == Trust("serves", "xyz", {"dust": "AP50 is 0.00"})
+    assert done.decide.trust == ModelTrust("serves", "xyz", {"dust": "AP50 is 0.00"})
     assert done.decide.class_ap == {"cell": 0.5, "dust": None}

@@ -18,16 +18,20 @@ from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Membership
 from cvat_bridge.loop.choosing import choose_frames
 from cvat_bridge.loop.people.assignment import assign, put_in_order
-from cvat_bridge.loop.people.of_round import Looked, job_notes
-from cvat_bridge.loop.people.section import BEGIN, write_guide
+from cvat_bridge.loop.people.guide_section import BEGIN, write_guide
+from cvat_bridge.loop.people.round_notes import AssistingModel, job_notes
 from cvat_bridge.loop.predict import predict
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
-from cvat_bridge.loop.proposals.corrections import Tally, collect_corrections, tally
+from cvat_bridge.loop.proposals.corrections import (
+    CorrectionCounts,
+    collect_corrections,
+    count_corrections,
+)
 from cvat_bridge.loop.proposals.preannotate import preannotate
 from cvat_bridge.project.facts import gather
 from cvat_bridge.project.markers import round_marker
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.thresholds.rule import Seconds
+from cvat_bridge.thresholds.rule import DrawingSeconds
 from tests.fakes.detector import ToldDetector
 from tests.fakes.faulty import DyingGateway, KilledError
 from tests.fakes.gateway import FakeGateway
@@ -37,7 +41,7 @@ from trainer.calibration.worth import ShapeSeconds
 from trainer.data.images import decode
 
 MODEL = "m1"
-SECONDS = Seconds(ShapeSeconds(10, 1.5, 6, 1.5), ShapeSeconds(20, 2, 8, 2))
+SECONDS = DrawingSeconds(ShapeSeconds(10, 1.5, 6, 1.5), ShapeSeconds(20, 2, 8, 2))
 PICTURES = {n: picture(n) for n in range(12)}
 # The less sure, the lower the number of the picture.
 TOLD = {
@@ -128,7 +132,7 @@ class Loop:
             self.gateway.labels(project_id=self.project.id),
             number=self.number,
             home=self.home,
-            looked=Looked(MODEL, {}, "boxes"),
+            looked=AssistingModel(MODEL, {}, "boxes"),
             seconds=SECONDS,
             opened=2.0,
             usual=None,
@@ -581,7 +585,7 @@ def test_untouched_proposals_of_an_earlier_round_are_replaced(ledger, home):
 
     assert [s["score"] for s in server.annotations[job.id].shapes] == [pytest.approx(0.5333)]
     server.finish(job.id)
-    assert second.collect().total == Tally(proposed=1, kept=1)
+    assert second.collect().total == CorrectionCounts(proposed=1, kept=1)
 
 
 def test_jobs_go_to_people_in_turn_and_keep_whom_they_have(loop):
@@ -682,11 +686,13 @@ def test_what_people_did_to_each_proposal_is_told(ledger, home):
         ("redrawn", "cell", "cell"),
         ("deleted", "cell", ""),
     ]
-    whole = Tally(proposed=5, kept=1, nudged=1, relabelled=1, redrawn=1, deleted=1, added=1)
+    whole = CorrectionCounts(
+        proposed=5, kept=1, nudged=1, relabelled=1, redrawn=1, deleted=1, added=1
+    )
     assert found.total == whole
     assert found.by_model == {MODEL: whole}
-    assert found.by_label["debris"] == Tally(added=1)
-    assert tally(ledger, number=2).total == Tally()
+    assert found.by_label["debris"] == CorrectionCounts(added=1)
+    assert count_corrections(ledger, number=2).total == CorrectionCounts()
 
 
 def test_a_proposal_that_got_another_id_is_found_by_its_place(loop):
@@ -700,7 +706,7 @@ def test_a_proposal_that_got_another_id_is_found_by_its_place(loop):
     loop.server.annotate(job.job_id, shapes=[first, {**second, "source": "manual"}])
     loop.server.finish(job.job_id)
 
-    assert loop.collect().total == Tally(proposed=2, kept=1, nudged=1)
+    assert loop.collect().total == CorrectionCounts(proposed=2, kept=1, nudged=1)
 
 
 def test_a_job_without_any_proposal_counts_what_people_added(ledger, home):
@@ -715,7 +721,7 @@ def test_a_job_without_any_proposal_counts_what_people_added(ledger, home):
     server.annotate(job.job_id, shapes=[shape])
     server.finish(job.job_id)
 
-    assert loop.collect().total == Tally(added=1)
+    assert loop.collect().total == CorrectionCounts(added=1)
 
 
 # -- killed anywhere -----------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry
 from cvat_bridge.config import load_secrets
 from cvat_bridge.errors import LedgerError
 from cvat_bridge.home import Home
-from cvat_bridge.service.figures import Backlog, LoopFigures, Standing
-from cvat_bridge.service.service import MAX_BODY, Loop, Outcome, make_app
+from cvat_bridge.service.figures import Backlog, LoopFigures, ProjectState
+from cvat_bridge.service.service import MAX_BODY, Loop, TickResult, make_app
 from cvat_bridge.service.webhooks import SIGNATURE_HEADER, signature
 from tests.patience import patience
 
@@ -34,12 +34,12 @@ FINISHED = json.dumps(
 class Looks:
     """A tick that counts and answers as told."""
 
-    def __init__(self, *answers: Outcome | Exception) -> None:
+    def __init__(self, *answers: TickResult | Exception) -> None:
         self.answers, self.count = list(answers), 0
 
-    def __call__(self) -> Outcome:
+    def __call__(self) -> TickResult:
         self.count += 1
-        answer = self.answers.pop(0) if self.answers else Outcome(acted=False, reason="rests")
+        answer = self.answers.pop(0) if self.answers else TickResult(acted=False, reason="rests")
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -122,7 +122,7 @@ def test_a_look_that_fails_is_told_and_tried_again() -> None:
 
 
 def test_after_a_round_the_loop_looks_again_at_once() -> None:
-    looks = Looks(Outcome(acted=True, reason="round 1 is done"))
+    looks = Looks(TickResult(acted=True, reason="round 1 is done"))
     loop = Loop(looks, poll_seconds=3600)
     started(loop)
 
@@ -227,8 +227,8 @@ def test_the_figures_tell_of_rounds_steps_queue_and_average_precision() -> None:
     registry = CollectorRegistry()
     figures = LoopFigures(registry)
     standings = [
-        Standing(4, 3, True, {"champion": 0.5, "challenger": 0.25}, 0.5, {"kept": 9}),
-        Standing(),
+        ProjectState(4, 3, True, {"champion": 0.5, "challenger": 0.25}, 0.5, {"kept": 9}),
+        ProjectState(),
     ]
     told = figures.of(7)
     told.step("fit", 12.0, False)
@@ -258,14 +258,14 @@ def test_the_figures_tell_of_rounds_steps_queue_and_average_precision() -> None:
 
 
 def test_figures_that_cannot_be_read_leave_those_of_the_others() -> None:
-    def broken() -> Standing:
+    def broken() -> ProjectState:
         raise LedgerError("the file is damaged")
 
     registry = CollectorRegistry()
     figures = LoopFigures(registry)
     loops = {
         7: Loop(Looks(), 3600, standing=broken, figures=figures, project=7),
-        8: Loop(Looks(), 3600, standing=lambda: Standing(2), figures=figures, project=8),
+        8: Loop(Looks(), 3600, standing=lambda: ProjectState(2), figures=figures, project=8),
     }
     web = TestClient(make_app(lambda: loops, registry=registry, secret=SECRET, token=TOKEN))
 

@@ -11,7 +11,7 @@ from cvat_sdk.core.client import AccessTokenCredentials
 
 from cvat_bridge.cli.setup import listening, set_up, split_project_url
 from cvat_bridge.config import load_config
-from cvat_bridge.cvat.reach import check_reachable
+from cvat_bridge.cvat.reachability import check_reachable
 from cvat_bridge.errors import AuthenticationError, ConfigError, NotFoundError, UnreachableError
 from cvat_bridge.sandbox import running
 from tests.patience import patience

@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cvat_bridge.blindspots.bounds import bounds, counted
+from cvat_bridge.blindspots.at_threshold import at_threshold, confusion
+from cvat_bridge.blindspots.bounds import bounds, count_share
 from cvat_bridge.blindspots.conditions import conditions_of, key_of, read_key
-from cvat_bridge.blindspots.failing import at_threshold, confusion
-from cvat_bridge.blindspots.likeness import weigh
+from cvat_bridge.blindspots.failure_similarity import weigh
 from cvat_bridge.blindspots.queries import blind_spots
-from cvat_bridge.blindspots.slicing import Boxes, Cells, find
+from cvat_bridge.blindspots.slicing import ConditionCells, SliceableBoxes, find
+from cvat_bridge.evaluations.appearance import AppearanceStore
+from cvat_bridge.evaluations.attributes import box_attributes, measure_appearance
+from cvat_bridge.evaluations.evaluated_frames import EvaluatedFrame, FrameLocation
+from cvat_bridge.evaluations.matching import match_boxes
+from cvat_bridge.evaluations.recording import evaluate_frames, record
+from cvat_bridge.evaluations.table import read_evaluation, write_table
 from cvat_bridge.home import Home
-from cvat_bridge.judged.attributes import box_attributes, look_at
-from cvat_bridge.judged.judgements import JudgedFrame, Where
-from cvat_bridge.judged.looks import LookStore
-from cvat_bridge.judged.matching import match_boxes
-from cvat_bridge.judged.recording import judge, record
-from cvat_bridge.judged.table import read_judged, write_table
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Judgement, Request
 from tests.fakes.old_ledger import write_old_ledger
@@ -31,11 +31,11 @@ NONE = np.zeros((0, 4))
 CLASSES = ("cat", "dog")
 
 
-def frame(n: int, truth, answers, *, width: int = 100, height: int = 100) -> JudgedFrame:
+def frame(n: int, truth, answers, *, width: int = 100, height: int = 100) -> EvaluatedFrame:
     """truth: (class, box); answers: (class, score, box), best first."""
     pixels = np.full((height, width, 3), 20 * (n % 10), np.uint8)
-    return JudgedFrame(
-        Where(1, n, 7, f"{n:064x}", ".png", width, height),
+    return EvaluatedFrame(
+        FrameLocation(1, n, 7, f"{n:064x}", ".png", width, height),
         np.array([box for _, box in truth], float).reshape(-1, 4),
         tuple(name for name, _ in truth),
         NONE,
@@ -50,12 +50,12 @@ def frame(n: int, truth, answers, *, width: int = 100, height: int = 100) -> Jud
 
 @pytest.fixture
 def looks(tmp_path):
-    with LookStore(tmp_path / "looks", Descriptor()) as store:
+    with AppearanceStore(tmp_path / "looks", Descriptor()) as store:
         yield store
 
 
 def judged_of(frames, looks):
-    return judge(frames, model="m", classes=CLASSES, names=CLASSES, looks=looks)[0]
+    return evaluate_frames(frames, model="m", classes=CLASSES, names=CLASSES, appearance=looks)[0]
 
 
 HERE, NEAR, FAR = (10, 10, 30, 30), (20, 10, 40, 30), (60, 60, 90, 90)
@@ -119,8 +119,8 @@ def test_attributes_are_measured_in_shares_of_the_frame():
     assert rows[1][2] == pytest.approx(0.4)
     sharp = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     soft = np.repeat(np.repeat(sharp[::16, ::16], 16, axis=0), 16, axis=1)
-    assert look_at(sharp).sharpness > look_at(soft).sharpness
-    assert look_at(np.full((8, 8, 3), 255, np.uint8)).brightness == pytest.approx(1.0)
+    assert measure_appearance(sharp).sharpness > measure_appearance(soft).sharpness
+    assert measure_appearance(np.full((8, 8, 3), 255, np.uint8)).brightness == pytest.approx(1.0)
 
 
 def test_bounds_hold_at_least_as_often_as_they_say_when_frames_fail_together():
@@ -129,7 +129,7 @@ def test_bounds_hold_at_least_as_often_as_they_say_when_frames_fail_together():
     for _ in range(400):
         chance = np.clip(rng.normal(0.7, 0.25, 40), 0, 1)  # each frame's own
         hits = rng.binomial(12, chance)
-        low, _ = bounds(counted(np.full(40, 12.0), hits.astype(float)), 0.05)
+        low, _ = bounds(count_share(np.full(40, 12.0), hits.astype(float)), 0.05)
         passed += low > 0.69  # the true mean after clipping lies between 0.68 and 0.69
     assert passed / 400 <= 0.075
 
@@ -157,7 +157,7 @@ class Known:
 
 
 def slices_of(codes, right, cluster, confidence=0.95):
-    boxes = Boxes(Cells(Known, codes), np.ones(len(right), bool), right, cluster)
+    boxes = SliceableBoxes(ConditionCells(Known, codes), np.ones(len(right), bool), right, cluster)
     boxes.level = (1 - confidence) / (2 * boxes.compared)
     return find(boxes)
 
@@ -177,7 +177,7 @@ def test_where_nothing_fails_more_than_the_rest_no_slice_is_named():
 def test_a_record_and_a_slices_key_come_back_as_they_were_written(looks, tmp_path):
     frames = [frame(n, [("cat", HERE), ("dog", FAR)], [("cat", 0.9, HERE)]) for n in range(12)]
     judged = judged_of(frames, looks)
-    back = read_judged(tmp_path, write_table(tmp_path, judged))
+    back = read_evaluation(tmp_path, write_table(tmp_path, judged))
     known = conditions_of(back)
 
     assert back.classes == CLASSES and back.cuts == dict(judged.cuts)
@@ -229,7 +229,7 @@ def test_frames_without_any_object_give_a_page(answers, looks, tmp_path):
             number=1,
             classes=CLASSES,
             names=CLASSES,
-            looks=looks,
+            appearance=looks,
             threshold=None,
             now="2026",
         )
@@ -243,7 +243,7 @@ def test_frames_without_any_object_give_a_page(answers, looks, tmp_path):
 def test_of_a_thousand_classes_the_matrix_shows_those_that_fail(looks):
     classes = tuple(f"c{n}" for n in range(1000))
     one = replace(frame(0, [], []), boxes=np.array([HERE, FAR], float), labels=("c7", "c990"))
-    judged, _ = judge([one], model="m", classes=classes, names=classes, looks=looks)
+    judged, _ = evaluate_frames([one], model="m", classes=classes, names=classes, appearance=looks)
     table = confusion(judged, at_threshold(judged, 0.5), most=2)
 
     assert table.names == ("c7", "c990", "") and table.left_out == 998

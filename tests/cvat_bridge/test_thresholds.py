@@ -24,9 +24,9 @@ from cvat_bridge.loop.results import Results
 from cvat_bridge.loop.steps import carry_out
 from cvat_bridge.project.facts import gather
 from cvat_bridge.settings import UNCALIBRATED, RoundSettings
-from cvat_bridge.thresholds.expected import expected_seconds
-from cvat_bridge.thresholds.of_round import round_thresholds, seconds_of
-from cvat_bridge.thresholds.rule import Seconds, sentences, shown_from
+from cvat_bridge.thresholds.expected_time import expected_seconds
+from cvat_bridge.thresholds.round_thresholds import round_thresholds, seconds_of
+from cvat_bridge.thresholds.rule import DrawingSeconds, sentences, shown_from
 from tests.fakes.detector import ToldDetector
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
@@ -36,7 +36,7 @@ from trainer.calibration.worth import BOX_SECONDS, OUTLINE_SECONDS
 from trainer.registry.registry import Registry
 from trainer.scores import IOU_THRESHOLDS, FrameMatches
 
-SECONDS = Seconds(BOX_SECONDS, OUTLINE_SECONDS)
+SECONDS = DrawingSeconds(BOX_SECONDS, OUTLINE_SECONDS)
 CELL, DUST = Label(1, "cell", "rectangle"), Label(2, "dust", "rectangle")
 LABELS = {"cell": CELL, "dust": DUST}
 EVEN = {"raw": (-14, 14), "right": (-14, 14), "method": "beta", "answers": 400, "hits": 200}

@@ -17,9 +17,9 @@ from cvat_bridge.project.facts import gather
 from cvat_bridge.pull.pull import pull
 from cvat_bridge.service.run_events import add_run_routes
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.training.by_hand import check_training, keep_test_part, register, snapshot
-from cvat_bridge.training.choice import Choice, Part
+from cvat_bridge.training.choice import TrainingChoice, TrainingPart
 from cvat_bridge.training.fitting import FitFailedError, fit_file, run_fit
+from cvat_bridge.training.manual import check_training, keep_test_part, register, snapshot
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
 from trainer.bundles.bundle import read_bundle
@@ -82,14 +82,26 @@ def task_ids(server, project):
 def test_named_parts_are_learnt_from_and_tested_on_and_nothing_else(server, ledger, project, home):
     first, _, third, _ = task_ids(server, project)
     by_task = pulled(
-        server, ledger, project, home, Choice(Part(tasks=(first,)), Part(tasks=(third,)))
+        server,
+        ledger,
+        project,
+        home,
+        TrainingChoice(TrainingPart(tasks=(first,)), TrainingPart(tasks=(third,))),
     )
     by_subset = pulled(
-        server, ledger, project, home, Choice(Part(subsets=("Train",)), Part(subsets=("Test",)))
+        server,
+        ledger,
+        project,
+        home,
+        TrainingChoice(TrainingPart(subsets=("Train",)), TrainingPart(subsets=("Test",))),
     )
     job = server.jobs_of(first)[1]
     by_job = pulled(
-        server, ledger, project, home, Choice(Part(tasks=(first,)), Part(jobs=(job.id,)))
+        server,
+        ledger,
+        project,
+        home,
+        TrainingChoice(TrainingPart(tasks=(first,)), TrainingPart(jobs=(job.id,))),
     )
 
     assert (tasks(by_task, "train"), tasks(by_task, "holdout")) == ({first}, {third})
@@ -100,7 +112,7 @@ def test_named_parts_are_learnt_from_and_tested_on_and_nothing_else(server, ledg
 
 
 def test_a_share_is_held_out_where_no_test_part_is_named(server, ledger, project, home):
-    found = pulled(server, ledger, project, home, Choice(holdout_share=0.5))
+    found = pulled(server, ledger, project, home, TrainingChoice(holdout_share=0.5))
 
     assert found.train + found.holdout == 12
     assert found.holdout == 6
@@ -109,7 +121,7 @@ def test_a_share_is_held_out_where_no_test_part_is_named(server, ledger, project
 def test_the_loop_knows_nothing_of_it_and_what_it_holds_out_is_not_learnt(
     server, ledger, project, home
 ):
-    held = pulled(server, ledger, project, home, Choice(holdout_share=0.5))
+    held = pulled(server, ledger, project, home, TrainingChoice(holdout_share=0.5))
     assert ledger.memberships() == {}
     assert ledger.used_jobs() == {}
 
@@ -119,7 +131,7 @@ def test_the_loop_knows_nothing_of_it_and_what_it_holds_out_is_not_learnt(
     store = {p.stem: p for p in home.images.rglob("*") if p.is_file()}
     shas = [stem for stem in store if any(name.startswith(stem[:24]) for name in names)]
     ledger.add_memberships(Membership(sha, "holdout", sha, "share by hash", "now") for sha in shas)
-    everything = pulled(server, ledger, project, home, Choice(holdout_share=0.0))
+    everything = pulled(server, ledger, project, home, TrainingChoice(holdout_share=0.0))
 
     assert len(shas) == 6
     assert names == {i.file_name for i in everything.dataset.split("holdout")}
@@ -128,7 +140,13 @@ def test_the_loop_knows_nothing_of_it_and_what_it_holds_out_is_not_learnt(
 def test_what_was_named_to_test_on_is_never_learnt_from_later(server, ledger, project, home):
     """Nineteen of twenty test frames became training frames of the next round once."""
     first, second, third, _ = task_ids(server, project)
-    found = pulled(server, ledger, project, home, Choice(Part((first,)), Part((third,))))
+    found = pulled(
+        server,
+        ledger,
+        project,
+        home,
+        TrainingChoice(TrainingPart((first,)), TrainingPart((third,))),
+    )
 
     assert keep_test_part(ledger, found) == 4
     assert keep_test_part(ledger, found) == 0
@@ -139,13 +157,21 @@ def test_what_was_named_to_test_on_is_never_learnt_from_later(server, ledger, pr
     assert tasks(later, "train") == {first, second}
     assert third in tasks(later, "holdout")
     with pytest.raises(ConfigError, match="judges models already"):
-        pulled(server, ledger, project, home, Choice(Part((third,)), Part((first,))))
+        pulled(
+            server,
+            ledger,
+            project,
+            home,
+            TrainingChoice(TrainingPart((third,)), TrainingPart((first,))),
+        )
 
 
 def test_all_that_is_wrong_with_a_choice_is_told_at_once(server, ledger, project, home):
     unfinished = task_ids(server, project)[3]
-    choice = Choice(
-        Part(tasks=(unfinished, 999), subsets=("Nowhere",)), Part(jobs=(888,)), holdout_share=1.5
+    choice = TrainingChoice(
+        TrainingPart(tasks=(unfinished, 999), subsets=("Nowhere",)),
+        TrainingPart(jobs=(888,)),
+        holdout_share=1.5,
     )
 
     with pytest.raises(ConfigError) as told:
@@ -157,7 +183,13 @@ def test_all_that_is_wrong_with_a_choice_is_told_at_once(server, ledger, project
 
 def test_nothing_left_to_learn_from_is_said(server, ledger, project, home):
     with pytest.raises(ConfigError, match="nothing is left to learn from"):
-        pulled(server, ledger, project, home, Choice(test=Part(subsets=("Train", "Test"))))
+        pulled(
+            server,
+            ledger,
+            project,
+            home,
+            TrainingChoice(test=TrainingPart(subsets=("Train", "Test"))),
+        )
 
 
 def test_settings_are_merged_and_their_faults_told_before_cvat_is_asked():
@@ -187,11 +219,11 @@ def test_gpus_are_named_by_number_as_people_do(asked):
 
 def test_what_was_learnt_by_hand_can_be_promoted(server, ledger, project, home):
     """It gets a number among the project's models and says where it comes from; nothing serves."""
-    found = pulled(server, ledger, project, home, Choice(holdout_share=0.5))
+    found = pulled(server, ledger, project, home, TrainingChoice(holdout_share=0.5))
     told = []
     run = home.runs / "by-hand"
     fitted = run_fit(
-        found.dataset.path, TINY, run_dir=run, name="by hand", split="auto", told=told.append
+        found.dataset.path, TINY, run_dir=run, name="by hand", split="auto", on_event=told.append
     )
     registry = Registry(None, home.root)
     asked = {"run": "by-hand", "dataset": found.dataset.fingerprint, "labels": {"cell": 7}}
@@ -215,7 +247,7 @@ def test_a_run_is_learnt_in_its_own_process_and_its_events_are_served(
     server, ledger, project, home
 ):
     first, _, third, _ = task_ids(server, project)
-    choice = Choice(Part(tasks=(first,)), Part(tasks=(third,)))
+    choice = TrainingChoice(TrainingPart(tasks=(first,)), TrainingPart(tasks=(third,)))
     found = pulled(server, ledger, project, home, choice)
     run = home.runs / "by-hand"
     fitted = run_fit(found.dataset.path, TINY, run_dir=run, name="by hand", split="auto")
@@ -238,7 +270,7 @@ def test_a_run_is_learnt_in_its_own_process_and_its_events_are_served(
 
 
 def test_a_failed_fit_is_recorded_with_its_log(server, ledger, project, home):
-    found = pulled(server, ledger, project, home, Choice(holdout_share=0.5))
+    found = pulled(server, ledger, project, home, TrainingChoice(holdout_share=0.5))
     run = home.runs / "too-fast"
     hot = replace(
         TINY,

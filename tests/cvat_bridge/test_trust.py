@@ -14,9 +14,9 @@ from cvat_bridge.loop.queueing import look
 from cvat_bridge.loop.results import Results
 from cvat_bridge.loop.status import describe
 from cvat_bridge.loop.steps import carry_out
-from cvat_bridge.loop.trust.levels import Trust
+from cvat_bridge.loop.trust.levels import ModelTrust
+from cvat_bridge.models.catalogue import ModelCatalogue
 from cvat_bridge.models.serving import now_serving
-from cvat_bridge.models.shelf import Shelf
 from tests.fakes.spots import Spots
 from trainer.registry.registry import Registry
 
@@ -26,7 +26,7 @@ RARELY, FLOOR = {"red": lambda seed: seed % 8 < 3}, {"useful_ap50": 0.5}
 
 @pytest.fixture(scope="module")
 def empty_registry(tmp_path_factory) -> Path:
-    """Give MLflow's file without a model; to make it takes most of the time of a test."""
+    """Return MLflow's file without a model; to make it takes most of the time of a test."""
     folder = tmp_path_factory.mktemp("registry")
     assert Registry(None, folder).keys() == []
     return folder / "mlflow.db"
@@ -72,7 +72,7 @@ def test_a_good_first_model_serves_at_once_and_pre_annotates(home, ledger, tmp_p
     assert answers["preannotate"]["proposed"] == {"red": 10}
     assert answers["select"]["phase"] == "uncertainty and diversity"
     assert status(spots)["trust"] == "serves"
-    measured = Shelf(spots.parts.registry, home, home.functions).measured()
+    measured = ModelCatalogue(spots.parts.registry, home, home.functions).measured()
     assert measured[answers["fit"]["version"]] == decided["challenger"]
     assert decided["challenger"].keys() == {"ap", "ap50"}
 
@@ -192,6 +192,6 @@ def test_a_team_without_a_control_arm_gets_none_of_a_weak_model_either(home, led
 
 @pytest.mark.parametrize("serves", ["m1", None])
 def test_a_round_decided_by_an_earlier_version_knows_two_levels(serves):
-    trust = Trust.of_answer({"serves": serves, "class_ap": None})
+    trust = ModelTrust.of_answer({"serves": serves, "class_ap": None})
 
     assert (trust.level, trust.model) == (("serves", "m1") if serves else ("none", None))

@@ -6,14 +6,16 @@ import json
 
 import pytest
 
-from cvat_bridge.service.webhooks import judge, signature
+from cvat_bridge.service.webhooks import classify_delivery, signature
 
 SECRET = "s3cret"
 
 
 def deliver(payload: object, *, secret: str = SECRET, header: str | None = None) -> str:
     body = json.dumps(payload).encode()
-    return judge(body, header or signature(body, secret), secret=SECRET, projects={7}).verdict
+    return classify_delivery(
+        body, header or signature(body, secret), secret=SECRET, projects={7}
+    ).verdict
 
 
 def test_the_signature_is_hmac_sha256_of_the_raw_bytes() -> None:
@@ -64,13 +66,13 @@ def test_what_a_signed_delivery_does(payload: object, verdict: str) -> None:
 
 @pytest.mark.parametrize("header", ["sha256=00", "", "sha1=abc", "sha256=é"])
 def test_a_forged_signature_is_refused_before_the_body_is_read(header: str) -> None:
-    assert judge(b"not json", header, secret=SECRET, projects={7}).verdict == "forged"
+    assert classify_delivery(b"not json", header, secret=SECRET, projects={7}).verdict == "forged"
 
 
 def test_a_delivery_without_signature_is_forged() -> None:
     body = b'{"event": "ping"}'
 
-    assert judge(body, None, secret=SECRET, projects={7}).verdict == "forged"
+    assert classify_delivery(body, None, secret=SECRET, projects={7}).verdict == "forged"
 
 
 def test_a_signature_of_another_secret_is_forged() -> None:
@@ -80,12 +82,15 @@ def test_a_signature_of_another_secret_is_forged() -> None:
 def test_a_changed_body_is_forged() -> None:
     body = b'{"event": "ping"}'
 
-    assert judge(body + b" ", signature(body, SECRET), secret=SECRET, projects={7}).verdict == (
-        "forged"
-    )
+    assert classify_delivery(
+        body + b" ", signature(body, SECRET), secret=SECRET, projects={7}
+    ).verdict == ("forged")
 
 
 def test_signed_bytes_that_are_not_json_are_malformed() -> None:
     body = b"\xff\xfe"
 
-    assert judge(body, signature(body, SECRET), secret=SECRET, projects={7}).verdict == "malformed"
+    assert (
+        classify_delivery(body, signature(body, SECRET), secret=SECRET, projects={7}).verdict
+        == "malformed"
+    )

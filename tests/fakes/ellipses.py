@@ -51,7 +51,7 @@ def on_frame(mask: Mask, shape: tuple[int, int]) -> np.ndarray:
 
 
 def filled(box: Box, shape: tuple[int, int]) -> np.ndarray:
-    """Give a box, filled, on its frame."""
+    """Return a box, filled, on its frame."""
     frame = np.zeros(shape, bool)
     x1, y1, x2, y2 = (round(v) for v in box)
     frame[y1:y2, x1:x2] = True
@@ -59,7 +59,7 @@ def filled(box: Box, shape: tuple[int, int]) -> np.ndarray:
 
 
 def fill_of(frame: np.ndarray) -> float:
-    """Give the share of the box around a mask that it fills."""
+    """Return the share of the box around a mask that it fills."""
     ys, xs = np.nonzero(frame)
     return float(frame.sum() / ((np.ptp(ys) + 1) * (np.ptp(xs) + 1)))
 

@@ -34,7 +34,7 @@ from cvat_bridge.cvat.gateway import (
     Webhook,
     Written,
 )
-from cvat_bridge.cvat.sameness import missing_shapes, missing_tags, written
+from cvat_bridge.cvat.shape_equality import missing_shapes, missing_tags, written
 from cvat_bridge.errors import (
     AuthenticationError,
     GatewayError,

@@ -105,7 +105,7 @@ class FakeServer:
         return next(self._ids)
 
     def now(self) -> str:
-        """Give a time that is later than every one given before."""
+        """Return a time that is later than every one given before."""
         tick = next(self._ticks)
         minute, second = divmod(tick, 60)
         hour, minute = divmod(minute, 60)

@@ -29,7 +29,7 @@ Right = Callable[[int], bool]  # by the number of a frame: whether people drew a
 
 
 def spot_of(seed: int, label: str) -> tuple[int, int]:
-    """Give the cell (row, column) of the spot of a label; the two never touch."""
+    """Return the cell (row, column) of the spot of a label; the two never touch."""
     rng = np.random.default_rng([seed, 7])
     row, columns = int(rng.integers(1, 7)), (int(rng.integers(1, 3)), int(rng.integers(5, 7)))
     return row, columns[CHANNEL[label]]
@@ -46,7 +46,7 @@ def spotted(seed: int) -> bytes:
 
 
 def box(seed: int, label: str, *, right: bool) -> list[float]:
-    """Give the object that people drew: around the spot, or in a far corner."""
+    """Return the object that people drew: around the spot, or in a far corner."""
     row, column = spot_of(seed, label) if right else (7 if spot_of(seed, label)[0] < 4 else 0, 4)
     x, y = 4.0 * column + 2, 4.0 * row + 2
     return [max(0.0, x - 4), max(0.0, y - 4), min(SIDE, x + 4), min(SIDE, y + 4)]
@@ -109,7 +109,7 @@ class Spots:
         self.server.finish(job.id)
 
     def learnt(self, folder: Path, *, number: int = 1, gain: float = 8.0) -> dict[str, Any]:
-        """Give what the step `fit` leaves, with the model that finds spots as what was learnt."""
+        """Return what the step `fit` leaves, with the model that finds spots as what was learnt."""
         bundle = bright_spots(folder / f"learnt-{gain}", gain=gain, labels=tuple(self.right))
         ids = {name: self.server.label(self.project.id, name).id for name in self.right}
         version = self.parts.registry.register(

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def shade(number: int) -> int:
-    """Give the grey of a frame of a clip."""
+    """Return the grey of a frame of a clip."""
     return 20 + 15 * (number % 14)
 
 

@@ -20,7 +20,7 @@ import requests
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from cvat_bridge.service.service import Loop, Outcome, make_app
+from cvat_bridge.service.service import Loop, TickResult, make_app
 from cvat_bridge.service.webhooks import SIGNATURE_HEADER, signature
 from serverless.host.server import running
 from serverless.store.functions import publish
@@ -157,7 +157,7 @@ def deliveries(count: int, seed: int = 0) -> Line:
     """Deliver webhooks that must not wake the loop, and true ones that must."""
     line = Line("webhook deliveries")
     dice = random.Random(seed)
-    loop = Loop(lambda: Outcome(acted=False, reason=""), 3600)
+    loop = Loop(lambda: TickResult(acted=False, reason=""), 3600)
     web = make_app(
         lambda: {7: loop},
         registry=CollectorRegistry(),

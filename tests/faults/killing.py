@@ -22,8 +22,8 @@ import psutil
 import requests
 
 from cvat_bridge.cvat.client import connect
+from cvat_bridge.demo.ground_truth import read_truth
 from cvat_bridge.demo.scenes import write_scenes
-from cvat_bridge.demo.truth import read_truth
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.sandbox import running as sandbox_running
 from serverless.host.server import running as host_running

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from cvat_bridge.annotate.inference import Runner
+from cvat_bridge.annotate.inference import InferenceRunner
 from cvat_bridge.annotate.model import ChosenModel
 from cvat_bridge.annotate.plan import make_plan
+from cvat_bridge.annotate.request import AnnotationRequest
 from cvat_bridge.annotate.run import annotate
-from cvat_bridge.annotate.wanted import Wanted
 from cvat_bridge.cvat.client import connect
 from cvat_bridge.cvat.gateway import Gateway
 from cvat_bridge.ledger import Ledger
@@ -165,8 +165,8 @@ def model_over(folder: Path) -> Any:
     chosen = ChosenModel(made, "found", {"cell": "cell"})
 
     def over(gateway: Gateway, ledger: Ledger, task: int, locks: Path) -> None:
-        runner = Runner(model_of(made, Scripted(find, classes)), streams=1, batch=1)
-        plan = make_plan(gateway, ledger, chosen, Wanted(task_id=task, min_score=0.0))
+        runner = InferenceRunner(model_of(made, Scripted(find, classes)), streams=1, batch=1)
+        plan = make_plan(gateway, ledger, chosen, AnnotationRequest(task_id=task, min_score=0.0))
         annotate(gateway, ledger, plan, runner, locks=locks)
 
     return over

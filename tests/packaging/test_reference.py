@@ -33,7 +33,7 @@ PROGRAMS = {"cvat-bridge": bridge, "trainer": trainer}
 
 
 def key_places(model: type, prefix: str = "") -> Iterator[str]:
-    """Give the place of every key, from the models and dataclasses alone."""
+    """Yield the place of every key, from the models and dataclasses alone."""
     for name, inner in get_type_hints(model).items():
         if name == "model_config" or (model is TrainerSection and name == "automatic"):
             continue
@@ -124,7 +124,7 @@ def test_every_route_metric_and_error_has_a_meaning():
 
 
 def typed(page: Path) -> Iterator[list[str]]:
-    """Give the commands of our programs that a page tells its readers to type."""
+    """Yield the commands of our programs that a page tells its readers to type."""
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]

@@ -25,7 +25,7 @@ def engines():
 
 
 def claims(width: int, height: int) -> bytes:
-    """Give a PNG whose head claims a size, with nothing behind it."""
+    """Return a PNG whose head claims a size, with nothing behind it."""
     head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
     return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT"

@@ -27,7 +27,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """Give a folder and the address at which a server shows it."""
+    """Yield a folder and the address at which a server shows it."""
     folder = tmp_path / "site"
     folder.mkdir()
     handler = functools.partial(Quiet, directory=str(folder))
@@ -39,7 +39,7 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder that torch keeps fetched files in."""
+    """Return the folder that torch keeps fetched files in."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     return tmp_path / "torch" / "hub" / "checkpoints"
 

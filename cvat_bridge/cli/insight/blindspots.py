@@ -16,8 +16,8 @@ from cvat_bridge.secrecy import err, out
 if TYPE_CHECKING:
     from cvat_bridge.blindspots.types import BlindSpots, Failures, Share
     from cvat_bridge.config import Config
+    from cvat_bridge.evaluations.evaluated_frames import Source
     from cvat_bridge.home import Home
-    from cvat_bridge.judged.judgements import Source
     from cvat_bridge.ledger import Ledger
 
 ConfigPath = Annotated[
@@ -94,7 +94,7 @@ def asked_for(
     Raises ConfigError for a source that is none, NothingToDoError when nothing is recorded.
     """
     from cvat_bridge.blindspots.queries import recorded_models
-    from cvat_bridge.judged.judgements import SOURCES
+    from cvat_bridge.evaluations.evaluated_frames import SOURCES
     from cvat_bridge.models.serving import project_key
     from trainer.registry.registry import Registry
 
@@ -129,7 +129,7 @@ def failures_of(
     threshold: float | None,
     count: int,
 ) -> Failures:
-    """Give the failures of a slice; ConfigError for a key that is none."""
+    """Return the failures of a slice; ConfigError for a key that is none."""
     from cvat_bridge.blindspots.queries import failures
 
     try:

@@ -59,10 +59,10 @@ def similar(
 
     Near-duplicates are left out, and a tenth of the frames is drawn at random, for comparison.
     """
-    from cvat_bridge.assembly import viewed
+    from cvat_bridge.assembly import open_view
     from cvat_bridge.blindspots.tasks import create_task, plan_task
     from cvat_bridge.blindspots.types import TaskRequest, to_json
-    from cvat_bridge.cli.console import bars, silence
+    from cvat_bridge.cli.console import progress_bars, silence
     from cvat_bridge.config import load_secrets
     from cvat_bridge.projects import load_project
 
@@ -72,8 +72,8 @@ def similar(
         out.print_json(json.dumps(to_json(found))) if as_json else _show(found)
         return
     with (
-        silence() if as_json else bars(err) as report,
-        viewed(loaded, load_secrets(), report=report) as view,
+        silence() if as_json else progress_bars(err) as report,
+        open_view(loaded, load_secrets(), report=report) as view,
     ):
         request = TaskRequest(
             key=key or uuid.uuid4().hex,

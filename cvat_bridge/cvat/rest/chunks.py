@@ -39,7 +39,7 @@ class Chunk:
     index: int | None
     first: int
     count: int
-    wanted: tuple[int, ...]
+    numbers_asked: tuple[int, ...]
 
 
 class ChunkCache:
@@ -54,7 +54,7 @@ class ChunkCache:
         folder.mkdir(parents=True, exist_ok=True)
 
     def open(self, key: str, fetch: Callable[[IO[bytes]], None]) -> IO[bytes]:
-        """Give the file of this key, at its start; fetch writes it when it is not here."""
+        """Return the file of this key, at its start; fetch writes it when it is not here."""
         path = self._path(key)
         try:
             held = path.open("rb")
@@ -114,7 +114,7 @@ def plan(jobs: Iterable[Job], numbers: Sequence[int], chunk_size: int) -> list[C
         last = chunks[-1] if chunks else None
         if last is not None and last.first <= number < last.first + last.count:
             chunks[-1] = Chunk(
-                last.job_id, last.index, last.first, last.count, (*last.wanted, number)
+                last.job_id, last.index, last.first, last.count, (*last.numbers_asked, number)
             )
             continue
         holders = [job for job in spans if job.start_frame <= number <= job.stop_frame]
@@ -137,13 +137,13 @@ def frames(
     jobs: Iterable[Job],
     numbers: Sequence[int],
 ) -> Iterator[tuple[int, bytes]]:
-    """Give each frame asked for, in rising order, while the next chunks are on their way.
+    """Yield each frame asked for, in rising order, while the next chunks are on their way.
 
     Raises NotFoundError for a number that the task has not, BrokenMediaError for a chunk that
     cannot be read even when fetched anew.
     """
-    wanted = sorted(set(numbers))
-    for number in wanted:
+    numbers_asked = sorted(set(numbers))
+    for number in numbers_asked:
         if not 0 <= number < len(media.frames):
             raise NotFoundError(
                 "read",
@@ -152,7 +152,7 @@ def frames(
                 f"the task has frames 0 to {len(media.frames) - 1}",
             )
     source = _Source(net, cache, media, chunks_date)
-    todo = deque(plan(jobs, wanted, media.chunk_size))
+    todo = deque(plan(jobs, numbers_asked, media.chunk_size))
     with ThreadPoolExecutor(AHEAD, thread_name_prefix="chunks") as pool:
         coming: deque[tuple[Chunk, Future[IO[bytes]]]] = deque()
         try:
@@ -224,7 +224,7 @@ class _Source:
             if chunk.index is None:
                 yield chunk.first, file.read()
             elif self.media.is_video:
-                offsets = {number - chunk.first for number in chunk.wanted}
+                offsets = {number - chunk.first for number in chunk.numbers_asked}
                 for offset, png in png_frames(file, offsets):
                     yield chunk.first + offset, png
             else:
@@ -251,7 +251,7 @@ def _unzip(chunk: Chunk, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             names = sorted(archive.namelist())
             if len(names) != chunk.count:
                 raise _BrokenZipError(f"it holds {len(names)} frames, expected {chunk.count}")
-            for number in chunk.wanted:
+            for number in chunk.numbers_asked:
                 yield number, archive.read(names[number - chunk.first])
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise _BrokenZipError(f"no readable ZIP archive: {error}") from error

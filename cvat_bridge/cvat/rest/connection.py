@@ -20,7 +20,7 @@ import urllib3
 from cvat_sdk.api_client.exceptions import ApiException
 from cvat_sdk.core.exceptions import CvatSdkException
 
-from cvat_bridge.cvat.rest.refusals import Failure, detail_of, refusal
+from cvat_bridge.cvat.rest.refusals import RequestFailure, detail_of, refusal
 from cvat_bridge.cvat.rest.retries import Deadline, Patience, bounded
 from cvat_bridge.cvat.rest.transport import Transport
 from cvat_bridge.errors import (
@@ -172,14 +172,14 @@ class Connection:
                             raise urllib3.exceptions.HTTPError("a page came, no file")  # noqa: TRY301
                         target.write(block)
                 except urllib3.exceptions.HTTPError as error:
-                    failure = Failure(None, f"the answer broke off: {error}")
+                    failure = RequestFailure(None, f"the answer broke off: {error}")
                 else:
                     return
                 finally:
                     response.release_conn()
                 target.seek(0)
                 target.truncate()
-                if not deadline.pause(attempt, why=failure.told):
+                if not deadline.pause(attempt, why=failure.summary):
                     raise refusal("read", subject, failure, writes=False, read_only=self.read_only)
                 attempt += 1
 
@@ -189,7 +189,7 @@ class Connection:
         try:
             yield
         except ApiException as error:
-            failure = Failure(error.status or None, detail_of(_bytes(error.body)))
+            failure = RequestFailure(error.status or None, detail_of(_bytes(error.body)))
             raise self._refusal(doing, subject, failure, writes=True) from error
         except (urllib3.exceptions.HTTPError, CvatSdkException) as error:
             raise UnreachableError(doing, subject, None, str(error)) from error
@@ -233,13 +233,15 @@ class Connection:
                 wait_out
                 and again
                 and safe
-                and deadline.pause(attempt, why=failure.told, at_least=failure.retry_after)
+                and deadline.pause(attempt, why=failure.summary, at_least=failure.retry_after)
             ):
                 attempt += 1
                 continue
             raise self._refusal(doing, subject, failure, writes=method not in SAFE)
 
-    def _refusal(self, doing: str, subject: str, failure: Failure, *, writes: bool) -> GatewayError:
+    def _refusal(
+        self, doing: str, subject: str, failure: RequestFailure, *, writes: bool
+    ) -> GatewayError:
         if failure.status == 403 and writes and self.read_only is None:
             with suppress(GatewayError):  # what it would add is only advice
                 self.probe_token()
@@ -271,7 +273,7 @@ class Connection:
                 if failure is None:
                     self._transport.use_session(response)
                     return
-                if failure.transient and deadline.pause(attempt, why=failure.told):
+                if failure.transient and deadline.pause(attempt, why=failure.summary):
                     attempt += 1
                     continue
                 if failure.status == 400:

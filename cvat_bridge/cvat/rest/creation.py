@@ -66,7 +66,7 @@ def create(
 
 
 def _found(net: Connection, task: Task | None) -> Task | int | None:
-    """Give the whole task, or the id of one that CVAT is at work on; remove a dead one."""
+    """Return the whole task, or the id of one that CVAT is at work on; remove a dead one."""
     if task is None or task.size:
         return task
     state = _request(net, task.id)
@@ -180,10 +180,10 @@ def _whole(net: Connection, task_id: int, state: Mapping[str, Any] | None) -> Ta
     if task.size and (state is None or state["status"] == "finished"):
         return task
     delete(net, task_id)  # it can never get data any more
-    said = str((state or {}).get("message") or "it ended without any frame").strip()
+    message = str((state or {}).get("message") or "it ended without any frame").strip()
     raise GatewayError(
         "make",
         f"task {task_id} ({task.name!r})",
         200,
-        f"CVAT could not read its data: {said[-800:]}",
+        f"CVAT could not read its data: {message[-800:]}",
     )

@@ -10,7 +10,7 @@ from typing import Any
 from cvat_bridge.cvat.gateway import JobAnnotations, RawShape, Written
 from cvat_bridge.cvat.rest.connection import Connection
 from cvat_bridge.cvat.rest.retries import bounded
-from cvat_bridge.cvat.sameness import doubled_shapes, missing_shapes, missing_tags, written
+from cvat_bridge.cvat.shape_equality import doubled_shapes, missing_shapes, missing_tags, written
 from cvat_bridge.errors import GatewayError, UnreachableError
 
 PIECE_OBJECTS = 1000  # about half a second of CVAT's time

@@ -17,11 +17,11 @@ from cvat_bridge.errors import NotFoundError
 # ".invalid" never leads anywhere (RFC 2606).
 _TARGET = re.compile(r"https://([0-9a-f]+)\.cvat-bridge\.invalid/lease")
 _LONGEST = 128  # characters that CVAT keeps of a description
-_TOLD = "Sign of a cvat-bridge at work: "
+_PREFIX = "Sign of a cvat-bridge at work: "
 
 
 def holder_of(row: dict[str, Any]) -> str | None:
-    """Give the holder of the lease that a webhook is; None for any other webhook."""
+    """Return the holder of the lease that a webhook is; None for any other webhook."""
     found = _TARGET.fullmatch(str(row.get("target_url")))
     return found[1] if found else None
 
@@ -39,11 +39,11 @@ def read(net: Connection, project_id: int) -> tuple[Lease, ...]:
     return tuple(lease for row in webhooks_of(net, project_id) if (lease := _lease(row)))
 
 
-def take(net: Connection, project_id: int, holder: str, told: str) -> Lease:
+def take(net: Connection, project_id: int, holder: str, description: str) -> Lease:
     """Make a lease."""
     body = {
         "target_url": f"https://{holder}.cvat-bridge.invalid/lease",
-        "description": f"{_TOLD}{told}"[:_LONGEST],
+        "description": f"{_PREFIX}{description}"[:_LONGEST],
         "type": "project",
         "project_id": project_id,
         "content_type": "application/json",
@@ -58,7 +58,7 @@ def take(net: Connection, project_id: int, holder: str, told: str) -> Lease:
 
 def renew(net: Connection, lease: Lease) -> Lease:
     """Write a lease again as it is, which moves its date."""
-    body = {"description": f"{_TOLD}{lease.told}"[:_LONGEST], "is_active": False}
+    body = {"description": f"{_PREFIX}{lease.description}"[:_LONGEST], "is_active": False}
     path = f"/api/webhooks/{lease.id}"
     return _made(net.call("PATCH", path, "renew", f"lease {lease.id}", body=body), lease.holder)
 
@@ -72,8 +72,8 @@ def drop(net: Connection, lease: Lease) -> None:
 
 
 def _made(row: dict[str, Any], holder: str) -> Lease:
-    told = str(row.get("description") or "").removeprefix(_TOLD)
-    return Lease(int(row["id"]), holder, told, str(row["updated_date"]))
+    description = str(row.get("description") or "").removeprefix(_PREFIX)
+    return Lease(int(row["id"]), holder, description, str(row["updated_date"]))
 
 
 def _lease(row: dict[str, Any]) -> Lease | None:

@@ -27,7 +27,7 @@ class Source:
     chunks_date: str
 
     def relative(self, source_number: int) -> int:
-        """Give the number in the task."""
+        """Return the number in the task."""
         return (source_number - self.start) // self.step
 
 

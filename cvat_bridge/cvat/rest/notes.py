@@ -65,7 +65,7 @@ def create_issue(
 def _issues(
     net: Connection, job_id: int, frame: int, message: str, place: Sequence[float]
 ) -> Iterator[int]:
-    """Give the issues that say the same in the same place."""
+    """Yield the issues that say the same in the same place."""
     rows = net.pages("/api/issues", f"issues of job {job_id}", query={"job_id": job_id})
     for row in rows:
         if int(row["frame"]) != frame or list(map(float, row["position"])) != list(place):

@@ -34,7 +34,7 @@ ADVICE_RIGHTS = (
 
 
 @dataclass(frozen=True)
-class Failure:
+class RequestFailure:
     """Why one attempt gave no good answer. status is None where there was no answer."""
 
     status: int | None
@@ -51,7 +51,7 @@ class Failure:
         return self.status is None or self.status in TRANSIENT
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """What came, for people: the status and what the server said, or why nothing came."""
         if self.status is None:
             # urllib3 names its objects first; the reason stands last.
@@ -68,18 +68,18 @@ def detail_of(body: bytes) -> str:
     """Put an error answer, JSON or HTML, into one line."""
     text = body.decode("utf-8", errors="replace").strip()
     try:
-        said = parse_json(text)
+        answer = parse_json(text)
     except ValueError:
         title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         if title or text.lstrip().startswith("<"):
-            said = f"an HTML page: {title[1].strip() if title else 'without a title'}"
+            answer = f"an HTML page: {title[1].strip() if title else 'without a title'}"
         else:
-            said = text or "(an empty answer)"
-    if isinstance(said, dict) and set(said) == {"detail"}:
-        said = said["detail"]
-    if isinstance(said, list) and len(said) == 1:
-        said = said[0]
-    line = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+            answer = text or "(an empty answer)"
+    if isinstance(answer, dict) and set(answer) == {"detail"}:
+        answer = answer["detail"]
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    line = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
     line = line.rstrip(". \n")
     return line if len(line) <= DETAIL_LENGTH else line[:DETAIL_LENGTH] + " …"
 
@@ -95,7 +95,7 @@ def retry_after(value: str | None) -> float:
 
 
 def refusal(
-    doing: str, subject: str, failure: Failure, *, writes: bool, read_only: bool | None
+    doing: str, subject: str, failure: RequestFailure, *, writes: bool, read_only: bool | None
 ) -> GatewayError:
     """Name the error of a failure. read_only: what is known about our token."""
     status, detail = failure.status, failure.detail

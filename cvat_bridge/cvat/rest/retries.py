@@ -40,7 +40,7 @@ class Deadline:
         self._end = patience.clock() + patience.total
 
     def remaining(self) -> float:
-        """Give the seconds left, at least 0."""
+        """Return the seconds left, at least 0."""
         return max(0.0, self._end - self.patience.clock())
 
     def pause(self, attempt: int, *, why: str, at_least: float = 0.0) -> bool:

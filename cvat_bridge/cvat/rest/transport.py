@@ -20,7 +20,7 @@ from cvat_bridge.cvat.rest.certificates import (
     certificate_fault,
     readable_bundle,
 )
-from cvat_bridge.cvat.rest.refusals import Failure, detail_of, retry_after
+from cvat_bridge.cvat.rest.refusals import RequestFailure, detail_of, retry_after
 from cvat_bridge.errors import ConfigError
 
 CONNECT_SECONDS = 10.0
@@ -110,7 +110,7 @@ class Transport:
         body: Any = None,
         stream: bool = False,
         seconds: float,
-    ) -> tuple[Any, Failure | None]:
+    ) -> tuple[Any, RequestFailure | None]:
         """Send once, and wait no longer than these seconds for a sign of life.
 
         Gives the answer, a urllib3.HTTPResponse of status 2xx whose data is not read yet where
@@ -137,18 +137,18 @@ class Transport:
         except urllib3.exceptions.HTTPError as error:
             cause = getattr(error, "reason", None) or error
             if fault := certificate_fault(str(cause), self.url, self._bundle):
-                return None, Failure(None, str(cause), never_sent=True, certificate=fault)
+                return None, RequestFailure(None, str(cause), never_sent=True, certificate=fault)
             never = isinstance(
                 cause,
                 (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError),
             )
-            return None, Failure(None, str(cause), never_sent=never)
+            return None, RequestFailure(None, str(cause), never_sent=never)
         except ApiException as error:  # the SDK's way to report a certificate fault
             fault = certificate_fault(str(error.reason), self.url, self._bundle)
             fault = fault or CERTIFICATE_UNKNOWN
-            return None, Failure(None, str(error.reason), never_sent=True, certificate=fault)
+            return None, RequestFailure(None, str(error.reason), never_sent=True, certificate=fault)
         detail = detail_of(content)
         if location := response.headers.get("Location"):
             detail = f"redirected to {location}"
         waits = retry_after(response.headers.get("Retry-After"))
-        return None, Failure(response.status, detail, waits)
+        return None, RequestFailure(response.status, detail, waits)

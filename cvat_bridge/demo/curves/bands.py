@@ -26,18 +26,18 @@ class Point:
 
 
 def serving(row: Row) -> Mapping[str, float] | None:
-    """Give the figures of the model that serves after a round."""
+    """Return the figures of the model that serves after a round."""
     answer = row["challenger"] if row["decision"]["promoted"] else row["champion"]
     return answer if answer is None else dict(answer)
 
 
 def points_of(runs: Sequence[Run], metric: str = "ap") -> tuple[Point, ...]:
-    """Give a point a round, where any run has a model that serves; runs of equal length."""
+    """Return a point a round, where any run has a model that serves; runs of equal length."""
     return tuple(_points(runs, metric))
 
 
 def curve_of(runs: Sequence[Run], metric: str = "ap") -> list[tuple[int, float]]:
-    """Give labelled frames and the mean figure of what serves, for the rounds that have one."""
+    """Return labelled frames and the mean figure of what serves, for the rounds that have one."""
     return [(round(point.frames), point.mean) for point in points_of(runs, metric)]
 
 

@@ -17,7 +17,7 @@ OUTCOME_COLOURS = ("#15803d", "#65a30d", "#ca8a04", "#ea580c", "#b91c1c", "#4755
 
 
 def learning_curve(runs: Runs) -> Any:
-    """Give a matplotlib figure: AP and AP50 of what serves over labelled frames, an arm a line.
+    """Return a matplotlib figure: AP and AP50 of what serves over labelled frames, an arm a line.
 
     Of several runs the line is the mean and a band reaches from the lowest to the highest.
     """
@@ -57,7 +57,7 @@ def learning_curve(runs: Runs) -> Any:
 
 
 def corrections(arms: Arms) -> Any:
-    """Give a matplotlib figure: what people did to the pre-annotations, a stacked bar a round."""
+    """Return a matplotlib figure: what people did to the pre-annotations, a stacked bar a round."""
     figure, axes = _panels(len(arms))
     for axis, (name, rows) in zip(axes, arms.items(), strict=True):
         low = [0] * len(rows)
@@ -86,7 +86,7 @@ def _panels(count: int) -> tuple[Any, Any]:
 
 
 def _heights(runs: Runs, metric: str) -> dict[float, list[float]]:
-    """Give the figures of all arms by labelled frames."""
+    """Return the figures of all arms by labelled frames."""
     heights: dict[float, list[float]] = {}
     for of in runs.values():
         for point in points_of(of, metric):

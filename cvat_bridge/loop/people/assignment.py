@@ -13,7 +13,7 @@ from cvat_bridge.settings import RoundSettings
 def assign(
     gateway: Gateway, jobs: Sequence[RankedJob], *, settings: RoundSettings
 ) -> dict[int, str]:
-    """Give the jobs to the assignees in turn, best first; return the user name by job id.
+    """Return the jobs to the assignees in turn, best first; return the user name by job id.
 
     For after pre-annotation. Jobs that have an assignee keep theirs. Raises ConfigError for a
     name that CVAT does not know.
@@ -94,7 +94,7 @@ def check_assignees(
 
 
 def _ids(gateway: Gateway, assignees: Sequence[int | str]) -> list[int]:
-    """Give the id of each assignee; a text of digits is an id unless somebody has that name."""
+    """Return the id of each assignee; a text of digits is an id unless somebody has that name."""
     names = {user.username: user.id for user in gateway.users()}
     faults = []
     people: list[int] = []

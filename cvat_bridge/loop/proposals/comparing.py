@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cvat_bridge.cvat.gateway import JobAnnotations, Label, Media, RawShape
-from cvat_bridge.cvat.sameness import shape_key
-from cvat_bridge.ledger.records import Correction, Outcome, Proposal
+from cvat_bridge.cvat.shape_equality import shape_key
+from cvat_bridge.ledger.records import Correction, CorrectionOutcome, Proposal
 from cvat_bridge.shapes.convert import LabelledObject, shapes_of_job
 from cvat_bridge.shapes.outlines import Box
 from trainer.detections import box_iou
@@ -36,7 +36,7 @@ def compare(
     model: str,
     nudge_iou: float,
 ) -> tuple[Correction, ...]:
-    """Say what people did to each proposal of a finished job, and what they added.
+    """Return what people did to each proposal of a finished job, and what they added.
 
     A proposal is tied to the final object of its CVAT id, or, where that is gone, to the one of
     the remaining objects of its frame that overlaps it most (boxes, at least nudge_iou). Objects
@@ -44,14 +44,14 @@ def compare(
     not people's additions.
     Proposals of labels deleted since are not counted.
     """
-    wanted = [p for p in proposals if p.frame in set(frames)]
-    boxes = _proposed_boxes(wanted, labels, media, frames)
+    proposed = [p for p in proposals if p.frame in set(frames)]
+    boxes = _proposed_boxes(proposed, labels, media, frames)
     finals = _finals(annotations, labels, media, frames)
     rows: list[Correction] = []
     tied: set[int] = set()
     loose: list[Proposal] = []
     by_id = {f.shape_id: i for i, f in enumerate(finals) if f.shape_id is not None}
-    for proposal in wanted:
+    for proposal in proposed:
         if proposal.place not in boxes:
             continue
         if proposal.shape_id in by_id:
@@ -75,7 +75,7 @@ def compare(
 
 def _corrected(proposal: Proposal, box: Box, final: _Final, nudge_iou: float) -> Correction:
     overlap = _iou(box, final.content.box) if final.content.box is not None else 0.0
-    outcome: Outcome
+    outcome: CorrectionOutcome
     if final.label_id != proposal.label_id:
         outcome = "relabelled"
     elif final.key == _form(_as_shape(proposal)):
@@ -89,7 +89,9 @@ def _iou(first: Box, second: Box) -> float:
     return float(box_iou(first, second)[0, 0])
 
 
-def _row(proposal: Proposal, outcome: Outcome, final: str, overlap: float | None) -> Correction:
+def _row(
+    proposal: Proposal, outcome: CorrectionOutcome, final: str, overlap: float | None
+) -> Correction:
     return Correction(
         proposal.round,
         proposal.job_id,

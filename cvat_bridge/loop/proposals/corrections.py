@@ -18,7 +18,7 @@ from cvat_bridge.settings import RoundSettings
 
 
 @dataclass(frozen=True)
-class Tally:
+class CorrectionCounts:
     """Counts of one label, model or round.
 
     proposed = kept + nudged + relabelled + redrawn + deleted. added: objects the model missed.
@@ -34,18 +34,18 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Corrected:
+class CorrectionSummary:
     """jobs: those with a record. by_label: of the label proposed (for added ones, drawn)."""
 
     jobs: tuple[int, ...]
-    total: Tally
-    by_label: Mapping[str, Tally]
-    by_model: Mapping[str, Tally]
+    total: CorrectionCounts
+    by_label: Mapping[str, CorrectionCounts]
+    by_model: Mapping[str, CorrectionCounts]
 
 
 def collect_corrections(
     gateway: Gateway, ledger: Ledger, facts: Facts, *, home: Home, settings: RoundSettings
-) -> Corrected:
+) -> CorrectionSummary:
     """Compare the proposals of every finished job with its final objects and record it.
 
     Of a job that several rounds pre-annotated, the last round's proposals count. Returns the
@@ -68,13 +68,13 @@ def collect_corrections(
             nudge_iou=settings.nudge_iou,
         )
         ledger.set_corrections(job.job_id, rows)
-    return tally(ledger)
+    return count_corrections(ledger)
 
 
-def tally(ledger: Ledger, *, number: int | None = None) -> Corrected:
+def count_corrections(ledger: Ledger, *, number: int | None = None) -> CorrectionSummary:
     """Count the corrections recorded (for the jobs that round `number` pre-annotated)."""
     rows = ledger.corrections(number=number)
-    return Corrected(
+    return CorrectionSummary(
         tuple(sorted({row.job_id for row in rows})),
         _count(rows),
         _grouped(rows, lambda row: row.proposed_label or row.final_label),
@@ -82,16 +82,18 @@ def tally(ledger: Ledger, *, number: int | None = None) -> Corrected:
     )
 
 
-def _grouped(rows: Iterable[Correction], name: Callable[[Correction], str]) -> dict[str, Tally]:
+def _grouped(
+    rows: Iterable[Correction], name: Callable[[Correction], str]
+) -> dict[str, CorrectionCounts]:
     groups: dict[str, list[Correction]] = defaultdict(list)
     for row in rows:
         groups[name(row)].append(row)
     return {key: _count(groups[key]) for key in sorted(groups)}
 
 
-def _count(rows: Iterable[Correction]) -> Tally:
+def _count(rows: Iterable[Correction]) -> CorrectionCounts:
     counts = Counter(row.outcome for row in rows)
-    return Tally(
+    return CorrectionCounts(
         proposed=counts.total() - counts["added"],
         kept=counts["kept"],
         nudged=counts["nudged"],

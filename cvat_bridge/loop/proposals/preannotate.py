@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from cvat_bridge.cvat.gateway import Gateway, Job, JobAnnotations, Label, RawShape
-from cvat_bridge.cvat.sameness import shape_key
+from cvat_bridge.cvat.shape_equality import shape_key
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
@@ -20,7 +20,7 @@ from cvat_bridge.models.serving import project_key
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.project.availability import is_touched, job_frames
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.shapes.detected import FrameDetections, Matching, match_labels
+from cvat_bridge.shapes.detected import FrameDetections, LabelMatching, match_labels
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ def preannotate(
                     segmenter,
                     tally,
                 )
-                wanted = propose(frames, matching.label_of, settings)
+                proposed_shapes = propose(frames, matching.label_of, settings)
                 # Making masks takes a while, in which people may come.
                 job = gateway.job(row.job_id)
-                problem = _fill(gateway, ledger, job, number, model, wanted, matching)
+                problem = _fill(gateway, ledger, job, number, model, proposed_shapes, matching)
                 ledger.save_preannotated(PreAnnotatedJob(row.job_id, number, model, problem))
             report("pre-annotate", place, len(jobs))
     after = ledger.preannotated()
@@ -107,26 +107,26 @@ def _fill(
     job: Job,
     number: int,
     model: str,
-    wanted: Sequence[RawShape],
-    matching: Matching,
+    proposed_shapes: Sequence[RawShape],
+    matching: LabelMatching,
 ) -> str:
     """Bring one job to the state wanted; return why it was left alone, or ""."""
     held = gateway.annotations(job.id)
     earlier = [p for p in ledger.proposals(job_id=job.id) if p.round != number]
-    outdated = outdated_shapes(held, wanted, earlier)
-    problem = why_left_alone(job, held, wanted, earlier)
+    outdated = outdated_shapes(held, proposed_shapes, earlier)
+    problem = why_left_alone(job, held, proposed_shapes, earlier)
     if outdated and not problem:
         # Whoever has the job open keeps what is in it, and would bring back what we delete.
         now = gateway.job(job.id)
         if (now.state, now.assignee, now.updated_date) != ("new", None, job.updated_date):
             problem = "people have opened it with an earlier round's proposals"
-    rows = _rows(wanted, number, job.id, model, tuple(matching.label_of.values()))
+    rows = _rows(proposed_shapes, number, job.id, model, tuple(matching.label_of.values()))
     if problem:
         # An earlier try may have written before people came.
         ids = {shape_key(shape): int(shape["id"]) for shape in held.shapes}
         written = [
             replace(p, shape_id=ids[shape_key(shape)])
-            for p, shape in zip(rows, wanted, strict=True)
+            for p, shape in zip(rows, proposed_shapes, strict=True)
             if shape_key(shape) in ids
         ]
         ledger.set_proposals(number, job.id, written)
@@ -134,7 +134,7 @@ def _fill(
     ledger.set_proposals(number, job.id, rows)
     if outdated:
         gateway.delete_annotations(job.id, outdated)
-    answer = gateway.create_annotations(job.id, shapes=wanted)
+    answer = gateway.create_annotations(job.id, shapes=proposed_shapes)
     ledger.set_proposals(
         number,
         job.id,
@@ -147,14 +147,14 @@ def _fill(
 
 
 def why_left_alone(
-    job: Job, held: JobAnnotations, wanted: Sequence[RawShape], earlier: Sequence[Proposal]
+    job: Job, held: JobAnnotations, proposed_shapes: Sequence[RawShape], earlier: Sequence[Proposal]
 ) -> str:
-    """Say why nothing may be written into a job; "" when it may. Pure."""
+    """Return why nothing may be written into a job; "" when it may. Pure."""
     if job.state not in ("new", "in progress"):
         return f"it is {job.state}"
     if is_touched(held):
         return "people have drawn in it"
-    ours = {shape_key(shape) for shape in wanted}
+    ours = {shape_key(shape) for shape in proposed_shapes}
     known = {p.shape_id for p in earlier if p.shape_id is not None}
     foreign = [
         one
@@ -165,10 +165,10 @@ def why_left_alone(
 
 
 def outdated_shapes(
-    held: JobAnnotations, wanted: Sequence[RawShape], earlier: Sequence[Proposal]
+    held: JobAnnotations, proposed_shapes: Sequence[RawShape], earlier: Sequence[Proposal]
 ) -> list[RawShape]:
-    """Give the untouched proposals of earlier rounds that are not wanted again. Pure."""
-    ours = {shape_key(shape) for shape in wanted}
+    """Return the untouched proposals of earlier rounds that are not wanted again. Pure."""
+    ours = {shape_key(shape) for shape in proposed_shapes}
     known = {p.shape_id for p in earlier if p.shape_id is not None}
     return [
         shape
@@ -180,7 +180,7 @@ def outdated_shapes(
 
 
 def images_of_frames(ledger: Ledger) -> dict[str, FrameFacts]:
-    """Give the image of every frame by key, of a copy that of its source."""
+    """Return the image of every frame by key, of a copy that of its source."""
     known = ledger.frames()
     copies = {
         frame_key(row.task_id, row.frame): known[source]
@@ -193,7 +193,7 @@ def images_of_frames(ledger: Ledger) -> dict[str, FrameFacts]:
 def _detections(
     job: Job, images: Mapping[str, FrameFacts], store: PredictionStore
 ) -> list[FrameDetections]:
-    """Give what the model said about the frames of a job that it has seen."""
+    """Return what the model said about the frames of a job that it has seen."""
     held = {
         number: row
         for number in sorted(job_frames(job))
@@ -208,7 +208,11 @@ def _detections(
 
 
 def _rows(
-    wanted: Sequence[RawShape], number: int, job_id: int, model: str, labels: Sequence[Label]
+    proposed_shapes: Sequence[RawShape],
+    number: int,
+    job_id: int,
+    model: str,
+    labels: Sequence[Label],
 ) -> list[Proposal]:
     names = {label.id: label.name for label in labels}
     return [
@@ -224,5 +228,5 @@ def _rows(
             float(shape["score"]),
             model,
         )
-        for place, shape in enumerate(wanted)
+        for place, shape in enumerate(proposed_shapes)
     ]

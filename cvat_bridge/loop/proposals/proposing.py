@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cvat_bridge.cvat.gateway import Label, RawShape
-from cvat_bridge.cvat.sameness import shape_key
+from cvat_bridge.cvat.shape_equality import shape_key
 from cvat_bridge.masks.making import mask_of
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.shapes.detected import FrameDetections, chosen

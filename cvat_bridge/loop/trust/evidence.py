@@ -54,7 +54,7 @@ def examples(dataset: Dataset) -> dict[str, int]:
 
 
 def curve_of(rounds: Sequence[Round], key: str = "ap50") -> tuple[tuple[int, float], ...]:
-    """Give (labelled frames, figure of the challenger) of the rounds that learnt, oldest first."""
+    """Return (labelled frames, figure of the challenger) of the rounds with a fit, oldest first."""
     points = []
     for row in rounds:
         challenger: Mapping[str, float | None] = row.figures.get("challenger") or {}
@@ -65,5 +65,5 @@ def curve_of(rounds: Sequence[Round], key: str = "ap50") -> tuple[tuple[int, flo
 
 
 def has_gpu() -> bool:
-    """Say whether this machine has an NVIDIA GPU, without loading torch."""
+    """Return whether this machine has an NVIDIA GPU, without loading torch."""
     return any(_DEVICES.glob("nvidia[0-9]*"))

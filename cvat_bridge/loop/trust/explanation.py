@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from active_learning.stopping import fit_curve
 from cvat_bridge.loop.trust.evidence import ObjectSize
-from cvat_bridge.loop.trust.levels import Trust
+from cvat_bridge.loop.trust.levels import ModelTrust
 from trainer.gate.gate_settings import GateSettings
 from trainer.gate.usefulness import Usefulness
 
@@ -35,7 +35,7 @@ class Situation:
     batch.
     """
 
-    trust: Trust
+    trust: ModelTrust
     settings: GateSettings
     reason: str = ""
     found: Usefulness | None = None
@@ -49,7 +49,7 @@ class Situation:
 
 
 def explain(now: Situation) -> tuple[str, ...]:
-    """Say why the model does not serve, or not for all classes, and what would change it.
+    """Return why the model does not serve, or not for all classes, and what would change it.
 
     Sentences for an engineer or a manager, the cause first; empty where a model serves and
     withholds nothing.
@@ -73,16 +73,16 @@ def explain_to_annotators(now: Situation, *, pre_annotation: bool = True) -> str
     if not pre_annotation:
         return ""
     if now.trust.level == "serves":
-        told = "" if now.trust.proven else _LOOK_CLOSELY
+        text = "" if now.trust.proven else _LOOK_CLOSELY
         names = _listed([repr(name) for name in now.trust.withheld])
         if names:
-            told += f" The model does not know {names} well enough yet: please draw these yourself."
-        return told.strip()
-    told = "Nothing is drawn in advance yet: the model still learns from the jobs you finish."
+            text += f" The model does not know {names} well enough yet: please draw these yourself."
+        return text.strip()
+    text = "Nothing is drawn in advance yet: the model still learns from the jobs you finish."
     rare = _rare(now)
     if rare:
-        told = f"{told} It has seen few examples of {_listed([repr(name) for name, _ in rare])}."
-    return told
+        text = f"{text} It has seen few examples of {_listed([repr(name) for name, _ in rare])}."
+    return text
 
 
 def _unproven(now: Situation) -> tuple[str, ...]:
@@ -97,15 +97,15 @@ def _unproven(now: Situation) -> tuple[str, ...]:
     return (f"The model serves because a person promoted it: {known}. Until then, {more}.",)
 
 
-def _withheld(trust: Trust) -> tuple[str, ...]:
+def _withheld(trust: ModelTrust) -> tuple[str, ...]:
     held = list(trust.withheld.items())
-    told = [
+    lines = [
         f"The model serves, but does not pre-annotate {name!r}: {why}."
         for name, why in held[:_NAMED]
     ]
     if len(held) > _NAMED:
-        told.append(f"Nor does it pre-annotate {len(held) - _NAMED} other classes, for the like.")
-    return tuple(told)
+        lines.append(f"Nor does it pre-annotate {len(held) - _NAMED} other classes, for the like.")
+    return tuple(lines)
 
 
 def _cause(now: Situation) -> str:
@@ -138,27 +138,27 @@ def _size(now: Situation) -> tuple[str, ...]:
     if now.size is None or now.size.side >= SMALL:
         return ()
     height, width = now.size.input_size
-    told = f"Objects are {now.size.side:.0f} px wide at the model's input of {height} x {width}"
+    text = f"Objects are {now.size.side:.0f} px wide at the model's input of {height} x {width}"
     growth = min(SMALL / max(now.size.side, 1), now.size.most)
     larger = [_MULTIPLE * math.ceil(side * growth / _MULTIPLE) for side in (height, width)]
     if growth <= 1 or larger == [height, width]:
-        return (f"{told}, which shows the images in full already: small objects need more labels.",)
-    return (f"{told}: a larger input would help (trainer.image_size: {larger}).",)
+        return (f"{text}, which shows the images in full already: small objects need more labels.",)
+    return (f"{text}: a larger input would help (trainer.image_size: {larger}).",)
 
 
 def _few(now: Situation) -> tuple[str, ...]:
     rare = _rare(now)
     if not rare:
         return ()
-    told = _listed([f"{name!r} has {count}" for name, count in rare[:_NAMED]])
+    text = _listed([f"{name!r} has {count}" for name, count in rare[:_NAMED]])
     more = len(rare) - _NAMED
     others = f" ({more} other classes have too few as well)" if more > 0 else ""
     noun = "example" if len(rare) == 1 and rare[0][1] == 1 else "examples"
-    return (f"{told} labelled {noun}{others}; {FAIR_START} are a fair start.",)
+    return (f"{text} labelled {noun}{others}; {FAIR_START} are a fair start.",)
 
 
 def _rare(now: Situation) -> list[tuple[str, int]]:
-    """Give the classes with few examples, the rarest first."""
+    """Return the classes with few examples, the rarest first."""
     return sorted(
         ((name, count) for name, count in now.examples.items() if count < FAIR_START),
         key=lambda row: (row[1], row[0]),
@@ -172,16 +172,16 @@ def _outlook(now: Situation) -> tuple[str, ...]:
         return ()
     labelled = max(count for count, _ in now.curve)
     expected = min(1.0, max(0.0, fitted.at(labelled + NEXT_LABELS)))
-    told = (
+    text = (
         f"Expected AP50 after the next {NEXT_LABELS} labels: {expected:.2f} "
         f"(from the curve over {len(now.curve)} rounds)."
     )
     if fitted.ceiling < now.settings.useful_ap50:
-        told += (
+        text += (
             f" The curve levels off near {fitted.ceiling:.2f}: more labels alone will not do, "
             "another input size or backend may."
         )
-    return (told,)
+    return (text,)
 
 
 def _stronger(now: Situation) -> tuple[str, ...]:
@@ -189,8 +189,8 @@ def _stronger(now: Situation) -> tuple[str, ...]:
         return ()
     unused = " that is not used" if now.device == "cpu" else ""
     advice = f"trainer.backend: {' or '.join(_STRONGER)}, trainer.device: 0"
-    told = f"This machine has a GPU{unused}: a stronger network is within reach ({advice})."
-    return (told,)
+    text = f"This machine has a GPU{unused}: a stronger network is within reach ({advice})."
+    return (text,)
 
 
 def _listed(words: list[str]) -> str:

@@ -14,7 +14,7 @@ Level = Literal["none", "informs", "serves"]
 
 
 @dataclass(frozen=True)
-class Trust:
+class ModelTrust:
     """How far the project's model is trusted.
 
     level: "serves" pre-annotates and chooses frames; "informs" only chooses frames, with more at
@@ -33,7 +33,7 @@ class Trust:
         return {k: v for k, v in asdict(self).items() if k != "proven" or not v}
 
     @classmethod
-    def of_answer(cls, decided: Mapping[str, Any]) -> Trust:
+    def of_answer(cls, decided: Mapping[str, Any]) -> ModelTrust:
         """Read the answer of the step `decide`; one of an earlier version knew two levels."""
         if "trust" in decided:
             return cls(**decided["trust"])
@@ -48,8 +48,8 @@ def trust_of(
     *,
     by_class: bool,
     gated: bool = True,
-) -> Trust:
-    """Say how far the model is trusted.
+) -> ModelTrust:
+    """Return how far the model is trusted.
 
     champion: version of the bundle that serves, or None. judged: the bundle that was last judged
     and what was found, or None. by_class: whether weak classes are withheld. gated: whether a
@@ -61,14 +61,14 @@ def trust_of(
         useful = known is not None and (
             known.whole.use(settings) == "useful" or bool(known.useful_classes(settings))
         )
-        return Trust("serves", champion, held, proven=gated or useful)
+        return ModelTrust("serves", champion, held, proven=gated or useful)
     if judged is not None and informs(judged[1], settings):
-        return Trust("informs", judged[0])
-    return Trust("none", None)
+        return ModelTrust("informs", judged[0])
+    return ModelTrust("none", None)
 
 
 def informs(found: Usefulness, settings: GateSettings) -> bool:
-    """Say whether a model that does not serve may choose frames.
+    """Return whether a model that does not serve may choose frames.
 
     Surely finding a little (the lower bound of AP50, which chance answers do not reach), or one
     class well, means that its scores carry information; more frames at random bound the loss.
@@ -77,7 +77,7 @@ def informs(found: Usefulness, settings: GateSettings) -> bool:
 
 
 def withheld(found: Usefulness, settings: GateSettings) -> dict[str, str]:
-    """Give the classes that a serving model does not pre-annotate, and why.
+    """Return the classes that a serving model does not pre-annotate, and why.
 
     Weak ones; and where the model is of use for some classes alone, all but those. A floor that
     the team set by itself (min_first_metric) is about the model as a whole.
@@ -94,7 +94,7 @@ def withheld(found: Usefulness, settings: GateSettings) -> dict[str, str]:
 def last_judged(
     decisions: Sequence[Decision], champion: str | None
 ) -> tuple[str, Usefulness] | None:
-    """Give the newest judgement of the champion, or, while nothing serves, of the last challenger.
+    """Return the newest evaluation of the champion, or, while none serves, of the last challenger.
 
     Decisions are oldest first; those of earlier versions of this program hold no such judgement.
     """
@@ -108,7 +108,7 @@ def last_judged(
 
 
 def was_gated(decisions: Sequence[Decision], version: str | None) -> bool:
-    """Say whether a round promoted this version, so that it passed the gate."""
+    """Return whether a round promoted this version, so that it passed the gate."""
     return any(row.promoted and row.challenger == version for row in decisions)
 
 

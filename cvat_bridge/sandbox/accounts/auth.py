@@ -17,7 +17,7 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 def hashed(password: str, salt: str | None = None) -> str:
-    """Give salt and scrypt digest of a password."""
+    """Return salt and scrypt digest of a password."""
     salt = salt or secrets.token_hex(8)
     # n is small on purpose: a test server signs people in thousands of times
     digest = hashlib.scrypt(password.encode(), salt=salt.encode(), n=256, r=8, p=1)
@@ -25,13 +25,13 @@ def hashed(password: str, salt: str | None = None) -> str:
 
 
 def matches(password: str, stored: str) -> bool:
-    """Say whether this is the password that was stored."""
+    """Return whether this is the password that was stored."""
     salt, _, _ = stored.partition("$")
     return secrets.compare_digest(hashed(password, salt), stored)
 
 
 def digest(token: str) -> str:
-    """Give what is kept of a token."""
+    """Return what is kept of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -137,7 +137,7 @@ def logout(call: Call) -> Answer:
 
 
 def groups(user: Row) -> list[str]:
-    """Give the global roles of an account."""
+    """Return the global roles of an account."""
     return list(json.loads(user["groups"]))
 
 

@@ -9,7 +9,7 @@ from cvat_bridge.sandbox.web.errors import forbidden, not_found
 
 
 def _rules(call: Call, organization_id: int | None) -> bool:
-    """Say whether the caller stands above owners and assignees."""
+    """Return whether the caller stands above owners and assignees."""
     if call.is_admin:
         return True
     staff = {"owner", "maintainer"}
@@ -21,19 +21,19 @@ def _is_one_of(call: Call, row: Row | None) -> bool:
 
 
 def staff_of_project(call: Call, project: Row) -> bool:
-    """Say whether the caller runs the project."""
+    """Return whether the caller runs the project."""
     return _rules(call, project["organization_id"]) or _is_one_of(call, project)
 
 
 def staff_of_task(call: Call, task: Row) -> bool:
-    """Say whether the caller runs the task."""
+    """Return whether the caller runs the task."""
     if _rules(call, task["organization_id"]) or _is_one_of(call, task):
         return True
     return _is_one_of(call, call.db.get("project", task["project_id"]))
 
 
 def sees_job(call: Call, job: Row, task: Row) -> bool:
-    """Say whether the caller may open the job; who may open it may annotate it."""
+    """Return whether the caller may open the job; who may open it may annotate it."""
     return job["assignee_id"] == call.user["id"] or staff_of_task(call, task)
 
 
@@ -45,7 +45,7 @@ def give_job(call: Call, task: Row, assignee: int | None) -> None:
 
 
 def project(call: Call, project_id: int, *, owner: bool = False) -> Row:
-    """Give a project the caller may see (owner: may delete); ApiError 404 or 403."""
+    """Return a project the caller may see (owner: may delete); ApiError 404 or 403."""
     row = call.db.get("project", project_id)
     if row is None:
         raise not_found("Project")
@@ -59,7 +59,7 @@ def project(call: Call, project_id: int, *, owner: bool = False) -> Row:
 
 
 def task(call: Call, task_id: int) -> Row:
-    """Give a task the caller runs; ApiError 404 or 403."""
+    """Return a task the caller runs; ApiError 404 or 403."""
     row = call.db.get("task", task_id)
     if row is None:
         raise not_found("Task")
@@ -69,7 +69,7 @@ def task(call: Call, task_id: int) -> Row:
 
 
 def job(call: Call, job_id: int, *, staff: bool = False) -> tuple[Row, Row]:
-    """Give a job the caller may open (staff: whose task they run) and its task."""
+    """Return a job the caller may open (staff: whose task they run) and its task."""
     row = call.db.get("job", job_id)
     if row is None:
         raise not_found("Job")

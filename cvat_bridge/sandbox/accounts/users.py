@@ -57,7 +57,7 @@ def ensure(state: State, users: Sequence[SandboxUser]) -> None:
 
 
 def basic(call: Call, user_id: int | None) -> dict[str, Any] | None:
-    """Give an account as other objects mention it."""
+    """Return an account as other objects mention it."""
     user = call.db.get("user", user_id)
     if user is None:
         return None
@@ -71,7 +71,7 @@ def basic(call: Call, user_id: int | None) -> dict[str, Any] | None:
 
 
 def full(call: Call, user: Row) -> dict[str, Any]:
-    """Give an account as it sees itself and admins see it."""
+    """Return an account as it sees itself and admins see it."""
     return {
         **(basic(call, user["id"]) or {}),
         "email": user["email"],

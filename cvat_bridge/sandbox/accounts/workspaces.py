@@ -17,19 +17,19 @@ class Workspace:
     personal: bool
 
     def holds(self, organization_id: int | None) -> bool:
-        """Say whether an object of that organization (None: personal) is in this workspace."""
+        """Return whether an object of that organization (None: personal) is in this workspace."""
         if self.organization is not None:
             return bool(organization_id == self.organization["id"])
         return organization_id is None or not self.personal
 
     @property
     def id(self) -> int | None:
-        """Give the organization that new objects go to."""
+        """Return the organization that new objects go to."""
         return self.organization["id"] if self.organization else None
 
 
 def context(call: Call) -> Workspace:
-    """Give the workspace of a request; ApiError for an organization we are not in."""
+    """Return the workspace of a request; ApiError for an organization we are not in."""
     slug = call.query.get("org", call.headers.get("x-organization"))
     number = call.query.get("org_id")
     if "org" in call.query and call.headers.get("x-organization", slug) != slug:
@@ -53,7 +53,7 @@ def context(call: Call) -> Workspace:
 
 
 def role(call: Call, organization_id: int | None) -> str | None:
-    """Give the caller's role in an organization; None for no member."""
+    """Return the caller's role in an organization; None for no member."""
     found = call.db.scalar(
         "SELECT role FROM membership WHERE organization_id = ? AND user_id = ? AND is_active",
         organization_id,

@@ -171,7 +171,7 @@ def clear(db: Db, job_id: int) -> bool:
 
 
 def stored(db: Db, job_id: int, kind: str) -> list[Row]:
-    """Give one kind of a job's objects as they are stored."""
+    """Return one kind of a job's objects as they are stored."""
     table = _TABLES[kind]
     sql = f"SELECT body FROM {table} WHERE job_id = ? ORDER BY frame, id"  # noqa: S608
     return [json.loads(row["body"]) for row in db.all(sql, job_id)]
@@ -213,15 +213,15 @@ def _shown(book: LabelBook, kind: str, item: Row) -> Row:
 
 
 def read(db: Db, job_id: int, book: LabelBook) -> Objects:
-    """Give the objects of a job as GET shows them, with defaults filled in."""
+    """Return the objects of a job as GET shows them, with defaults filled in."""
     return {kind: [_shown(book, kind, item) for item in stored(db, job_id, kind)] for kind in KINDS}
 
 
 def whole(objects: Objects) -> dict[str, Any]:
-    """Give the body that carries these objects."""
+    """Return the body that carries these objects."""
     return {"version": 0, **{kind: objects.get(kind, []) for kind in KINDS}, "intervals": []}
 
 
 def normal(kind: str, item: Row) -> Row:
-    """Give one object in the form it is stored in."""
+    """Return one object in the form it is stored in."""
     return _NORMAL[kind](item)

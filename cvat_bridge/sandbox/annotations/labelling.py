@@ -42,7 +42,7 @@ def apply(call: Call, job: Row, task: Row, action: str, given: Objects) -> Objec
 
 
 def _echo(given: Objects) -> Objects:
-    """Give deleted objects in the form they would have been created in."""
+    """Return deleted objects in the form they would have been created in."""
     echo = {kind: [annotation_store.normal(kind, item) for item in given[kind]] for kind in given}
     for item, shape in zip(given["shapes"], echo["shapes"], strict=True):
         if "elements" not in item:

@@ -14,14 +14,14 @@ _SAME = 0.5  # how much two jobs' shapes must overlap to be one
 
 
 def task_jobs(db: Db, task: Row) -> list[Row]:
-    """Give the jobs that make up a task's annotations: no replicas, no ground truth."""
+    """Return the jobs that make up a task's annotations: no replicas, no ground truth."""
     return db.all(
         "SELECT * FROM job WHERE task_id = ? AND type = 'annotation' ORDER BY id", task["id"]
     )
 
 
 def part_of(given: Objects, job: Row) -> Objects:
-    """Give the objects that lie in a job's frames; the rest is dropped, as CVAT does."""
+    """Return the objects that lie in a job's frames; the rest is dropped, as CVAT does."""
     first, last = job["start_frame"], job["stop_frame"]
     part: Objects = {
         kind: [item for item in given.get(kind, ()) if first <= item["frame"] <= last]
@@ -33,7 +33,7 @@ def part_of(given: Objects, job: Row) -> Objects:
 
 
 def _new(items: Sequence[Row], known: Sequence[Row], first: int) -> list[Row]:
-    """Give the items that are not there already from an earlier job, each match used once."""
+    """Return the items that are not there already from an earlier job, each match used once."""
     left = [item for item in known if item["frame"] >= first]
     found = []
     for item in items:
@@ -52,7 +52,7 @@ def _one(one: Row, other: Row) -> bool:
 
 
 def merged(parts: Sequence[tuple[Row, Objects]]) -> Objects:
-    """Give what several jobs hold as one; the copy of an earlier job stands in an overlap."""
+    """Return what several jobs hold as one; the copy of an earlier job stands in an overlap."""
     whole: Objects = {kind: [] for kind in KINDS}
     size = max((job["stop_frame"] + 1 for job, _ in parts), default=0)
     until = -1
@@ -91,7 +91,7 @@ def _ended(track: Row, ends: set[int], size: int) -> Row:
 
 
 def read_task(db: Db, task: Row) -> Objects:
-    """Give a task's annotations."""
+    """Return a task's annotations."""
     book = LabelBook.of(db, task)
     jobs = task_jobs(db, task)
     return merged([(job, annotation_store.read(db, job["id"], book)) for job in jobs])

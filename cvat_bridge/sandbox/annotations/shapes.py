@@ -159,7 +159,7 @@ _BODY: dict[str, fields.Check] = {
 
 
 def parse(body: Any, *, ids: bool | None) -> dict[str, list[Row]]:
-    """Give the tags, shapes and tracks of a request body.
+    """Return the tags, shapes and tracks of a request body.
 
     ids: True demands an id on each, False forbids it, None leaves it open. ApiError 400 lists
     every fault.

@@ -11,7 +11,7 @@ _BLENDED = {"rectangle", "ellipse", "points", "cuboid", "polyline", "polygon"}
 
 
 def _carried(keyframes: Sequence[Row]) -> list[Row]:
-    """Give keyframes in order, each with the attribute values that hold from then on."""
+    """Return keyframes in order, each with the attribute values that hold from then on."""
     values: dict[int, Any] = {}
     found = []
     for keyframe in sorted(keyframes, key=lambda one: one["frame"]):
@@ -22,7 +22,7 @@ def _carried(keyframes: Sequence[Row]) -> list[Row]:
 
 
 def at(keyframes: Sequence[Row], frame: int) -> Row | None:
-    """Give the shape of a track at a frame, interpolated; None before it begins."""
+    """Return the shape of a track at a frame, interpolated; None before it begins."""
     before = [one for one in keyframes if one["frame"] <= frame]
     if not before:
         return None
@@ -41,7 +41,7 @@ def at(keyframes: Sequence[Row], frame: int) -> Row | None:
 
 
 def cut(track: Row, start: int, stop: int) -> Row | None:
-    """Give the part of a track that lies in a job's frames; None when it is not there."""
+    """Return the part of a track that lies in a job's frames; None when it is not there."""
     keyframes = _carried(track["shapes"])
     kept = [one for one in keyframes if start <= one["frame"] <= stop]
     if len(kept) == len(keyframes):
@@ -69,7 +69,7 @@ def _box(shape: Row) -> tuple[float, float, float, float]:
 
 
 def overlap(one: Row, other: Row) -> float:
-    """Give intersection over union of two shapes' bounding boxes."""
+    """Return intersection over union of two shapes' bounding boxes."""
     if one["type"] != other["type"] or not one["points"] or not other["points"]:
         return 0.0
     if one["points"] == other["points"]:
@@ -85,7 +85,7 @@ def overlap(one: Row, other: Row) -> float:
 
 
 def same(one: Row, other: Row, first: int, last: int) -> bool:
-    """Say whether two jobs' tracks are one in the frames that both jobs have."""
+    """Return whether two jobs' tracks are one in the frames that both jobs have."""
     if one["label_id"] != other["label_id"]:
         return False
     for frame in range(first, last + 1):
@@ -96,14 +96,14 @@ def same(one: Row, other: Row, first: int, last: int) -> bool:
 
 
 def joined(one: Row, other: Row) -> Row:
-    """Give one track out of two, with every keyframe once."""
+    """Return one track out of two, with every keyframe once."""
     frames = {shape["frame"] for shape in one["shapes"]}
     shapes = one["shapes"] + [s for s in other["shapes"] if s["frame"] not in frames]
     return {**one, "shapes": sorted(shapes, key=lambda shape: shape["frame"])}
 
 
 def closed(track: Row, stop: int, size: int) -> Row:
-    """Give a track that ends with its job, told to be outside from the next frame on."""
+    """Return a track that ends with its job, told to be outside from the next frame on."""
     last = track["shapes"][-1]
     if stop + 1 >= size or last.get("outside"):
         return track

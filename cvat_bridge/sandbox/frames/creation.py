@@ -42,7 +42,7 @@ def _count_video(path: Path) -> tuple[int, int, int]:
 def _segments(
     size: int, task: Row, settings: dict[str, Any], *, video: bool
 ) -> tuple[list[tuple[int, int]], int]:
-    """Give first and last frame of each job, and the overlap between them."""
+    """Return first and last frame of each job, and the overlap between them."""
     mapping = settings.get("job_file_mapping")
     if mapping:
         ends, start = [], 0

@@ -16,7 +16,7 @@ from cvat_bridge.sandbox.web.errors import invalid
 
 
 def data_of(call: Call, task: Row) -> Row | None:
-    """Give the data of a task; None while it has none."""
+    """Return the data of a task; None while it has none."""
     data = call.db.get("data", task["data_id"])
     return data if data and data["size"] else None
 
@@ -60,7 +60,7 @@ def _meta(data: Row, **own: Any) -> dict[str, Any]:
 
 
 def task_meta(call: Call, task: Row) -> dict[str, Any]:
-    """Give what data/meta of a task says; ApiError 400 without data."""
+    """Return what data/meta of a task says; ApiError 400 without data."""
     data = data_of(call, task)
     if data is None:
         raise invalid("Data is not uploaded for the task yet")
@@ -68,7 +68,7 @@ def task_meta(call: Call, task: Row) -> dict[str, Any]:
 
 
 def job_meta(call: Call, job: Row, task: Row) -> dict[str, Any]:
-    """Give what data/meta of a job says."""
+    """Return what data/meta of a job says."""
     data = data_of(call, task)
     if data is None:
         raise invalid("Data is not uploaded for the task yet")

@@ -27,12 +27,12 @@ class Allocation:
 
     @property
     def sources(self) -> list[Source]:
-        """Give every frame in the order of its number."""
+        """Return every frame in the order of its number."""
         return [source for job in (*self.jobs, self.pool) for source in job]
 
     @property
     def ranges(self) -> list[tuple[int, int]]:
-        """Give the first and last frame of each annotation job."""
+        """Return the first and last frame of each annotation job."""
         found, start = [], 0
         for job in self.jobs:
             found.append((start, start + len(job) - 1))
@@ -41,13 +41,13 @@ class Allocation:
 
     @property
     def truth(self) -> tuple[int, int]:
-        """Give the first and last frame of the ground-truth job."""
+        """Return the first and last frame of the ground-truth job."""
         total = len(self.sources)
         return total - len(self.pool), total - 1
 
 
 def wanted(settings: dict[str, Any]) -> bool:
-    """Say whether a task is to have honeypots."""
+    """Return whether a task is to have honeypots."""
     return (settings.get("validation_params") or {}).get("mode") == _MODE
 
 

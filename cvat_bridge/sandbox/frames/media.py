@@ -34,7 +34,7 @@ _EXIF_ORIENTATION = 0x0112
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Give width and height as displayed, from the file's header; OSError for no image."""
+    """Return width and height as displayed, from the file's header; OSError for no image."""
     with Image.open(path) as image:
         width, height = image.size
         turned = image.getexif().get(_EXIF_ORIENTATION, 1) in {5, 6, 7, 8}
@@ -42,7 +42,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def mime(name: str) -> str:
-    """Give the media type of a file name."""
+    """Return the media type of a file name."""
     return _MIME.get(name.rsplit(".", 1)[-1].lower(), "application/octet-stream")
 
 
@@ -63,7 +63,7 @@ def _upright(path: Path) -> bytes:
 
 
 def step(data: Row) -> int:
-    """Give every how many-th frame of the source is a frame of the task."""
+    """Return every how many-th frame of the source is a frame of the task."""
     return int(str(data["frame_filter"]).partition("=")[2] or 1)
 
 
@@ -72,7 +72,7 @@ def _video_folder(state: State, data: Row) -> Path:
 
 
 def _decode(state: State, data: Row, number: int) -> Path:
-    """Give the PNG of a video's frame; decodes the chunk around it when it is not kept yet."""
+    """Return the PNG of a video's frame; decodes the chunk around it when it is not kept yet."""
     import av
 
     folder = _video_folder(state, data)
@@ -95,7 +95,7 @@ def _decode(state: State, data: Row, number: int) -> Path:
 
 
 def original(state: State, data: Row, number: int) -> tuple[bytes, str]:
-    """Give a frame's file and its extension; a video's frame is PNG."""
+    """Return a frame's file and its extension; a video's frame is PNG."""
     if data["video"]:
         return _decode(state, data, number).read_bytes(), "png"
     row = _frame_row(state, data, number)
@@ -120,7 +120,7 @@ def _jpeg(content: bytes, quality: int, *, limit: tuple[int, int] | None = None)
 
 
 def compressed(state: State, data: Row, number: int) -> tuple[bytes, str]:
-    """Give a frame as JPEG of the task's quality; PNG for a video without zip chunks."""
+    """Return a frame as JPEG of the task's quality; PNG for a video without zip chunks."""
     content, extension = original(state, data, number)
     if data["compressed_type"] == "video":
         return content, extension
@@ -128,7 +128,7 @@ def compressed(state: State, data: Row, number: int) -> tuple[bytes, str]:
 
 
 def preview(state: State, data: Row, number: int) -> bytes:
-    """Give a small JPEG of a frame."""
+    """Return a small JPEG of a frame."""
     return _jpeg(original(state, data, number)[0], 70, limit=(256, 256))
 
 
@@ -161,7 +161,7 @@ def _mp4(state: State, data: Row, numbers: Sequence[int], path: Path) -> None:
 
 
 def chunk(state: State, data: Row, numbers: Sequence[int], quality: str) -> tuple[Path, str]:
-    """Give the file of a chunk that holds these frames, and its media type."""
+    """Return the file of a chunk that holds these frames, and its media type."""
     as_video = data[f"{quality}_type"] == "video"
     name = f"{quality}-{data['image_quality']}-{numbers[0]}-{numbers[-1]}-{len(numbers)}"
     suffix = ".mp4" if as_video else ".zip"

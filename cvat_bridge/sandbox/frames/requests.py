@@ -101,7 +101,7 @@ def _run(call: Call, request_id: str, work: Callable[[], dict[str, Any] | None])
 
 
 def view(call: Call, row: Row) -> dict[str, Any]:
-    """Give a request as the API has it."""
+    """Return a request as the API has it."""
     expiry = None
     if row["finished_date"]:
         ended = datetime.fromisoformat(row["finished_date"].replace("Z", "+00:00"))

@@ -56,7 +56,7 @@ def _unpack(archive: Path, target: Path) -> None:
 
 
 def from_server(root: Path, names: Sequence[str], *, what: str) -> list[Source]:
-    """Give the files of a share or bucket; folders stand for all that is in them."""
+    """Return the files of a share or bucket; folders stand for all that is in them."""
     found: list[Source] = []
     for name in names:
         path = root / name
@@ -74,7 +74,7 @@ def _natural(name: str) -> list[Any]:
 
 
 def ordered(sources: list[Source], settings: dict[str, Any]) -> list[Source]:
-    """Give the files in the order that becomes the frames' order."""
+    """Return the files in the order that becomes the frames' order."""
     mapping = settings.get("job_file_mapping")
     order = [name for job in mapping for name in job] if mapping else None
     method = settings.get("sorting_method", "lexicographical")

@@ -27,12 +27,12 @@ def options(_call: Call, **_: object) -> Answer:
 
 
 def folder(call: Call, owner: str) -> Path:
-    """Give the folder that collects the files of one owner, such as `task-7`."""
+    """Return the folder that collects the files of one owner, such as `task-7`."""
     return call.state.path("uploads", owner)
 
 
 def safe_name(name: str) -> str:
-    """Give a relative path that stays inside its folder; ApiError otherwise."""
+    """Return a relative path that stays inside its folder; ApiError otherwise."""
     path = PurePosixPath(name.replace("\\", "/"))
     if ".." in path.parts or not path.parts:
         raise invalid({"client_files": [{"file": ["path contains a '..' segment"]}]})
@@ -108,7 +108,7 @@ def append(call: Call, owner: str, file_id: str) -> Answer:
 
 
 def progress(call: Call, owner: str, file_id: str) -> Answer:
-    """Say how much of a TUS upload has come."""
+    """Return how much of a TUS upload has come."""
     row = _found(call, owner, file_id)
     offset = Path(row["path"]).stat().st_size
     return Answer(

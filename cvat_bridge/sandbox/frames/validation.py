@@ -92,7 +92,7 @@ def attach_pool(call: Call, task: Row, data: Row, first: int, last: int) -> None
 
 
 def _layout(call: Call, task_id: int) -> Answer:
-    """Say which frames judge, and which of the others show one of them (honeypots)."""
+    """Return which frames judge, and which of the others show one of them (honeypots)."""
     task = permissions.task(call, task_id)
     data = call.db.get("data", task["data_id"]) or {}
     mode = data.get("validation_mode")

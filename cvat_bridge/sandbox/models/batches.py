@@ -55,7 +55,7 @@ class Batch:
     cancelled: bool = False
 
     def view(self) -> dict[str, Any]:
-        """Give the batch as the API has it."""
+        """Return the batch as the API has it."""
         about = {"id": self.function_id, "task": self.asked["task"]}
         if self.asked.get("job") is not None:
             about["job"] = self.asked["job"]

@@ -14,7 +14,7 @@ from cvat_bridge.sandbox.store.state import Row
 
 
 def _rle(bitmap: Sequence[float]) -> list[int]:
-    """Give run lengths of a flat two-valued bitmap, zeros first."""
+    """Return run lengths of a flat two-valued bitmap, zeros first."""
     values = np.asarray(bitmap)
     if not values.size:
         raise ValueError("an empty mask cannot be encoded")
@@ -68,7 +68,7 @@ def convert(
     *,
     masks_to_polygons: bool,
 ) -> Objects:
-    """Give tags and shapes of one frame; ApiError 400 for one that could not be stored.
+    """Return tags and shapes of one frame; ApiError 400 for one that could not be stored.
 
     A label outside the mapping is dropped. A confidence is not kept.
     """
@@ -114,7 +114,7 @@ def convert(
 
 
 def moved(shape: Row, dx: int, dy: int) -> Row:
-    """Give a shape moved by a region's corner."""
+    """Return a shape moved by a region's corner."""
     points = list(shape["points"])
     if shape["type"] == "mask":
         left, top, right, bottom = points[-4:]

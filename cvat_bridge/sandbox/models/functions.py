@@ -43,7 +43,7 @@ class Function:
     shape_types: tuple[str, ...] | None
 
     def view(self) -> dict[str, Any]:
-        """Give the function as /api/lambda/functions shows it."""
+        """Return the function as /api/lambda/functions shows it."""
         shown: dict[str, Any] = {
             "id": self.id,
             "kind": self.kind,
@@ -138,7 +138,7 @@ def _ask(state: State, method: str, path: str, **more: Any) -> Any:
 
 
 def get(state: State, function_id: str) -> Function:
-    """Give one function, asked of the host."""
+    """Return one function, asked of the host."""
     return parse(_ask(state, "GET", f"/api/functions/{function_id}"))
 
 

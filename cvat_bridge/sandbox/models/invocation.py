@@ -25,7 +25,7 @@ _STATE_KEY = b"sandbox-tracker-state"
 
 
 def targets(state: State, function: Function, task: Row, asked: Any) -> dict[str, Target]:
-    """Give the label mapping of a call: as asked, or by name."""
+    """Return the label mapping of a call: as asked, or by name."""
     own = labels.of_task(state.db, task)
     if asked:
         return mapping.given(state.db, asked, function.labels, own)
@@ -135,7 +135,7 @@ def _track(state: State, function: Function, task: Row, body: Mapping[str, Any])
 
 
 def _unsaved(found: Objects) -> dict[str, Any]:
-    """Give a detector's findings as CVAT answers them: stored nowhere, ids null."""
+    """Return a detector's findings as CVAT answers them: stored nowhere, ids null."""
     shown = {
         kind: [annotation_store.normal(kind, item) for item in items]
         for kind, items in found.items()
@@ -147,7 +147,7 @@ def _unsaved(found: Objects) -> dict[str, Any]:
 
 
 def _scope(call: Call, function_id: str, body: Mapping[str, Any]) -> tuple[Row | None, Row]:
-    """Give the job (if one is named, it decides) and the task of a call."""
+    """Return the job (if one is named, it decides) and the task of a call."""
     job_id, task_id = body.get("job"), body.get("task")
     for table, row_id in (("job", job_id), ("task", task_id)):
         if row_id is not None and call.db.get(table, row_id) is None:

@@ -22,7 +22,7 @@ class Target:
 
 
 def compatible(model_type: str, task_type: str) -> bool:
-    """Say whether a model's label type may become a task's."""
+    """Return whether a model's label type may become a task's."""
     if "skeleton" in {model_type, task_type}:
         return model_type == task_type
     both = {model_type, task_type}
@@ -93,7 +93,7 @@ def given(
 
 
 def attribute_fits(value: Any, attribute: Row) -> bool:
-    """Say whether a model's attribute value may be stored; what may not is left out."""
+    """Return whether a model's attribute value may be stored; what may not is left out."""
     choices = json.loads(attribute["choices"])
     kind = attribute["input_type"]
     if kind == "text":

@@ -37,7 +37,7 @@ def parse(value: Any) -> Region:
 
 
 def crop(content: bytes, region: Region) -> tuple[bytes, tuple[int, int]]:
-    """Give the region as an image file, and the size of the whole image."""
+    """Return the region as an image file, and the size of the whole image."""
     with Image.open(io.BytesIO(content)) as image:
         if region.right > image.width or region.bottom > image.height:
             raise invalid("ROI is outside the image")
@@ -48,14 +48,14 @@ def crop(content: bytes, region: Region) -> tuple[bytes, tuple[int, int]]:
 
 
 def shifted(points: Any, region: Region | None) -> Any:
-    """Give prompt points as the crop has them; those outside get negative coordinates."""
+    """Return prompt points as the crop has them; those outside get negative coordinates."""
     if not points or region is None:
         return points
     return [[x - region.left, y - region.top] for x, y in points]
 
 
 def restored(answer: Any, region: Region, size: tuple[int, int]) -> Any:
-    """Give an interactor's answer in the whole image."""
+    """Return an interactor's answer in the whole image."""
     if not isinstance(answer, dict):
         return answer
     answer = dict(answer)

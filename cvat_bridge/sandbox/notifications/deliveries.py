@@ -172,7 +172,7 @@ def send(
 
 
 def view(row: Row) -> dict[str, Any]:
-    """Give a delivery as the API has it."""
+    """Return a delivery as the API has it."""
     names = ("id", "webhook_id", "event", "status_code")
     more = (
         "attempt",

@@ -58,7 +58,7 @@ def show(**views: View) -> None:
 
 
 def _place(call: Call, table: str, row: Row) -> tuple[int | None, int | None]:
-    """Give the project and the organization that a row belongs to."""
+    """Return the project and the organization that a row belongs to."""
     if table == "comment":
         return _place(call, "issue", call.db.get("issue", row["issue_id"]) or {})
     if table == "issue":
@@ -82,7 +82,7 @@ def _listeners(
 
 
 def sender(call: Call) -> dict[str, Any] | None:
-    """Give the account behind an event; in background work CVAT gives another form of it."""
+    """Return the account behind an event; in background work CVAT gives another form of it."""
     if call.background:
         user = call.user
         return {"id": user["id"], "username": user["username"], "email": user["email"]}

@@ -71,7 +71,7 @@ _CHECKS: dict[str, fields.Check] = {
 
 
 def view(call: Call, row: Row) -> dict[str, Any]:
-    """Give a webhook as the API has it, without its secret."""
+    """Return a webhook as the API has it, without its secret."""
     found = {
         "id": row["id"],
         "url": call.url(f"/api/webhooks/{row['id']}"),

@@ -63,7 +63,7 @@ def _row(call: Call, guide_id: int) -> Row:
 
 
 def _readable(call: Call, guide_id: int) -> Row:
-    """Give a guide to who runs its object and to who works on a job of it."""
+    """Return a guide to who runs its object and to who works on a job of it."""
     row = _row(call, guide_id)
     mine = call.db.one(
         "SELECT job.id FROM job JOIN task ON task.id = job.task_id WHERE job.assignee_id = ? "

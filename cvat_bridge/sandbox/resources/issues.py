@@ -42,7 +42,7 @@ _COMMENT: dict[str, fields.Check] = {
 
 
 def view(call: Call, row: Row) -> dict[str, Any]:
-    """Give an issue as the API has it."""
+    """Return an issue as the API has it."""
     count = call.db.scalar("SELECT count(*) FROM comment WHERE issue_id = ?", row["id"])
     return {
         "id": row["id"],
@@ -59,7 +59,7 @@ def view(call: Call, row: Row) -> dict[str, Any]:
 
 
 def comment_view(call: Call, row: Row) -> dict[str, Any]:
-    """Give a comment as the API has it."""
+    """Return a comment as the API has it."""
     return {
         "id": row["id"],
         "issue": row["issue_id"],

@@ -55,7 +55,7 @@ _PATCH: dict[str, fields.Check] = {
 
 
 def frames(job: Row) -> list[int]:
-    """Give the task-relative frames of a job, in order."""
+    """Return the task-relative frames of a job, in order."""
     if job["frames"]:
         return list(json.loads(job["frames"]))
     return list(range(job["start_frame"], job["stop_frame"] + 1))
@@ -82,7 +82,7 @@ def add(call: Call, task_id: int, kind: str, start: int, stop: int, **columns: A
 
 
 def view(call: Call, row: Row, task: Row | None = None) -> dict[str, Any]:
-    """Give a job as the API has it."""
+    """Return a job as the API has it."""
     task = task or call.db.get("task", row["task_id"]) or {}
     project = call.db.get("project", task["project_id"])
     staff = permissions.staff_of_task(call, task)  # who only works on the job sees no names

@@ -43,7 +43,7 @@ class LabelBook:
                 raise invalid(f"spec_id `{attribute['spec_id']}` is invalid")
 
     def filled(self, item: Row, *, mutable: bool | None = None) -> list[Row]:
-        """Give an item's attributes, with the default of each one that it lacks."""
+        """Return an item's attributes, with the default of each one that it lacks."""
         given = list(item.get("attributes", ()))
         present = {attribute["spec_id"] for attribute in given}
         return given + [

@@ -65,14 +65,14 @@ def _new_color() -> str:
 
 
 def of_project(db: Db, project_id: int) -> list[Row]:
-    """Give the labels of a project, without sublabels."""
+    """Return the labels of a project, without sublabels."""
     return db.all(
         "SELECT * FROM label WHERE project_id = ? AND parent_id IS NULL ORDER BY id", project_id
     )
 
 
 def of_task(db: Db, task: Row) -> list[Row]:
-    """Give the labels that apply to a task."""
+    """Return the labels that apply to a task."""
     if task["project_id"] is not None:
         return of_project(db, task["project_id"])
     return db.all(
@@ -81,7 +81,7 @@ def of_task(db: Db, task: Row) -> list[Row]:
 
 
 def attributes(db: Db, label_id: int) -> list[Row]:
-    """Give the attributes of a label."""
+    """Return the attributes of a label."""
     return db.all("SELECT * FROM attribute WHERE label_id = ? ORDER BY id", label_id)
 
 
@@ -160,7 +160,7 @@ def remove(call: Call, label_id: int) -> None:
 
 
 def view(call: Call, row: Row) -> dict[str, Any]:
-    """Give a label as the API has it."""
+    """Return a label as the API has it."""
     found = {
         "id": row["id"],
         "name": row["name"],

@@ -33,12 +33,12 @@ _CHECKS: dict[str, fields.Check] = {
 
 
 def storage(text: str | None) -> Any:
-    """Give a stored storage setting, or None."""
+    """Return a stored storage setting, or None."""
     return json.loads(text) if text else None
 
 
 def view(call: Call, row: Row) -> dict[str, Any]:
-    """Give a project as the API has it."""
+    """Return a project as the API has it."""
     tasks = call.db.all(
         "SELECT subset, dimension FROM task WHERE project_id = ? ORDER BY id", row["id"]
     )
@@ -66,7 +66,7 @@ def view(call: Call, row: Row) -> dict[str, Any]:
 
 
 def names(call: Call) -> dict[int | None, str]:
-    """Give user names by id, for filters."""
+    """Return user names by id, for filters."""
     return {row["id"]: row["username"] for row in call.db.all("SELECT id, username FROM user")}
 
 
@@ -88,7 +88,7 @@ def account(call: Call, user_id: int | None) -> int | None:
 
 
 def storages(taken: dict[str, Any]) -> dict[str, str]:
-    """Give the storage fields as text to keep."""
+    """Return the storage fields as text to keep."""
     both = ("source_storage", "target_storage")
     return {name: json.dumps(taken[name]) for name in both if taken.get(name)}
 

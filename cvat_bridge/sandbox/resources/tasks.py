@@ -105,7 +105,7 @@ def _data_fields(data: Row | None) -> dict[str, Any]:
 
 
 def view(call: Call, row: Row) -> dict[str, Any]:
-    """Give a task as the API has it."""
+    """Return a task as the API has it."""
     project = call.db.get("project", row["project_id"])
     data = call.db.get("data", row["data_id"])
     jobs = call.db.all("SELECT state, stage FROM job WHERE task_id = ?", row["id"])

@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 def now() -> str:
-    """Give the time as CVAT writes it."""
+    """Return the time as CVAT writes it."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -50,21 +50,21 @@ class Db:
         self._connection.executemany(sql, rows)
 
     def all(self, sql: str, *values: Any) -> list[Row]:
-        """Give every row."""
+        """Return every row."""
         return list(self._connection.execute(sql, values).fetchall())
 
     def one(self, sql: str, *values: Any) -> Row | None:
-        """Give the first row, or None."""
+        """Return the first row, or None."""
         row: Row | None = self._connection.execute(sql, values).fetchone()
         return row
 
     def scalar(self, sql: str, *values: Any) -> Any:
-        """Give the first column of the first row, or None."""
+        """Return the first column of the first row, or None."""
         row = self.one(sql, *values)
         return next(iter(row.values())) if row else None
 
     def get(self, table: str, row_id: int | str | None) -> Row | None:
-        """Give a row of a table of ours by id."""
+        """Return a row of a table of ours by id."""
         if row_id is None:
             return None
         return self.one(f"SELECT * FROM {table} WHERE id = ?", row_id)  # noqa: S608  table is ours
@@ -143,14 +143,14 @@ class State:
 
     @property
     def db(self) -> Db:
-        """Give this thread's connection."""
+        """Return this thread's connection."""
         if not hasattr(self._local, "db"):
             self._local.db = Db(self.folder / "sandbox.db")
         db: Db = self._local.db
         return db
 
     def path(self, *parts: str) -> Path:
-        """Give a folder of ours, made if need be."""
+        """Return a folder of ours, made if need be."""
         path = self.folder.joinpath(*parts)
         path.mkdir(parents=True, exist_ok=True)
         return path

@@ -55,27 +55,27 @@ class Call:
 
     @property
     def db(self) -> Db:
-        """Give this thread's connection."""
+        """Return this thread's connection."""
         return self.state.db
 
     @property
     def user(self) -> Row:
-        """Give the account that asks; ApiError 401 when nobody is signed in."""
+        """Return the account that asks; ApiError 401 when nobody is signed in."""
         if self.account is None:
             raise ApiError(401, {"detail": "Authentication credentials were not provided."})
         return self.account
 
     @property
     def is_admin(self) -> bool:
-        """Say whether the account may do everything."""
+        """Return whether the account may do everything."""
         return "admin" in json.loads(self.user["groups"])
 
     def url(self, path: str) -> str:
-        """Give the full address of a path of ours, by the Host the caller used."""
+        """Return the full address of a path of ours, by the Host the caller used."""
         return f"{self.base_url}{path}"
 
     def json(self) -> Any:
-        """Give the parsed body; ApiError when it is not what a route can read."""
+        """Return the parsed body; ApiError when it is not what a route can read."""
         if self.form is not None:
             return dict(self.form)
         if not self.content:
@@ -89,14 +89,14 @@ class Call:
             raise ApiError(400, {"detail": f"JSON parse error - {error}"}) from error
 
     def only_json(self) -> Any:
-        """Give the parsed body of a route that takes no forms."""
+        """Return the parsed body of a route that takes no forms."""
         if self.form is not None:
             kind = self.headers.get("content-type", "").split(";")[0]
             raise ApiError(415, {"detail": f'Unsupported media type "{kind}" in request.'})
         return self.json()
 
     def fields(self) -> dict[str, Any]:
-        """Give the body as an object; ApiError when it is something else."""
+        """Return the body as an object; ApiError when it is something else."""
         body = self.json()
         if not isinstance(body, dict):
             kind = type(body).__name__

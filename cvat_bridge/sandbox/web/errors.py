@@ -14,7 +14,7 @@ class ApiError(Exception):
 
 
 def invalid(body: Any) -> ApiError:
-    """Say what is wrong with the request, as CVAT does: a list, or a dict by field."""
+    """Return what is wrong with the request, as CVAT does: a list, or a dict by field."""
     return ApiError(400, [body] if isinstance(body, str) else body)
 
 

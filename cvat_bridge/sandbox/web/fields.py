@@ -162,7 +162,7 @@ def objects(checks: Mapping[str, Check], *, required: Sequence[str] = ()) -> Che
 def examine(
     value: Any, checks: Mapping[str, Check], *, required: Sequence[str] = ()
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give the known fields that are present, checked, and the faults by field."""
+    """Return the known fields that are present, checked, and the faults by field."""
     if not isinstance(value, dict):
         kind = type(value).__name__
         text = f"Invalid data. Expected a dictionary, but got {kind}."
@@ -187,7 +187,7 @@ def examine(
 def take(
     body: Any, checks: Mapping[str, Check], *, required: Sequence[str] = (), closed: bool = False
 ) -> dict[str, Any]:
-    """Give the checked fields; ApiError 400 with every fault.
+    """Return the checked fields; ApiError 400 with every fault.
 
     closed: a field that is not in checks is the 403 that CVAT answers to such a PATCH.
     """

@@ -52,7 +52,7 @@ def _var(term: Any, index: Index) -> str | None:
 
 
 def _typed(row_value: Any, wanted: Any) -> Any:
-    """Give the wanted value in the type of the column; FilterFaultError where it has none."""
+    """Return the wanted value in the type of the column; FilterFaultError where it has none."""
     if isinstance(row_value, bool) or row_value is None or wanted is None:
         return wanted
     if isinstance(row_value, int):
@@ -69,7 +69,7 @@ def _same(row_value: Any, wanted: Any) -> bool:
 
 
 def holds(rule: Any, row: Row, index: Index) -> bool:
-    """Say whether a row meets a JSON Logic rule; ApiError 400 for a rule that CVAT refuses."""
+    """Return whether a row meets a JSON Logic rule; ApiError 400 for a rule that CVAT refuses."""
     if not isinstance(rule, dict) or len(rule) != 1:
         raise invalid(
             f"filter: expected a non-empty dict value, got '{rule}' of type '{type(rule).__name__}'"
@@ -165,7 +165,7 @@ def _sorted(call: Call, rows: list[Row], index: Index) -> list[Row]:
 
 
 def select(call: Call, rows: Sequence[Row], index: Index) -> list[Row]:
-    """Give the rows the query asks for, in its order."""
+    """Return the rows the query asks for, in its order."""
     kept = _equal(call, list(rows), index)
     if call.query.get("filter"):
         rule = _parsed(call.query["filter"])
@@ -183,7 +183,7 @@ def select(call: Call, rows: Sequence[Row], index: Index) -> list[Row]:
 
 
 def paged(call: Call, rows: Sequence[Row], render: Callable[[Row], Any]) -> Answer:
-    """Give one page of rows, with links to its neighbours."""
+    """Return one page of rows, with links to its neighbours."""
     asked = call.query.get("page_size", "")
     size = len(rows) or 1 if asked == "all" else int(asked) if asked.isdigit() else 10
     size = size or 10

@@ -7,12 +7,12 @@ import math
 from markupsafe import Markup
 
 from cvat_bridge.web.charts.svg import picture, tag
-from cvat_bridge.web.screens.figures import Verdict
+from cvat_bridge.web.screens.figures import GateVerdict
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _AXIS = 560.0, 118.0, 24.0, 24.0, 62.0
 
 
-def interval(verdict: Verdict) -> Markup:
+def interval(verdict: GateVerdict) -> Markup:
     """Draw a verdict of kind "compare" or "first"; "" for one without figures."""
     if verdict.kind == "compare" and verdict.gain is not None:
         return _gain(verdict)
@@ -21,7 +21,7 @@ def interval(verdict: Verdict) -> Markup:
     return Markup("")
 
 
-def _gain(verdict: Verdict) -> Markup:
+def _gain(verdict: GateVerdict) -> Markup:
     low, high = verdict.low or 0.0, verdict.high or 0.0
     gain = verdict.gain or 0.0
     step = _step(max(abs(low), abs(high), 0.01))
@@ -44,7 +44,7 @@ def _gain(verdict: Verdict) -> Markup:
     )
 
 
-def _first(verdict: Verdict) -> Markup:
+def _first(verdict: GateVerdict) -> Markup:
     value, low = verdict.after or 0.0, verdict.low
     bounds = [(verdict.needed, "needed")] if verdict.needed is not None else []
     if verdict.needed_low is not None:
@@ -120,7 +120,7 @@ def _axis(
 
 
 def _step(reach: float) -> float:
-    """Give a round distance of ticks: about four to the reach."""
+    """Return a round distance of ticks: about four to the reach."""
     rough = reach / 3
     power = 10.0 ** math.floor(math.log10(rough))
     return float(next(power * n for n in (1, 2, 5, 10) if power * n >= rough))

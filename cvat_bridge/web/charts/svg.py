@@ -6,17 +6,17 @@ from markupsafe import Markup
 
 
 def tag(name: str, content: str | Markup = "", **attributes: object) -> Markup:
-    """Give an element; `_` in a name is a hyphen, "class_" is class."""
-    told = Markup("").join(
+    """Return an element; `_` in a name is a hyphen, "class_" is class."""
+    written = Markup("").join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _number(value))
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup("<{0}{1}>{2}</{0}>").format(name, told, content)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, written, content)
 
 
 def picture(width: float, height: float, title: str, *parts: Markup, class_: str = "") -> Markup:
-    """Give a whole picture that scales with its column. title: what a screen reader says."""
+    """Return a whole picture that scales with its column. title: what a screen reader says."""
     return tag(
         "svg",
         Markup("").join(parts),

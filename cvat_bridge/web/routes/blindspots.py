@@ -13,8 +13,8 @@ from cvat_bridge.blindspots.types import Failures
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.web.page import Page, RefusedError
 from cvat_bridge.web.rendering import render
-from cvat_bridge.web.routes.asking import FailuresOf, FailuresQuery, ViewQuery, no_such_part
-from cvat_bridge.web.screens.looking import SOURCES, Looking, looking
+from cvat_bridge.web.routes.request_models import FailuresOf, FailuresQuery, ViewQuery, no_such_part
+from cvat_bridge.web.screens.model_view import SOURCES, ModelView, model_view
 from cvat_bridge.web.screens.now import bar
 from cvat_bridge.web.sites import Site
 from cvat_bridge.web.visits import Visit, visit
@@ -29,7 +29,7 @@ def blind_routes(page: Page) -> APIRouter:
     @routes.get("/blindspots")
     def spots(request: Request, project_id: int, asked: ViewQuery) -> Response:
         found = visit(page, request, project_id)
-        look = looking(found.site, asked.model, asked.source, asked.threshold)
+        look = model_view(found.site, asked.model, asked.source, asked.threshold)
         parts = found.site.parts
         shown = None
         if look.recorded is not None:
@@ -47,7 +47,7 @@ def blind_routes(page: Page) -> APIRouter:
     @routes.get("/failures")
     def failing(request: Request, project_id: int, asked: FailuresQuery) -> Response:
         found = visit(page, request, project_id)
-        look = looking(found.site, asked.model, asked.source, asked.threshold)
+        look = model_view(found.site, asked.model, asked.source, asked.threshold)
         return screen(
             page,
             request,
@@ -74,8 +74,8 @@ def screen(
     return render(page, request, template, session=visited.session, **values)
 
 
-def failures_of(site: Site, look: Looking, asked: FailuresOf) -> Failures:
-    """Give a screen of failures; RefusedError for a slice or class that there is not (any more)."""
+def failures_of(site: Site, look: ModelView, asked: FailuresOf) -> Failures:
+    """Return a screen of failures; RefusedError for a slice or class that does not exist."""
     try:
         return failures(
             site.parts.home,

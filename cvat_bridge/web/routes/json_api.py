@@ -8,9 +8,10 @@ from starlette.requests import Request
 from cvat_bridge.blindspots.queries import blind_spots
 from cvat_bridge.blindspots.types import BlindSpots, Failures, RecordedModel, Similar
 from cvat_bridge.errors import NothingToDoError
-from cvat_bridge.web.errands import Errand
 from cvat_bridge.web.page import Page, RefusedError
-from cvat_bridge.web.routes.asking import (
+from cvat_bridge.web.routes.blindspots import failures_of
+from cvat_bridge.web.routes.projects import Listed, listed
+from cvat_bridge.web.routes.request_models import (
     AskedTask,
     FailuresQuery,
     SimilarQuery,
@@ -18,11 +19,10 @@ from cvat_bridge.web.routes.asking import (
     ViewQuery,
     request_of,
 )
-from cvat_bridge.web.routes.blindspots import failures_of
-from cvat_bridge.web.routes.projects import Listed, listed
-from cvat_bridge.web.routes.similar import errand_of, similar_of
+from cvat_bridge.web.routes.similar import queued_task, similar_of
 from cvat_bridge.web.screens import now as screen
-from cvat_bridge.web.screens.looking import Looking, looking
+from cvat_bridge.web.screens.model_view import ModelView, model_view
+from cvat_bridge.web.task_queue import QueuedTask
 from cvat_bridge.web.visits import Visit, acting, check_form, session_of, visit
 
 
@@ -32,23 +32,23 @@ def api_routes(page: Page) -> APIRouter:
 
     @routes.get("/projects")
     def projects(request: Request) -> tuple[Listed, ...]:
-        """Give the projects that CVAT shows the caller, those with a loop first."""
+        """Return the projects that CVAT shows the caller, those with a loop first."""
         return listed(page, session_of(page, request))
 
     @routes.get("/projects/{project_id}/now")
     def now(request: Request, project_id: int) -> screen.Now:
-        """Give what serves and why, the work under way, the batch, the curve, the corrections."""
+        """Return what serves and why, the work under way, the batch, the curve, the corrections."""
         found = visit(page, request, project_id)
         return screen.now(found.site, found.name)
 
     @routes.get("/projects/{project_id}/models")
     def models(request: Request, project_id: int) -> tuple[RecordedModel, ...]:
-        """Give the models and sources of which failures are recorded."""
-        return looking(visit(page, request, project_id).site, "", "", None).others
+        """Return the models and sources of which failures are recorded."""
+        return model_view(visit(page, request, project_id).site, "", "", None).others
 
     @routes.get("/projects/{project_id}/blindspots")
     def spots(request: Request, project_id: int, asked: ViewQuery) -> BlindSpots:
-        """Give where a model fails: slices worst first, the confusion matrix, overall figures."""
+        """Return where a model fails: slices worst first, the confusion matrix, overall figures."""
         found, look = _look(page, request, project_id, asked)
         parts = found.site.parts
         return blind_spots(
@@ -57,13 +57,13 @@ def api_routes(page: Page) -> APIRouter:
 
     @routes.get("/projects/{project_id}/failures")
     def failing(request: Request, project_id: int, asked: FailuresQuery) -> Failures:
-        """Give the failures of a slice (where) or of a cell of the matrix (truth and answer)."""
+        """Return the failures of a slice (where) or of a cell of the matrix (truth and answer)."""
         found, look = _look(page, request, project_id, asked)
         return failures_of(found.site, look, asked)
 
     @routes.get("/projects/{project_id}/similar")
     def similar(request: Request, project_id: int, asked: SimilarQuery) -> Similar:
-        """Give the frames of the pool that look like these failures, most alike first."""
+        """Return the frames of the pool that look like these failures, most alike first."""
         found, look = _look(page, request, project_id, asked)
         shown, problem = similar_of(found.site, look, asked)
         if shown is None:
@@ -71,7 +71,7 @@ def api_routes(page: Page) -> APIRouter:
         return shown
 
     @routes.post("/projects/{project_id}/tasks", status_code=202)
-    def ask(request: Request, project_id: int, asked: AskedTask) -> Errand:
+    def ask(request: Request, project_id: int, asked: AskedTask) -> QueuedTask:
         """Ask for a task in CVAT; it is made in the background, once for each key.
 
         With a cookie instead of a token, send the session's token as X-CSRF-Token.
@@ -79,19 +79,19 @@ def api_routes(page: Page) -> APIRouter:
         found = visit(page, request, project_id)
         check_form(found.session, request, None)
         acting(found)
-        return page.errands(found.site).ask(request_of(found, asked), found.site.parts.now())
+        return page.task_queue(found.site).ask(request_of(found, asked), found.site.parts.now())
 
     @routes.get("/projects/{project_id}/tasks/{key}")
-    def made(request: Request, project_id: int, key: str) -> Errand:
-        """Give what became of a task that was asked for."""
-        return errand_of(page, visit(page, request, project_id), key)
+    def made(request: Request, project_id: int, key: str) -> QueuedTask:
+        """Return what became of a task that was asked for."""
+        return queued_task(page, visit(page, request, project_id), key)
 
     return routes
 
 
-def _look(page: Page, request: Request, project_id: int, asked: View) -> tuple[Visit, Looking]:
+def _look(page: Page, request: Request, project_id: int, asked: View) -> tuple[Visit, ModelView]:
     found = visit(page, request, project_id)
-    look = looking(found.site, asked.model, asked.source, asked.threshold)
+    look = model_view(found.site, asked.model, asked.source, asked.threshold)
     if look.recorded is None:
         raise RefusedError(
             404,

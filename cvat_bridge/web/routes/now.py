@@ -82,8 +82,8 @@ def now_routes(page: Page) -> APIRouter:
         found = visit(page, request, project_id)
         check_form(found.session, request, csrf)
         acting(found)
-        told = screen.begin_round(found.site, found.session.person.username)
-        return _back(page, found, told)
+        message = screen.begin_round(found.site, found.session.person.username)
+        return _back(page, found, message)
 
     @routes.post("/runs/{run}/stop")
     def stop(
@@ -97,7 +97,7 @@ def now_routes(page: Page) -> APIRouter:
     return routes
 
 
-def _back(page: Page, found: Visit, told: str) -> Response:
+def _back(page: Page, found: Visit, message: str) -> Response:
     """Show the screen again with a sentence; loading it again does nothing twice."""
-    page.tell(found.session, told)
+    page.notify(found.session, message)
     return RedirectResponse(page.at(f"/projects/{found.site.id}/now"), 303)

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from cvat_bridge.errors import AuthenticationError, BridgeError
+from cvat_bridge.web.access.sessions import Session
 from cvat_bridge.web.page import Page, SignInNeededError
-from cvat_bridge.web.people.sessions import Session
 from cvat_bridge.web.rendering import render
 from cvat_bridge.web.screens.bar import Bar
 from cvat_bridge.web.screens.now import bar
@@ -60,7 +60,7 @@ def project_routes(page: Page) -> APIRouter:
 
 
 def listed(page: Page, session: Session) -> tuple[Listed, ...]:
-    """Give the projects that CVAT shows this person, those with a loop first."""
+    """Return the projects that CVAT shows this person, those with a loop first."""
     try:
         seen = page.rights.projects(session)
     except AuthenticationError as error:

@@ -13,9 +13,9 @@ from cvat_bridge.blindspots.tasks import plan_task
 from cvat_bridge.blindspots.types import Similar
 from cvat_bridge.cvat.gateway import User
 from cvat_bridge.errors import GatewayError, NothingToDoError
-from cvat_bridge.web.errands import Errand
 from cvat_bridge.web.page import Page, RefusedError
-from cvat_bridge.web.routes.asking import (
+from cvat_bridge.web.routes.blindspots import screen
+from cvat_bridge.web.routes.request_models import (
     MOST,
     FilledForm,
     SimilarQuery,
@@ -23,9 +23,9 @@ from cvat_bridge.web.routes.asking import (
     no_such_part,
     request_of,
 )
-from cvat_bridge.web.routes.blindspots import screen
-from cvat_bridge.web.screens.looking import Looking, looking
+from cvat_bridge.web.screens.model_view import ModelView, model_view
 from cvat_bridge.web.sites import Site
+from cvat_bridge.web.task_queue import QueuedTask
 from cvat_bridge.web.visits import Visit, acting, check_form, visit
 
 
@@ -36,7 +36,7 @@ def similar_routes(page: Page) -> APIRouter:
     @routes.get("/similar")
     def similar(request: Request, project_id: int, asked: SimilarQuery) -> Response:
         found = visit(page, request, project_id)
-        look = looking(found.site, asked.model, asked.source, asked.threshold)
+        look = model_view(found.site, asked.model, asked.source, asked.threshold)
         shown, problem = similar_of(found.site, look, asked)
         people, unknown = _people(found.site)
         return screen(
@@ -69,7 +69,7 @@ def similar_routes(page: Page) -> APIRouter:
     @routes.post("/tasks")
     def create(request: Request, project_id: int, form: FilledForm) -> Response:
         found = _allowed(page, request, project_id, form.csrf)
-        page.errands(found.site).ask(request_of(found, form), found.site.parts.now())
+        page.task_queue(found.site).ask(request_of(found, form), found.site.parts.now())
         return RedirectResponse(page.at(f"/projects/{project_id}/tasks/{form.key}"), 303)
 
     @routes.get("/tasks/{key}")
@@ -77,13 +77,13 @@ def similar_routes(page: Page) -> APIRouter:
         found = visit(page, request, project_id)
         part = request.headers.get("hx-request")
         template = "part_made.html" if part else "made.html"
-        return screen(page, request, found, template, errand=errand_of(page, found, key))
+        return screen(page, request, found, template, queued=queued_task(page, found, key))
 
     return routes
 
 
-def similar_of(site: Site, look: Looking, asked: SimilarTo) -> tuple[Similar | None, str]:
-    """Give the frames, or why there are none."""
+def similar_of(site: Site, look: ModelView, asked: SimilarTo) -> tuple[Similar | None, str]:
+    """Return the frames, or why there are none."""
     if look.recorded is None:
         return None, "Nothing is recorded of this model yet"
     try:
@@ -105,12 +105,12 @@ def similar_of(site: Site, look: Looking, asked: SimilarTo) -> tuple[Similar | N
     return found, ""
 
 
-def errand_of(page: Page, found: Visit, key: str) -> Errand:
-    """Give a request of this project; RefusedError 404 where there is none."""
-    errand = page.errands(found.site).find(key)
-    if errand is None:
+def queued_task(page: Page, found: Visit, key: str) -> QueuedTask:
+    """Return a request of this project; RefusedError 404 where there is none."""
+    queued = page.task_queue(found.site).find(key)
+    if queued is None:
         raise RefusedError(404, "There is no such request.", "Begin from the blind spots again.")
-    return errand
+    return queued
 
 
 def _allowed(page: Page, request: Request, project_id: int, csrf: str) -> Visit:
@@ -120,7 +120,7 @@ def _allowed(page: Page, request: Request, project_id: int, csrf: str) -> Visit:
 
 
 def _people(site: Site) -> tuple[tuple[User, ...], str]:
-    """Give whom jobs can be assigned to, or why that is not known."""
+    """Return whom jobs can be assigned to, or why that is not known."""
     try:
         return site.parts.gateway.users(), ""
     except GatewayError as error:

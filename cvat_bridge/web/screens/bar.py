@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from cvat_bridge.ledger.records import Decision, Round
 from cvat_bridge.models.serving import Serving
-from cvat_bridge.web.screens.figures import Figures, figures_of
-from cvat_bridge.web.sites import Doing
+from cvat_bridge.web.screens.figures import ModelFigures, figures_of
+from cvat_bridge.web.sites import CurrentActivity
 
 STEPS = {
     "started": "has begun",
@@ -43,7 +43,7 @@ class Bar:
     name: str
     version: str | None
     learnt_in: int
-    figures: Figures | None
+    figures: ModelFigures | None
     why: tuple[str, ...]
     round: int
     state: str
@@ -57,7 +57,7 @@ def bar_of(
     serving: Serving,
     rounds: Sequence[Round],
     decisions: Sequence[Decision],
-    doing: Doing | None,
+    doing: CurrentActivity | None,
 ) -> Bar:
     """Put the bar together. rounds, decisions: oldest first."""
     last = rounds[-1] if rounds else None
@@ -84,7 +84,7 @@ def _state(last: Round | None) -> str:
     return f"round {last.number} {STEPS.get(last.state, last.state)}"
 
 
-def _waits_for(last: Round | None, doing: Doing | None) -> str:
+def _waits_for(last: Round | None, doing: CurrentActivity | None) -> str:
     if last is not None and last.state != "done" and not last.waits_for:
         return "the step under way"
     if doing is None:
@@ -95,14 +95,17 @@ def _waits_for(last: Round | None, doing: Doing | None) -> str:
 
 
 def _alarms(
-    last: Round | None, serving: Serving, decisions: Sequence[Decision], doing: Doing | None
+    last: Round | None,
+    serving: Serving,
+    decisions: Sequence[Decision],
+    doing: CurrentActivity | None,
 ) -> list[Alarm]:
     found = []
     if last is not None and last.waits_for:
-        step, _, said = last.waits_for.partition(": ")
+        step, _, problem = last.waits_for.partition(": ")
         found.append(
             Alarm(
-                f"Round {last.number} failed while it {STEPS.get(step, step)}: {said}",
+                f"Round {last.number} failed while it {STEPS.get(step, step)}: {problem}",
                 "It is tried again by itself after a pause, from that step on. `cvat-bridge "
                 "doctor` looks at everything it stands on.",
             )

@@ -99,7 +99,7 @@ def _state(job: Job) -> JobState:
 
 
 def batch_of(home: Home, ledger: Ledger, rounds: Sequence[Round], cost: CostModel) -> Batch | None:
-    """Give the newest batch, None before the first. rounds: oldest first."""
+    """Return the newest batch, None before the first. rounds: oldest first."""
     for row in reversed(rounds):
         selection = ledger.selection(row.number)
         if selection:
@@ -154,7 +154,7 @@ def _batch(
 def _work(
     home: Home, ledger: Ledger, model: str, selection: Sequence[SelectedFrame], cost: CostModel
 ) -> dict[str, tuple[float, float]]:
-    """Give expected objects and seconds by frame key; of frames that a detector has read."""
+    """Return expected objects and seconds by frame key; of frames that a detector has read."""
     if not model or not any(home.predictions.glob("*.db")):
         return {}
     facts = ledger.frames_of(frame.key for frame in selection)

@@ -10,7 +10,7 @@ from cvat_bridge.ledger.records import Decision
 
 
 @dataclass(frozen=True)
-class Figures:
+class ModelFigures:
     """AP and AP50 of a model, 0..1, on so many held-out frames with so many objects."""
 
     ap: float | None
@@ -20,7 +20,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateVerdict:
     """What the gate decided in a round.
 
     kind: "compare" (gain with its interval low..high, which must lie above zero), "first" (value
@@ -49,14 +49,14 @@ class Verdict:
     classes: tuple[tuple[str, float | None, float | None, int], ...] = ()
 
 
-def figures_of(decisions: Sequence[Decision], version: str | None) -> Figures | None:
-    """Give a version's figures as last measured; None where no round measured it."""
+def figures_of(decisions: Sequence[Decision], version: str | None) -> ModelFigures | None:
+    """Return a version's figures as last measured; None where no round measured it."""
     for row in reversed(decisions):
         for who in ("champion", "challenger"):
             found = row.figures.get(who)
             if found and version and getattr(row, who) == version:
                 gate = row.figures.get("gate") or {}
-                return Figures(
+                return ModelFigures(
                     found.get("ap"),
                     found.get("ap50"),
                     int(gate.get("frames") or _frames(row)),
@@ -65,7 +65,7 @@ def figures_of(decisions: Sequence[Decision], version: str | None) -> Figures | 
     return None
 
 
-def verdict_of(row: Decision) -> Verdict:
+def verdict_of(row: Decision) -> GateVerdict:
     """Read a decision as people should see it."""
     gate: Mapping[str, Any] = row.figures.get("gate") or {}
     settings: Mapping[str, Any] = gate.get("settings") or {}
@@ -83,7 +83,7 @@ def verdict_of(row: Decision) -> Verdict:
     }
     if gate.get("gain_low") is not None:
         rows = gate.get("classes") or {}
-        return Verdict(
+        return GateVerdict(
             kind="compare",
             metric=metric.upper(),
             before=before,
@@ -101,20 +101,20 @@ def verdict_of(row: Decision) -> Verdict:
     whole = ((row.figures.get("usefulness") or {}).get("whole")) or {}
     if not row.champion and whole.get("ap50") is not None:
         return _first(row, whole, settings, shared)
-    return Verdict(kind="none", metric=metric.upper(), before=before, after=after, **shared)
+    return GateVerdict(kind="none", metric=metric.upper(), before=before, after=after, **shared)
 
 
 def _first(
     row: Decision, whole: Mapping[str, Any], settings: Mapping[str, Any], shared: dict[str, Any]
-) -> Verdict:
+) -> GateVerdict:
     """Read the decision about a first model, which is judged by itself."""
     floor = settings.get("min_first")
     if floor is not None:
         metric = str(settings.get("metric", "ap"))
         value = (row.figures.get("challenger") or {}).get(metric)
-        return Verdict(kind="first", metric=metric.upper(), after=value, needed=floor, **shared)
+        return GateVerdict(kind="first", metric=metric.upper(), after=value, needed=floor, **shared)
     each = (row.figures.get("usefulness") or {}).get("classes") or {}
-    return Verdict(
+    return GateVerdict(
         kind="first",
         metric="AP50",
         after=whole["ap50"],

@@ -34,7 +34,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Corrected:
+class RoundCorrections:
     """What people did to the pre-annotations of a round.
 
     proposed = kept + nudged + relabelled + redrawn + deleted. added: objects that were missed.
@@ -79,29 +79,29 @@ def curve_of(rounds: Sequence[Round], decisions: Sequence[Decision]) -> Curve:
 
 
 def advice_of(curve: Curve, rounds: Sequence[Round], *, stop_gain: float) -> tuple[str, ...]:
-    """Say what the next labels promise and what stands in the way, in sentences."""
-    told = []
+    """Return what the next labels promise and what stands in the way, in sentences."""
+    lines = []
     points = [(p.frames, p.ap) for p in curve.points]
     promise = advice(points, batch=NEXT_LABELS, stop_gain=stop_gain)
     if promise:
-        told.append(promise[0].upper() + promise[1:] + ".")
+        lines.append(promise[0].upper() + promise[1:] + ".")
     else:
         missing = 3 - len({p.frames for p in curve.points})
-        told.append(
+        lines.append(
             f"What the next labels promise is read off the learning curve, which needs {missing} "
             f"more round{'s' if missing > 1 else ''} with a judged model."
         )
     for row in reversed(rounds):
         if "explanation" in row.figures:
-            told += [str(line) for line in row.figures["explanation"]]
+            lines += [str(line) for line in row.figures["explanation"]]
             break
-    return tuple(told)
+    return tuple(lines)
 
 
-def corrected_of(outcomes: Mapping[int, Mapping[str, int]]) -> tuple[Corrected, ...]:
+def corrected_of(outcomes: Mapping[int, Mapping[str, int]]) -> tuple[RoundCorrections, ...]:
     """Put the counts of `Ledger.outcomes` into rows, oldest round first."""
     return tuple(
-        Corrected(
+        RoundCorrections(
             round=number,
             proposed=sum(counts.get(name, 0) for name in OUTCOMES),
             added=counts.get("added", 0),

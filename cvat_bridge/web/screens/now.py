@@ -10,10 +10,10 @@ import structlog
 from cvat_bridge.models.serving import Serving, now_serving
 from cvat_bridge.web.screens.bar import Bar, bar_of
 from cvat_bridge.web.screens.batch import Batch, batch_of
-from cvat_bridge.web.screens.figures import Verdict, verdict_of
+from cvat_bridge.web.screens.figures import GateVerdict, verdict_of
 from cvat_bridge.web.screens.history import (
-    Corrected,
     Curve,
+    RoundCorrections,
     advice_of,
     corrected_of,
     curve_of,
@@ -34,13 +34,13 @@ class Now:
     """
 
     bar: Bar
-    why: Verdict | None
-    last: Verdict | None
+    why: GateVerdict | None
+    last: GateVerdict | None
     work: tuple[Work, ...]
     batch: Batch | None
     advice: tuple[str, ...]
     curve: Curve
-    corrected: tuple[Corrected, ...]
+    corrected: tuple[RoundCorrections, ...]
     pool: int | None
     labelled: int | None
     withheld: dict[str, str]
@@ -48,7 +48,7 @@ class Now:
 
 
 def bar(site: Site, name: str) -> Bar:
-    """Give the project bar. Raises BridgeError where the records cannot be read."""
+    """Return the project bar. Raises BridgeError where the records cannot be read."""
     parts = site.parts
     rounds = sorted(parts.ledger.rounds(site.id), key=lambda row: row.number)
     doing = site.doing()
@@ -56,7 +56,7 @@ def bar(site: Site, name: str) -> Bar:
 
 
 def serving(site: Site) -> Serving:
-    """Say what serves."""
+    """Return what serves."""
     parts = site.parts
     return now_serving(site.config, parts.home, parts.ledger, parts.registry)
 
@@ -107,7 +107,7 @@ class NowWork:
 
 
 def now_work(site: Site, name: str) -> NowWork:
-    """Give what is under way. Raises BridgeError."""
+    """Return what is under way. Raises BridgeError."""
     parts = site.parts
     head = bar(site, name)
     rounds = sorted(parts.ledger.rounds(site.id), key=lambda row: row.number)

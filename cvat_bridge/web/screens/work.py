@@ -11,7 +11,7 @@ from typing import Any
 from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.ledger.records import Round
 from cvat_bridge.web.screens.bar import STEPS
-from cvat_bridge.web.sites import Doing
+from cvat_bridge.web.sites import CurrentActivity
 from trainer.events import EVENTS
 from trainer.runs.run_folder import STOP, stop_fit
 from trainer.runs.small_files import is_running, read_json
@@ -43,8 +43,8 @@ class Work:
         return min(1.0, self.done / self.total) if self.total > 0 else None
 
 
-def work_of(runs: Path, last: Round | None, doing: Doing | None) -> tuple[Work, ...]:
-    """Give what is under way, fits first."""
+def work_of(runs: Path, last: Round | None, doing: CurrentActivity | None) -> tuple[Work, ...]:
+    """Return what is under way, fits first."""
     fits = [_fit(path) for path in sorted(runs.glob("*/")) if is_running(path)]
     busy = last is not None and last.state not in ("done", "fit") and not last.waits_for
     if last is None or not busy:
@@ -103,7 +103,7 @@ def _fit(path: Path) -> Work:
 
 
 def _last_progress(path: Path) -> dict[str, Any]:
-    """Give the last progress event; {} where there is none yet."""
+    """Return the last progress event; {} where there is none yet."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL))

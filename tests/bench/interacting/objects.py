@@ -35,7 +35,7 @@ class Target:
 
 
 def targets(dataset: Dataset, split: str, count: int, seed: int = 5) -> Iterator[Target]:
-    """Give objects of a part, drawn at random but always the same, image by image.
+    """Yield objects of a part, drawn at random but always the same, image by image.
 
     Only whole ones: an object in several parts has no four points that tell its extent. Pixels
     that nobody labelled (images[].unlabelled, a segmentation as COCO has them) are left out.

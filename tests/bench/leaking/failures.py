@@ -46,7 +46,7 @@ class Failure:
 
 
 def failures() -> Iterator[Failure]:
-    """Give all of them."""
+    """Yield all of them."""
     yield from _answers_of_cvat()
     yield from _sign_ins()
     yield from _faults_of_configuration()

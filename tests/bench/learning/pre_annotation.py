@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from cvat_bridge.cvat.gateway import Label
 from cvat_bridge.settings import RoundSettings
-from cvat_bridge.thresholds.expected import expected_seconds
-from cvat_bridge.thresholds.rule import Seconds, shown_from
+from cvat_bridge.thresholds.expected_time import expected_seconds
+from cvat_bridge.thresholds.rule import DrawingSeconds, shown_from
 from trainer.bundles.bundle import Bundle
 from trainer.calibration.score_map import maps_of_bundle
 from trainer.calibration.worth import BOX_SECONDS, OUTLINE_SECONDS
@@ -31,7 +31,7 @@ def pre_annotation_seconds(
         name: Label(n, name, "mask" if masks else "rectangle", ())
         for n, name in enumerate(bundle.card.labels)
     }
-    seconds = Seconds(BOX_SECONDS, OUTLINE_SECONDS)
+    seconds = DrawingSeconds(BOX_SECONDS, OUTLINE_SECONDS)
     shown = shown_from(
         maps_of_bundle(bundle),
         labels,

@@ -232,7 +232,7 @@ def annotated(shapes: Shapes, size: tuple[int, int]) -> Seen:
 
 
 def described(frames: Sequence[NDArray[Any]]) -> str:
-    """Say how many images of which size."""
+    """Return how many images of which size."""
     sizes = sorted({f"{frame.shape[1]} x {frame.shape[0]}" for frame in frames})
     return f"{len(frames)} photographs of {', '.join(sizes[:3])}{' …' if sizes[3:] else ''}"
 

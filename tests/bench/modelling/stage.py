@@ -57,7 +57,7 @@ class Server:
         return int(number)
 
     def frame(self, task_id: int, number: int) -> bytes:
-        """Give a frame's original as the server serves it."""
+        """Return a frame's original as the server serves it."""
         answer = requests.get(
             f"{self.url}/api/tasks/{task_id}/data",
             params={"type": "frame", "quality": "original", "number": number},

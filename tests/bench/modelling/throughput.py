@@ -102,7 +102,7 @@ class Turn:
 
 
 def threshold_for(bundle: Bundle, files: Sequence[Path]) -> float:
-    """Give the score that OBJECTS objects a frame reach."""
+    """Return the score that OBJECTS objects a frame reach."""
     pixels = [decode(path.read_bytes()) for path in files]
     found = load(bundle, threads=CORES).detect(pixels, min_score=0.01)
     scores = np.sort(np.concatenate([one.scores for one in found]))[::-1]

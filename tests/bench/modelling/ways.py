@@ -62,7 +62,7 @@ class Bare:
         self.layout = min(tries, key=lambda layout: statistics.median(tries[layout]))
 
     def run(self) -> float:
-        """Give the seconds for all frames."""
+        """Return the seconds for all frames."""
         busy = time.process_time()
         seconds = self._run(self.layout, self.count)
         self.processor = time.process_time() - busy

@@ -28,7 +28,7 @@ STEPS = Steps(passes=5, least=80, most=110)
 
 
 def learning_part(data: Set, plant: Plant | None) -> tuple[AnnotatedImage, ...]:
-    """Give the frames to learn from, without what the plant picks."""
+    """Return the frames to learn from, without what the plant picks."""
     kept = []
     for image in data.part("learn"):
         objects = tuple(o for o in image.objects if plant is None or not plant.picks(image, o))
@@ -40,7 +40,7 @@ def learning_part(data: Set, plant: Plant | None) -> tuple[AnnotatedImage, ...]:
 def answers_of(
     data: Set, plant: Plant | None, way: Frozen, cache: Path, *, seed: int = 0, fit: bool = True
 ) -> dict[str, Detections] | None:
-    """Give what the model with this plant says of the holdout and the pool, by file name.
+    """Return what the model with this plant says of the holdout and the pool, by file name.
 
     fit: False gives None where the fit is not on disk yet.
     """
@@ -74,5 +74,5 @@ def answers_of(
 
 
 def default_way() -> Frozen:
-    """Give the way in which the bench learns."""
+    """Return the way in which the bench learns."""
     return Frozen(STEPS, SIZE, 16)

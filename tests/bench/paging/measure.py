@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from cvat_bridge.blindspots.at_threshold import FOUND, at_threshold
 from cvat_bridge.blindspots.conditions import Conditions, read_key
-from cvat_bridge.blindspots.failing import FOUND, at_threshold
 from cvat_bridge.blindspots.queries import blind_spots, coded, recorded
 from cvat_bridge.blindspots.similar import find_similar
-from cvat_bridge.blindspots.slicing import Boxes as Sliced
-from cvat_bridge.blindspots.slicing import Cells, find
+from cvat_bridge.blindspots.slicing import ConditionCells, find
+from cvat_bridge.blindspots.slicing import SliceableBoxes as Sliced
+from cvat_bridge.evaluations.appearance import AppearanceStore, BoxFeatures
+from cvat_bridge.evaluations.matching import match_boxes
+from cvat_bridge.evaluations.table import EvaluationTable, read_evaluation
 from cvat_bridge.home import Home
-from cvat_bridge.judged.looks import Boxes, LookStore
-from cvat_bridge.judged.matching import match_boxes
-from cvat_bridge.judged.table import Judged, read_judged
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.settings import RoundSettings
 from tests.bench.paging.plants import Plant
@@ -57,13 +57,13 @@ class Outcome:
     pool: int = 0
 
 
-class Unseen(LookStore):
+class Unseen(AppearanceStore):
     """Keeps how frames look, and no pictures of boxes, which slices do not ask for."""
 
-    def pictures(self, pixels: RGBImage, boxes: np.ndarray) -> Boxes:
-        """Give empty pictures."""
+    def pictures(self, pixels: RGBImage, boxes: np.ndarray) -> BoxFeatures:
+        """Return empty pictures."""
         rows = boxes.astype(np.float32).reshape(-1, 4)
-        return Boxes(rows, np.zeros((len(rows), self.embedder.width), np.int8))
+        return BoxFeatures(rows, np.zeros((len(rows), self.embedder.width), np.int8))
 
 
 def measure(
@@ -77,12 +77,12 @@ def measure(
 ) -> Outcome:
     """Record the answers and ask the page. looks_at: where looks are kept between models."""
     home = Home(folder)
-    kind, place_of_looks = (LookStore, looks_at) if lift else (Unseen, looks_at / "unseen")
+    kind, place_of_looks = (AppearanceStore, looks_at) if lift else (Unseen, looks_at / "unseen")
     with Ledger(home.ledger) as ledger, kind(place_of_looks, Descriptor()) as looks:
         record_holdout(home, ledger, data, answers, MODEL, looks)
         page = blind_spots(home, ledger, model=MODEL, source="holdout")
         row = recorded(ledger, MODEL, "holdout")
-        judged = read_judged(home.judged, row.file)
+        judged = read_evaluation(home.judged, row.file)
         picked = _picked(data, judged, plant)
         known, of_objects, _ = coded(home.judged, row.file)
         place, named = None, ""
@@ -111,7 +111,7 @@ def measure(
         )
 
 
-def _picked(data: Set, judged: Judged, plant: Plant | None) -> np.ndarray:
+def _picked(data: Set, judged: EvaluationTable, plant: Plant | None) -> np.ndarray:
     flags = [
         plant is not None and plant.picks(image, item)
         for image in data.part("holdout")
@@ -121,14 +121,14 @@ def _picked(data: Set, judged: Judged, plant: Plant | None) -> np.ndarray:
     return np.array(flags, np.bool_)
 
 
-def _inside(key: str, known: Conditions, of_objects: Cells) -> np.ndarray:
+def _inside(key: str, known: Conditions, of_objects: ConditionCells) -> np.ndarray:
     inside = np.ones(of_objects.codes.shape[1], np.bool_)
     for attribute, code in read_key(known, key):
         inside &= of_objects.codes[attribute] == code
     return inside
 
 
-def _false_claims(judged: Judged, known: Conditions, threshold: float) -> int:
+def _false_claims(judged: EvaluationTable, known: Conditions, threshold: float) -> int:
     """Deal attributes anew: frames' among frames, boxes' among boxes. Nothing is a blind spot then.
 
     What fails together still fails together, and attributes keep their own ties.
@@ -152,7 +152,7 @@ def _false_claims(judged: Judged, known: Conditions, threshold: float) -> int:
             here[:, rows < 0] = -1
             dealt[of_frame] = here[of_frame]
             group = judged.frames.group.astype(np.int64)[table.frame]
-            sides.append(Sliced(Cells(known, dealt), shown, right, group))
+            sides.append(Sliced(ConditionCells(known, dealt), shown, right, group))
         looked = sum(side.compared for side in sides)
         for side in sides:
             side.level = 0.05 / (2 * looked)

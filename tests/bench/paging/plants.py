@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvat_bridge.judged.attributes import FrameLook, box_attributes
+from cvat_bridge.evaluations.attributes import FrameAppearance, box_attributes
 from trainer.data.annotations import AnnotatedImage, AnnotatedObject
 
 Picks = Callable[[AnnotatedImage, AnnotatedObject], bool]
@@ -32,11 +32,11 @@ class Plant:
 
 def plants(
     images: list[AnnotatedImage],
-    looks: Mapping[str, FrameLook],
+    looks: Mapping[str, FrameAppearance],
     classes: tuple[str, ...],
     tasks: Mapping[str, int],
 ) -> list[Plant]:
-    """Give the plants that this set has enough objects for.
+    """Return the plants that this set has enough objects for.
 
     looks, tasks: of each frame by file name.
     """

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from cvat_bridge.evaluations.appearance import AppearanceRecorder, AppearanceStore
+from cvat_bridge.evaluations.evaluated_frames import EvaluatedFrame, FrameLocation
+from cvat_bridge.evaluations.pools import PoolImage, record_pool
+from cvat_bridge.evaluations.recording import record
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
-from cvat_bridge.judged.judgements import JudgedFrame, Where
-from cvat_bridge.judged.looks import LookStore, Witness
-from cvat_bridge.judged.pools import PoolPlace, record_pool
-from cvat_bridge.judged.recording import record
 from cvat_bridge.ledger import Ledger
 from tests.bench.paging.sets import Set
 from trainer.data.annotations import AnnotatedImage
@@ -28,11 +28,11 @@ def record_holdout(
     data: Set,
     answers: Mapping[str, Detections],
     model: str,
-    looks: LookStore,
+    looks: AppearanceStore,
 ) -> None:
     """Record the matches on the holdout."""
     frames = [
-        JudgedFrame(
+        EvaluatedFrame(
             _where(data, image),
             np.array([o.box for o in image.objects], float).reshape(-1, 4),
             tuple(data.classes[o.class_id] for o in image.objects),
@@ -51,7 +51,7 @@ def record_holdout(
         number=1,
         classes=data.classes,
         names=data.classes,
-        looks=looks,
+        appearance=looks,
         threshold=None,
         now=NOW,
     )
@@ -63,27 +63,27 @@ def record_the_pool(
     data: Set,
     answers: Mapping[str, Detections],
     model: str,
-    looks: LookStore,
+    looks: AppearanceStore,
 ) -> None:
     """Record what the model sees in the pool."""
-    witness, places = Witness(looks, model), []
+    witness, places = AppearanceRecorder(looks, model), []
     with PredictionStore(home.predictions, model, labels=data.classes) as store:
         for image in data.part("pool"):
             pixels, found = data.read(image), answers[image.file_name]
             key = data.hashes[image.file_name]
             store.put({key: found})
             witness({key: pixels}, {key: found})
-            places.append(PoolPlace(_where(data, image), difference_hash(pixels)))
-    record_pool(home, ledger, places, model=model, number=1, looks=looks, now=NOW)
+            places.append(PoolImage(_where(data, image), difference_hash(pixels)))
+    record_pool(home, ledger, places, model=model, number=1, appearance=looks, now=NOW)
 
 
 def frame_number(data: Set, image: AnnotatedImage) -> int:
-    """Give the place of a frame in its set, which stands for its number in CVAT."""
+    """Return the place of a frame in its set, which stands for its number in CVAT."""
     return next(n for n, one in enumerate(data.dataset.images) if one is image)
 
 
-def _where(data: Set, image: AnnotatedImage) -> Where:
-    return Where(
+def _where(data: Set, image: AnnotatedImage) -> FrameLocation:
+    return FrameLocation(
         task=data.tasks[image.file_name],
         frame=frame_number(data, image),
         job=1,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cvat_bridge.judged.attributes import FrameLook, look_at
-from cvat_bridge.judged.clusters import clusters_of
+from cvat_bridge.evaluations.attributes import FrameAppearance, measure_appearance
+from cvat_bridge.evaluations.clusters import clusters_of
 from trainer.data.annotations import AnnotatedImage
 from trainer.data.dataset import Dataset, load_dataset
 from trainer.data.images import RGBImage
@@ -28,7 +28,7 @@ class Set:
     name: str
     dataset: Dataset
     parts: dict[str, str]
-    looks: dict[str, FrameLook]
+    looks: dict[str, FrameAppearance]
     tasks: dict[str, int]
     hashes: dict[str, str]
 
@@ -38,7 +38,7 @@ class Set:
         return tuple(self.dataset.labels)
 
     def part(self, name: str) -> list[AnnotatedImage]:
-        """Give the frames of a part."""
+        """Return the frames of a part."""
         return [image for image in self.dataset.images if self.parts[image.file_name] == name]
 
     def read(self, image: AnnotatedImage) -> RGBImage:
@@ -65,7 +65,7 @@ def read_set(folder: Path, *, learn: float = 0.4, holdout: float = 0.3, seed: in
         name=folder.name,
         dataset=dataset,
         parts=parts,
-        looks={name: look_at(one) for name, one in pixels.items()},
+        looks={name: measure_appearance(one) for name, one in pixels.items()},
         tasks={i.file_name: int(k) + 1 for i, k in zip(dataset.images, kinds, strict=True)},
         hashes={name: hashlib.sha256(name.encode()).hexdigest() for name in pixels},
     )

@@ -10,17 +10,17 @@ import numpy as np
 
 from cvat_bridge.blindspots.queries import blind_spots, failures
 from cvat_bridge.blindspots.similar import find_similar
-from cvat_bridge.home import Home
-from cvat_bridge.judged.building import cuts_of
-from cvat_bridge.judged.table import (
+from cvat_bridge.evaluations.columns import cuts_of
+from cvat_bridge.evaluations.table import (
     AnswerColumns,
-    Crops,
+    CropTable,
+    EvaluationTable,
     FrameColumns,
-    Judged,
     ObjectColumns,
-    SeenPool,
+    PoolTable,
     write_table,
 )
+from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Judgement, PoolRecord
 from cvat_bridge.settings import RoundSettings
@@ -122,7 +122,7 @@ def _boxes(rng: np.random.Generator, frame: np.ndarray) -> dict[str, np.ndarray]
     }
 
 
-def drawn_judged(rng: np.random.Generator, objects: int) -> Judged:
+def drawn_judged(rng: np.random.Generator, objects: int) -> EvaluationTable:
     """Draw what a model got right and wrong: worse on dark frames, and on small ones of a class."""
     frames = _frames(rng, objects // EACH)
     table = _boxes(rng, np.repeat(np.arange(len(frames)), EACH))
@@ -147,7 +147,7 @@ def drawn_judged(rng: np.random.Generator, objects: int) -> Judged:
         iou=np.concatenate([np.full(len(right), 0.8), np.zeros(ghosts)]).astype(np.float32),
     )
     marked = ObjectColumns(**table, found=found, other=missing, loose=missing)
-    return Judged(
+    return EvaluationTable(
         classes=CLASSES,
         subsets=("train", "night", "day"),
         embedder="descriptor",
@@ -160,7 +160,7 @@ def drawn_judged(rng: np.random.Generator, objects: int) -> Judged:
     )
 
 
-def drawn_pool(rng: np.random.Generator, count: int) -> tuple[SeenPool, Crops]:
+def drawn_pool(rng: np.random.Generator, count: int) -> tuple[PoolTable, CropTable]:
     """Draw what a model saw in a pool."""
     frames = _frames(rng, count)
     rows = _boxes(rng, np.repeat(np.arange(count), POOL_EACH))
@@ -174,7 +174,7 @@ def drawn_pool(rng: np.random.Generator, count: int) -> tuple[SeenPool, Crops]:
         iou=np.zeros(total, np.float32),
     )
     width = Descriptor().width
-    seen = SeenPool(
+    seen = PoolTable(
         classes=CLASSES,
         subsets=("train", "night", "day"),
         embedder="descriptor",
@@ -186,7 +186,7 @@ def drawn_pool(rng: np.random.Generator, count: int) -> tuple[SeenPool, Crops]:
     return seen, replace(_crops(rng, total), objects=0)
 
 
-def _crops(rng: np.random.Generator, count: int) -> Crops:
+def _crops(rng: np.random.Generator, count: int) -> CropTable:
     rows = np.arange(count, dtype=np.int32)
     vectors = rng.integers(-127, 127, (count, Descriptor().width), dtype=np.int8)
-    return Crops(rows, vectors, count)
+    return CropTable(rows, vectors, count)

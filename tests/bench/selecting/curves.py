@@ -67,7 +67,7 @@ def figures(curves: Curves, *, rare: str | None) -> list[Figure]:
 
 
 def refusal(curves: Curves) -> str:
-    """Say why these replays cannot tell what choosing saves, or "" where they can.
+    """Return why these replays cannot tell what choosing saves, or "" where they can.
 
     Labels must be worth something: all of them have to beat the first round's by more than two
     standard errors of that difference, taken over the seeds.

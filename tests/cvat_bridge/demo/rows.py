@@ -19,7 +19,7 @@ def learnt(
     explanation: tuple[str, ...] = (),
     **gate: Any,
 ) -> dict[str, Any]:
-    """Give the figures of a round as `cvat-bridge status` tells them."""
+    """Return the figures of a round as `cvat-bridge status` tells them."""
     return {
         "champion": _model(champion),
         "challenger": _model(challenger),
@@ -43,7 +43,7 @@ def row(
     frames: int = 10,
     **did: int,
 ) -> dict[str, Any]:
-    """Give a round with one job of ten frames; did: what a person did to its proposals."""
+    """Return a round with one job of ten frames; did: what a person did to its proposals."""
     figures = learnt(champion, challenger, promoted=promoted)
     proposed = sum(did.values()) - did.get("added", 0)
     return {

@@ -56,7 +56,7 @@ def server() -> Iterator[Server]:
 
 
 def calls(server: Server, said: list[str], seconds: float = 30.0) -> Calls:
-    return Calls(server.url, said=said.append, seconds=seconds, tries=3, pause=0.01)
+    return Calls(server.url, on_retry=said.append, seconds=seconds, tries=3, pause=0.01)
 
 
 def test_a_question_is_asked_again_and_each_time_is_told(server):

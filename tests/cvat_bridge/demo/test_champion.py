@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import pytest
 
-from cvat_bridge.demo.arm import Plan, run_arm
+from cvat_bridge.demo.arm import ArmSettings, run_arm
 from cvat_bridge.demo.calls import Calls
 from cvat_bridge.demo.champion import Champion, look_for_champion
+from cvat_bridge.demo.ground_truth import GroundTruth
 from cvat_bridge.demo.project import Prepared, prepare
-from cvat_bridge.demo.truth import Truth
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.sandbox import running
 from serverless.host.server import running as hosting
@@ -60,7 +60,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         files.append(folder / f"{number}.png")
         cv2.imwrite(str(files[-1]), picture(*spots)[..., ::-1])
     nothing = {hashlib.sha256(path.read_bytes()).hexdigest(): () for path in files}
-    truth = Truth(("red",), nothing, tuple(files[:2]), (files[2],))
+    truth = GroundTruth(("red",), nothing, tuple(files[:2]), (files[2],))
     store = folder / "functions"
     with (
         hosting(store, builtin=False, log=folder / "host.log") as host,
@@ -146,7 +146,7 @@ def test_an_arm_refuses_a_store_that_two_processes_would_read_differently(world,
             store=Path("functions"),
             folder=tmp_path,
             host_url="http://127.0.0.1:9",
-            plan=Plan(1, 10, {}),
-            told=lambda *_: None,
-            said=lambda _: None,
+            plan=ArmSettings(1, 10, {}),
+            on_round=lambda *_: None,
+            on_retry=lambda _: None,
         )

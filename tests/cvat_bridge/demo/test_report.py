@@ -18,11 +18,11 @@ from cvat_bridge.demo.curves.bands import points_of
 from cvat_bridge.demo.curves.charts import corrections, learning_curve
 from cvat_bridge.demo.effort import effort
 from cvat_bridge.demo.evidence import chosen_examples, chosen_frames, examples, frames_to_show
+from cvat_bridge.demo.ground_truth import TrueObject, read_truth
 from cvat_bridge.demo.pictures import WIDTH, colours_of, pane
 from cvat_bridge.demo.project import Prepared
 from cvat_bridge.demo.report import Evidence, faults_of, write_report
 from cvat_bridge.demo.scenes import write_scenes
-from cvat_bridge.demo.truth import TrueObject, read_truth
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import SelectedFrame
 from tests.cvat_bridge.demo.rows import ABOUT, row

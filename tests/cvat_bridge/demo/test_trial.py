@@ -6,7 +6,7 @@ from pathlib import Path
 
 import requests
 
-from cvat_bridge.demo.trial import next_steps, seed
+from cvat_bridge.demo.sample_project import next_steps, seed
 from cvat_bridge.sandbox import running
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cvat_bridge.assembly import Bridge, durable_of, round_settings, working
+from cvat_bridge.assembly import Bridge, durable_of, round_settings, start_bridge
 from cvat_bridge.config import Config
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.loop.parts import Parts
-from cvat_bridge.recovery.command import Outcome, restore_with
+from cvat_bridge.recovery.command import RestoreOutcome, restore_with
 from cvat_bridge.settings import RoundSettings
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.images import picture
@@ -59,7 +59,7 @@ class Site:
             )
             with (
                 durable_of(self.config, [self.config]) as durable,
-                working(parts, durable) as bridge,
+                start_bridge(parts, durable) as bridge,
             ):
                 durable.launch()
                 yield bridge
@@ -69,7 +69,7 @@ class Site:
         with self.bridge() as bridge:
             return int(bridge.run_round().answers["prioritise"]["task_id"])
 
-    def restore(self) -> Outcome:
+    def restore(self) -> RestoreOutcome:
         with self.home.held():
             return restore_with(self.gateway, self.config, now=lambda: LATER)
 
@@ -77,7 +77,7 @@ class Site:
         return replace(self, config=self.config.model_copy(update={"home": folder}))
 
     def out(self) -> list[str]:
-        """Give the images in the tasks of rounds, by their content."""
+        """Return the images in the tasks of rounds, by their content."""
         rounds = [t for t in self.server.tasks.values() if "[loop" in t.task.name]
         return sorted(str(hash(content)) for stored in rounds for content in stored.files)
 

@@ -12,7 +12,7 @@ from cvat_bridge.loop.predict import predict
 from cvat_bridge.project.facts import gather
 from cvat_bridge.pull.pull import pull
 from cvat_bridge.recovery.comparing import compare_cvat
-from cvat_bridge.recovery.starting import compare_records
+from cvat_bridge.recovery.startup import compare_records
 from tests.cvat_bridge.recovery.conftest import LATER, Site
 from trainer.data.dataset import load_dataset
 
@@ -80,7 +80,9 @@ def work(site: Site) -> tuple[str, dict[str, str], int]:
     with home.held(), Ledger(home.ledger) as ledger:
         compare_records(site.config, ledger)
         compare_cvat(ledger, site.gateway.tasks(site.project_id))
-        lease = ProjectLease(site.gateway, site.project_id, holder=home.identity(), told=home.place)
+        lease = ProjectLease(
+            site.gateway, site.project_id, holder=home.identity(), description=home.place
+        )
         lease.take()
         lease.release()
         assert home.webhook_secret()

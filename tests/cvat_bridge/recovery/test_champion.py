@@ -9,7 +9,7 @@ import pytest
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Decision
-from cvat_bridge.models.mending import mend_champion, whole_champion
+from cvat_bridge.models.repair import intact_champion, repair_champion
 from cvat_bridge.models.serving import project_key, serve_champion
 from serverless.store.functions import entries
 from tests.fakes.registry import FakeRegistry
@@ -33,7 +33,7 @@ def serving(site, tmp_path):
 
 def mended(site):
     with Ledger(site.home.ledger) as ledger:
-        return mend_champion(site.gateway, site.config, site.home, ledger, site.registry)
+        return repair_champion(site.gateway, site.config, site.home, ledger, site.registry)
 
 
 def entry_of(site):
@@ -106,4 +106,4 @@ def test_an_entry_that_is_gone_or_damaged_is_written_again(serving, content):
 
 
 def test_nothing_promoted_is_nothing_to_mend():
-    assert whole_champion(FakeRegistry(), "project-1") == (None, "")
+    assert intact_champion(FakeRegistry(), "project-1") == (None, "")

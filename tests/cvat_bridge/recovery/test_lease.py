@@ -32,7 +32,7 @@ def bridge(server):
             gateway or FakeGateway(server),
             project,
             holder=holder,
-            told=told,
+            description=told,
             renewed_every=FOREVER,
         )
         started.append(one)

@@ -88,7 +88,7 @@ class World:
         return answer.json()
 
     def shapes(self, function: str, **more: Any) -> list[dict[str, Any]]:
-        """Give what CVAT's editor shows of a call; masks in the form that CVAT stores."""
+        """Return what CVAT's editor shows of a call; masks in the form that CVAT stores."""
         body = {"task": self.task, "frame": 0, **more}
         found: list[dict[str, Any]] = self.ask("POST", f"functions/{function}", json=body)["shapes"]
         return found

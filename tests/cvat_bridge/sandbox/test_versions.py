@@ -36,7 +36,7 @@ def call(sandbox: Sandbox, method: str, path: str, **more: Any) -> Any:
 
 
 def a_task(sandbox: Sandbox, body: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[int, int]:
-    """Give the ids of a project and of its one task of six images."""
+    """Return the ids of a project and of its one task of six images."""
     project = call(sandbox, "POST", "/api/projects", json={"name": "p", "labels": LABELS})["id"]
     made = {"name": "t", "project_id": project, "segment_size": 2, **body}
     task = call(sandbox, "POST", "/api/tasks", json=made)["id"]

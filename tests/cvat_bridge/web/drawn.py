@@ -13,7 +13,7 @@ from cvat_sdk.core.client import Config as ClientConfig
 from cvat_sdk.core.proxies.tasks import ResourceType
 from PIL import Image
 
-from cvat_bridge.judged.table import Crops, write_table
+from cvat_bridge.evaluations.table import CropTable, write_table
 from cvat_bridge.ledger.records import Judgement, PoolRecord
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.sandbox import Sandbox, SandboxUser
@@ -76,7 +76,7 @@ def write_records(parts: Parts, drawn: Drawn) -> None:
             frame=np.arange(IMAGES, dtype=np.int32),
         ),
     )
-    none = write_table(home.judged, Crops(crops.rows, crops.vectors, 0))
+    none = write_table(home.judged, CropTable(crops.rows, crops.vectors, 0))
     table = write_table(home.judged, judged)
     for source in ("holdout", "corrected"):
         ledger.save_judgement(

@@ -20,10 +20,10 @@ from prometheus_client import CollectorRegistry
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.sandbox import Sandbox
-from cvat_bridge.service.service import Loop, Outcome, make_app
+from cvat_bridge.service.service import Loop, TickResult, make_app
+from cvat_bridge.web.access.sessions import Sessions
 from cvat_bridge.web.app import add_page
 from cvat_bridge.web.page import Page, open_page
-from cvat_bridge.web.people.sessions import Sessions
 from cvat_bridge.web.sites import Sites
 
 FLAGS = (
@@ -64,7 +64,7 @@ class Served:
         self._stack = ExitStack()
         secrets = Secrets.model_validate({"access_token": self.sandbox.admin_token})
         project = self.config.project_id
-        self.loop = Loop(lambda: Outcome(acted=False, reason="finished jobs"), poll_seconds=60)
+        self.loop = Loop(lambda: TickResult(acted=False, reason="finished jobs"), poll_seconds=60)
         self.loop.reason = "finished jobs: 0 of 20 new frames"
         sites = Sites(lambda: {project: self.config}, lambda: {project: self.loop}, secrets)
         self._stack.callback(sites.close)
@@ -75,7 +75,7 @@ class Served:
         self._stack.callback(sessions.close)
         self.page: Page = open_page(self.config, sites, sessions, "learning_test")
         self._stack.callback(self.page.close)
-        self.page.errands(site)
+        self.page.task_queue(site)
         web = make_app(dict, registry=CollectorRegistry(), secret="s", token="t")
         add_page(web, self.page)
         self._server = uvicorn.Server(
@@ -128,7 +128,7 @@ def browser_of() -> Iterator[Any]:
 
 
 def serious_faults(tab: Any) -> list[str]:
-    """Give what axe-core finds serious or critical on the page of a tab, a line a rule."""
+    """Return what axe-core finds serious or critical on the page of a tab, a line a rule."""
     axe = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     tab.evaluate(axe)
     found = tab.evaluate("() => axe.run(document, {resultTypes: ['violations']})")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from cvat_bridge.config import Config
-from cvat_bridge.web.routes.asking import AskedTask, TaskForm, request_of
+from cvat_bridge.web.routes.request_models import AskedTask, TaskForm, request_of
 
 
 @pytest.fixture

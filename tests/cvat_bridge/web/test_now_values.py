@@ -17,9 +17,9 @@ from cvat_bridge.web.charts.interval import interval
 from cvat_bridge.web.rendering import code, worst
 from cvat_bridge.web.screens.bar import bar_of
 from cvat_bridge.web.screens.batch import batch_of
-from cvat_bridge.web.screens.figures import Figures, verdict_of
+from cvat_bridge.web.screens.figures import ModelFigures, verdict_of
 from cvat_bridge.web.screens.history import advice_of, corrected_of, curve_of
-from cvat_bridge.web.sites import Doing
+from cvat_bridge.web.sites import CurrentActivity
 from tests.cvat_bridge.web.records import FIRST, SECOND, decide, record
 
 
@@ -33,8 +33,8 @@ def bar(ledger, serving, doing=None):
 
 def test_the_bar_names_the_serving_model_by_its_round_with_its_latest_figures(ledger):
     record(ledger, 1)
-    found = bar(ledger, Serving(FIRST, ()), Doing(reason="3 of 20 frames"))
-    assert (found.learnt_in, found.figures) == (2, Figures(0.407, 0.857, 72, 945))
+    found = bar(ledger, Serving(FIRST, ()), CurrentActivity(reason="3 of 20 frames"))
+    assert (found.learnt_in, found.figures) == (2, ModelFigures(0.407, 0.857, 72, 945))
     assert (found.state, found.waits_for, found.alarms) == (
         "round 3 is done",
         "3 of 20 frames",
@@ -52,13 +52,15 @@ def test_a_failed_round_a_failed_look_and_a_lost_model_are_alarms(ledger):
     record(ledger, 1)
     last = ledger.rounds()[-1]
     ledger.save_round(replace(last, number=4, state="fit", waits_for="fit: no space left"))
-    (alarm,) = bar(ledger, Serving(SECOND, ()), Doing(failures=2, reason="x")).alarms
+    (alarm,) = bar(ledger, Serving(SECOND, ()), CurrentActivity(failures=2, reason="x")).alarms
     assert "no space left" in alarm.text and "learns" in alarm.text
 
     ledger.save_round(replace(last, number=4, state="done"))
-    (alarm,) = bar(ledger, Serving(SECOND, ()), Doing(failures=2, reason="no CVAT")).alarms
+    (alarm,) = bar(
+        ledger, Serving(SECOND, ()), CurrentActivity(failures=2, reason="no CVAT")
+    ).alarms
     assert "2 in a row" in alarm.text and "no CVAT" in alarm.text
-    (alarm,) = bar(ledger, Serving(None, ("the store lost it",)), Doing()).alarms
+    (alarm,) = bar(ledger, Serving(None, ("the store lost it",)), CurrentActivity()).alarms
     assert alarm.text == "the store lost it"
 
 
