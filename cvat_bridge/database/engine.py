@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event, text
+from sqlalchemy import Connection, Engine, Executable, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -82,10 +82,10 @@ class Database:
             with self._lock:
                 self._own.dispose()
 
-    def read(self, query: Executable, values: Any = None) -> Sequence[Row[Any]]:
+    def read(self, query: Executable, values: Any = None) -> Sequence[Any]:
         """Read rows."""
 
-        def work() -> Sequence[Row[Any]]:
+        def work() -> Sequence[Any]:
             with self._reading.connect() as connection:
                 return connection.execute(query, values).all()
 

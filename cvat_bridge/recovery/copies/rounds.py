@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from dbos import DBOS
 from dbos._schemas import SCHEMA_PLACEHOLDER
@@ -97,7 +98,7 @@ def _copied(read: Connection, write: Connection, target_url: str) -> Mapping[str
     return {table.name: int(write.execute(_counted(table)).scalar_one()) for table in tables}
 
 
-def _counted(table: Table) -> Select[tuple[int]]:
+def _counted(table: Table) -> Select[Any]:
     return select(func.count()).select_from(table)
 
 
