@@ -132,7 +132,7 @@ def test_after_a_round_the_loop_looks_again_at_once() -> None:
 
 def test_the_status_joins_the_records_and_what_the_loop_waits_for() -> None:
     loop = Loop(Looks(), 3600)
-    loop.tell("fit", 3, 10)
+    loop.report_progress("fit", 3, 10)
 
     found = client(loop).get("/status", headers=SIGNED).json()
 
