@@ -55,7 +55,7 @@ live: $(STAMP) ## the contract suite on a real CVAT: CVAT_URL, CVAT_TOKEN, CVAT_
 bench: $(STAMP) ## measure; leaves tests/bench/results/*.json (ONLY=<area> for one)
 	$(RUN) -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data $(DATA))
 
-faults: $(STAMP) ## try faults for some ten minutes; leaves tests/bench/results/faults.json
+faults: $(STAMP) ## try faults for about half an hour; leaves tests/bench/results/faults.json
 	$(RUN) -m tests.faults
 
 clean: ## remove what the targets made, the environment apart
