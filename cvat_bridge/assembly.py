@@ -291,31 +291,11 @@ def join_parts(
 
 
 def round_settings(config: Config) -> RoundSettings:
-    """Give the steps their settings; ConfigError with every fault."""
-    chosen, rounds, holdout = config.active_learning, config.rounds, config.holdout
+    """Return the settings of the steps; ConfigError with every fault."""
+    chosen = config.active_learning
     try:
         for name in {chosen.strategy, chosen.cold_start} - {"auto"}:
             strategy(name)
     except ActiveLearningError as error:
         raise ConfigError([f"active_learning: {error}"]) from error
-    shown = config.pre_annotation.min_score
-    return RoundSettings(
-        finished_stage=rounds.finished_stage,
-        holdout_share=holdout.share,
-        holdout_subsets=holdout.subsets,
-        holdout_salt=holdout.salt,
-        duplicate_distance=holdout.duplicate_distance,
-        budget=chosen.budget,
-        seed=chosen.seed,
-        selection=chosen,
-        mode=rounds.mode,
-        job_size=rounds.job_size,
-        job_list=rounds.job_list,
-        task_subset=rounds.subset,
-        assignees=rounds.assignees,
-        mark_source_deleted=rounds.mark_source_deleted,
-        write_guide=rounds.guide,
-        candidate_score=chosen.candidate_score,
-        min_score=None if shown == "auto" else shown,
-        min_scores=config.pre_annotation.min_scores,
-    )
+    return RoundSettings.of(config)

@@ -238,7 +238,7 @@ RENAMED: dict[str, dict[str, str]] = {
         "Failure": "RequestFailure",
     },
     "cvat_bridge.demo.arm": {
-        "Plan": "ArmSettings",
+        "Plan": "ArmPlan",
         "Told": "RoundCallback",
     },
     "cvat_bridge.demo.calls": {

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from operator import attrgetter
+from typing import Annotated, Literal, get_origin, get_type_hints
+
+from typing_extensions import Self
 
 from active_learning.choose import SelectionSettings
-from cvat_bridge.config import HoldoutSection, RoundSection, SelectionSection
+from cvat_bridge.config import Config, HoldoutSection, RoundSection, SelectionSection
 from cvat_bridge.cvat.gateway import Stage
 from cvat_bridge.errors import ConfigError
 
@@ -17,9 +20,13 @@ UNCALIBRATED = 0.4  # shown from here where nothing is known of what a model's s
 STAGES: tuple[Stage, ...] = ("annotation", "validation", "acceptance")
 
 
+def _is_key(hint: object) -> bool:
+    return get_origin(hint) is Annotated
+
+
 @dataclass(frozen=True)
 class RoundSettings:
-    """How a round works.
+    """How a round works. A field that is a key of the configuration is annotated with that key.
 
     finished_stage: a job counts as finished when it is completed at this stage or a later one.
     holdout_share: share of the labelled frames that is frozen for evaluation, when neither a
@@ -46,24 +53,30 @@ class RoundSettings:
     Raises ConfigError with every fault.
     """
 
-    finished_stage: Stage = RoundSection.finished_stage
-    holdout_share: float = HoldoutSection.share
-    holdout_subsets: tuple[str, ...] = HoldoutSection.subsets
-    holdout_salt: str = HoldoutSection.salt
-    duplicate_distance: int = HoldoutSection.duplicate_distance
+    finished_stage: Annotated[Stage, "rounds.finished_stage"] = RoundSection.finished_stage
+    holdout_share: Annotated[float, "holdout.share"] = HoldoutSection.share
+    holdout_subsets: Annotated[tuple[str, ...], "holdout.subsets"] = HoldoutSection.subsets
+    holdout_salt: Annotated[str, "holdout.salt"] = HoldoutSection.salt
+    duplicate_distance: Annotated[int, "holdout.duplicate_distance"] = (
+        HoldoutSection.duplicate_distance
+    )
     video_segment: int = 300
-    budget: int = SelectionSection.budget
-    seed: int = SelectionSection.seed
+    budget: Annotated[int, "active_learning.budget"] = SelectionSection.budget
+    seed: Annotated[int, "active_learning.seed"] = SelectionSection.seed
     selection: SelectionSettings = field(default_factory=SelectionSettings)
-    mode: Mode = RoundSection.mode
+    mode: Annotated[Mode, "rounds.mode"] = RoundSection.mode
     rank_by: Literal["mean", "max"] = "mean"
-    job_size: int = RoundSection.job_size
-    job_list: JobList = RoundSection.job_list
-    task_subset: str = ""
-    assignees: tuple[int | str, ...] = ()
-    mark_source_deleted: bool = False
-    write_guide: bool = True
-    candidate_score: float = SelectionSection.candidate_score
+    job_size: Annotated[int, "rounds.job_size"] = RoundSection.job_size
+    job_list: Annotated[JobList, "rounds.job_list"] = RoundSection.job_list
+    task_subset: Annotated[str, "rounds.subset"] = RoundSection.subset
+    assignees: Annotated[tuple[int | str, ...], "rounds.assignees"] = RoundSection.assignees
+    mark_source_deleted: Annotated[bool, "rounds.mark_source_deleted"] = (
+        RoundSection.mark_source_deleted
+    )
+    write_guide: Annotated[bool, "rounds.guide"] = RoundSection.guide
+    candidate_score: Annotated[float, "active_learning.candidate_score"] = (
+        SelectionSection.candidate_score
+    )
     batch_size: int = 16
     max_candidates: int = 300
     min_score: float | None = None
@@ -109,6 +122,19 @@ class RoundSettings:
             faults.append(f"rank_by must be mean or max, found {self.rank_by!r}")
         if faults:
             raise ConfigError(faults)
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """Return the settings of a project's configuration; ConfigError with every fault."""
+        hints = get_type_hints(cls, include_extras=True)
+        keys = {name: hint.__metadata__[0] for name, hint in hints.items() if _is_key(hint)}
+        shown = config.pre_annotation
+        return cls(
+            **{name: attrgetter(key)(config) for name, key in keys.items()},
+            selection=config.active_learning,
+            min_score=None if shown.min_score == "auto" else shown.min_score,
+            min_scores=shown.min_scores,
+        )
 
     def threshold(self, label: str) -> float:
         """Return the lowest score at which an object of this label is pre-annotated."""

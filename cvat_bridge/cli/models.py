@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cvat_bridge.cli.serving import change_serving
 from cvat_bridge.models.commands import add, list_
 from cvat_bridge.models.workspace import (
     AsJson,
@@ -82,8 +83,16 @@ def promote(
     home: HomePath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a version of a model serve; no call in progress fails."""
+    """Let a version of a model serve; no call in progress fails.
+
+    Of the project's own model too: the same as `cvat-bridge promote VERSION`.
+    """
     here = open_workspace(config, home)
+    if here.is_of_project(model):
+        if version is None:
+            raise typer.BadParameter("name the version, as `models show` lists them")
+        change_serving(here.config, version, as_json=as_json)
+        return
     with here.cvat(project) as gateway:
         labels = gateway.labels(project_id=project) if gateway and project else None
     own = here.own_interactor(project)
@@ -94,8 +103,14 @@ def promote(
 def rollback(
     model: Model, config: ConfigPath = None, home: HomePath = None, as_json: AsJson = False
 ) -> None:
-    """Let the version of a model that served before serve again."""
+    """Let the version of a model that served before serve again.
+
+    Of the project's own model too: the same as `cvat-bridge rollback`.
+    """
     here = open_workspace(config, home)
+    if here.is_of_project(model):
+        change_serving(here.config, None, as_json=as_json)
+        return
     _tell(here, here.catalogue.rollback(model), as_json=as_json)
 
 

@@ -35,17 +35,18 @@ def promote(
     """Let a version serve in CVAT by your word, without the gate; no call in progress fails."""
     from cvat_bridge.projects import load_project
 
-    _change(load_project(config), version, as_json=as_json)
+    change_serving(load_project(config), version, as_json=as_json)
 
 
 def rollback(config: ConfigPath = _DEFAULT, as_json: AsJson = False) -> None:
     """Let the model that served before serve again in CVAT."""
     from cvat_bridge.projects import load_project
 
-    _change(load_project(config), None, as_json=as_json)
+    change_serving(load_project(config), None, as_json=as_json)
 
 
-def _change(config: Config, version: str | None, *, as_json: bool) -> None:
+def change_serving(config: Config, version: str | None, *, as_json: bool) -> None:
+    """Let a version of the project's model serve and print it; None: the one that served before."""
     from cvat_bridge.config import load_secrets
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home

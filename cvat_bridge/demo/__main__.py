@@ -14,7 +14,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cvat_bridge.demo.annotator import Annotator
-from cvat_bridge.demo.arm import ArmSettings, function_id, run_arm
+from cvat_bridge.demo.arm import ArmPlan, function_id, run_arm
 from cvat_bridge.demo.calls import Calls, RetryCallback
 from cvat_bridge.demo.champion import Champion, look_for_champion
 from cvat_bridge.demo.curves.bands import serving
@@ -112,7 +112,7 @@ def demonstrate(
     _emptied(out)
     truth = read_truth(data or write_scenes(out / "scenes"))
     learning = QUICK if data is None else REAL
-    plan = ArmSettings(
+    plan = ArmPlan(
         rounds=rounds,
         budget=budget or min(40, max(10, len(truth.pool) // (12 if data is None else 6))),
         trainer={"backend": backend, **(learning if backend == "centernet" else {})},
@@ -184,7 +184,7 @@ def _emptied(out: Path) -> None:
 def _run(
     out: Path,
     truth: GroundTruth,
-    plan: ArmSettings,
+    plan: ArmPlan,
     on_retry: RetryCallback,
     ended: Callable[[Runs, Evidence], list[str]],
     *,

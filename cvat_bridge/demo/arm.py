@@ -37,7 +37,7 @@ RoundCallback = Callable[[int, str], None]  # the round a person is in, and what
 
 
 @dataclass(frozen=True)
-class ArmSettings:
+class ArmPlan:
     """What every arm has in common. limit: seconds an arm may take. min_score: see the bridge's."""
 
     rounds: int
@@ -60,7 +60,7 @@ def run_arm(
     store: Path,
     folder: Path,
     host_url: str,
-    plan: ArmSettings,
+    plan: ArmPlan,
     on_round: RoundCallback,
     on_retry: RetryCallback,
 ) -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ def _work(
     address: str,
     prepared: Prepared,
     annotator: Annotator,
-    plan: ArmSettings,
+    plan: ArmPlan,
     on_round: RoundCallback,
     on_retry: RetryCallback,
     log: Path,

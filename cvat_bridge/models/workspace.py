@@ -61,6 +61,16 @@ class ModelWorkspace:
 
         return None if project is None else own_interactor(self.store, project_key(project))
 
+    def is_of_project(self, model: str) -> bool:
+        """Return whether a name is that of the project's own model, which rounds and fits make."""
+        from cvat_bridge.models.serving import project_key
+
+        project = self.config.cvat.project
+        return project is not None and model in (
+            self.config.function_host.function_id,
+            project_key(project),
+        )
+
     @contextmanager
     def cvat(self, project: int | None) -> Iterator[Gateway | None]:
         """Sign in to CVAT where a project is named."""

@@ -269,7 +269,7 @@ def test_register_promote_show_and_rollback_by_command(finished, tmp_path, monke
 
     assert json.loads(registered)["bundle"] == read_bundle(bundle).version
     assert (first, second) == (0, 3)
-    assert "in the registry only" in said and "`cvat-bridge promote VERSION`" in said
+    assert "in the registry only" in said and "`cvat-bridge models promote cells 1`" in said
     assert [(v["number"], v["champion"]) for v in json.loads(shown)] == [(1, True)]
     assert (code, "no earlier champion" in told) == (1, True)
     assert run("show", "nobody")[0] == 3

@@ -74,30 +74,32 @@ def promote(
 ) -> None:
     """Make a version the registry's champion without the gate; what serves in CVAT stays.
 
-    `cvat-bridge promote` also lets the version serve in CVAT.
+    `cvat-bridge promote VERSION` (a project's model) and `cvat-bridge models promote MODEL VERSION`
+    (any other) change the registry and let the version serve in CVAT.
     """
     registry = Registry(mlflow, home)
     if registry.show(key, version).champion:
         typer.echo(f"{key}: {version} is already the champion", err=True)
         raise typer.Exit(3)
     _print_version(registry.promote(key, version, reasons=("by hand",)), json_)
-    _warn_serving("promote VERSION", key)
+    _warn_serving("promote", f"{key} {version}", key)
 
 
 def rollback(key: str, *, home: Home = _HOME, mlflow: Server = None, json_: Json = False) -> None:
     """Make the previous version the registry's champion again; what serves in CVAT stays.
 
-    `cvat-bridge rollback` also lets that version serve in CVAT.
+    `cvat-bridge rollback` (a project's model) and `cvat-bridge models rollback MODEL` (any other)
+    change the registry and let that version serve in CVAT.
     """
     _print_version(Registry(mlflow, home).rollback(key, reasons=("by hand",)), json_)
-    _warn_serving("rollback", key)
+    _warn_serving("rollback", key, key)
 
 
-def _warn_serving(command: str, key: str) -> None:
+def _warn_serving(command: str, what: str, key: str) -> None:
     """Warn on standard error that the model that serves in CVAT has not changed."""
     typer.echo(
-        f"{key}: changed in the registry only; CVAT keeps its present model. For the "
-        f"models of a project, `cvat-bridge {command}` changes both",
+        f"{key}: changed in the registry only; CVAT keeps its present model. "
+        f"`cvat-bridge models {command} {what}` changes both",
         err=True,
     )
 

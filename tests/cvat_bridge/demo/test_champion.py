@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from cvat_bridge.demo.arm import ArmSettings, run_arm
+from cvat_bridge.demo.arm import ArmPlan, run_arm
 from cvat_bridge.demo.calls import Calls
 from cvat_bridge.demo.champion import Champion, look_for_champion
 from cvat_bridge.demo.ground_truth import GroundTruth
@@ -146,7 +146,7 @@ def test_an_arm_refuses_a_store_that_two_processes_would_read_differently(world,
             store=Path("functions"),
             folder=tmp_path,
             host_url="http://127.0.0.1:9",
-            plan=ArmSettings(1, 10, {}),
+            plan=ArmPlan(1, 10, {}),
             on_round=lambda *_: None,
             on_retry=lambda _: None,
         )

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from typer.testing import CliRunner
 from cvat_bridge.cli.app import app
 from cvat_bridge.sandbox import Sandbox, running
 from serverless.host.server import running as hosting
+from serverless.store.functions import entries
 from tests.cvat_bridge.sandbox.conftest import connected
 from tests.trainer.importing.networks import CARD, picture, stranger, yolo
 from trainer.errors import TrainerError
-from trainer.importing import sandboxed_process
+from trainer.importing import ImportRequest, import_model, sandboxed_process
+from trainer.registry.registry import Registry
 
 RED, GREEN = (2, 3, 0), (5, 6, 1)
 
@@ -358,6 +360,35 @@ def test_a_model_is_exported_as_a_folder_for_nuctl(setting: Setting, tmp_path: P
     )
     with pytest.raises(Exception, match="not an empty folder"):
         setting.run("export", "travels", tmp_path / "one")
+
+
+@pytest.mark.parametrize("name", ["champion", "project-{project}"])
+def test_the_projects_own_model_serves_by_the_same_command(
+    setting: Setting, tmp_path: Path, name: str
+) -> None:
+    """Two ways to promote would be one too many: the registry and what CVAT offers move as one."""
+    model = name.format(project=setting.project)
+    values = json.loads(setting.config.read_text())
+    values["cvat"]["project"] = setting.project
+    values["home"] = str(tmp_path / "home")
+    path = tmp_path / "bridge.yaml"
+    path.write_text(json.dumps(values))
+    of_project = replace(setting, folder=tmp_path)
+    key, registry = f"project-{setting.project}", Registry(None, tmp_path / "home")
+    for gain in (30.0, 31.0):
+        made = import_model(
+            ImportRequest(yolo(tmp_path / f"{gain}.onnx", gain=gain), "own"), tmp_path / f"{gain}"
+        )
+        registry.register(key, made)
+
+    first = of_project.run("promote", model, "1")
+    second = of_project.run("promote", model, "2")
+    back = of_project.run("rollback", model)
+
+    assert (first["number"], second["number"], back["number"]) == (1, 2, 1)
+    (entry,) = entries(tmp_path / "home" / "functions")
+    assert (entry.id, entry.version) == ("champion", registry.show(key, "1").bundle)
+    assert registry.show(key, "1").champion
 
 
 def test_an_unknown_model_names_those_there_are(setting: Setting, tmp_path: Path) -> None:

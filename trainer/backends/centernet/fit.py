@@ -47,23 +47,17 @@ def fit(
     def factor(name: str) -> float:
         return settings.backbone_rate if name.startswith("encoder.") else 1.0
 
-    course = TrainingRecipe(
+    recipe = TrainingRecipe(
         network,
         notes,
         total=chosen.steps if chosen else settings.total_steps(config, len(images)),
-        optimizer=OptimizerSettings(
-            weight_decay=settings.weight_decay,
-            ema=settings.ema,
-            warmup=settings.warmup,
-            save_every=settings.save_every,
-            factor=factor,
-        ),
+        optimizer=OptimizerSettings.of(settings, warmup=settings.warmup, factor=factor),
         settings=settings,
         described={**description(settings), **({"canvas": canvas} if canvas else {})},
         load_task=load_task,
         export=export,
     )
-    return train(course, dataset, config, run_dir=run_dir, report=report)
+    return train(recipe, dataset, config, run_dir=run_dir, report=report)
 
 
 def _planned(

@@ -84,12 +84,10 @@ def fit(
 
 
 def _optimizer_settings(settings: ExtremePointsSettings) -> OptimizerSettings:
-    return OptimizerSettings(
-        weight_decay=settings.weight_decay,
-        ema=settings.ema,
+    return OptimizerSettings.of(
+        settings,
         warmup=settings.warmup,
         clip=_CLIP,
-        save_every=settings.save_every,
         factor=lambda name: settings.encoder_rate if name.startswith("encoder.") else 1.0,
     )
 

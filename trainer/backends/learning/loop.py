@@ -12,7 +12,9 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
+from trainer.backends.learning.backend_settings import SharedSettings
 from trainer.backends.learning.memory import free_bytes, measure_memory, memory_errors
 from trainer.backends.learning.schedule import rate
 from trainer.backends.learning.state import STOP, former_key, read_state, save_state, state_key
@@ -43,12 +45,22 @@ class OptimizerSettings:
     factor: multiplier of a parameter's learning rate, by its name.
     """
 
-    weight_decay: float = 0.01
-    ema: float = 0.99
+    weight_decay: float = SharedSettings.weight_decay
+    ema: float = SharedSettings.ema
     warmup: float = 0.05
     clip: float = 10.0
-    save_every: float = 15.0
+    save_every: float = SharedSettings.save_every
     factor: Callable[[str], float] = field(default=lambda _: 1.0)
+
+    @classmethod
+    def of(cls, settings: SharedSettings, **others: Any) -> Self:
+        """Return those of a backend's settings. others: fields that not every backend has."""
+        return cls(
+            weight_decay=settings.weight_decay,
+            ema=settings.ema,
+            save_every=settings.save_every,
+            **others,
+        )
 
 
 @dataclass(frozen=True)

@@ -56,16 +56,12 @@ def fit(
             frames, config, settings, loss_of(architecture, network, len(dataset.labels), device)
         )
 
-    course = TrainingRecipe(
+    recipe = TrainingRecipe(
         network,
         [*notes, *_rate_warning(config, architecture, begun=begun)],
         total=settings.total_steps(config, len(images)),
-        optimizer=OptimizerSettings(
-            weight_decay=settings.weight_decay,
-            ema=settings.ema,
-            clip=family.clip,
-            save_every=settings.save_every,
-            factor=lambda name: rates.get(name, 1.0),
+        optimizer=OptimizerSettings.of(
+            settings, clip=family.clip, factor=lambda name: rates.get(name, 1.0)
         ),
         settings=settings,
         described={
@@ -77,7 +73,7 @@ def fit(
         load_task=load_task,
         export=export,
     )
-    return train(course, dataset, config, run_dir=run_dir, report=report)
+    return train(recipe, dataset, config, run_dir=run_dir, report=report)
 
 
 def _batches_and_loss(

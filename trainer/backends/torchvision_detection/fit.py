@@ -62,20 +62,18 @@ def fit(
         frames = read_frames(dataset, images, config.image_size, on_done, masks=masks)
         return _batches_and_loss(frames, config, settings)
 
-    course = TrainingRecipe(
+    recipe = TrainingRecipe(
         network,
         notes,
         total=settings.total_steps(config, len(images)),
-        optimizer=OptimizerSettings(
-            weight_decay=settings.weight_decay, ema=settings.ema, save_every=settings.save_every
-        ),
+        optimizer=OptimizerSettings.of(settings),
         settings=settings,
         described={"architecture": architecture},
         load_task=load_task,
         export=export,
         task=settings.task or "boxes",
     )
-    return train(course, dataset, config, run_dir=run_dir, report=report)
+    return train(recipe, dataset, config, run_dir=run_dir, report=report)
 
 
 def _batches_and_loss(
