@@ -122,7 +122,7 @@ def _mended(gateway: Gateway, facts: Facts, one: Suspect) -> bool:
 
 
 def was_mistake(one: Suspect, objects: Sequence[LabelledObject]) -> bool:
-    """Return whether people changed what a suspect is about. objects: of its frame, as it is now."""
+    """Return whether people changed what a suspect is about. objects: of its frame, as of now."""
     placed = [row for row in objects if row.box is not None]
     overlap = box_iou([one.box], [row.box for row in placed])[0] if placed else ()
     if one.kind == "overlooked":

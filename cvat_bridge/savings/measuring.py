@@ -70,7 +70,7 @@ def measure(gateway: Gateway, ledger: Ledger, facts: Facts, *, home: Home, now: 
 
 
 def spells_of(jobs: Iterable[Job], ended: Mapping[int, str]) -> dict[int, float]:
-    """Return the seconds between the ends of one person's finished jobs, by the later job's id. Pure.
+    """Return the seconds between the ends of one person's finished jobs, by the later job. Pure.
 
     ended: when each finished job was first seen finished. A person's first job, and one that ended
     more than LONGEST_SPELL after the one before, is not in it.

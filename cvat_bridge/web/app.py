@@ -88,7 +88,7 @@ def _begin(page: Page) -> None:
     for site in page.sites.all():
         try:
             page.task_queue(site)
-            page.chores(site)
+            page.work_queue(site)
             site.parts.registry.champion(site.parts.key)
         except (BridgeError, TrainerError) as error:
             log.warning("page", project=site.id, error=str(error))

@@ -1,4 +1,4 @@
-"""What the chores of these screens do; each kind can be repeated."""
+"""What the queue of these screens do; each kind can be repeated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cvat_bridge.loop.parts import Parts
 from cvat_bridge.mistakes.listing import keep_list, look_for_mistakes, suspect_of
 from cvat_bridge.mistakes.review import read_verdicts, send_to_review
 from cvat_bridge.progress import Report
-from cvat_bridge.web.background.chores import Work
+from cvat_bridge.web.background.work_queue import Work
 
 Does = Callable[[Parts, Mapping[str, Any], str], Mapping[str, Any]]
 
@@ -41,7 +41,7 @@ WORK: Mapping[str, Does] = {"look": look, "review": review}
 
 
 def work_of(parts: Callable[[], Parts]) -> Work:
-    """Return what does the chores of a project. parts: what its loop stands on, at first use."""
+    """Return what does the queue of a project. parts: what its loop stands on, at first use."""
 
     def work(kind: str, asked: Mapping[str, Any], who: str, report: Report) -> Mapping[str, Any]:
         return WORK[kind](replace(parts(), report=report), asked, who)

@@ -11,7 +11,7 @@ from cvat_bridge.errors import NothingToDoError
 from cvat_bridge.mistakes.disputes import Disputes
 from cvat_bridge.mistakes.listing import keep_list, kept_list, suspect_key
 from cvat_bridge.mistakes.ranking import Suspect
-from cvat_bridge.web.background.chores import Chores
+from cvat_bridge.web.background.work_queue import WorkQueue
 from tests.cvat_bridge.web.conftest import MANAGER, sign_in
 from tests.cvat_bridge.web.drawn import make_project
 from tests.cvat_bridge.web.serving import Api, serious_faults, served
@@ -78,9 +78,9 @@ def test_a_look_that_failed_is_told_in_words(screen, page):
     def fails(*_):
         raise NothingToDoError("no model serves yet that could dispute a label")
 
-    chores = Chores(page.parts.home.root / "chores", fails)
-    chores.ask("f" * 32, "look", {}, who="mira", now="2026-03-01")
-    while chores.find("f" * 32).going:
+    queue = WorkQueue(page.parts.home.root / "work", fails)
+    queue.ask("f" * 32, "look", {}, who="mira", now="2026-03-01")
+    while queue.find("f" * 32).going:
         threading.Event().wait(0.02)
     screen.goto(f"{screen.where}/mistakes")
     assert screen.get_by_text("no model serves yet that could dispute a label").is_visible()
@@ -102,7 +102,9 @@ def test_twenty_mistakes_go_to_review_in_three_clicks_and_once(screen, page, api
     keys = {row.key for row in page.parts.ledger.people.reviews()}
     assert keys == {suspect_key(one) for one in kept_list(page.parts.home).suspects[:20]}
     assert screen.get_by_text("10 labels to look at").is_visible()
-    assert page.page.chores(page.page.sites.get(page.config.project_id)).find(first).who == "mira"
+    assert (
+        page.page.work_queue(page.page.sites.get(page.config.project_id)).find(first).who == "mira"
+    )
 
 
 def test_resolved_issues_give_the_precision_of_the_list(screen, api):
@@ -123,26 +125,26 @@ def test_nothing_marked_is_refused_in_words(screen, listed):
 
 
 def test_a_service_killed_in_the_middle_sends_the_rest_at_its_next_start(page, api, drawn):
-    """The chore is written down as at work, with some issues made and not all."""
+    """The item is written down as at work, with some issues made and not all."""
     before = len(api.send("GET", "/api/issues?page_size=100")["results"])
     left = [vars(one) for one in kept_list(page.parts.home).suspects[20:24]]
-    begun, folder = threading.Event(), page.parts.home.root / "chores"
+    begun, folder = threading.Event(), page.parts.home.root / "work"
 
     def never(*_):
         begun.set()
         raise SystemExit
 
-    dying = Chores(folder, never)
+    dying = WorkQueue(folder, never)
     dying.ask("k" * 32, "review", {"suspects": left}, who="mira", now="2026-03-02")
     assert begun.wait(30)
     page.restart()
-    chores = page.page.chores(page.page.sites.get(drawn.project))
+    queue = page.page.work_queue(page.page.sites.get(drawn.project))
     for _ in range(600):
-        if not chores.find("k" * 32).going:
+        if not queue.find("k" * 32).going:
             break
         threading.Event().wait(0.05)
 
-    assert chores.find("k" * 32).state == "done"
+    assert queue.find("k" * 32).state == "done"
     assert len(api.send("GET", "/api/issues?page_size=100")["results"]) == before + 4
 
 

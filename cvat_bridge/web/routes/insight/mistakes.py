@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from cvat_bridge.errors import GatewayError
 from cvat_bridge.mistakes.listing import kept_list
 from cvat_bridge.mistakes.review import read_verdicts
-from cvat_bridge.web.background.chores import Chore
+from cvat_bridge.web.background.work_queue import WorkItem
 from cvat_bridge.web.page import Page, RefusedError
 from cvat_bridge.web.rendering import render
 from cvat_bridge.web.screens.insight.mistakes import (
@@ -44,16 +44,16 @@ def mistakes_routes(page: Page) -> APIRouter:
     routes = APIRouter()
 
     def shown(found: Visit, start: int, kind: str) -> MistakesScreen:
-        chores = page.chores(found.site)
-        going = chores.under_way("look") or chores.under_way("review")
-        past = [one for one in chores.all() if one.kind in ("look", "review") and not one.going]
+        queue = page.work_queue(found.site)
+        going = queue.under_way("look") or queue.under_way("review")
+        past = [one for one in queue.all() if one.kind in ("look", "review") and not one.going]
         last = max(past, key=lambda one: one.begun, default=None)
         return mistakes_screen(found.site, start=start, kind=kind, going=going, last=last)
 
-    def asks(found: Visit, key: str, keys: list[str]) -> Chore:
+    def asks(found: Visit, key: str, keys: list[str]) -> WorkItem:
         chosen = chosen_suspects(kept_list(found.site.parts.home), keys[:MOST])
-        chores = page.chores(found.site)
-        if chores.find(key) is None and not chosen:
+        queue = page.work_queue(found.site)
+        if queue.find(key) is None and not chosen:
             raise RefusedError(
                 422,
                 "Nothing was sent: no label is marked, or the list was made anew since.",
@@ -62,17 +62,17 @@ def mistakes_routes(page: Page) -> APIRouter:
         asked = {"suspects": [asdict(one) for one in chosen]}
         who, now = found.session.person.username, found.site.parts.now()
         try:
-            return chores.ask(key, "review", asked, who=who, now=now)
+            return queue.ask(key, "review", asked, who=who, now=now)
         except ValueError as error:
             raise RefusedError(422, f"Nothing was sent: {error}.", "Load the page again.") from None
 
-    def looks(found: Visit) -> Chore:
-        chores = page.chores(found.site)
-        under_way = chores.under_way("look")
+    def looks(found: Visit) -> WorkItem:
+        queue = page.work_queue(found.site)
+        under_way = queue.under_way("look")
         if under_way is not None:
             return under_way
         who, now = found.session.person.username, found.site.parts.now()
-        return chores.ask(secrets.token_hex(16), "look", {}, who=who, now=now)
+        return queue.ask(secrets.token_hex(16), "look", {}, who=who, now=now)
 
     @routes.get("/projects/{project_id}/mistakes", include_in_schema=False)
     def screen(request: Request, project_id: int, start: int = 0, kind: str = "") -> Response:
@@ -148,27 +148,27 @@ def mistakes_routes(page: Page) -> APIRouter:
     def mistakes(
         request: Request, project_id: int, start: int = 0, kind: str = ""
     ) -> MistakesScreen:
-        """Return finished labels that are probably wrong, likeliest first, and what reviews said."""
+        """Return finished labels that are probably wrong, likeliest first, and reviews of them."""
         return shown(visit(page, request, project_id), start, kind if kind in KINDS else "")
 
     @routes.post("/api/projects/{project_id}/mistakes/look", status_code=202)
-    def look_again(request: Request, project_id: int) -> Chore:
+    def look_again(request: Request, project_id: int) -> WorkItem:
         """Let the model that serves look at the finished labels; goes on in the background."""
         found = visit(page, request, project_id)
         check_form(found.session, request, None)
         return looks(acting(found))
 
     @routes.post("/api/projects/{project_id}/mistakes/review", status_code=202)
-    def send(request: Request, project_id: int, asked: AskedReview) -> Chore:
+    def send(request: Request, project_id: int, asked: AskedReview) -> WorkItem:
         """Open an issue in CVAT at the place of each label, once; goes on in the background."""
         found = visit(page, request, project_id)
         check_form(found.session, request, None)
         return asks(acting(found), asked.key, asked.suspects)
 
     @routes.get("/api/projects/{project_id}/work/{key}")
-    def chore(request: Request, project_id: int, key: str) -> Chore:
+    def item(request: Request, project_id: int, key: str) -> WorkItem:
         """Return what became of work that was asked for."""
-        found = page.chores(visit(page, request, project_id).site).find(key)
+        found = page.work_queue(visit(page, request, project_id).site).find(key)
         if found is None:
             raise RefusedError(404, "There is no such work.")
         return found

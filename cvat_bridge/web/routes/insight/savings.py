@@ -60,7 +60,7 @@ def savings_routes(page: Page) -> APIRouter:
             name: float(text) if text else None for name, text in zip(label, score, strict=True)
         }
         rows = _use(found, wanted)
-        page.tell(found.session, _said(rows))
+        page.notify(found.session, _said(rows))
         return RedirectResponse(page.at(f"/projects/{project_id}/savings#thresholds"), 303)
 
     @routes.get("/api/projects/{project_id}/savings")

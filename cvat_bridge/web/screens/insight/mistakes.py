@@ -15,7 +15,7 @@ from cvat_bridge.mistakes.feedback import ranked
 from cvat_bridge.mistakes.listing import MistakeList, kept_list, suspect_key
 from cvat_bridge.mistakes.ranking import Suspect
 from cvat_bridge.mistakes.review import still_to_review, verdicts
-from cvat_bridge.web.background.chores import Chore
+from cvat_bridge.web.background.work_queue import WorkItem
 from cvat_bridge.web.sites import Site
 
 COUNT = 20  # suspects on a screen
@@ -41,7 +41,7 @@ class MistakesScreen:
 
     rows: of this screen, likeliest first; total: that nobody has sent to review; start: the first
     one's place. kinds: how many of each. sent, open: issues. precision: of the list, by the
-    resolved ones, and of each kind. going: a chore under way.
+    resolved ones, and of each kind. going: a item under way.
     """
 
     made: str
@@ -60,12 +60,12 @@ class MistakesScreen:
     precision: Share | None
     by_kind: dict[str, Share]
     reviews: tuple[Review, ...]
-    going: Chore | None
-    last: Chore | None
+    going: WorkItem | None
+    last: WorkItem | None
 
 
 def mistakes_screen(
-    site: Site, *, start: int, kind: str, going: Chore | None, last: Chore | None
+    site: Site, *, start: int, kind: str, going: WorkItem | None, last: WorkItem | None
 ) -> MistakesScreen:
     """Return a screen of the list. Raises LedgerError."""
     parts = site.parts

@@ -1,8 +1,8 @@
 """Work in the background that a person asked for on the page: done one by one, also after a kill.
 
-A chore is a name of a kind of work and plain JSON; it is written down before anything is done, and
-done when it stands in the file how it ended. What a killed service left undone goes on at its next
-start, so every kind of work must be one that can be repeated. See `errands` for tasks.
+An item is a kind of work and plain JSON. It is written down before anything is done, and its file
+says at the end how it went. What a killed service left undone goes on at its next start, so every
+kind of work must be one that can be repeated. See `task_queue` for tasks in CVAT.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Work = Callable[[str, Mapping[str, Any], str, Report], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Chore:
-    """A chore and what became of it.
+class WorkItem:
+    """Some work and what became of it.
 
     kind: which work. asked: what for, as JSON. who: name in CVAT. begun: ISO 8601. outcome: JSON,
     {} until it is done. problem: why it failed. stage, done, total: of the step under way.
@@ -55,16 +55,16 @@ class Chore:
         return self.state in ("waiting", "working")
 
 
-class Chores:
-    """The chores of one project, in a folder of its home.
+class WorkQueue:
+    """The work of one project, in a folder of its home.
 
     work: does one, given its kind, what it is for, who asked, and where to tell how far it is.
     """
 
     def __init__(self, folder: Path, work: Work) -> None:
         self._folder, self._work, self._lock = folder, work, threading.RLock()
-        self._now: dict[str, Chore] = {}
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="chore")
+        self._now: dict[str, WorkItem] = {}
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="work")
 
     def resume(self) -> None:
         """Go on with what an earlier process left undone, oldest first."""
@@ -76,8 +76,8 @@ class Chores:
         """Begin nothing more; what is under way is left to the next start."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def ask(self, key: str, kind: str, asked: Mapping[str, Any], *, who: str, now: str) -> Chore:
-        """Take a chore; one whose key is known is that one, tried again where it failed.
+    def ask(self, key: str, kind: str, asked: Mapping[str, Any], *, who: str, now: str) -> WorkItem:
+        """Take an item; one whose key is known is that one, tried again where it failed.
 
         Raises ValueError for a key that is none of ours.
         """
@@ -87,52 +87,52 @@ class Chores:
             known = self.find(key)
             if known is not None and known.state != "failed":
                 return known
-            new = Chore(
+            new = WorkItem(
                 key, known.kind if known else kind, known.asked if known else asked, who, now
             )
             self._keep(new)
             self._begin(new)
             return new
 
-    def find(self, key: str) -> Chore | None:
-        """Return a chore by its key."""
+    def find(self, key: str) -> WorkItem | None:
+        """Return an item by its key."""
         if not _KEY.fullmatch(key):
             return None
         with self._lock:
             return self._now.get(key) or self._read(self._folder / f"{key}.json")
 
-    def under_way(self, kind: str) -> Chore | None:
-        """Return the chore of a kind that is waiting or at work, None where there is none."""
+    def under_way(self, kind: str) -> WorkItem | None:
+        """Return the item of a kind that is waiting or at work, None where there is none."""
         with self._lock:
             return next((one for one in self._now.values() if one.kind == kind), None)
 
-    def all(self) -> tuple[Chore, ...]:
-        """Return every chore there ever was, oldest first."""
+    def all(self) -> tuple[WorkItem, ...]:
+        """Return every item there ever was, oldest first."""
         found = (self._read(path) for path in self._folder.glob("*.json"))
         rows = [self._now.get(one.key, one) for one in found if one is not None]
         return tuple(sorted(rows, key=lambda row: row.begun))
 
-    def _begin(self, chore: Chore) -> None:
+    def _begin(self, item: WorkItem) -> None:
         with self._lock:
-            if chore.key in self._now:
+            if item.key in self._now:
                 return
-            self._now[chore.key] = chore
-            self._worker.submit(self._do, chore.key)
+            self._now[item.key] = item
+            self._worker.submit(self._do, item.key)
 
     def _do(self, key: str) -> None:
         """Do it; the edge where an error becomes a sentence for the person who asked."""
-        chore = self._set(key, state="working")
+        item = self._set(key, state="working")
 
         def report(stage: str, done: int, total: int) -> None:
             self._set(key, stage=stage, done=done, total=total)
 
         try:
-            outcome = self._work(chore.kind, chore.asked, chore.who, report)
+            outcome = self._work(item.kind, item.asked, item.who, report)
         except (BridgeError, TrainerError) as error:
-            log.warning("chore failed", key=key, kind=chore.kind, error=str(error))
+            log.warning("item failed", key=key, kind=item.kind, error=str(error))
             ended = self._set(key, state="failed", problem=str(error))
         except Exception as error:  # a defect: told, and never the end of the others
-            log.exception("chore failed", key=key, kind=chore.kind)
+            log.exception("item failed", key=key, kind=item.kind)
             ended = self._set(key, state="failed", problem=f"{type(error).__name__}: {error}")
         else:
             ended = self._set(key, state="done", outcome=dict(outcome))
@@ -140,18 +140,18 @@ class Chores:
             self._keep(ended)
             self._now.pop(key, None)
 
-    def _set(self, key: str, **changes: Any) -> Chore:
+    def _set(self, key: str, **changes: Any) -> WorkItem:
         with self._lock:
             self._now[key] = changed = replace(self._now[key], **changes)
             return changed
 
-    def _keep(self, chore: Chore) -> None:
-        path = self._folder / f"{chore.key}.json"
-        write_atomically(path, json.dumps(asdict(chore)).encode())
+    def _keep(self, item: WorkItem) -> None:
+        path = self._folder / f"{item.key}.json"
+        write_atomically(path, json.dumps(asdict(item)).encode())
         path.chmod(0o600)
 
-    def _read(self, path: Path) -> Chore | None:
+    def _read(self, path: Path) -> WorkItem | None:
         try:
-            return Chore(**json.loads(path.read_bytes()))
+            return WorkItem(**json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
