@@ -64,7 +64,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
             "pull",
             "masks",
         ),
-        *("thresholds", "savings", "judged", "models", "annotate", "function", "training", "loop"),
+        *("thresholds", "savings", "evaluations", "models", "annotate", "function", "training", "loop"),
         *("recovery", "mistakes", "blindspots", "assembly", "web", "running", "demo", "cli"),
     ),
     "cvat_bridge.sandbox": (
