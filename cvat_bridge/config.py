@@ -218,6 +218,18 @@ class PreAnnotationSection(Section):
     outline: OutlineSeconds = OUTLINE_SECONDS
 
 
+class SavingsSection(Section):
+    """How it is measured what pre-annotation saves.
+
+    control_every: of so many jobs one goes out without pre-annotation, 0 for none. hourly_rate:
+    what an hour of an annotator costs; no money is shown unless it is set.
+    """
+
+    control_every: int = Field(10, ge=0)
+    hourly_rate: float | None = Field(None, ge=0)
+    currency: str = Field("EUR", max_length=12)
+
+
 class InteractorSection(Section):
     """The extreme-points tool learns the project's own masks and polygons."""
 
@@ -279,6 +291,7 @@ class ProjectSection(Section):
     promotion: dict[str, Any] = Field(default_factory=dict)
     rounds: dict[str, Any] = Field(default_factory=dict)
     pre_annotation: dict[str, Any] = Field(default_factory=dict)
+    savings: dict[str, Any] = Field(default_factory=dict)
     interactor: dict[str, Any] = Field(default_factory=dict)
     function_host: dict[str, Any] = Field(default_factory=dict)
 
@@ -298,6 +311,7 @@ class Config(Section):
     promotion: GateSettings = GateSettings()
     rounds: RoundSection = RoundSection()
     pre_annotation: PreAnnotationSection = PreAnnotationSection()
+    savings: SavingsSection = SavingsSection()
     interactor: InteractorSection = InteractorSection()
     service: ServiceSection = ServiceSection()
     page: PageSection = PageSection()

@@ -64,12 +64,22 @@ ORDER: Mapping[str, tuple[str, ...]] = {
             "pull",
             "masks",
         ),
-        *("thresholds", "evaluations", "models", "annotate", "function", "training", "loop"),
+        *("thresholds", "savings", "evaluations", "models", "annotate", "function", "training", "loop"),
         *("recovery", "mistakes", "blindspots", "assembly", "web", "running", "demo", "cli"),
     ),
     "cvat_bridge.sandbox": (
         *("store", "web", "about", "accounts", "notifications", "resources", "frames"),
-        *("annotations", "models", "routes", "app", "serving", "process", "__init__", "__main__"),
+        *(
+            "analytics",
+            "annotations",
+            "models",
+            "routes",
+            "app",
+            "serving",
+            "process",
+            "__init__",
+            "__main__",
+        ),
     ),
 }
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from cvat_bridge.errors import LedgerError, NothingToDoError
 from cvat_bridge.secrecy import err, out
 
 
@@ -33,11 +32,15 @@ def mistakes(
     from cvat_bridge.assembly import open_view
     from cvat_bridge.cli.console import progress_bars, silence
     from cvat_bridge.config import load_secrets
-    from cvat_bridge.mistakes.disputes import dispute, raise_issues
+    from cvat_bridge.mistakes.feedback import ranked
+    from cvat_bridge.mistakes.listing import keep_list, look_for_mistakes, suspect_key
+    from cvat_bridge.mistakes.review import (
+        read_verdicts,
+        send_to_review,
+        still_to_review,
+        verdicts,
+    )
     from cvat_bridge.projects import load_project
-    from trainer.bundles.bundle import read_bundle
-    from trainer.data.dataset import load_dataset
-    from trainer.engines import load
 
     loaded, secrets = load_project(config), load_secrets()
     with (
@@ -45,34 +48,20 @@ def mistakes(
         open_view(loaded, secrets, report=report) as view,
     ):
         parts = view.parts
-        champion = parts.registry.champion(parts.key)
-        if champion is None:
-            raise NothingToDoError("no model serves yet that could dispute a label")
-        facts = parts.gather()
-        jobs = tuple(job for job in facts.jobs if task in (None, job.task_id))
-        if not jobs:
-            where = "project" if task is None else f"task {task}"
-            raise NothingToDoError(f"the {where} has no finished job")
-        snapshot = champion.tags.get("dataset", "")
-        if not snapshot or not (parts.home.snapshots / snapshot).is_dir():
-            raise LedgerError(
-                f"what the serving model {champion.bundle[:12]} learnt from is not known here "
-                f"(snapshot {snapshot or 'not recorded'}): no frame is surely new to it. Models "
-                "of the loop's own rounds are"
-            )
-        found = dispute(
-            parts.gateway,
-            parts.ledger,
-            replace(facts, jobs=jobs),
-            home=parts.home,
-            settings=parts.settings,
-            detector=load(read_bundle(champion.path)),
-            model=champion.bundle,
-            learnt_from=load_dataset(parts.home.snapshots / snapshot),
-            report=report,
-        )
-        named = found.suspects[:limit]
-        issues = raise_issues(parts.gateway, named) if create_issues else {}
+        model, found = look_for_mistakes(parts, task=task, report=report)
+        reviews = read_verdicts(parts.gateway, parts.ledger, parts.gather)
+        if task is None:
+            keep_list(parts.home, model, found, now=parts.now())
+        known = {row.key: row.issue for row in reviews}
+        open_ = [one for one in found.suspects if known.get(suspect_key(one))]
+        order, _ = ranked(still_to_review(found.suspects, reviews), verdicts(reviews))
+        named = (*open_, *order)[:limit] if create_issues else order[:limit]
+        issues = {}
+        if create_issues:
+            who = parts.gateway.identity().user.username
+            sent = send_to_review(parts.gateway, parts.ledger, named, who=who, now=parts.now())
+            by_key = {row.key: row.issue for row in sent}
+            issues = {one: by_key[suspect_key(one)] for one in named}
     if as_json:
         rows = [{**asdict(one), "message": one.message, "issue": issues.get(one)} for one in named]
         counts = {k: getattr(found, k) for k in ("judged", "learnt", "unknown", "unread")}
@@ -89,7 +78,7 @@ def mistakes(
         err.print(caution, markup=False, highlight=False)
     err.print(
         f"{len(named)} of {len(found.suspects)} disputed labels; {found.judged} frames judged by "
-        f"model {champion.bundle[:12]}, {found.learnt} left out because it learnt from them, "
+        f"model {model[:12]}, {found.learnt} left out because it learnt from them, "
         f"{found.unknown} with labels it does not know, {found.unread} unreadable",
         markup=False,
     )

@@ -29,9 +29,11 @@ from cvat_bridge.cvat.gateway import (
     Task,
     User,
     Webhook,
+    WorkingTime,
     Written,
 )
 from cvat_bridge.cvat.rest import (
+    analytics,
     chunks,
     creation,
     job_annotations,
@@ -311,6 +313,13 @@ class CvatClient:
     def create_issue(self, job_id: int, frame: int, message: str, position: Sequence[float]) -> int:
         self.job(job_id)  # a missing one is a 400 that does not say so
         return notes.create_issue(self._net, job_id, frame, message, position)
+
+    def issue_resolved(self, issue_id: int) -> bool:
+        return notes.issue_resolved(self._net, issue_id)
+
+    def working_time(self, project_id: int, since: str) -> WorkingTime:
+        alone = not self._net.organization and not self.identity().is_admin
+        return analytics.working_time(self._net, project_id, since, own_only=alone)
 
     def webhooks(self, project_id: int) -> tuple[Webhook, ...]:
         hooks = subscriptions.read(self._net, project_id)

@@ -247,6 +247,18 @@ class Lease:
 
 
 @dataclass(frozen=True)
+class WorkingTime:
+    """How long people worked in jobs, by CVAT's analytics.
+
+    seconds: by job id; a job that is not named has no event. own_only: this account sees no
+    events but its own, so that others' work is not known.
+    """
+
+    seconds: Mapping[int, float]
+    own_only: bool
+
+
+@dataclass(frozen=True)
 class FunctionInfo:
     """A function as CVAT's own list (GET /api/lambda/functions) shows it."""
 
@@ -395,6 +407,17 @@ class Gateway(Protocol):
 
     def create_issue(self, job_id: int, frame: int, message: str, position: Sequence[float]) -> int:
         """Pin a question to a place in a frame; returns the issue's id."""
+        ...
+
+    def issue_resolved(self, issue_id: int) -> bool:
+        """Return whether people have resolved an issue; NotFoundError when it was deleted."""
+        ...
+
+    def working_time(self, project_id: int, since: str) -> WorkingTime:
+        """Read how long people worked in a project's jobs since a time (ISO 8601, "" for ever).
+
+        UnsupportedError where analytics is switched off on the server.
+        """
         ...
 
     def webhooks(self, project_id: int) -> tuple[Webhook, ...]:

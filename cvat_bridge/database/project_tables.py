@@ -129,3 +129,27 @@ requests = Table(
     *(_due("who"), _due("name"), _due("source"), _due("model"), _due("asked")),
     *(_due("request", Json), _may("task_id", WHOLE), _due("done"), _due("outcome", Json)),
 )
+job_efforts = Table(
+    "job_efforts",
+    metadata,
+    *(_key("job_id"), _due("round", WHOLE), _due("task_id", WHOLE), _due("arm"), _due("model")),
+    *(_due("annotator"), _due("frames", WHOLE), _due("objects", WHOLE), _may("worked")),
+    *(_may("spell"), _due("finished")),
+)
+threshold_choices = Table(
+    "threshold_choices",
+    metadata,
+    *(_key("number"), _due("label"), _may("score"), _due("who"), _due("chosen")),
+)
+reviews = Table(
+    "reviews",
+    metadata,
+    *(_key("key", Words), _due("job_id", WHOLE), _due("suspect", Json), _due("who")),
+    *(_due("sent"), _may("issue", WHOLE), _due("verdict")),
+)
+asset_groups = Table(
+    "asset_groups",
+    metadata,
+    *(_key("name", Words), _key("version"), _due("kind"), _due("about"), _due("frames", Json)),
+    *(_due("images", Json), _due("who"), _due("made")),
+)

@@ -17,7 +17,7 @@ from cvat_bridge.database.place import Kind, Place
 from cvat_bridge.errors import LedgerError
 
 # The newest version of each kind of place: the last migration in migrations/<kind>/.
-NEWEST: Mapping[Kind, int] = {"project": 3, "service": 1}
+NEWEST: Mapping[Kind, int] = {"project": 4, "service": 1}
 MIGRATIONS = Path(__file__).parent / "migrations"
 _VERSIONS = "alembic_version"
 

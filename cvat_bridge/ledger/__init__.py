@@ -18,6 +18,7 @@ from typing_extensions import Self
 from cvat_bridge.database import project_tables
 from cvat_bridge.database.engine import Database, Fence
 from cvat_bridge.database.place import Place
+from cvat_bridge.ledger.people import PeopleRecords
 from cvat_bridge.ledger.records import (
     AnnotatedFrame,
     Correction,
@@ -85,6 +86,7 @@ class Ledger:
         self._judgements = Records(database, project_tables.judgements, Judgement)
         self._pools = Records(database, project_tables.pools, PoolRecord)
         self._requests = Records(database, project_tables.requests, Request)
+        self.people = PeopleRecords(database)
 
     def __enter__(self) -> Self:
         return self

@@ -37,6 +37,7 @@ from cvat_bridge.loop.trust.current import trust_now
 from cvat_bridge.masks.making import segmenter_of
 from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.project.facts import Facts
+from cvat_bridge.savings.controls import control_jobs
 from cvat_bridge.thresholds.round_thresholds import round_thresholds, seconds_of
 from cvat_bridge.thresholds.rule import ShownFrom
 from trainer.bundles.bundle import read_bundle
@@ -152,6 +153,7 @@ def preannotate_step(parts: Parts, number: int, done: Results) -> PreannotateRes
         unmatched=filled.unmatched,
         without_mask=filled.maskless,
         unread=filled.unread,
+        controls=filled.controls,
         assigned={str(job): name for job, name in given.items()},
         shown_from=shown_from,
     )
@@ -193,6 +195,9 @@ def fill_jobs(
         label_ids=label_ids,
         withheld=withheld,
         segmenter=segmenter_of(parts.functions, parts.key),
+        controls=control_jobs(
+            parts.ledger, jobs, number=number, one_in=parts.config.savings.control_every
+        ),
         report=parts.report,
     )
     return filled, shown, AssistingModel(model, label_ids, bundle.card.task)

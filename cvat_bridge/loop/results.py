@@ -160,7 +160,8 @@ class PreannotateResult(Result):
 
     left_alone: jobs and why. unmatched, without_mask, unread: see preannotate.PreAnnotated.
     shown_from: the scores from which objects were proposed, None where none were. job_notes: what
-    to look at in each job and how long it takes, by its id; see guide.looking.JobNote.
+    to look at in each job and how long it takes, by its id; see guide.looking.JobNote. controls:
+    jobs that went out without pre-annotation on purpose; see savings.controls.
     """
 
     proposed: Mapping[str, int] = field(default_factory=dict)
@@ -171,6 +172,7 @@ class PreannotateResult(Result):
     assigned: Mapping[str, str] = field(default_factory=dict)
     shown_from: Json | None = None
     job_notes: Mapping[str, Json] = field(default_factory=dict)
+    controls: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from cvat_bridge.loop.queueing import (
 from cvat_bridge.loop.results import FactsResult, Result, Results
 from cvat_bridge.loop.workflow import Answer, Answers, Step
 from cvat_bridge.pull.label_changes import check_learnable
+from cvat_bridge.savings.measuring import measure
 from trainer.backends import backend
 
 
@@ -61,6 +62,7 @@ def facts_step(parts: Parts, _number: int, _: Results) -> FactsResult:
     corrected = collect_corrections(
         parts.gateway, parts.ledger, facts, home=parts.home, settings=parts.settings
     )
+    measure(parts.gateway, parts.ledger, facts, home=parts.home, now=parts.now())
     return FactsResult(
         pool=len(facts.pool),
         labelled_frames=facts.labelled_frames,

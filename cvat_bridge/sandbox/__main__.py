@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--function-host")
     parser.add_argument("--share", type=Path)
     parser.add_argument("--version", default=VERSION, help="of CVAT, as which it answers")
+    parser.add_argument("--analytics", action="store_true", help="keep the editor's events")
     given = parser.parse_args()
     serve(
         data_dir=given.data,
@@ -36,6 +37,7 @@ def main() -> None:
         function_host=given.function_host,
         share=given.share,
         version=given.version,
+        analytics=given.analytics,
     )
 
 

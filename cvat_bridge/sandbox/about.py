@@ -18,8 +18,8 @@ def _about(call: Call) -> Answer:
     )
 
 
-def _plugins(_call: Call) -> Answer:
-    return Answer(200, {"ANALYTICS": False, "MODELS": True})
+def _plugins(call: Call) -> Answer:
+    return Answer(200, {"ANALYTICS": call.state.analytics, "MODELS": True})
 
 
 def _health(_call: Call) -> Answer:

@@ -38,6 +38,7 @@ def _command(
     function_host: str | None,
     share: Path | None,
     version: str | None,
+    analytics: bool,
 ) -> list[str]:
     command = [
         sys.executable,
@@ -57,6 +58,8 @@ def _command(
         command += ["--share", str(share)]
     if version:
         command += ["--version", version]
+    if analytics:
+        command += ["--analytics"]
     return command
 
 
@@ -78,6 +81,7 @@ def running(
     function_host: str | None = None,
     share: Path | None = None,
     version: str | None = None,
+    analytics: bool = False,
     seconds: float = WAIT_SECONDS,
 ) -> Iterator[Sandbox]:
     """Start a sandbox process, wait until it answers, and stop it at the end.
@@ -89,7 +93,7 @@ def running(
     log = data_dir / "sandbox.log"
     with log.open("a") as errors:
         process = subprocess.Popen(
-            _command(data_dir, port, users, function_host, share, version),
+            _command(data_dir, port, users, function_host, share, version, analytics),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

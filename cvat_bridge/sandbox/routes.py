@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cvat_bridge.sandbox import about
 from cvat_bridge.sandbox.accounts import auth, members, organizations, tokens, users
+from cvat_bridge.sandbox.analytics import events as analytics
 from cvat_bridge.sandbox.annotations import labelling
 from cvat_bridge.sandbox.frames import data, data_meta, intake, requests, storages, validation
 from cvat_bridge.sandbox.models import batches, functions, invocation
@@ -34,6 +35,7 @@ _MODULES = (
     invocation,
     batches,
     storages,
+    analytics,
 )
 # A webhook carries an object as its endpoint shows it.
 events.show(

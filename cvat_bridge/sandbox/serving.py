@@ -27,16 +27,20 @@ def serve(
     function_host: str | None = None,
     share: Path | None = None,
     version: str = VERSION,
+    analytics: bool = False,
 ) -> None:
     """Serve until interrupted; the first line on stdout is JSON: url, admin, password, token.
 
     data_dir keeps everything between runs. users are made if they do not exist (an admin always
     is). function_host is the URL of what answers in Nuclio's place. share is the folder of
-    server files. version: of CVAT, as which it answers where that makes a difference.
+    server files. version: of CVAT, as which it answers where that makes a difference. analytics:
+    whether it keeps the editor's events, as CVAT does where its ClickHouse runs.
     """
     import uvicorn
 
-    state = State(data_dir, share=share, function_host=function_host, version=version)
+    state = State(
+        data_dir, share=share, function_host=function_host, version=version, analytics=analytics
+    )
     wanted = tuple(users or ())
     if not any(user.is_admin for user in wanted):
         wanted = (*DEFAULT_USERS, *wanted)

@@ -11,6 +11,7 @@ from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Correction
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.shapes.detected import match_labels
+from cvat_bridge.thresholds.choices import chosen_thresholds
 from cvat_bridge.thresholds.rule import DrawingSeconds, ShownFrom, shown_from
 from trainer.bundles.bundle import Bundle
 from trainer.calibration.score_map import maps_of_bundle
@@ -43,7 +44,8 @@ def round_thresholds(
         task=bundle.card.task,
         settings=settings,
         seconds=seconds_of(config),
-        corrections=_comparable(ledger),
+        corrections=comparable(ledger),
+        chosen={label: row.score for label, row in chosen_thresholds(ledger).items() if row.score},
     )
 
 
@@ -56,7 +58,7 @@ def seconds_of(config: Config) -> DrawingSeconds:
     )
 
 
-def _comparable(ledger: Ledger) -> tuple[Correction, ...]:
+def comparable(ledger: Ledger) -> tuple[Correction, ...]:
     """Return the corrections of proposals with calibrated scores: others are not comparable."""
     known = {
         row.number

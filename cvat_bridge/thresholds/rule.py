@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +16,9 @@ from cvat_bridge.thresholds.correction_history import ENOUGH, CorrectionHistory,
 from trainer.calibration.score_map import ScoreMaps
 from trainer.calibration.worth import LEAST, ShapeSeconds, fixed_share
 
-Basis = Literal["configuration", "corrections", "calibration", "uncalibrated"]
+Basis = Literal["chosen", "configuration", "corrections", "calibration", "uncalibrated"]
 _WHY: Mapping[Basis, str] = {
+    "chosen": "as a person chose on the page",
     "configuration": "as the configuration says",
     "corrections": "where people's corrections show that a look is quicker than drawing",
     "calibration": "where a look is expected to be quicker than drawing",
@@ -63,17 +65,22 @@ def shown_from(
     settings: RoundSettings,
     seconds: DrawingSeconds,
     corrections: Sequence[Correction] = (),
+    chosen: Mapping[str, float] = MappingProxyType({}),
 ) -> ShownFrom:
     """Return from which score the objects of each label are put before people.
 
     maps: the model's calibration, None where it has none. labels: the label of each class that
     has one, by class name. task: of the model. corrections: of proposals whose scores were
-    calibrated. What the settings say goes before; then ENOUGH corrections of a label; then the
-    calibration; a model without one shows its objects from a fixed score.
+    calibrated. chosen: by a person on the page, by label. That goes before all
+    others; then what the settings say; then ENOUGH corrections of a label; then the calibration; a
+    model without one shows its objects from a fixed score.
     """
     scores: dict[str, float] = {}
     basis: dict[str, Basis] = {}
     for name, label in labels.items():
+        if label.name in chosen:
+            scores[label.name], basis[label.name] = chosen[label.name], "chosen"
+            continue
         fixed = settings.min_scores.get(label.name, settings.min_score)
         if fixed is not None:
             scores[label.name], basis[label.name] = fixed, "configuration"

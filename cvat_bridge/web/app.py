@@ -26,6 +26,8 @@ from cvat_bridge.web.access.sessions import Sessions
 from cvat_bridge.web.page import Page, RefusedError, SignInNeededError, open_page
 from cvat_bridge.web.rendering import render
 from cvat_bridge.web.routes.blindspots import blind_routes
+from cvat_bridge.web.routes.insight.mistakes import mistakes_routes
+from cvat_bridge.web.routes.insight.savings import savings_routes
 from cvat_bridge.web.routes.json_api import api_routes
 from cvat_bridge.web.routes.now import now_routes
 from cvat_bridge.web.routes.pictures import picture_routes
@@ -86,6 +88,7 @@ def _begin(page: Page) -> None:
     for site in page.sites.all():
         try:
             page.task_queue(site)
+            page.work_queue(site)
             site.parts.registry.champion(site.parts.key)
         except (BridgeError, TrainerError) as error:
             log.warning("page", project=site.id, error=str(error))
@@ -109,6 +112,8 @@ def make_page(page: Page) -> FastAPI:
     app.include_router(now_routes(page))
     app.include_router(blind_routes(page))
     app.include_router(similar_routes(page))
+    app.include_router(savings_routes(page))
+    app.include_router(mistakes_routes(page))
     app.include_router(picture_routes(page))
     app.include_router(api_routes(page))
     app.mount("/static", StaticFiles(packages=[("cvat_bridge.web", "static")]), "static")

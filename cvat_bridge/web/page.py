@@ -20,6 +20,8 @@ from cvat_bridge.web.access.attempts import Attempts
 from cvat_bridge.web.access.guard import Guard
 from cvat_bridge.web.access.rights import Rights
 from cvat_bridge.web.access.sessions import Session, Sessions
+from cvat_bridge.web.background.work import work_of
+from cvat_bridge.web.background.work_queue import WorkQueue
 from cvat_bridge.web.sites import Site, Sites
 from cvat_bridge.web.task_queue import TaskQueue
 
@@ -63,6 +65,7 @@ class Page:
     attempts: Attempts
     cookie: str
     making: dict[int, TaskQueue] = field(default_factory=dict)  # by project
+    doing: dict[int, WorkQueue] = field(default_factory=dict)  # by project
     notices: dict[str, str] = field(default_factory=dict)  # by session: shown once
 
     @property
@@ -83,9 +86,18 @@ class Page:
                 self.making[site.id] = found
             return self.making[site.id]
 
+    def work_queue(self, site: Site) -> WorkQueue:
+        """Return the work in the background of a project, opened at first use."""
+        with _OPENING:
+            if site.id not in self.doing:
+                found = WorkQueue(site.parts.home.root / "work", work_of(lambda: site.parts))
+                found.resume()
+                self.doing[site.id] = found
+            return self.doing[site.id]
+
     def close(self) -> None:
         """Begin nothing more."""
-        for one in self.making.values():
+        for one in (*self.making.values(), *self.doing.values()):
             one.close()
 
     def notify(self, session: Session, words: str) -> None:

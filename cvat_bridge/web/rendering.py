@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 
 from cvat_bridge.blindspots.types import Box, Confusion
 from cvat_bridge.web.access.sessions import Session
-from cvat_bridge.web.charts import bars, curve, interval
+from cvat_bridge.web.charts import bars, curve, interval, seconds
 from cvat_bridge.web.page import Page
 
 STATIC = files("cvat_bridge.web") / "static"
@@ -46,6 +46,9 @@ def _environment() -> Environment:
         "learning_curve": curve.learning_curve,
         "stacked": bars.stacked,
         "share_bar": bars.share,
+        "versus": seconds.versus,
+        "seconds_over_time": seconds.seconds_over_time,
+        "worth_curve": seconds.worth_curve,
         "query": query,
         "address": address,
         "both": both,

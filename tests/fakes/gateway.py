@@ -32,6 +32,7 @@ from cvat_bridge.cvat.gateway import (
     Task,
     User,
     Webhook,
+    WorkingTime,
     Written,
 )
 from cvat_bridge.cvat.shape_equality import missing_shapes, missing_tags, written
@@ -40,6 +41,7 @@ from cvat_bridge.errors import (
     GatewayError,
     NotFoundError,
     NotReadyError,
+    UnsupportedError,
 )
 from tests.fakes.server import FakeServer, Stored
 
@@ -344,6 +346,19 @@ class FakeGateway:
         self.server.issues[number] = issue
         self._leave("create_issue")
         return number
+
+    def issue_resolved(self, issue_id: int) -> bool:
+        self._enter("issue_resolved")
+        if issue_id not in self.server.issues:
+            raise NotFoundError("read", f"issue {issue_id}", 404, "Not found.")
+        return issue_id in self.server.resolved
+
+    def working_time(self, project_id: int, since: str) -> WorkingTime:
+        self._enter("working_time")
+        self._project(project_id)
+        if self.server.worked is None:
+            raise UnsupportedError("read", "working time", 200, "analytics is switched off")
+        return WorkingTime(dict(self.server.worked), own_only=False)
 
     def webhooks(self, project_id: int) -> tuple[Webhook, ...]:
         self._enter("webhooks")

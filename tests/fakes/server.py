@@ -93,6 +93,8 @@ class FakeServer:
         self.annotations: dict[int, JobAnnotations] = {}  # by job
         self.guides: dict[int, str] = {}  # by project
         self.issues: dict[int, dict[str, Any]] = {}
+        self.resolved: set[int] = set()  # issues
+        self.worked: dict[int, float] | None = None  # seconds by job, None: analytics is off
         self.webhooks: dict[int, tuple[int, Webhook, str]] = {}  # project, webhook, secret
         self.leases: dict[int, tuple[int, Lease]] = {}  # by id: project and lease
         self.webhook_status = 200  # what the target of every webhook answers to a ping

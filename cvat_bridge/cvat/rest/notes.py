@@ -62,6 +62,11 @@ def create_issue(
     return once(net.patience, look, make, tidy=tidy)
 
 
+def issue_resolved(net: Connection, issue_id: int) -> bool:
+    """Read whether an issue is resolved."""
+    return bool(net.get(f"/api/issues/{issue_id}", f"issue {issue_id}")["resolved"])
+
+
 def _issues(
     net: Connection, job_id: int, frame: int, message: str, place: Sequence[float]
 ) -> Iterator[int]:

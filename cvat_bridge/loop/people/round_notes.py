@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cvat_bridge.cvat.gateway import Gateway, Label
 from cvat_bridge.frames.predictions import PredictionStore
@@ -13,6 +13,7 @@ from cvat_bridge.ledger.records import RankedJob, frame_key
 from cvat_bridge.loop.people.job_notes import FrameView, JobNote, note
 from cvat_bridge.loop.proposals.preannotate import images_of_frames
 from cvat_bridge.project.availability import job_frames
+from cvat_bridge.savings.controls import sent_as_controls
 from cvat_bridge.shapes.detected import match_labels
 from cvat_bridge.thresholds.rule import DrawingSeconds
 from trainer.calibration.worth import FIXED_SHARE
@@ -69,12 +70,15 @@ def job_notes(
             found = store.get(shas.values())
             label_of = match_labels(store.labels, labels, looked.label_ids).label_of
     task = looked.task if looked else "boxes"
+    controls = sent_as_controls(ledger.preannotated())
 
     def view(place: tuple[int, int]) -> FrameView:
         mine, seen = drawn.get(place, {}), found.get(shas.get(place, ""))
         if seen is None:
             return FrameView(place[1], mine, {}, None if usual is None else opened + usual)
-        return _view(place[1], mine, seen, label_of, seconds, opened, task)
+        one = _view(place[1], mine, seen, label_of, seconds, opened, task)
+        # What the model suspects would help, and nothing may help where that is measured.
+        return replace(one, suspected={}) if place[0] in controls else one
 
     return {
         job_id: note([view((job_id, n)) for n in numbers], frames=len(numbers))

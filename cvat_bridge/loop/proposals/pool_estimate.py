@@ -9,6 +9,7 @@ import numpy as np
 
 from active_learning.control import mean_of_pool
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.savings.controls import sent_as_controls
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ def estimate_pool(ledger: Ledger, number: int) -> PoolEstimate | None:
 
     A frame counts once its job was pre-annotated and is finished and read. Raises LedgerError.
     """
-    filled = {row.job_id for row in ledger.preannotated().values() if row.round == number}
+    sent = ledger.preannotated()
+    filled = {row.job_id for row in sent.values() if row.round == number} - sent_as_controls(sent)
     done = filled & ledger.used_jobs().keys()
     changed = Counter(
         (row.job_id, row.frame)

@@ -19,6 +19,7 @@ from cvat_bridge.masks.making import Segmenter, segmenter_of
 from cvat_bridge.models.serving import project_key
 from cvat_bridge.progress import Report, quiet
 from cvat_bridge.project.availability import is_touched, job_frames
+from cvat_bridge.savings.controls import CONTROL
 from cvat_bridge.settings import RoundSettings
 from cvat_bridge.shapes.detected import FrameDetections, LabelMatching, match_labels
 
@@ -31,6 +32,7 @@ class PreAnnotated:
     label of the project takes or that are withheld, and why. maskless: boxes, by label, that were
     to become masks and are not proposed since nothing was found in them; unread: frames that could
     not be looked at for that, and why, by key. Both tell of the jobs that this call filled.
+    controls: jobs that go out without pre-annotation on purpose.
     """
 
     proposed: dict[str, int]
@@ -38,6 +40,7 @@ class PreAnnotated:
     unmatched: dict[str, str] = field(default_factory=dict)
     maskless: dict[str, int] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
+    controls: tuple[int, ...] = ()
 
 
 def preannotate(
@@ -53,6 +56,7 @@ def preannotate(
     label_ids: Mapping[str, int] | None = None,
     withheld: Mapping[str, str] = MappingProxyType({}),
     segmenter: Segmenter | None = None,
+    controls: frozenset[int] = frozenset(),
     report: Report = quiet,
 ) -> PreAnnotated:
     """Write the predictions of `model` into the jobs and record them in the ledger.
@@ -61,7 +65,8 @@ def preannotate(
     that each model class was learned from, so that renamed labels are still found; others go by
     name. withheld: classes of the model that it finds too seldom to be put before people, and
     why. segmenter: makes masks of boxes for labels of type mask and polygon; the project's own
-    or the shipped one unless given. A box in which it finds nothing is not proposed. A job where
+    or the shipped one unless given. A box in which it finds nothing is not proposed. controls:
+    jobs that stay empty, so that it is measured what pre-annotation saves. A job where
     people have drawn, that they have finished, or that holds automatic objects of another hand is
     left alone. Untouched proposals of an earlier round are replaced. Calling it again adds nothing
     twice. Raises GatewayError, LedgerError, BundleError.
@@ -76,6 +81,10 @@ def preannotate(
         for place, row in enumerate(jobs, 1):
             if row.job_id not in done or done[row.job_id].round != number:
                 job = gateway.job(row.job_id)
+                if row.job_id in controls:
+                    problem = why_left_alone(job, gateway.annotations(job.id), (), ()) or CONTROL
+                    ledger.save_preannotated(PreAnnotatedJob(row.job_id, number, model, problem))
+                    continue
                 frames = with_masks(
                     gateway,
                     job.task_id,
@@ -94,10 +103,11 @@ def preannotate(
     after = ledger.preannotated()
     return PreAnnotated(
         dict(Counter(row.label for row in ledger.proposals(number=number))),
-        {row.job_id: after[row.job_id].problem for row in jobs if after[row.job_id].problem},
+        {row.job_id: why for row in jobs if (why := after[row.job_id].problem) and why != CONTROL},
         {**matching.unmatched, **{names[n]: why for n, why in tally.impossible.items()}},
         dict(tally.maskless),
         tally.unread,
+        tuple(row.job_id for row in jobs if after[row.job_id].problem == CONTROL),
     )
 
 

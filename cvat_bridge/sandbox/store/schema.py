@@ -85,6 +85,9 @@ CREATE TABLE IF NOT EXISTS issue (
 CREATE TABLE IF NOT EXISTS comment (
   id INTEGER PRIMARY KEY AUTOINCREMENT, issue_id INTEGER, owner_id INTEGER, message TEXT,
   created_date TEXT, updated_date TEXT);
+CREATE TABLE IF NOT EXISTS event (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp REAL, project_id INTEGER, task_id INTEGER,
+  job_id INTEGER, user_id INTEGER, org_id INTEGER, body TEXT);
 CREATE TABLE IF NOT EXISTS guide (
   id INTEGER PRIMARY KEY AUTOINCREMENT, project_id INTEGER UNIQUE, task_id INTEGER UNIQUE,
   markdown TEXT, created_date TEXT, updated_date TEXT);

@@ -120,11 +120,12 @@ class State:
         share: Path | None,
         function_host: str | None,
         version: str = VERSION,
+        analytics: bool = False,
     ) -> None:
         # Rows name files by their path, and a later start may be in another folder.
         self.folder, self.function_host = folder.resolve(), function_host
         self.share = None if share is None else share.resolve()
-        self.version = version
+        self.version, self.analytics = version, analytics
         self.folder.mkdir(parents=True, exist_ok=True)
         self._local = threading.local()
         self.db.script(SCHEMA)

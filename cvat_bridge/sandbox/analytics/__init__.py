@@ -1,0 +1,1 @@
+"""What people did, as the editor reports it: CVAT's analytics."""

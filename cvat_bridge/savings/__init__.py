@@ -1,0 +1,1 @@
+"""What pre-annotation saves people, measured in the project itself."""

@@ -1,0 +1,1 @@
+"""Screens about what people did: savings, likely mistakes, groups of assets."""

@@ -1,0 +1,1 @@
+"""What the screens about people's work show."""
