@@ -64,7 +64,8 @@ ORDER: Mapping[str, tuple[str, ...]] = {
             "pull",
             "masks",
         ),
-        *("thresholds", "savings", "evaluations", "models", "annotate", "function", "training", "loop"),
+        *("thresholds", "savings", "evaluations", "models", "annotate", "function", "training"),
+        "loop",
         *("recovery", "mistakes", "blindspots", "assembly", "web", "running", "demo", "cli"),
     ),
     "cvat_bridge.sandbox": (

@@ -81,7 +81,7 @@ class PeopleRecords:
         None for what people added). Each row: the columns' values, the outcome, the count.
         """
         named = [
-            _OF_CORRECTIONS.get(name, _ROWS.get(name)).label(f"by_{name}")
+            (_OF_CORRECTIONS[name] if name in _OF_CORRECTIONS else _ROWS[name]).label(f"by_{name}")
             for name in (*columns, "outcome")
         ]
         query = select(*named, func.count()).group_by(*named).order_by(*named)

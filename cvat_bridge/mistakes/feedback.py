@@ -90,7 +90,7 @@ def _places(suspects: Sequence[Suspect], places: dict[int, int], within: Floats)
     """Return each its place on the list; one that is on it no more that of the nearest score."""
     found = np.array([places.get(id(one), -1) for one in suspects], float)
     on = found >= 0
-    for row in np.flatnonzero(~on):
+    for row in map(int, np.flatnonzero(~on)):
         same = on & np.array([one.kind == suspects[row].kind for one in suspects])
         pick = same if same.any() else on
         nearest = np.flatnonzero(pick)[np.argmin(np.abs(within[pick] - within[row]))]

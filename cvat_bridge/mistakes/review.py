@@ -124,7 +124,8 @@ def _mended(gateway: Gateway, facts: Facts, one: Suspect) -> bool:
 def was_mistake(one: Suspect, objects: Sequence[LabelledObject]) -> bool:
     """Return whether people changed what a suspect is about. objects: of its frame, as of now."""
     placed = [row for row in objects if row.box is not None]
-    overlap = box_iou([one.box], [row.box for row in placed])[0] if placed else ()
+    boxes = [row.box for row in objects if row.box is not None]
+    overlap = box_iou([one.box], boxes)[0] if boxes else ()
     if one.kind == "overlooked":
         return any(
             o >= _SAME and row.label == one.label for o, row in zip(overlap, placed, strict=True)

@@ -39,7 +39,7 @@ def proposed_thresholds(config: Config, ledger: Ledger) -> tuple[ProposedThresho
     rows = comparable(ledger)
     frames = len({(row.job_id, row.frame) for row in rows})
     types = {label.name: label.type for label in ledger.labels()}
-    shown = next(
+    shown: dict[str, float] = next(
         (
             row.figures[SHOWN_FROM]["scores"]
             for row in sorted(ledger.rounds(), key=lambda one: -one.number)

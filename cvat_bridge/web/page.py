@@ -97,8 +97,10 @@ class Page:
 
     def close(self) -> None:
         """Begin nothing more."""
-        for one in (*self.making.values(), *self.doing.values()):
-            one.close()
+        for requests in self.making.values():
+            requests.close()
+        for work in self.doing.values():
+            work.close()
 
     def notify(self, session: Session, words: str) -> None:
         """Keep a sentence for this person's next screen."""
