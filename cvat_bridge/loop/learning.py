@@ -123,7 +123,7 @@ def _fit(
             base=base,
             experiment=parts.key,
             report=parts.report,
-            heard=parts.learning,
+            on_event=parts.learning,
         )
         if elsewhere:
             return elsewhere

@@ -56,11 +56,11 @@ class Queues:
         return workers(self._leases)
 
     def work(
-        self, asked: list[Asked], told: Callable[[int, tuple[Worker, ...]], None]
+        self, asked: list[Asked], on_progress: Callable[[int, tuple[Worker, ...]], None]
     ) -> list[dict[str, Any]]:
         """Have the work done, each piece once, and return the answers in order.
 
-        What was asked before is not done again. told: hears how many are done, and who is there.
+        What was asked before is not done again. on_progress: called with how many are done, and who is there.
         Raises NotReadyError, with who is there, when nobody takes it, WorkFailedError.
         """
         there = self.workers()
@@ -79,7 +79,7 @@ class Queues:
                 elif status in _FAILED:
                     handle.get_result()  # raises what it ended with
             there = self.workers()
-            told(len(answers), there)
+            on_progress(len(answers), there)
             left = [asked[place] for place in waiting]
             if all(who_can(there, one.workflow, one.device) for one in left):
                 alone_since = time.monotonic()

@@ -29,7 +29,7 @@ class Shown:
         """Whether somebody asked here to stop it."""
         return (self.folder / "fit" / STOP).exists()
 
-    def heard(self, doing: Mapping[str, Any]) -> bool:
+    def record(self, doing: Mapping[str, Any]) -> bool:
         """Write what the worker says of it; return whether that is news."""
         if doing == self._last:
             return False

@@ -50,11 +50,11 @@ class Spread:
         base: Path | None,
         experiment: str,
         report: Report,
-        heard: EventCallback = ignore_event,
+        on_event: EventCallback = ignore_event,
     ) -> Fitted | None:
         """Have a fit done by a worker; None where no worker does fits, so that it is done here.
 
-        settings.device: the device it needs, or ANY. heard: its events, as run_fit's. Raises
+        settings.device: the device it needs, or ANY. on_event: as run_fit's. Raises
         FitFailedError as run_fit does, NotReadyError when workers do fits but none has the device.
         """
         folder = self._home.runs / run
@@ -64,7 +64,7 @@ class Spread:
                 return None
             request = self._request(settings, fingerprint, run, name, base, experiment)
             with shown_here(folder, name) as shown:
-                answer = self._asked(queues, request, settings.device, shown, report, heard)
+                answer = self._asked(queues, request, settings.device, shown, report, on_event)
         return self._fitted(answer, folder)
 
     def _asked(
@@ -74,24 +74,26 @@ class Spread:
         device: str,
         shown: Shown,
         report: Report,
-        heard: EventCallback,
+        on_event: EventCallback,
     ) -> Mapping[str, Any]:
         """Wait for a fit, and say meanwhile how far it is."""
         stopped = False
 
-        def told(_done: int, there: Sequence[Worker]) -> None:
+        def on_progress(_done: int, there: Sequence[Worker]) -> None:
             nonlocal stopped
             if not stopped and shown.is_to_stop:
                 queues.flags.raise_(STOP + request.id)
                 stopped = True
             for one in there:
                 doing = one.doing
-                if doing.get("work") == request.id and shown.heard(doing):
+                if doing.get("work") == request.id and shown.record(doing):
                     report(str(doing["stage"]), int(doing["done"]), int(doing["total"]))
-                    heard({"event": "progress", **doing})
+                    on_event({"event": "progress", **doing})
 
         try:
-            (answer,) = queues.work([Asked("fit", request.id, asdict(request), device)], told)
+            (answer,) = queues.work(
+                [Asked("fit", request.id, asdict(request), device)], on_progress
+            )
         except WorkFailedError as failed:
             raise FitFailedError(failed.kind, failed.message, shown.folder) from failed
         return answer

@@ -39,11 +39,11 @@ def do_fit(
     blobs: BlobStore,
     flags: Flags,
     mlflow: str,
-    told: Callable[[Mapping[str, Any]], None],
+    on_event: Callable[[Mapping[str, Any]], None],
 ) -> dict[str, Any]:
     """Fit, and store the bundle; {"version", "seconds", "evaluation"}.
 
-    device: of this worker. told: hears its events. mlflow: server for live figures, or "none". A
+    device: of this worker. on_event: as run_fit's. mlflow: server for live figures, or "none". A
     STOP flag of the request ends the fit with what it has. Raises WorkFailedError as run_fit raises
     FitFailedError, and BlobError.
     """
@@ -63,7 +63,7 @@ def do_fit(
                 run_dir=run_dir,
                 name=request.name,
                 base=base,
-                told=told,
+                on_event=on_event,
                 mlflow=mlflow,
                 experiment=request.experiment,
             )

@@ -130,23 +130,23 @@ class Doing:
         self._kept.check()
 
     def report(self, work: str) -> Report:
-        """Return what hears how far a piece of work is."""
+        """Return a callback for the progress of a piece of work."""
 
-        def told(stage: str, done: int, total: int) -> None:
+        def on_progress(stage: str, done: int, total: int) -> None:
             now = {"work": work, "stage": stage, "done": done, "total": total}
             self.say(now, soon=done >= total)
 
-        return told
+        return on_progress
 
-    def told(self, work: str) -> Callable[[Mapping[str, Any]], None]:
-        """Return what hears the events of a fit."""
+    def events(self, work: str) -> Callable[[Mapping[str, Any]], None]:
+        """Return a callback for the events of a fit."""
 
-        def heard(event: Mapping[str, Any]) -> None:
+        def on_event(event: Mapping[str, Any]) -> None:
             if event.get("event") == "progress":
                 said = {key: event.get(key) for key in ("stage", "done", "total", "figures")}
                 self.say({"work": work, **said}, soon=event["done"] >= event["total"])
 
-        return heard
+        return on_event
 
 
 def _register(place: WorkPlace, flags: Flags, doing: Doing) -> None:
@@ -162,7 +162,7 @@ def _register(place: WorkPlace, flags: Flags, doing: Doing) -> None:
                 blobs=place.blobs,
                 flags=flags,
                 mlflow=place.shared.mlflow_url or "none",
-                told=doing.told(asked.id),
+                on_event=doing.events(asked.id),
             )
 
         return _done(doing, asked.id, learn)

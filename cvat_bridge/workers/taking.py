@@ -1,4 +1,4 @@
-"""What a worker is told on its command line, checked before it joins."""
+"""The options of a worker, checked before it joins."""
 
 from __future__ import annotations
 

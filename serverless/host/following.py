@@ -58,7 +58,7 @@ class Follower:
         }
 
     async def _run(self, first: asyncio.Event) -> None:
-        told: dict[str, str] = {}
+        logged: dict[str, str] = {}
         while True:
             try:
                 done = await asyncio.to_thread(self.following.follow)
@@ -74,8 +74,8 @@ class Follower:
                     _log.info("functions changed in the shared store", functions=list(done))
                     self.changed()
                 for name, why in self.following.faults.items():
-                    if told.get(name) != why:
+                    if logged.get(name) != why:
                         _log.error("function not taken over", function=name, fault=why)
-                told = dict(self.following.faults)
+                logged = dict(self.following.faults)
             first.set()
             await asyncio.sleep(self.seconds)

@@ -29,7 +29,7 @@ _SHARED = ".shared.json"
 def shared_store(folder: Path) -> BlobStore | None:
     """Return the shared store that a folder follows, None for a folder on its own.
 
-    Raises StoreError where that cannot be told.
+    Raises StoreError where that cannot be read.
     """
     path = folder / _SHARED
     try:
@@ -63,7 +63,7 @@ def put_function(
     values: the entry as JSON; folder: that of the entry, to which its paths refer. Raises
     StoreError.
     """
-    with _told(folder / f"{function_id}.json", "was not published to the shared store"):
+    with _store_errors(folder / f"{function_id}.json", "was not published to the shared store"):
         sha256, version = _put_bundle(blobs, folder / values["bundle"])
         details, also = {**values, "bundle": version}, ()
         if "interactor" in values:
@@ -74,7 +74,7 @@ def put_function(
 
 def remove_function(blobs: BlobStore, function_id: str, folder: Path) -> None:
     """Take an entry out of a shared store; no effect where it has none. Raises StoreError."""
-    with _told(folder / f"{function_id}.json", "was not removed from the shared store"):
+    with _store_errors(folder / f"{function_id}.json", "was not removed from the shared store"):
         remove_name(blobs, KIND, function_id)
 
 
@@ -86,7 +86,7 @@ def _put_bundle(blobs: BlobStore, folder: Path) -> tuple[str, str]:
 
 
 @contextmanager
-def _told(path: Path, what: str) -> Iterator[None]:
+def _store_errors(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except (BlobError, BundleError, OSError) as error:

@@ -29,7 +29,7 @@ class BlobDamagedError(BlobError):
 
 
 @contextmanager
-def told(where: str) -> Iterator[None]:
+def store_errors(where: str) -> Iterator[None]:
     """Raise BlobError, with what to do, for whatever a file system raises in here."""
     try:
         yield

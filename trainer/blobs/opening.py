@@ -7,7 +7,7 @@ from typing import Any
 
 import fsspec
 
-from trainer.blobs.errors import BlobError, told
+from trainer.blobs.errors import BlobError, store_errors
 
 _SCHEME = re.compile(r"([a-z0-9+]+)://", re.IGNORECASE)
 _PRIVATE = re.compile(r"(?<=://)[^/@]*@")
@@ -27,7 +27,7 @@ def open_filesystem(address: str, *, timeout: float) -> tuple[Any, str]:
     scheme = _SCHEME.match(address)
     options = _s3(timeout) if scheme and scheme[1].lower() in ("s3", "s3a") else {}
     try:
-        with told(shown(address)):
+        with store_errors(shown(address)):
             filesystem, path = fsspec.core.url_to_fs(address, **options)
     except ImportError as error:
         extra = "pip install 'cvat-active-learning[s3]'" if options else "install it"

@@ -19,7 +19,7 @@ from trainer.blobs.errors import (
     BlobMissingError,
     is_folder_address,
     no_such_bucket,
-    told,
+    store_errors,
 )
 from trainer.blobs.opening import open_filesystem, shown
 
@@ -42,7 +42,7 @@ class StoredFiles:
     def create(self) -> None:
         """Make a store at the address, where there is none yet, and see that it works."""
         # Listing tells a bucket that is not there from one that this account may not write to.
-        with told(str(self)):
+        with store_errors(str(self)):
             if not self._is_folder:
                 self._filesystem.find(self._full("checks"))
         if self.facts(_MARK) is None:
@@ -60,17 +60,17 @@ class StoredFiles:
 
     def read(self, place: str) -> bytes:
         """Return a file's bytes; BlobMissingError where there is none."""
-        with self._told(place):
+        with self._translated(place):
             return bytes(self._filesystem.cat_file(self._full(place)))
 
     def copy_to(self, place: str, path: Path) -> None:
         """Write a file's bytes into a local one; BlobMissingError where there is none."""
-        with self._told(place):
+        with self._translated(place):
             self._filesystem.get_file(self._full(place), str(path))
 
     def delete(self, place: str) -> None:
         """Delete a file; no effect where it is gone."""
-        with told(self.named(place)):
+        with store_errors(self.named(place)):
             try:
                 self._filesystem.rm_file(self._full(place))
             except FileNotFoundError:
@@ -78,7 +78,7 @@ class StoredFiles:
 
     def facts(self, place: str) -> tuple[int, datetime] | None:
         """Return a file's bytes and when it was written, None where there is none."""
-        with told(self.named(place)):
+        with store_errors(self.named(place)):
             try:
                 info = self._filesystem.info(self._full(place))
             except FileNotFoundError:
@@ -87,7 +87,7 @@ class StoredFiles:
 
     def below(self, place: str) -> Iterator[tuple[str, int, datetime]]:
         """Yield (path, bytes, when written) of the files below a path, without hidden ones."""
-        with told(str(self)):
+        with store_errors(str(self)):
             try:
                 found = self._filesystem.find(self._full(place), detail=True)
             except FileNotFoundError:
@@ -146,7 +146,7 @@ class StoredFiles:
         self._known = True
 
     def _write(self, place: str, content: bytes | Path) -> None:
-        with told(self.named(place)):
+        with store_errors(self.named(place)):
             if self._is_folder:
                 _write_here(Path(self._full(place)), content)
             elif isinstance(content, bytes):
@@ -155,9 +155,9 @@ class StoredFiles:
                 self._filesystem.put_file(str(content), self._full(place))
 
     @contextmanager
-    def _told(self, place: str) -> Iterator[None]:
+    def _translated(self, place: str) -> Iterator[None]:
         """Tell a file that is not there apart from a bucket that is not."""
-        with told(self.named(place)):
+        with store_errors(self.named(place)):
             try:
                 yield
             except FileNotFoundError as error:
