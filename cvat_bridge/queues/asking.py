@@ -60,8 +60,8 @@ class Queues:
     ) -> list[dict[str, Any]]:
         """Have the work done, each piece once, and return the answers in order.
 
-        What was asked before is not done again. on_progress: called with how many are done, and who is there.
-        Raises NotReadyError, with who is there, when nobody takes it, WorkFailedError.
+        What was asked before is not done again. on_progress: called with how many are done, and
+        who is there. Raises NotReadyError, naming the workers, when none takes it, WorkFailedError.
         """
         there = self.workers()
         for one in asked:

@@ -60,7 +60,11 @@ class Spread:
         folder = self._home.runs / run
         forget(folder)
         with opened_queues(self._config) as queues:
-            if queues is None or not who_can(queues.workers(), "fit"):
+            there = () if queues is None else queues.workers()
+            if queues is None or not who_can(there, "fit"):
+                return None
+            # A processor is here, too.
+            if settings.device == "cpu" and not who_can(there, "fit", "cpu"):
                 return None
             request = self._request(settings, fingerprint, run, name, base, experiment)
             with shown_here(folder, name) as shown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -160,6 +161,30 @@ def test_a_worker_killed_inside_a_shard_leaves_no_trace_in_the_end(world: World)
         assert np.array_equal(
             ours.looks(images)[images[0]].vector, theirs.looks(images)[images[0]].vector
         )
+
+
+@pytest.mark.timeout(900)
+def test_a_worker_that_slept_longer_than_its_lease_ends_and_writes_nothing(world: World) -> None:
+    service = Service(world.config("service"))
+    model = bright_spots(world.folder / "model", gain=8.0)
+    share_bundle(service.blobs, model)
+    requests = world.requests(model.version)
+    configs = [world.config("one"), world.config("two")]
+    with (
+        machines(configs, world.sandbox.admin_token, queues="predict") as (one, two),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = pool.submit(service.predict, requests)
+        until(lambda: one.name in working(service.config))
+        one.process.send_signal(signal.SIGSTOP)
+        try:
+            assert answer.result(timeout=600) == FRAMES
+        finally:
+            one.process.send_signal(signal.SIGCONT)
+        if one.name not in {worker.name for worker in there(service.config)}:
+            assert one.process.wait(timeout=120) == 1, "its lease was gone: it ends by itself"
+        assert two.name in {worker.name for worker in there(service.config)}
+    assert len(service.said(model.version)) == FRAMES
 
 
 @pytest.mark.timeout(900)
