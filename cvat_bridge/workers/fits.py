@@ -67,10 +67,11 @@ def do_fit(
                 mlflow=mlflow,
                 experiment=request.experiment,
             )
+            # Before the checkpoint goes: whoever is handed this fit now finds one or the other.
+            bundle = read_bundle(fitted.bundle)
+            share_bundle(blobs, bundle)
     except FitFailedError as failure:
         raise WorkFailedError(failure.kind, failure.message) from failure
-    bundle = read_bundle(fitted.bundle)
-    share_bundle(blobs, bundle)
     evaluation = None if fitted.evaluation is None else dict(fitted.evaluation)
     return {"version": bundle.version, "seconds": fitted.seconds, "evaluation": evaluation}
 
