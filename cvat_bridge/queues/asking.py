@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from cvat_bridge.queues.presence import Worker, nobody, service_database, who_ca
 
 _FAILED = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _POLL_SECONDS = 0.25
+_PIECE = 500  # names in one query
 _ALONE_SECONDS = 45.0  # longer than a lease: then nobody is left who could take the work
 log = structlog.get_logger("work")
 
@@ -56,7 +57,7 @@ class Queues:
         return workers(self._leases)
 
     def work(
-        self, asked: list[Asked], on_progress: Callable[[int, tuple[Worker, ...]], None]
+        self, asked: Sequence[Asked], on_progress: Callable[[int, tuple[Worker, ...]], None]
     ) -> list[dict[str, Any]]:
         """Have the work done, each piece once, and return the answers in order.
 
@@ -67,46 +68,70 @@ class Queues:
         for one in asked:
             if not who_can(there, one.workflow, one.device):
                 raise NotReadyError(nobody(there, one.workflow, one.device))
-        handles = [self._begin(one) for one in asked]
-        waiting, alone_since = dict(enumerate(handles)), time.monotonic()
-        answers: dict[int, dict[str, Any]] = {}
+        waiting = self._begin(asked)
+        answers: dict[str, dict[str, Any]] = {}
+        alone_since = time.monotonic()
         while waiting:
-            for place, handle in list(waiting.items()):
-                status = handle.get_status().status
-                if status == "SUCCESS":
-                    answers[place] = handle.get_result()
-                    del waiting[place]
-                elif status in _FAILED:
-                    handle.get_result()  # raises what it ended with
+            for name, status in self._statuses(waiting).items():
+                if status == "SUCCESS" or status in _FAILED:
+                    # Of what failed, this raises what it ended with.
+                    answers[waiting.pop(name).id] = self._client.retrieve_workflow(
+                        name
+                    ).get_result()
             there = self.workers()
             on_progress(len(answers), there)
-            left = [asked[place] for place in waiting]
+            left = list(waiting.values())
             if all(who_can(there, one.workflow, one.device) for one in left):
                 alone_since = time.monotonic()
             elif time.monotonic() - alone_since > _ALONE_SECONDS:
+                # Else whoever joins later would do what has been done otherwise by then.
+                self._client.cancel_workflows(list(waiting))
                 raise NotReadyError(nobody(there, left[0].workflow, left[0].device))
             time.sleep(_POLL_SECONDS if waiting else 0)
-        return [answers[place] for place in range(len(asked))]
+        return [answers[one.id] for one in asked]
 
-    def _begin(self, asked: Asked) -> Any:
-        """Put work into its queue, unless it is there or done; what failed is asked for anew."""
-        attempt = 0
-        while True:
+    def _begin(self, asked: Sequence[Asked]) -> dict[str, Asked]:
+        """Put work into its queue, unless it is there or done; return it by its name there.
+
+        What failed before is asked for anew.
+        """
+        names: dict[str, Asked] = {}
+        unnamed, attempt = {one.id: one for one in asked}, 0
+        while unnamed:
             attempt += 1
-            name = asked.id if attempt == 1 else f"{asked.id}/again-{attempt}"
-            found = self._client.list_workflows(workflow_ids=[name])
-            if not found:
-                return self._client.enqueue(
-                    {
-                        "queue_name": queue_name(asked.workflow, asked.device),
-                        "workflow_name": asked.workflow,
-                        "workflow_id": name,
-                        "app_version": str(PROTOCOL),
-                    },
-                    dict(asked.request),
-                )
-            if found[0].status not in _FAILED:
-                return self._client.retrieve_workflow(name)
+            tried = {
+                name if attempt == 1 else f"{name}/again-{attempt}": one
+                for name, one in unnamed.items()
+            }
+            found = self._statuses(tried)
+            for name, one in tried.items():
+                if found.get(name) in _FAILED:
+                    continue
+                if name not in found:
+                    self._enqueue(name, one)
+                names[name] = unnamed.pop(one.id)
+        return names
+
+    def _enqueue(self, name: str, asked: Asked) -> None:
+        self._client.enqueue(
+            {
+                "queue_name": queue_name(asked.workflow, asked.device),
+                "workflow_name": asked.workflow,
+                "workflow_id": name,
+                "app_version": str(PROTOCOL),
+            },
+            dict(asked.request),
+        )
+
+    def _statuses(self, named: Iterable[str]) -> dict[str, str]:
+        """Return how far each piece of work is that was ever asked for."""
+        names, found = list(named), {}
+        for start in range(0, len(names), _PIECE):
+            rows = self._client.list_workflows(
+                workflow_ids=names[start : start + _PIECE], load_input=False, load_output=False
+            )
+            found.update({row.workflow_id: row.status for row in rows})
+        return found
 
 
 @contextmanager

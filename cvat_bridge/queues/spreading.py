@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from trainer.bundles.shared_bundles import bring_bundle, share_bundle
 from trainer.detector import FitConfig
 
 FRAMES = "frames.json"
+_AT_ONCE = 8  # questions to the store
 
 
 class Spread:
@@ -114,7 +116,9 @@ class Spread:
 
         0 where no worker predicts. A piece that was read before, by anybody, is only fetched.
         """
-        held = {one.id: get_name(self._blobs, PREDICTIONS, one.name) for one in requests}
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="known") as pool:
+            found = pool.map(lambda one: get_name(self._blobs, PREDICTIONS, one.name), requests)
+            held = dict(zip((one.id for one in requests), found, strict=True))
         known = {name: found.sha256 for name, found in held.items() if found is not None}
         missing = [one for one in requests if one.id not in known]
         total = sum(len(one.frames) for one in requests)
