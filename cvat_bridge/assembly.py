@@ -27,10 +27,13 @@ from cvat_bridge.loop.rounds import NextStep, next_step, waiting_frames
 from cvat_bridge.loop.status import describe
 from cvat_bridge.loop.steps import steps_of
 from cvat_bridge.loop.workflow import Durable, FinishedRound, Rounds
+from cvat_bridge.models.registries import registry_of
 from cvat_bridge.models.serving import follow_labels, now_serving
 from cvat_bridge.progress import EventCallback, Report, ignore_event, quiet
 from cvat_bridge.project.facts import Facts
 from cvat_bridge.project.reading import ProjectReader
+from cvat_bridge.queues.names import is_spread
+from cvat_bridge.queues.spreading import Spread
 from cvat_bridge.recovery.copies.moving import take_over
 from cvat_bridge.recovery.durable import check_readable
 from cvat_bridge.recovery.late_writes import LateWrites
@@ -38,9 +41,9 @@ from cvat_bridge.recovery.startup import StartupChecks, startup_checks
 from cvat_bridge.service.figures import Backlog, LoopFigures, ProjectFigures
 from cvat_bridge.service.service import TickResult
 from cvat_bridge.settings import RoundSettings
+from cvat_bridge.store.opening import followed, opened_blobs
 from trainer.embedding import embedder
 from trainer.errors import TrainerError
-from trainer.registry.registry import Registry
 from trainer.runs.left_open import close_left_open
 
 log = structlog.get_logger("service")
@@ -128,6 +131,8 @@ class Bridge(BridgeView):
             self.rounds.run(unfinished)
             return TickResult(acted=True, reason=f"round {unfinished} went on to its end")
         parts = self.parts
+        if parts.blobs is not None:
+            followed(self.config, parts.home, parts.blobs)
         for change in follow_labels(parts.gateway, self.config, parts.home, parts.registry):
             log.info("labels changed in CVAT", what=change)
         step = self._next()
@@ -158,7 +163,7 @@ def open_view(config: Config, secrets: Secrets, *, report: Report = quiet) -> It
     since a person waits for the answer.
     """
     check_reachable(config.cvat.url)
-    with join_parts(config, secrets, report) as parts:
+    with join_parts(config, secrets, report, looks_only=True) as parts:
         yield BridgeView(config, parts)
 
 
@@ -268,13 +273,16 @@ def join_parts(
     *,
     away: float = 0.0,
     fence: Fence | None = None,
+    looks_only: bool = False,
 ) -> Iterator[Parts]:
     """Join what every step stands on; holds no lock. Raises ConfigError, GatewayError.
 
     away: seconds for which the ledger waits for a database that went away. fence: see opened.
+    looks_only: whether the store of artefacts may be away, since nothing is published.
     """
     home = Home.of(config)
     settings = round_settings(config)
+    blobs = opened_blobs(config, home, needed=not looks_only)
     with connected(config, secrets) as gateway, ledger_of(config, away=away, fence=fence) as ledger:
         yield Parts(
             config=config,
@@ -283,7 +291,9 @@ def join_parts(
             ledger=ledger,
             reader=ProjectReader(gateway, ledger, config.project_id, folder=home.media),
             home=home,
-            registry=Registry(config.mlflow_url, home.library),
+            registry=registry_of(config, home),
+            blobs=blobs,
+            spread=Spread(config, home, blobs) if blobs and is_spread(config) else None,
             report=report,
             learning=learning,
             embedder=functools.cache(lambda: embedder(home.features)),

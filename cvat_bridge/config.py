@@ -45,6 +45,7 @@ from trainer.gate.gate_settings import GateSettings
 from trainer.renamed import renamed
 from trainer.terminal import without_credentials
 
+ANY_DEVICE = "any"  # whichever worker is free, on its own device
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Score = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -78,6 +79,18 @@ RENAMED_KEYS: Mapping[str, Mapping[str, str]] = {
 }
 
 Address = Annotated[str, AfterValidator(_address)]
+
+
+def _store(address: str | None) -> str | None:
+    """Refuse an address with a password in it, which would stand in logs and in copies."""
+    if address is not None and "@" in urlsplit(address).netloc:
+        raise ValueError(
+            "must not hold a user or password; credentials are read from the environment "
+            "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+        )
+    if address is not None and not address.strip():
+        raise ValueError("must be a folder or s3://bucket/path, or null")
+    return address
 
 
 def _prefix(path: str) -> str:
@@ -149,6 +162,11 @@ class TrainerSection(FitConfig):
         return _TRAINER.validate_python(values)
 
     @property
+    def here(self) -> TrainerSection:
+        """The settings of a fit on this machine: any device is its processor."""
+        return dataclasses.replace(self, device="cpu") if self.device == ANY_DEVICE else self
+
+    @property
     def shown(self) -> dict[str, Any]:
         """All keys as JSON values, None for what is the backend's choice."""
         unset = dict.fromkeys(self.automatic)
@@ -181,7 +199,7 @@ def _trainer_keys(given: Any) -> Any:
 
 
 def _in_range(section: TrainerSection) -> TrainerSection:
-    if faults := range_faults(section):
+    if faults := range_faults(section.here):
         raise ValueError("\n".join(faults))
     return section
 
@@ -316,6 +334,7 @@ class Config(Section):
     service: ServiceSection = ServiceSection()
     page: PageSection = PageSection()
     function_host: FunctionHostSection = FunctionHostSection()
+    store: Annotated[str | None, AfterValidator(_store)] = None  # artefacts; all in home unless set
     database_url: str | None = None  # DBOS; SQLite in home unless set
     mlflow_url: str | None = None  # MLflow; SQLite in home unless set
 
@@ -423,8 +442,9 @@ def load_config(path: Path) -> Config:
     """Read the file; ConfigError lists every fault with its place, what it found and what is due.
 
     Relative paths in the file are relative to the file, whatever folder a command is typed in:
-    home, cvat.ca_bundle, function_host.store, trainer.base, the file of a sqlite:/// address, and a
-    text in trainer.extra that names a file beside the configuration. "~" is the user's own folder.
+    home, store, cvat.ca_bundle, function_host.store, trainer.base, the file of a sqlite:/// URL,
+    and a text in trainer.extra that names a file beside the configuration. "~" is the user's own
+    folder.
     """
     try:
         config = Config.model_validate(read_mapping(path))
@@ -474,6 +494,7 @@ def resolved(path: Path, config: Config) -> Config:
             "cvat": config.cvat.model_copy(
                 update={"ca_bundle": _absolute(folder, config.cvat.ca_bundle)}
             ),
+            "store": _folder_or_address(folder, config.store),
             "database_url": _database(folder, config.database_url),
             "mlflow_url": _database(folder, config.mlflow_url),
             "function_host": config.function_host.model_copy(
@@ -490,6 +511,13 @@ def resolved(path: Path, config: Config) -> Config:
 
 def _absolute(folder: Path, path: Path | None) -> Path | None:
     return None if path is None else (folder / path.expanduser()).resolve()
+
+
+def _folder_or_address(folder: Path, address: str | None) -> str | None:
+    """Return a store's address, with a folder as an absolute path."""
+    if address is None or "://" in address:
+        return address
+    return str(_absolute(folder, Path(address)))
 
 
 def _database(folder: Path, url: str | None) -> str | None:

@@ -19,11 +19,11 @@ from cvat_bridge.cvat.gateway import Attribute, Label
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.masks.interactors import NO_INTERACTOR, can_show
+from cvat_bridge.models.registries import registry_of
 from cvat_bridge.models.serving import project_key
 from cvat_bridge.projects import load_project
 from serverless.store.confidence import NAME
 from trainer.engines import load, load_interactor
-from trainer.registry.registry import Registry
 
 LABEL_TYPES = ("rectangle", "polygon", "mask", "ellipse")
 
@@ -76,7 +76,7 @@ def _chosen(model: str, path: Path) -> ChosenModel:
     return choose_model(
         model,
         store=config.function_host.store or home.functions,
-        registry=lambda: Registry(config.mlflow_url, home.library),
+        registry=lambda: registry_of(config, home),
         project_key=None if project is None else project_key(project),
         interactors=True,
     )

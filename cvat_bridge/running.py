@@ -29,6 +29,7 @@ from cvat_bridge.ledger.leading import (
 from cvat_bridge.ledger.opening import ledger_of
 from cvat_bridge.loop.live_status.fit_progress import fit_lines
 from cvat_bridge.loop.status import describe, project_state
+from cvat_bridge.models.registries import registry_of
 from cvat_bridge.models.serving import now_serving
 from cvat_bridge.progress import Report
 from cvat_bridge.projects import ServedProjects, load_served, projects_file
@@ -44,7 +45,6 @@ from cvat_bridge.web.app import add_page
 from cvat_bridge.web.app import opened as opened_page
 from serverless.host.connections import Bounds, server
 from serverless.host.server import open_to_all
-from trainer.registry.registry import Registry
 
 _OPEN_TO_ALL = (
     "{config}: service.host: refusing to listen on {host}, where every machine that reaches this"
@@ -214,7 +214,7 @@ def status_of(config: Config) -> dict[str, Any]:
     """Return which round a project is in, what it waits for, which model serves, and why."""
     home = Home.of(config)
     with ledger_of(config) as ledger:
-        serving = now_serving(config, home, ledger, Registry(config.mlflow_url, home.library))
+        serving = now_serving(config, home, ledger, registry_of(config, home))
         return describe(ledger, config.project_id, serving)
 
 

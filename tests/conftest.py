@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from cvat_bridge.database.engine import close_servers
 from tests import postgres
+from tests.fakes.seaweed import S3Server, s3_server
 
 # The same examples on every machine: a change is blamed for what it broke, not for its luck.
 # `HYPOTHESIS_PROFILE=search pytest …` looks for new ones.
@@ -40,3 +41,10 @@ def database_url(postgresql: postgres.PostgresServer) -> Iterator[str]:
     yield postgresql.url(name)
     close_servers()
     postgresql.drop(name)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server, started once for all tests that ask for it."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server

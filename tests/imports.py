@@ -30,7 +30,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
     "trainer": (
         *("moved_names", "renamed_names", "moved", "renamed", "errors", "machine", "terminal"),
         *("detections", "scores"),
-        *("extensions", "__init__", "data", "interactor", "bundles", "detector", "events"),
+        *("extensions", "__init__", "data", "blobs", "interactor", "bundles", "detector", "events"),
         *("registry", "calibration", "engines", "evaluation", "gate", "backends", "embedding"),
         *("importing", "runs", "cli", "__main__"),
     ),
@@ -58,6 +58,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
             "ledger",
             "cvat",
             "settings",
+            "store",
             "frames",
             "shapes",
             "project",
@@ -65,7 +66,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
             "masks",
         ),
         *("thresholds", "savings", "evaluations", "models", "annotate", "function", "training"),
-        "loop",
+        *("queues", "loop", "workers"),
         *("recovery", "mistakes", "blindspots", "assembly", "web", "running", "demo", "cli"),
     ),
     "cvat_bridge.sandbox": (

@@ -9,8 +9,11 @@ import sys
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from cvat_bridge.cli.app import app
 from cvat_bridge.config import Config
+from cvat_bridge.workers.taking import chosen_queues
 from serverless.host.app import HostSettings, create_app
 from tests.test_deploy import DEPLOY, ROOT, WAYS, read
 
@@ -60,7 +63,7 @@ def test_compose_files_are_of_the_compose_specification() -> None:
     files = [str(DEPLOY / name) for name in COMPOSE]
     done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
 
-    assert len(files) == 3
+    assert len(files) == 4
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -78,6 +81,22 @@ def test_kubernetes_resources_are_of_its_schemas(gpu: bool) -> None:
     assert resources
     for one in resources:
         schemas.validate(one, "1.31", strict=True)
+
+
+def test_workers_are_deployed_as_the_program_takes_them() -> None:
+    schemas = pytest.importorskip("kubernetes_validate")
+    (resource,) = read("kubernetes.workers.yaml")
+    schemas.validate(resource, "1.31", strict=True)
+    (container,) = resource["spec"]["template"]["spec"]["containers"]
+    commands = [container["command"]]
+    commands += [one["command"] for one in read("compose.workers.yaml")[0]["services"].values()]
+    options = CliRunner().invoke(app, ["worker", "--help"]).output
+
+    assert len(commands) == 3
+    for command in commands:
+        assert command[:2] == ["cvat-bridge", "worker"]
+        assert [word for word in command if word.startswith("--") and word not in options] == []
+        assert chosen_queues(command[command.index("--queues") + 1])
 
 
 def test_a_gpu_is_reserved_for_the_service_that_fits() -> None:

@@ -85,9 +85,9 @@ def annotate(
     from cvat_bridge.home import Home
     from cvat_bridge.ledger.opening import ledger_of
     from cvat_bridge.masks.making import segmenter_of
+    from cvat_bridge.models.registries import registry_of
     from cvat_bridge.models.serving import project_key
     from cvat_bridge.projects import load_project
-    from trainer.registry.registry import Registry
 
     try:
         request = AnnotationRequest(
@@ -107,7 +107,7 @@ def annotate(
     chosen = choose_model(
         model,
         store=loaded.function_host.store or home.functions,
-        registry=lambda: Registry(loaded.mlflow_url, home.library),
+        registry=lambda: registry_of(loaded, home),
         project_key=None if loaded.cvat.project is None else project_key(loaded.cvat.project),
     )
     with connected(loaded, secrets) as gateway, ledger_of(loaded) as ledger:

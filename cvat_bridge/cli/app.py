@@ -25,6 +25,8 @@ from cvat_bridge.cli.insight.savings import savings
 from cvat_bridge.cli.insight.similar import similar
 from cvat_bridge.cli.maintenance.database import database
 from cvat_bridge.cli.maintenance.restore import restore
+from cvat_bridge.cli.maintenance.sweep import sweep
+from cvat_bridge.cli.maintenance.workers import worker, workers
 from cvat_bridge.cli.mistakes import mistakes
 from cvat_bridge.cli.models import models
 from cvat_bridge.cli.projects import projects
@@ -289,6 +291,9 @@ app.add_typer(projects, name="projects")
 app.add_typer(database, name="database")
 app.command()(annotate)
 app.command()(restore)
+app.command()(sweep)
+app.command()(worker)
+app.command()(workers)
 add_serving_commands(app)
 
 

@@ -53,10 +53,10 @@ def change_serving(config: Config, version: str | None, *, as_json: bool) -> Non
     from cvat_bridge.ledger.opening import ledger_of
     from cvat_bridge.models import serving
     from cvat_bridge.models.figures import compared
-    from trainer.registry.registry import Registry
+    from cvat_bridge.models.registries import registry_of
 
     home = Home.of(config)
-    registry = Registry(config.mlflow_url, home.library)
+    registry = registry_of(config, home)
     before = registry.champion(serving.project_key(config.project_id))
     with connected(config, load_secrets()) as gateway:
         champion, entry = (

@@ -71,6 +71,7 @@ def train(
     from cvat_bridge.cvat.connecting import connected
     from cvat_bridge.home import Home
     from cvat_bridge.ledger.opening import ledger_of
+    from cvat_bridge.models.registries import registry_of
     from cvat_bridge.models.serving import project_key
     from cvat_bridge.projects import load_project
     from cvat_bridge.training.choice import TrainingChoice, TrainingPart
@@ -84,7 +85,6 @@ def train(
     )
     from trainer.cli.console import evaluation_table
     from trainer.cli.console import progress_bars as fit_bars
-    from trainer.registry.registry import Registry
     from trainer.scores import Evaluation
 
     loaded = load_project(config)
@@ -135,7 +135,7 @@ def train(
         with ledger_of(loaded) as ledger:
             kept = keep_test_part(ledger, pulled)
     version = register(
-        Registry(loaded.mlflow_url, home.library),
+        registry_of(loaded, home),
         project_id,
         fitted.bundle,
         run=called,

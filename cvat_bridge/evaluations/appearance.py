@@ -121,6 +121,16 @@ class AppearanceStore:
                 raise
             self._db.execute("COMMIT")
 
+    def take(self, path: Path) -> None:
+        """Add what another file of looks knows; an embedder of its own stays apart by its name."""
+        with self._lock:
+            self._db.execute("ATTACH DATABASE ? AS other", (str(path),))
+            try:
+                for table in ("looks", "boxes"):
+                    self._db.execute(f"INSERT OR REPLACE INTO {table} SELECT * FROM other.{table}")  # noqa: S608
+            finally:
+                self._db.execute("DETACH DATABASE other")
+
     def pictures(self, pixels: RGBImage, boxes: NDArray[np.floating]) -> BoxFeatures:
         """Embed what is in the boxes of a frame, with a little around each."""
         rows = boxes.astype(np.float32).reshape(-1, 4)

@@ -27,6 +27,8 @@ from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.models.repair import intact_champion
 from cvat_bridge.models.serving import serve_champion
 from cvat_bridge.pull.pull import pull
+from cvat_bridge.store.artefacts import SNAPSHOTS, keep_folder
+from cvat_bridge.store.checkpoints import kept_checkpoints
 from cvat_bridge.training.fitting import FitFailedError, Fitted, run_fit
 from cvat_bridge.training.micro_model import learn_interactor
 from trainer.bundles.bundle import read_bundle
@@ -54,6 +56,7 @@ def pull_step(parts: Parts, number: int, _: Results) -> PullResult:
         )
     except NothingToDoError as nothing:
         return PullResult(reason=str(nothing))
+    keep_folder(parts.blobs, SNAPSHOTS, pulled.dataset.path)
     with open_appearance(parts) as appearance:
         recorder(parts, number, appearance).finished(pulled.dataset)
     return PullResult(
@@ -73,8 +76,9 @@ def fit_step(parts: Parts, number: int, done: Results) -> FitResult:
         reason = f"{pulled.train} frames to train on, {least} are needed"
         return FitResult(reason=reason)
     begun = starting_model(parts.registry, parts.key, parts.config.trainer, number=number)
+    dataset = parts.dataset(pulled.dataset, pulled.fingerprint)
     try:
-        fitted, begun = _fit(parts, number, Path(pulled.dataset), pulled.fingerprint, begun)
+        fitted, begun = _fit(parts, number, dataset, pulled.fingerprint, begun)
     except FitFailedError as failure:
         if failure.kind not in NOT_ENOUGH:
             raise
@@ -85,7 +89,7 @@ def fit_step(parts: Parts, number: int, done: Results) -> FitResult:
             "project": parts.config.project_id,
             "round": number,
             "strategy": parts.settings.selection.strategy,
-            "jobs": _jobs(Path(pulled.dataset)),
+            "jobs": _jobs(dataset),
             "config": parts.config.hash,
         },
     )
@@ -110,17 +114,31 @@ def _fit(
     name, settings = f"round-{number}-{fingerprint[:12]}", parts.config.trainer
 
     def fit(folder: str, base: Path | None) -> Fitted:
-        return run_fit(
-            dataset,
+        run_dir = parts.home.runs / folder
+        elsewhere = parts.spread and parts.spread.fit(
             settings,
-            run_dir=parts.home.runs / folder,
+            fingerprint=fingerprint,
+            run=folder,
             name=f"{parts.key} round {number}",
             base=base,
-            report=parts.report,
-            mlflow=parts.registry.tracking_uri,
             experiment=parts.key,
+            report=parts.report,
             on_event=parts.learning,
         )
+        if elsewhere:
+            return elsewhere
+        with kept_checkpoints(parts.blobs, f"{parts.key}/{folder}", run_dir, base=base):
+            return run_fit(
+                dataset,
+                settings.here,
+                run_dir=run_dir,
+                name=f"{parts.key} round {number}",
+                base=base,
+                report=parts.report,
+                mlflow=parts.registry.tracking_uri,
+                experiment=parts.key,
+                on_event=parts.learning,
+            )
 
     try:
         return fit(name, begun.weights), begun
@@ -144,19 +162,20 @@ def decide_step(parts: Parts, number: int, done: Results) -> DecideResult:
     if problem:
         log.warning("champion", round=number, why=problem)
     fitted, pulled = done.fit, done.pull
+    dataset = parts.dataset(pulled.dataset, pulled.fingerprint) if pulled.dataset else None
     promoted = False
     reasons: tuple[str, ...] = (fitted.reason,)
     figures: Mapping[str, Any] = {"champion": None, "challenger": None, "class_ap": None}
     if fitted.bundle and not pulled.holdout:
         reasons = ("no labelled holdout frame: the challenger cannot be judged",)
-    elif fitted.bundle and pulled.dataset:
+    elif fitted.bundle and dataset:
         with open_appearance(parts) as appearance:
             decision = decide_champion(
                 parts.ledger,
                 number=number,
                 champion=champion,
                 challenger=parts.registry.show(parts.key, fitted.version),
-                dataset=Path(pulled.dataset),
+                dataset=dataset,
                 gate=parts.config.promotion,
                 seed=parts.config.trainer.seed,
                 now=parts.now,
@@ -174,7 +193,7 @@ def decide_step(parts: Parts, number: int, done: Results) -> DecideResult:
             champion = parts.registry.promote(parts.key, fitted.version, reasons=reasons)
     if champion is not None:
         serve_champion(parts.gateway, parts.config, parts.home, champion)
-    interactor = _learn_interactor(parts, number, pulled.dataset)
+    interactor = _learn_interactor(parts, number, dataset)
     if champion is not None and interactor is not None and interactor["promoted"]:
         # The masks of the champion's boxes are made by the interactor that serves from now on.
         serve_champion(parts.gateway, parts.config, parts.home, champion)
@@ -185,7 +204,7 @@ def decide_step(parts: Parts, number: int, done: Results) -> DecideResult:
         parts.config,
         trust,
         number=number,
-        dataset=pulled.dataset,
+        dataset=None if dataset is None else str(dataset),
         bundle=fitted.bundle,
         challenger=figures["challenger"],
         reason="" if figures.get("usefulness") else reasons[0],
@@ -206,12 +225,12 @@ def decide_step(parts: Parts, number: int, done: Results) -> DecideResult:
     )
 
 
-def _learn_interactor(parts: Parts, number: int, dataset: str | None) -> dict[str, Any] | None:
+def _learn_interactor(parts: Parts, number: int, dataset: Path | None) -> dict[str, Any] | None:
     """Let the extreme-points tool learn from the same snapshot, behind a gate of its own."""
     if dataset is None or not parts.config.interactor.learn:
         return None
     learnt = learn_interactor(
-        Path(dataset),
+        dataset,
         number=number,
         project_key=parts.key,
         project_name=parts.gateway.project(parts.config.project_id).name,
@@ -220,7 +239,7 @@ def _learn_interactor(parts: Parts, number: int, dataset: str | None) -> dict[st
         store=parts.functions,
         time_limit=parts.config.interactor.time_limit,
         seed=parts.config.trainer.seed,
-        device=parts.config.trainer.device,
+        device=parts.config.trainer.here.device,
         report=parts.report,
         on_event=parts.learning,
     )

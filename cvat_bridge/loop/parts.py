@@ -15,7 +15,10 @@ from cvat_bridge.models.serving import project_key
 from cvat_bridge.progress import EventCallback, Report, ignore_event, quiet
 from cvat_bridge.project.facts import Facts, gather
 from cvat_bridge.project.reading import ProjectReader
+from cvat_bridge.queues.spreading import Spread
 from cvat_bridge.settings import RoundSettings
+from cvat_bridge.store.artefacts import SNAPSHOTS, bring_folder
+from trainer.blobs.store import BlobStore
 from trainer.embedding import Descriptor, Embedder
 from trainer.registry.registry import Registry
 
@@ -24,7 +27,9 @@ from trainer.registry.registry import Registry
 class Parts:
     """The joined parts of a bridge.
 
-    reader reads the project, None to read it whole each time. now gives the time in ISO 8601.
+    reader reads the project, None to read it whole each time. blobs: the store of artefacts that
+    other machines reach, None where everything stays in home. spread: asks workers, None where
+    there cannot be any. now gives the time in ISO 8601.
     embedder gives what turns images into embeddings where no model does; asked for when it is
     needed, since the first time may take seconds.
     """
@@ -36,6 +41,8 @@ class Parts:
     home: Home
     registry: Registry
     reader: ProjectReader | None = None
+    blobs: BlobStore | None = None
+    spread: Spread | None = None
     report: Report = quiet
     learning: EventCallback = ignore_event
     embedder: Callable[[], Embedder] = Descriptor
@@ -50,6 +57,16 @@ class Parts:
     def functions(self) -> Path:
         """The function host's store."""
         return self.config.function_host.store or self.home.functions
+
+    def dataset(self, folder: str, fingerprint: str) -> Path:
+        """Return the folder of a snapshot, fetched where another machine made it.
+
+        folder: where it was made. Raises BlobError where nobody has it.
+        """
+        made = Path(folder)
+        if made.is_dir():
+            return made
+        return bring_folder(self.blobs, SNAPSHOTS, self.home.snapshots / fingerprint)
 
     def gather(self) -> Facts:
         """Read CVAT and the ledger afresh: the facts of this moment."""

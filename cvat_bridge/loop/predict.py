@@ -137,6 +137,14 @@ def _pass(
     return Predicted(model, usable, cached, count, skipped, embeddings=model)
 
 
+def unread(ledger: Ledger, facts: Facts, home: Home, model: str) -> list[str]:
+    """Return the frames of the pool, in its order, that this model has not read yet."""
+    with PredictionStore(home.predictions, model) as store:
+        known, done = ledger.frames(), store.known()
+    keys = (frame.key for frame in facts.pool)
+    return [key for key in keys if key not in known or not _is_settled(known[key], done)]
+
+
 def _is_settled(frame: FrameFacts, done: frozenset[str]) -> bool:
     # What CVAT could not give (no content) may come the next time.
     return frame.sha256 in done or bool(frame.problem and frame.sha256)

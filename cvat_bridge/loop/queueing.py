@@ -11,7 +11,7 @@ import numpy as np
 
 from active_learning.pool import ProjectState
 from cvat_bridge.errors import NothingToDoError
-from cvat_bridge.evaluations.appearance import AppearanceRecorder
+from cvat_bridge.evaluations.appearance import AppearanceRecorder, AppearanceStore
 from cvat_bridge.ledger.records import RankedJob
 from cvat_bridge.loop.choosing import ChosenFrames, choose_frames
 from cvat_bridge.loop.parts import Parts
@@ -19,7 +19,7 @@ from cvat_bridge.loop.people.assignment import assign, put_in_order
 from cvat_bridge.loop.people.guide_section import write_guide
 from cvat_bridge.loop.people.job_notes import JobNote
 from cvat_bridge.loop.people.round_notes import AssistingModel, job_notes, usual_seconds
-from cvat_bridge.loop.predict import Predicted, predict
+from cvat_bridge.loop.predict import Predicted, predict, unread
 from cvat_bridge.loop.prioritise import prioritise, ranked_jobs
 from cvat_bridge.loop.proposals.preannotate import PreAnnotated, preannotate
 from cvat_bridge.loop.recording import open_appearance, record_the_pool
@@ -37,10 +37,12 @@ from cvat_bridge.loop.trust.current import trust_now
 from cvat_bridge.masks.making import segmenter_of
 from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.project.facts import Facts
+from cvat_bridge.queues.requests import shards
 from cvat_bridge.savings.controls import control_jobs
 from cvat_bridge.thresholds.round_thresholds import round_thresholds, seconds_of
 from cvat_bridge.thresholds.rule import ShownFrom
 from trainer.bundles.bundle import read_bundle
+from trainer.bundles.shared_bundles import share_bundle
 from trainer.data.dataset import load_dataset
 from trainer.detector import Detector
 from trainer.engines import load
@@ -253,6 +255,7 @@ def look(parts: Parts) -> ChosenFrames:
 def _predicted(parts: Parts, facts: Facts, done: Results) -> Predicted:
     model = done.decide.trust.model
     with open_appearance(parts) as appearance:
+        _ask_workers(parts, facts, model, appearance)
         return predict(
             parts.gateway,
             parts.ledger,
@@ -265,6 +268,20 @@ def _predicted(parts: Parts, facts: Facts, done: Results) -> Predicted:
             report=parts.report,
             observer=AppearanceRecorder(appearance, model) if model else None,
         )
+
+
+def _ask_workers(
+    parts: Parts, facts: Facts, model: str | None, appearance: AppearanceStore
+) -> None:
+    """Have workers read what nobody has read; what they leave out is read here afterwards."""
+    if parts.spread is None:
+        return
+    left = unread(parts.ledger, facts, parts.home, model or parts.embedder().name)
+    if model is not None and parts.blobs is not None:
+        share_bundle(parts.blobs, read_bundle(parts.registry.show(parts.key, model).path))
+    project = parts.config.project_id
+    asked = shards(project, parts.key, model or "", left, parts.settings)
+    parts.spread.predict(parts.ledger, asked, appearance=appearance, report=parts.report)
 
 
 def _detector(parts: Parts, version: str) -> Detector:

@@ -25,6 +25,7 @@ from cvat_bridge.errors import (
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.rounds import note_state
 from cvat_bridge.secrecy import without_secrets
+from trainer.blobs.errors import BlobDamagedError, BlobError, BlobMissingError
 
 Answer = dict[str, Any]  # JSON: what a step leaves for the later ones
 Answers = Mapping[str, Answer]
@@ -210,7 +211,7 @@ class Rounds:
                 step.name,
                 type(error).__name__,
                 reason,
-                isinstance(error, (UnreachableError, NotReadyError, DatabaseAwayError)),
+                _may_pass(error),
             ) from None
         seconds = round(time.monotonic() - began, 3)
         self._stepped(step.name, seconds, False)
@@ -237,6 +238,13 @@ def _durable_config(database_url: str) -> DurableConfig:
         # Errors of steps are logged and recorded by us, once.
         "log_level": "CRITICAL",
     }
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether it is worth trying a step again in seconds: CVAT or the store did not answer."""
+    if isinstance(error, BlobError):
+        return not isinstance(error, (BlobMissingError, BlobDamagedError))
+    return isinstance(error, (UnreachableError, NotReadyError, DatabaseAwayError))
 
 
 def _is_transient(error: BaseException) -> bool:

@@ -49,10 +49,9 @@ class ModelWorkspace:
     def catalogue(self) -> ModelCatalogue:
         """The models, in the registry and in the store."""
         from cvat_bridge.models.catalogue import ModelCatalogue
-        from trainer.registry.registry import Registry
+        from cvat_bridge.models.registries import registry_of
 
-        registry = Registry(self.config.mlflow_url, self.home.library)
-        return ModelCatalogue(registry, self.home, self.store)
+        return ModelCatalogue(registry_of(self.config, self.home), self.home, self.store)
 
     def own_interactor(self, project: int | None) -> Path | None:
         """Return the interactor that serves a project of its own, None where it has none."""

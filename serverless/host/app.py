@@ -29,6 +29,7 @@ from serverless.errors import (
 from serverless.host.calls import Calls
 from serverless.host.directory import Directory
 from serverless.host.figures import Figures
+from serverless.host.following import Follower
 from serverless.host.intake import Bodies, Pixels
 from serverless.host.models import Model
 from serverless.host.models import load as load_here
@@ -38,8 +39,10 @@ from serverless.host.upstream import Upstream
 from serverless.host.workers.fleet import Fleet
 from serverless.host.workers.worker import LANES, Limits
 from serverless.store.catalogue import Catalogue
+from serverless.store.following import Following
 from serverless.store.functions import Entry
 from serverless.wire.requests import UNREADABLE_HEADER, header_text
+from trainer.blobs.store import BlobStore
 
 _log = structlog.get_logger("serverless.host.server")
 # Statuses that tell of a model that cannot answer, and not of the caller or of a busy moment.
@@ -64,7 +67,8 @@ class HostSettings:
     one a core. max_batch: images of one run of a model. max_waiting: calls that may wait for one
     model. max_body_bytes: of one request; base64 adds a third to an image. bodies_bytes: of all
     requests being read or answered. pixels: of all images being decoded or answered. builtin:
-    functions offered besides the store's, unless it holds one of the same id.
+    functions offered besides the store's, unless it holds one of the same id. shared: address of a
+    store of artefacts of which the folder is the copy, looked at every follow_seconds.
     """
 
     port: int = 8070
@@ -83,6 +87,8 @@ class HostSettings:
     pixels: int = 320_000_000
     threads: int = 8
     builtin: tuple[Entry, ...] = ()
+    shared: str | None = None
+    follow_seconds: float = 2.0
     ready: Callable[[], None] = lambda: None
 
 
@@ -125,6 +131,12 @@ def create_app(
     bodies = Bodies(settings.max_body_bytes, settings.bodies_bytes)
 
     directory = Directory(Catalogue(store, settings.builtin), pool, upstream, settings.port)
+
+    def load_changed() -> None:
+        for entry in directory.catalogue.read().entries:
+            pool.prefetch(entry, swap_only=True)
+
+    follower = _follower(store, settings, load_changed)
 
     async def list_functions(request: Request) -> Response:
         """List every function, those of the Nuclio behind included, as Nuclio's dashboard does."""
@@ -212,7 +224,8 @@ def create_app(
 
     async def status(request: Request) -> Response:
         """Say of each function whether its model can answer, and if not, why."""
-        return JSONResponse(await directory.status(request.headers))
+        found = await directory.status(request.headers)
+        return JSONResponse(found | {"shared": follower.status() if follower else None})
 
     async def metrics(_request: Request) -> Response:
         """Give the host's figures in Prometheus' text form."""
@@ -222,8 +235,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        if follower:
+            await follower.begin()
         settings.ready()
         yield
+        if follower:
+            await follower.end()
         await client.aclose()
         if fleet:
             fleet.close()
@@ -255,6 +272,14 @@ async def _error(_request: Request, error: Exception) -> Response:
 async def _crash(_request: Request, error: Exception) -> Response:
     _log.error("host failed", exc_info=error)
     return JSONResponse({"error": f"{type(error).__name__} in the function host; see its log"}, 500)
+
+
+def _follower(store: Path, settings: HostSettings, changed: Callable[[], None]) -> Follower | None:
+    if settings.shared is None:
+        return None
+    blobs = BlobStore(settings.shared)
+    following = Following(blobs, store, store / ".bundles", sweeps=True)
+    return Follower(following, settings.follow_seconds, changed)
 
 
 def _fleet(settings: HostSettings, figures: Figures) -> Fleet:

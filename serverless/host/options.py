@@ -10,6 +10,7 @@ from serverless.host.app import ISOLATIONS, HostSettings
 from serverless.host.connections import Bounds
 
 UPSTREAM = "CVAT_FUNCTIONS_UPSTREAM"  # the environment's word for --upstream
+SHARED = "CVAT_FUNCTIONS_SHARED"  # and for --shared
 _DEFAULTS = HostSettings()
 _BOUNDS = Bounds()
 
@@ -22,6 +23,19 @@ def parser(description: str = "") -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--store", type=Path, required=True, help="folder of published functions")
+    made.add_argument(
+        "--shared",
+        default=os.environ.get(SHARED),
+        metavar="ADDRESS",
+        help="store of artefacts that the bridge publishes to (a folder or s3://bucket/path, its"
+        f" `store` setting); --store is then this machine's copy of it. {SHARED} says it, too",
+    )
+    made.add_argument(
+        "--follow-seconds",
+        type=float,
+        default=_DEFAULTS.follow_seconds,
+        help="seconds between two looks at the shared store",
+    )
     made.add_argument("--host", default="127.0.0.1", help="address to listen on")
     made.add_argument("--port", type=int, default=_DEFAULTS.port, help="0 takes a free one")
     made.add_argument(

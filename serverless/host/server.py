@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
         return 1
     store = options.store.resolve()
-    if not store.is_dir():
+    if not store.is_dir() and not options.shared:
         _log.warning(
             "the store does not exist yet; it must be the bridge's function_host.store, or "
             "`functions` in the bridge's home, for its models to be listed",
@@ -73,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model_threads=options.model_threads,
         max_batch=options.max_batch,
         builtin=() if options.no_builtin else shipped(),
+        shared=options.shared,
+        follow_seconds=options.follow_seconds,
         ready=lambda: print(
             json.dumps({"event": "listening", "url": f"http://{name}:{port}", "store": str(store)}),
             flush=True,

@@ -3,7 +3,8 @@
     <store>/<function-id>.json   an Entry; names the bundle that serves
 
 The bridge writes, the host reads at each request, neither calls the other. Files are replaced by
-rename, so a reader sees either the old entry or the new one.
+rename, so a reader sees either the old entry or the new one. The folder may be this machine's copy
+of a store that several share, see shared.py; what is published goes there, too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from serverless.errors import StoreError
 from serverless.store.confidence import ConfidenceForm
+from serverless.store.shared import put_function, remove_function, shared_store
 from trainer.data.files import parse_json
 
 KINDS = ("detector", "interactor")
@@ -120,17 +122,28 @@ class Listing:
 
 
 def publish(store: Path, entry: Entry) -> None:
-    """Make the host serve this entry from the next request on; replaces an entry of the same id.
+    """Make the hosts serve this entry from the next request on; replaces an entry of the same id.
 
-    Raises StoreError when the folder cannot be written.
+    Raises StoreError when the folder, or the store that it follows, cannot be written.
     """
+    shared = shared_store(store)
+    if shared is not None:
+        put_function(shared, entry.id, as_values(entry), store)
+    write_entry(store, entry)
+
+
+def withdraw(store: Path, function_id: str) -> None:
+    """Remove a function from CVAT's list; no effect if it is not there. Raises StoreError."""
+    shared = shared_store(store)
+    if shared is not None:
+        remove_function(shared, function_id, store)
+    remove_entry(store, function_id)
+
+
+def write_entry(store: Path, entry: Entry) -> None:
+    """Put an entry into the folder, in place of one of the same id. Raises StoreError."""
     path = store / f"{entry.id}.json"
-    content = asdict(entry) | {"bundle": str(entry.bundle)}
-    # Omitted if there is none, so that earlier hosts can read the entry.
-    del content["interactor"]
-    if entry.interactor is not None:
-        content["interactor"] = str(entry.interactor)
-    text = json.dumps(content, indent=1)
+    text = json.dumps(as_values(entry), indent=1)
     try:
         store.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=store, prefix=f".{entry.id}.", suffix=".part")
@@ -147,13 +160,23 @@ def publish(store: Path, entry: Entry) -> None:
         raise StoreError(path, f"cannot be written: {error}") from error
 
 
-def withdraw(store: Path, function_id: str) -> None:
-    """Remove a function from CVAT's list; no effect if it is not there."""
+def remove_entry(store: Path, function_id: str) -> None:
+    """Remove an entry from the folder; no effect if it is not there. Raises StoreError."""
     path = store / f"{function_id}.json"
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(path, f"cannot be removed: {error}") from error
+
+
+def as_values(entry: Entry) -> dict[str, Any]:
+    """Return an entry as JSON values, as `read_values` reads them."""
+    content = asdict(entry) | {"bundle": str(entry.bundle)}
+    # Omitted if there is none, so that earlier hosts can read the entry.
+    del content["interactor"]
+    if entry.interactor is not None:
+        content["interactor"] = str(entry.interactor)
+    return content
 
 
 def listing(store: Path) -> Listing:
@@ -188,7 +211,7 @@ def _read(path: Path) -> Entry:
     if not isinstance(content, dict):
         raise StoreError(path, f"expected a JSON object, found {type(content).__name__}")
     try:
-        entry = _entry(content, path.parent)
+        entry = read_values(content, path.parent)
     except (TypeError, ValueError, KeyError) as error:
         raise StoreError(path, f"not an entry: {error}") from error
     if entry.id != path.stem:
@@ -196,7 +219,11 @@ def _read(path: Path) -> Entry:
     return entry
 
 
-def _entry(content: Mapping[str, Any], folder: Path) -> Entry:
+def read_values(content: Mapping[str, Any], folder: Path) -> Entry:
+    """Return the entry of these values; relative paths in it refer to the folder.
+
+    Raises ValueError, TypeError or KeyError.
+    """
     if unknown := set(content) - {field.name for field in fields(Entry)}:
         raise ValueError(f"unknown keys {sorted(unknown)}")
     for key in ("id", "kind", "name", "description", "bundle", "version"):

@@ -23,8 +23,11 @@ from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Round
 from tests.bench.figures import Figure, write
+from tests.bench.scaling.hosts import swap_all_hosts
+from tests.bench.scaling.workers import workers
 from tests.fakes.scripted import Answer, Asked, Scripted, scripted
 
+PARTS = ("looks", "projects", "hosts", "workers")
 FRAMES = 5  # of a task
 _DAY = "2026-01-01T00:00:00.000000Z"
 
@@ -134,9 +137,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", help="not used; the server is synthetic")
     parser.add_argument("--tasks", type=int, nargs="+", default=[200, 2000])
     parser.add_argument("--projects", type=int, default=50)
+    parser.add_argument("--frames", type=int, default=96, help="that workers read")
+    parser.add_argument("--size", type=int, default=8, help="frames of a piece of that work")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
     given = parser.parse_args(arguments)
-    figures = [figure for tasks in given.tasks for figure in looks(tasks)]
-    figures.append(projects_overhead(given.projects))
+    figures = []
+    if "looks" in given.only:
+        figures += [figure for tasks in given.tasks for figure in looks(tasks)]
+    if "projects" in given.only:
+        figures.append(projects_overhead(given.projects))
+    if "hosts" in given.only:
+        with tempfile.TemporaryDirectory() as folder:
+            figures.append(swap_all_hosts(Path(folder)))
+    if "workers" in given.only:
+        with tempfile.TemporaryDirectory() as folder:
+            figures += workers(Path(folder), frames=given.frames, size=given.size)
     write("scale", figures)
 
 

@@ -18,8 +18,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from trainer.blobs.errors import BlobError
+from trainer.blobs.store import BlobStore
 from trainer.bundles.bundle import Bundle, read_bundle
 from trainer.bundles.kept_bundles import keep_bundle
+from trainer.bundles.shared_bundles import bring_bundle, share_bundle
 from trainer.errors import BundleError, ConfigError, RegistryError
 from trainer.registry.mlflow_access import client_of, mlflow_errors, pages
 from trainer.registry.version_rows import CHAMPION, VersionRows
@@ -33,10 +36,14 @@ class Registry:
 
     tracking_uri: None for the embedded store, or a server ("http://…") or database ("sqlite:///…",
     "postgresql://…") supported by MLflow. artifact_root: the folder with bundles/ (and the embedded
-    store). Nothing is opened before the first call.
+    store). blobs: store of artefacts from which other machines get the bundles; None where there
+    is one machine, or a server of MLflow passes them on. Nothing is opened before the first call.
     """
 
-    def __init__(self, tracking_uri: str | None, artifact_root: Path) -> None:
+    def __init__(
+        self, tracking_uri: str | None, artifact_root: Path, *, blobs: BlobStore | None = None
+    ) -> None:
+        self._blobs = blobs
         self.artifact_root = Path(artifact_root).resolve()
         self.tracking_uri = tracking_uri or f"sqlite:///{self.artifact_root / 'mlflow.db'}"
 
@@ -61,6 +68,11 @@ class Registry:
         """
         _check_key(key)
         folder = keep_bundle(bundle, self.bundles)
+        if self._blobs is not None:
+            try:
+                share_bundle(self._blobs, read_bundle(folder, version=bundle.version))
+            except BlobError as error:
+                raise RegistryError(key, f"the bundle is not stored for others: {error}") from error
         found = self._find(key, bundle.version)
         if found is not None:
             return found
@@ -157,14 +169,14 @@ class Registry:
                 self._client.delete_registered_model(key)
 
     def whole(self, version: Version) -> Version:
-        """Return a version with an undamaged local bundle, downloaded from the server if needed.
+        """Return a version with an undamaged local bundle, fetched from elsewhere if needed.
 
-        Raises BundleError where it is gone or damaged and no server has it, RegistryError.
+        Raises BundleError where it is gone or damaged and nobody else has it, RegistryError.
         """
         try:
             read_bundle(version.path, version=version.bundle)
         except BundleError:
-            if not self._remote:
+            if not self._remote and self._blobs is None:
                 raise
             shutil.rmtree(version.path, ignore_errors=True)
             read_bundle(self._here(version).path, version=version.bundle)
@@ -189,13 +201,18 @@ class Registry:
         return next((v for v in self.versions(key) if v.bundle == bundle_version), None)
 
     def _here(self, version: Version) -> Version:
-        """Download the bundle from the server when another machine registered it."""
+        """Get the bundle from the store, or the server, when another machine registered it."""
         if not version.bundle:
             raise RegistryError(
                 version.key,
                 f"version {version.number} names no bundle: its tag 'bundle' is missing or another "
                 "program registered it. `trainer register` the bundle again",
             )
+        if self._blobs is not None and not version.path.exists():
+            try:
+                bring_bundle(self._blobs, version.bundle, version.path)
+            except BlobError as error:
+                raise RegistryError(version.key, str(error)) from error
         if self._remote and not version.path.exists():
             self.bundles.mkdir(parents=True, exist_ok=True)
             entity = self._client.get_model_version(version.key, str(version.number))

@@ -95,8 +95,8 @@ def asked_for(
     """
     from cvat_bridge.blindspots.queries import recorded_models
     from cvat_bridge.evaluations.evaluated_frames import SOURCES
+    from cvat_bridge.models.registries import registry_of
     from cvat_bridge.models.serving import project_key
-    from trainer.registry.registry import Registry
 
     kind = next((one for one in SOURCES if one == source), None)
     if source is not None and kind is None:
@@ -108,7 +108,7 @@ def asked_for(
             "`cvat-bridge round`"
         )
     if model is None:
-        registry = Registry(config.mlflow_url, home.library)
+        registry = registry_of(config, home)
         champion = registry.champion(project_key(config.project_id))
         model = champion.bundle if champion is not None else rows[0].model
     versions = sorted({row.model for row in rows if row.model.startswith(model)})

@@ -1,0 +1,1 @@
+"""Artefacts that several machines share: files by content in a folder or an object store."""
