@@ -302,7 +302,7 @@ class Config(Section):
     service: ServiceSection = ServiceSection()
     page: PageSection = PageSection()
     function_host: FunctionHostSection = FunctionHostSection()
-    database_url: str | None = None  # DBOS; SQLite in home unless set
+    database_url: str | None = None  # all records; SQLite in home unless set
     mlflow_url: str | None = None  # MLflow; SQLite in home unless set
 
     @property
