@@ -335,7 +335,7 @@ class Config(Section):
     page: PageSection = PageSection()
     function_host: FunctionHostSection = FunctionHostSection()
     store: Annotated[str | None, AfterValidator(_store)] = None  # artefacts; all in home unless set
-    database_url: str | None = None  # DBOS; SQLite in home unless set
+    database_url: str | None = None  # all records; SQLite in home unless set
     mlflow_url: str | None = None  # MLflow; SQLite in home unless set
 
     @property

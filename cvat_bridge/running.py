@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -114,9 +116,26 @@ def _led(path: Path, served: ServedProjects, secrets: Secrets) -> bool:
     ):
         if lease is None:
             return False
+        _release_when_ended(lease)
         _work(path, served, secrets, lease, ends)
         lease.check()
         return True
+
+
+def _release_when_ended(lease: KeptLease) -> None:
+    """Give the lead back when the system ends the process, so that another service has it at once.
+
+    The web server hands the signal on when it has closed its connections.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def ended(number: int, _frame: FrameType | None) -> None:
+        lease.close()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    signal.signal(signal.SIGTERM, ended)
 
 
 def _work(

@@ -69,6 +69,13 @@ def service_place(database_url: str | None, file: Path) -> Place:
     return Place("service", url=_server_url(str(database_url)), schema=SERVICE_SCHEMA)
 
 
+def rounds_place(database_url: str) -> Place:
+    """Return where DBOS records rounds, for people: it keeps its tables itself."""
+    if not is_server(database_url):
+        return Place("service", file=Path(database_url.partition(":///")[2]))
+    return Place("service", url=database_url, schema="dbos")
+
+
 def _server_url(url: str) -> str:
     """Return the address with the driver that is installed with us."""
     if not _SERVER.match(url):

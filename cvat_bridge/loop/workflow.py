@@ -14,11 +14,15 @@ from typing import Any
 import structlog
 from dbos import DBOS, SetWorkflowID
 from dbos import DBOSConfig as DurableConfig
+from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import Self
 
+from cvat_bridge.database.faults import fault_of
+from cvat_bridge.database.place import rounds_place
 from cvat_bridge.errors import (
     BridgeError,
     DatabaseAwayError,
+    LedgerError,
     NotReadyError,
     UnreachableError,
 )
@@ -74,6 +78,7 @@ class Durable:
         self._rounds: dict[str, Rounds] = {}
         self._workflows: dict[str, Callable[[int], Answer]] = {}
         self._launched = self._closed = False
+        self._place = rounds_place(database_url)
         DBOS(config=_durable_config(database_url))
         for project in projects:
             self._register(rounds_name(project))
@@ -94,6 +99,10 @@ class Durable:
         if not self._closed:
             self._closed = True
             DBOS.destroy(destroy_registry=True)
+
+    def fault(self, error: SQLAlchemyError) -> LedgerError:
+        """Return what people see for an error of the database in which rounds are recorded."""
+        return fault_of(self._place, "working with", error)
 
     def attach(self, name: str, rounds: Rounds) -> Callable[[int], Answer]:
         """Let the rounds of this name run by these steps; returns the workflow."""
@@ -141,6 +150,10 @@ class Rounds:
     ) -> None:
         self._steps, self._ledger, self._project_id = tuple(steps), ledger, project_id
         self._patience, self._interval, self._stepped = patience, interval, stepped
+        # Rounds that are under way here, and those whose database went away under them.
+        self._performed: set[int] = set()
+        self._cut_off: set[int] = set()
+        self._fault = durable.fault
         self._name = rounds_name(project_id if shared else None)
         self._workflow = durable.attach(self._name, self)
 
@@ -148,8 +161,27 @@ class Rounds:
         """Run a round to its end, going on with it where it was begun before.
 
         Raises StepFailedError when a step fails for good; calling again retries from that step.
+        Raises LedgerError when the database goes away for longer than the ledger waits for it.
         """
+        while True:
+            try:
+                return self._run(number)
+            except SQLAlchemyError as error:
+                fault = self._fault(error)
+                if not isinstance(fault, DatabaseAwayError):
+                    raise fault from error
+                log.warning("the round goes on when the database answers", why=str(fault))
+                self._cut_off.add(number)
+                self._ledger.rounds()
+
+    def _run(self, number: int) -> FinishedRound:
         last = self._last_attempt(number)
+        if last is not None and last.status == "PENDING" and number in self._cut_off:
+            # Its thread ended when what it had done could not be recorded.
+            if number not in self._performed:
+                DBOS.cancel_workflow(last.workflow_id)
+                last = self._last_attempt(number)
+            self._cut_off.discard(number)
         if last is None:
             with SetWorkflowID(f"{self._name}-{number}"):
                 handle: Any = DBOS.start_workflow(self._workflow, number)
@@ -163,8 +195,14 @@ class Rounds:
         return FinishedRound(number, answers)
 
     def unfinished(self) -> int | None:
-        """Return the number of the round that was begun and has no good end, if there is one."""
-        rounds = DBOS.list_workflows(name=self._name, sort_desc=True, limit=1)
+        """Return the number of the round that was begun and has no good end, if there is one.
+
+        Raises LedgerError.
+        """
+        try:
+            rounds = DBOS.list_workflows(name=self._name, sort_desc=True, limit=1)
+        except SQLAlchemyError as error:
+            raise self._fault(error) from error
         if rounds and rounds[0].status != "SUCCESS":
             return _number(rounds[0])
         return None
@@ -175,6 +213,13 @@ class Rounds:
 
     def perform(self, number: int) -> Answer:
         """Take the steps, within the workflow; `run` starts it."""
+        self._performed.add(number)
+        try:
+            return self._perform(number)
+        finally:
+            self._performed.discard(number)
+
+    def _perform(self, number: int) -> Answer:
         answers: dict[str, Answer] = {}
         self._note(number, "started")
         for step in self._steps:
