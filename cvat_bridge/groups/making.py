@@ -19,7 +19,7 @@ from trainer.errors import DatasetError
 
 Kind = Literal["snapshot", "holdout", "slice", "search", "frames"]
 MOST = 200_000  # frames of a group
-_NAME = re.compile(r"\w[\w .:()-]{0,99}")
+_NAME = re.compile(r"\w[^/\\]{0,99}")
 _FRAME = re.compile(r"\d{1,12}/\d{1,9}")
 
 
@@ -27,7 +27,7 @@ _FRAME = re.compile(r"\d{1,12}/\d{1,9}")
 class GroupRequest:
     """A group to make.
 
-    name: letters, digits, spaces and . : ( ) - _; a name that is known gets its next version.
+    name: at most 100 characters without a slash; a name that is known gets its next version.
     kind: where the frames come from. snapshot: fingerprint of one. model, source, where, threshold:
     of a slice's failures. frames: keys "<task>/<number>" of a search or a choice.
     """
@@ -50,9 +50,9 @@ def make_group(
     Raises ConfigError with every fault, NothingToDoError where there is no frame to hold.
     """
     name = " ".join(request.name.split())
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or not name.isprintable():
         raise ConfigError(
-            [f"name: 1 to 100 letters, digits, spaces and . : ( ) - _, found {name!r}"]
+            [f"name: 1 to 100 characters without a slash, a letter or digit first, found {name!r}"]
         )
     keys, about = _frames(home, ledger, request)
     frames = tuple(dict.fromkeys(keys))[:MOST]
@@ -86,7 +86,7 @@ def latest(ledger: Ledger, name: str) -> AssetGroup | None:
 
 
 def find_group(ledger: Ledger, name: str, version: int | None = None) -> AssetGroup:
-    """Return a version of a group, the newest unless one is named; ConfigError names what there is."""
+    """Return a version of a group, the newest unless one is named; else ConfigError."""
     rows = [row for row in ledger.people.groups() if row.name == name]
     found = [row for row in rows if version in (None, row.version)]
     if not found:

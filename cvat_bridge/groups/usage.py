@@ -34,7 +34,9 @@ def usage_of(home: Home, ledger: Ledger, group: AssetGroup) -> tuple[Usage, ...]
 
     By the content of the images, so that copies count. Raises LedgerError.
     """
-    own = {sha for sha in group.images if sha}
+    # Frames that were not read yet when the group was made may have been since.
+    read = {row.sha256 for row in ledger.frames_of(group.frames).values() if row.sha256}
+    own = read | {sha for sha in group.images if sha}
     found = []
     learnt = {row.round: row.challenger for row in ledger.decisions()}
     for row in ledger.rounds():

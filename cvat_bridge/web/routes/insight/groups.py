@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form
 from pydantic import BaseModel, ConfigDict, Field
@@ -97,7 +98,8 @@ def groups_routes(page: Page) -> APIRouter:
         check_form(found.session, request, form.csrf)
         row = _make(acting(found), form)
         page.notify(found.session, f"{row.name}, version {row.version}: {len(row.frames)} frames.")
-        return RedirectResponse(page.at(f"/projects/{project_id}/groups/{row.name}"), 303)
+        where = f"/projects/{project_id}/groups/{quote(row.name, safe='')}"
+        return RedirectResponse(page.at(where), 303)
 
     @routes.get("/projects/{project_id}/groups/{name}", include_in_schema=False)
     def one(
@@ -125,8 +127,8 @@ def groups_routes(page: Page) -> APIRouter:
         found = visit(page, request, project_id)
         check_form(found.session, request, csrf)
         export(acting(found), name, version, form)
-        where = page.at(f"/projects/{project_id}/groups/{name}?version={version}")
-        return RedirectResponse(where, 303)
+        where = f"/projects/{project_id}/groups/{quote(name, safe='')}?version={version}"
+        return RedirectResponse(page.at(where), 303)
 
     @routes.get("/projects/{project_id}/groups/{name}/{version}/{form}.zip")
     def file(request: Request, project_id: int, name: str, version: int, form: str) -> Response:
