@@ -67,7 +67,8 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         ),
         *("thresholds", "savings", "evaluations", "models", "annotate", "function", "training"),
         *("queues", "loop", "workers"),
-        *("recovery", "mistakes", "blindspots", "assembly", "web", "running", "demo", "cli"),
+        *("recovery", "mistakes", "blindspots", "groups", "assembly", "web", "running"),
+        *("demo", "cli"),
     ),
     "cvat_bridge.sandbox": (
         *("store", "web", "about", "accounts", "notifications", "resources", "frames"),

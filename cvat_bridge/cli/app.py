@@ -21,6 +21,7 @@ from cvat_bridge.cli.display.logs import log_to_stderr, warn_on_stderr
 from cvat_bridge.cli.display.page import open_
 from cvat_bridge.cli.error_exit import exit_with_error, hide_in_threads
 from cvat_bridge.cli.insight.blindspots import blindspots
+from cvat_bridge.cli.insight.groups import groups
 from cvat_bridge.cli.insight.savings import savings
 from cvat_bridge.cli.insight.similar import similar
 from cvat_bridge.cli.maintenance.database import database
@@ -286,6 +287,7 @@ app.command()(mistakes)
 app.command()(blindspots)
 app.command()(similar)
 app.command()(savings)
+app.add_typer(groups, name="groups")
 app.add_typer(models, name="models")
 app.add_typer(projects, name="projects")
 app.add_typer(database, name="database")

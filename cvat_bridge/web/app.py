@@ -26,6 +26,7 @@ from cvat_bridge.web.access.sessions import Sessions
 from cvat_bridge.web.page import Page, RefusedError, SignInNeededError, open_page
 from cvat_bridge.web.rendering import render
 from cvat_bridge.web.routes.blindspots import blind_routes
+from cvat_bridge.web.routes.insight.groups import groups_routes
 from cvat_bridge.web.routes.insight.mistakes import mistakes_routes
 from cvat_bridge.web.routes.insight.savings import savings_routes
 from cvat_bridge.web.routes.json_api import api_routes
@@ -114,6 +115,7 @@ def make_page(page: Page) -> FastAPI:
     app.include_router(similar_routes(page))
     app.include_router(savings_routes(page))
     app.include_router(mistakes_routes(page))
+    app.include_router(groups_routes(page))
     app.include_router(picture_routes(page))
     app.include_router(api_routes(page))
     app.mount("/static", StaticFiles(packages=[("cvat_bridge.web", "static")]), "static")

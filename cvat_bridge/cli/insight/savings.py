@@ -30,7 +30,7 @@ def savings(
     from cvat_bridge.assembly import open_view
     from cvat_bridge.config import load_secrets
     from cvat_bridge.home import Home
-    from cvat_bridge.ledger import Ledger
+    from cvat_bridge.ledger.opening import ledger_of
     from cvat_bridge.loop.proposals.corrections import collect_corrections
     from cvat_bridge.projects import load_project
     from cvat_bridge.savings.measuring import measure
@@ -47,7 +47,7 @@ def savings(
                 parts.gateway, parts.ledger, facts, home=home, settings=parts.settings
             )
             measure(parts.gateway, parts.ledger, facts, home=home, now=parts.now())
-    with Ledger(home.ledger) as ledger:
+    with ledger_of(loaded) as ledger:
         found = said(loaded, home, ledger)
         proposed = proposed_thresholds(loaded, ledger)
     if as_json:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
+from cvat_bridge.groups.exporting import export_group
+from cvat_bridge.groups.making import find_group
 from cvat_bridge.loop.parts import Parts
 from cvat_bridge.mistakes.listing import keep_list, look_for_mistakes, suspect_of
 from cvat_bridge.mistakes.review import read_verdicts, send_to_review
@@ -37,7 +39,14 @@ def review(parts: Parts, asked: Mapping[str, Any], who: str) -> Mapping[str, Any
     return {"issues": [row.issue for row in rows], "jobs": [list(one) for one in jobs]}
 
 
-WORK: Mapping[str, Does] = {"look": look, "review": review}
+def export(parts: Parts, asked: Mapping[str, Any], _who: str) -> Mapping[str, Any]:
+    """Write an export of a version of a group."""
+    group = find_group(parts.ledger, asked["name"], asked["version"])
+    made = export_group(parts, group, asked["form"])
+    return {**asdict(made), "file": made.file.name}
+
+
+WORK: Mapping[str, Does] = {"look": look, "review": review, "export": export}
 
 
 def work_of(parts: Callable[[], Parts]) -> Work:

@@ -1,0 +1,1 @@
+"""Groups of assets: named, versioned sets of frames."""
