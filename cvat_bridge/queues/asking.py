@@ -130,7 +130,7 @@ class Queues:
             rows = self._client.list_workflows(
                 workflow_ids=names[start : start + _PIECE], load_input=False, load_output=False
             )
-            found.update({row.workflow_id: row.status for row in rows})
+            found.update({row.workflow_id: str(row.status) for row in rows})
         return found
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cvat_bridge.config import Config
 from cvat_bridge.database.place import is_server
+
+if TYPE_CHECKING:
+    from dbos import DBOSConfig
 
 # Counted up when a request or an answer changes its form: workers of another number are passed by.
 PROTOCOL = 1
@@ -28,7 +31,7 @@ def is_spread(config: Config) -> bool:
     return is_server(config.database_url) and config.store is not None
 
 
-def durable_config(config: Config, executor: str) -> dict[str, Any]:
+def durable_config(config: Config, executor: str) -> DBOSConfig:
     """Return DBOS's configuration for a worker's process.
 
     executor: unique among the living, since two with one name would take each other's work.

@@ -109,7 +109,7 @@ class Spread:
         ledger: Ledger,
         requests: Sequence[ShardRequest],
         *,
-        looks: AppearanceStore | None,
+        appearance: AppearanceStore | None,
         report: Report,
     ) -> int:
         """Have frames read by workers and keep what they said; return how many frames those are.
@@ -137,7 +137,7 @@ class Spread:
                 }
         for one in requests:
             if one.id in known:
-                self._take(known[one.id], ledger, looks)
+                self._take(known[one.id], ledger, appearance)
         return sum(len(one.frames) for one in requests if one.id in known)
 
     def _request(
@@ -169,14 +169,14 @@ class Spread:
         found = read_bundle(bundle, version=version)
         return Fitted(found.path, float(answer["seconds"]), answer.get("evaluation"))
 
-    def _take(self, sha256: str, ledger: Ledger, looks: AppearanceStore | None) -> None:
+    def _take(self, sha256: str, ledger: Ledger, appearance: AppearanceStore | None) -> None:
         """Keep what a worker said of frames; taking it twice changes nothing."""
         with tempfile.TemporaryDirectory(prefix="shard-") as scratch:
             folder = fetch_folder(self._blobs, sha256, Path(scratch) / "shard")
             for path in sorted((folder / "predictions").glob("*.db")):
                 take_predictions(self._home.predictions, path)
-            if looks is not None and (folder / "looks.db").exists():
-                looks.take(folder / "looks.db")
+            if appearance is not None and (folder / "looks.db").exists():
+                appearance.take(folder / "looks.db")
             rows = json.loads((folder / FRAMES).read_bytes())
             # Written last: only frames whose predictions are here count as read.
             ledger.add_frames([FrameFacts(**row) for row in rows])
@@ -194,7 +194,7 @@ def pack(home: Home, ledger: Ledger, folder: Path, *, wanted: Callable[[FrameFac
     """Gather what a scratch home knows of frames into a folder, as `Spread.predict` takes it."""
     shutil.copytree(home.predictions, folder / "predictions")
     if (home.judged / "looks.db").exists():
-        shutil.copyfile(home.judged / "looks.db", folder / "looks.db")
+        shutil.copyfile(home.judged / "looks.db", folder / "appearance.db")
     rows = [asdict(row) for row in ledger.frames().values() if wanted(row)]
     (folder / FRAMES).write_text(json.dumps(rows), encoding="utf-8")
     return folder

@@ -69,7 +69,7 @@ def read_shard(
                 embedder=lambda: _embedder(str(home.features)),
                 labelled=False,
                 report=report,
-                witness=AppearanceRecorder(looks, model) if model else None,
+                observer=AppearanceRecorder(looks, model) if model else None,
             )
         with Ledger(scratch.ledger) as ledger:
             # What CVAT could not give may come the next time.

@@ -65,7 +65,8 @@ def put_function(
     """
     with _store_errors(folder / f"{function_id}.json", "was not published to the shared store"):
         sha256, version = _put_bundle(blobs, folder / values["bundle"])
-        details, also = {**values, "bundle": version}, ()
+        details = {**values, "bundle": version}
+        also: tuple[str, ...] = ()
         if "interactor" in values:
             name, details["interactor"] = _put_bundle(blobs, folder / values["interactor"])
             also = (name,)

@@ -112,8 +112,8 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write the labelled frames of a group as a zip file of COCO or YOLO, and say where."""
-    from cvat_bridge.assembly import viewed
-    from cvat_bridge.cli.console import bars, silence
+    from cvat_bridge.assembly import open_view
+    from cvat_bridge.cli.console import progress_bars, silence
     from cvat_bridge.config import load_secrets
     from cvat_bridge.groups.exporting import export_group
     from cvat_bridge.groups.making import find_group
@@ -121,8 +121,8 @@ def export(
 
     loaded = load_project(config)
     with (
-        silence() if as_json else bars(err) as report,
-        viewed(loaded, load_secrets(), report=report) as view,
+        silence() if as_json else progress_bars(err) as report,
+        open_view(loaded, load_secrets(), report=report) as view,
     ):
         made = export_group(view.parts, find_group(view.parts.ledger, name, version), form)
     if as_json:
