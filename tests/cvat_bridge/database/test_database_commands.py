@@ -153,6 +153,21 @@ def test_records_in_home_are_named_where_the_configuration_names_a_server(writte
         ledger_of(load_served(written).of(12).config)
 
 
+def test_ledgers_join_the_rounds_that_were_on_the_server_all_along(written, database_url, tmp_path):
+    """As in version 0.1, where database_url was of the records of rounds alone."""
+    (written.parent / "home" / "rounds.db").unlink()
+    (tmp_path / "there").mkdir()
+    perform(database_url, tmp_path / "there")
+    before = rows_of(written)
+    configure(written, database_url=database_url)
+
+    answer = command(written, "move")
+
+    assert answer.exit_code == 0, answer.output
+    assert rows_of(written) == before
+    assert [row.number for row in read_rounds(database_url, "round")] == [3]
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_backup_made_while_a_ledger_is_open_is_put_back_row_for_row(kind, written, request):
     if kind == "postgresql":

@@ -15,8 +15,10 @@ from cvat_bridge.cvat.gateway import LocalFile, NewTask
 from cvat_bridge.errors import HomeHeldError, ProjectTakenError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.opening import ledger_of
 from cvat_bridge.project.copies import copy_name
 from cvat_bridge.project.markers import round_marker
+from cvat_bridge.projects import load_served
 from cvat_bridge.sandbox import Sandbox, running
 from tests.contract.conftest import LABELS
 from tests.contract.http_stage import HttpStage
@@ -77,6 +79,22 @@ def test_a_lost_home_is_restored_and_the_lines_say_what(lost, stage):
         rows = [(r.task_id, r.frame, r.source_task, r.source_frame) for r in ledger.provenance()]
         assert rows == [(made, 0, source, 1), (made, 1, source, 2)]
         assert len(ledger.ranked_jobs(3)) == 2
+    assert stage.gateway.leases(project) == ()
+
+
+def test_a_lost_database_is_restored_as_a_lost_home_is(lost, stage, database_url):
+    path, project, source, made = lost
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump({**settings, "database_url": database_url}), encoding="utf-8")
+
+    answer = restore(path)
+
+    assert answer.exit_code == 0, answer.output
+    assert "restored: rounds: 3" in answer.stdout
+    with ledger_of(load_served(path).of(project).config) as ledger:
+        assert ledger.identity == OTHER
+        rows = [(r.task_id, r.frame, r.source_task, r.source_frame) for r in ledger.provenance()]
+        assert rows == [(made, 0, source, 1), (made, 1, source, 2)]
     assert stage.gateway.leases(project) == ()
 
 
