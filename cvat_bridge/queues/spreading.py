@@ -194,7 +194,7 @@ def pack(home: Home, ledger: Ledger, folder: Path, *, wanted: Callable[[FrameFac
     """Gather what a scratch home knows of frames into a folder, as `Spread.predict` takes it."""
     shutil.copytree(home.predictions, folder / "predictions")
     if (home.judged / "looks.db").exists():
-        shutil.copyfile(home.judged / "looks.db", folder / "appearance.db")
+        shutil.copyfile(home.judged / "looks.db", folder / "looks.db")
     rows = [asdict(row) for row in ledger.frames().values() if wanted(row)]
     (folder / FRAMES).write_text(json.dumps(rows), encoding="utf-8")
     return folder
