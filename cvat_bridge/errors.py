@@ -11,6 +11,7 @@ BridgeError
 │   └── UnreachableError     no answer, 429 or 5xx after every retry: worth trying later
 ├── NotReadyError          CVAT is still at work on it: worth trying later
 ├── LabelMismatchError     labels of the project and of the model differ (both sides named)
+├── WorkFailedError        work that another machine did failed
 ├── NothingToDoError       there is no work; not a failure (exit code 3)
 ├── HomeHeldError          another process works in the home
 ├── HomeError              a file of the home, or the folder itself, cannot be used
@@ -107,6 +108,18 @@ class LabelMismatchError(BridgeError):
             f"the project's labels are {_some(project)}; the model's are {_some(model)}. "
             f"{advice}".rstrip()
         )
+
+
+class WorkFailedError(BridgeError):
+    """Work that another machine did failed. kind: the class of its error there."""
+
+    # Plain fields, so that the record of it can be read back.
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind, self.message = kind, message
+        super().__init__(kind, message)
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
 
 
 class NothingToDoError(BridgeError):

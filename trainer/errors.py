@@ -8,6 +8,9 @@ TrainerError
 ├── ImageError     bytes that are not an image we can decode
 ├── PromptError    clicks of an annotator that make no sense
 ├── ComparisonError  two evaluations that do not cover the same frames
+├── BlobError      a store of artefacts that cannot be used (where, reason)
+│   ├── BlobMissingError  it does not hold what was asked for
+│   └── BlobDamagedError  it gave other bytes than were put into it
 ├── RegistryError  a model version that does not exist, or a registry that cannot be reached
 └── TrainingError  a fit that failed (backend, log path)
 """
@@ -60,6 +63,22 @@ class ImageError(TrainerError, ValueError):
 
 class PromptError(TrainerError, ValueError):
     """Clicks of an annotator that make no sense."""
+
+
+class BlobError(TrainerError):
+    """A store of artefacts that cannot be used. where: its address, or the file in it."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where, self.reason = where, reason
+        super().__init__(f"the store {where}: {reason}")
+
+
+class BlobMissingError(BlobError):
+    """A store of artefacts does not hold what was asked for."""
+
+
+class BlobDamagedError(BlobError):
+    """A store of artefacts gave other bytes than were put into it."""
 
 
 class TrainingError(TrainerError):

@@ -14,7 +14,7 @@ from dbos import DBOSClient
 from cvat_bridge.config import Config
 from cvat_bridge.database.flags import Flags
 from cvat_bridge.database.leases import Leases
-from cvat_bridge.errors import BridgeError, NotReadyError
+from cvat_bridge.errors import NotReadyError
 from cvat_bridge.queues.names import ANY, APPLICATION, PROTOCOL, SCHEMA, queue_name
 from cvat_bridge.queues.presence import Worker, nobody, service_database, who_can, workers
 
@@ -23,17 +23,6 @@ _POLL_SECONDS = 0.25
 _PIECE = 500  # names in one query
 _ALONE_SECONDS = 45.0  # longer than a lease: then nobody is left who could take the work
 log = structlog.get_logger("work")
-
-
-class WorkFailedError(BridgeError):
-    """Work on another machine failed; plain fields, so that it can be recorded and read back."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        self.kind, self.message = kind, message
-        super().__init__(kind, message)
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.message}"
 
 
 @dataclass(frozen=True)

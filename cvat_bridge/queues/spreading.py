@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from cvat_bridge.config import Config
+from cvat_bridge.errors import WorkFailedError
 from cvat_bridge.evaluations.appearance import AppearanceStore
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import FrameFacts
 from cvat_bridge.progress import EventCallback, Report, ignore_event
-from cvat_bridge.queues.asking import Asked, Queues, WorkFailedError, opened_queues
+from cvat_bridge.queues.asking import Asked, Queues, opened_queues
 from cvat_bridge.queues.elsewhere import Shown, forget, shown_here
 from cvat_bridge.queues.names import STOP
 from cvat_bridge.queues.presence import Worker, who_can
@@ -194,7 +195,7 @@ def pack(home: Home, ledger: Ledger, folder: Path, *, wanted: Callable[[FrameFac
     """Gather what a scratch home knows of frames into a folder, as `Spread.predict` takes it."""
     shutil.copytree(home.predictions, folder / "predictions")
     if (home.judged / "looks.db").exists():
-        shutil.copyfile(home.judged / "looks.db", folder / "appearance.db")
+        shutil.copyfile(home.judged / "looks.db", folder / "looks.db")
     rows = [asdict(row) for row in ledger.frames().values() if wanted(row)]
     (folder / FRAMES).write_text(json.dumps(rows), encoding="utf-8")
     return folder

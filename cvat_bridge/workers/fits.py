@@ -12,9 +12,8 @@ from typing import Any
 import structlog
 
 from cvat_bridge.database.flags import Flags
-from cvat_bridge.errors import LedgerError
+from cvat_bridge.errors import LedgerError, WorkFailedError
 from cvat_bridge.home import Home
-from cvat_bridge.queues.asking import WorkFailedError
 from cvat_bridge.queues.names import STOP
 from cvat_bridge.queues.requests import FitRequest
 from cvat_bridge.store.artefacts import SNAPSHOTS, bring_folder

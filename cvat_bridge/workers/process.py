@@ -20,10 +20,15 @@ from cvat_bridge.config import Secrets
 from cvat_bridge.database.flags import Flags
 from cvat_bridge.database.keeping import KeptLease
 from cvat_bridge.database.leases import Lease, Leases
-from cvat_bridge.errors import LeaseLostError, LedgerError, NotReadyError, UnreachableError
+from cvat_bridge.errors import (
+    LeaseLostError,
+    LedgerError,
+    NotReadyError,
+    UnreachableError,
+    WorkFailedError,
+)
 from cvat_bridge.home import Home
 from cvat_bridge.progress import Report
-from cvat_bridge.queues.asking import WorkFailedError
 from cvat_bridge.queues.names import ANY, PROTOCOL, WORKER, durable_config, queue_name
 from cvat_bridge.queues.presence import Worker, service_database
 from cvat_bridge.queues.requests import FitRequest, ShardRequest

@@ -8,24 +8,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from trainer.errors import TrainerError
+from trainer.errors import BlobDamagedError, BlobError, BlobMissingError
 from trainer.machine.storage_faults import storage_fault
 
-
-class BlobError(TrainerError):
-    """The store of artefacts cannot be used. where: its address or the file in it."""
-
-    def __init__(self, where: str, reason: str) -> None:
-        self.where, self.reason = where, reason
-        super().__init__(f"the store {where}: {reason}")
-
-
-class BlobMissingError(BlobError):
-    """The store does not hold what was asked for."""
-
-
-class BlobDamagedError(BlobError):
-    """The store gave other bytes than were put into it."""
+__all__ = ["BlobDamagedError", "BlobError", "BlobMissingError"]
 
 
 @contextmanager

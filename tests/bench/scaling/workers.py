@@ -60,7 +60,7 @@ class Site:
         home.root.mkdir(parents=True)
         began = time.perf_counter()
         with Ledger(home.ledger) as ledger:
-            Spread(config, home, blobs).predict(ledger, requests, looks=None, report=quiet)
+            Spread(config, home, blobs).predict(ledger, requests, appearance=None, report=quiet)
         return time.perf_counter() - began
 
 

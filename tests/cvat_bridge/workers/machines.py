@@ -83,9 +83,29 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def there(path: Path | Config) -> tuple[Worker, ...]:
     """Return who is there."""
+    with watched(path) as look:
+        return look()
+
+
+@contextmanager
+def watched(path: Path | Config) -> Iterator[Callable[[], tuple[Worker, ...]]]:
+    """Give what returns who is there, over one connection."""
     config = path if isinstance(path, Config) else load_config(path)
     with service_database(config) as database:
-        return workers(Leases(database))
+        leases = Leases(database)
+        yield lambda: workers(leases)
+
+
+def caught_at_work(config: Config, both: Sequence[Machine]) -> Machine:
+    """Return the first machine that is seen at work."""
+    with watched(config) as look:
+
+        def found() -> Machine | None:
+            at_it = {worker.name for worker in look() if worker.doing.get("work")}
+            return next((one for one in both if one.name in at_it), None)
+
+        machine: Machine = until(found)
+        return machine
 
 
 def until(found: Callable[[], Any], seconds: float = 120.0) -> Any:
