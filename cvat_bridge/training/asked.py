@@ -29,6 +29,10 @@ def trainer_settings(
             values[key] = values[key].lower().split(of)
         elif isinstance(values.get(key), int):
             values[key] = [values[key]]
+    known_names = {*known.shown, "task"}
+    if unknown := [name for name in values if name not in known_names]:
+        there = ", ".join(sorted(known_names - {"extra"}))
+        raise ConfigError([f"--fit {name}: no such setting; there are {there}" for name in unknown])
     backend = values.get("backend", known.backend)
     # Another family does not know the settings of the configured one.
     kept = known.extra if backend == known.backend else {}

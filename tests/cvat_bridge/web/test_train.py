@@ -120,6 +120,7 @@ def test_a_test_part_that_equals_the_train_part_is_refused_in_words(form, finish
         ({"train_tasks": [999]}, "--task 999: no such task"),
         ({"fit": {"schedule": "step", "milestones": "9,3"}}, "milestones must rise"),
         ({"task": "faces"}, "choose boxes or masks"),
+        ({"fit": {"wigth": "3"}}, "--fit wigth: no such setting"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_with_its_fault(page, finished, script, changed, words):

@@ -27,7 +27,7 @@ class AskedRun:
     only_empty: bool = False
     mapped: Mapping[str, str] | None = None
 
-    def wanted(self, project_id: int) -> AnnotationRequest:
+    def request(self, project_id: int) -> AnnotationRequest:
         """Return it as `annotate` takes it. Raises ConfigError."""
         return AnnotationRequest(
             task_id=self.task_id,
@@ -47,7 +47,7 @@ def annotating(site: Site, looker: Looker) -> Do:
         parts = site.parts
         handle.report("read the jobs in CVAT", 0, 0)
         chosen = looker.choose(asked.model)
-        plan = make_plan(parts.gateway, parts.ledger, chosen, asked.wanted(site.id))
+        plan = make_plan(parts.gateway, parts.ledger, chosen, asked.request(site.id))
         handle.report("load the model", 0, 0)
         ended = annotate(
             parts.gateway,

@@ -85,7 +85,7 @@ async def _receive(
 
 
 def _place(one: File, folder: Path, found: Received) -> None:
-    """Give a file the name that its sender knows it by, without folders; drop an empty one."""
+    """Rename a file to what its sender calls it, without folders; drop an empty one."""
     sent = Path((one.file_name or b"").decode("utf-8", "replace").replace("\\", "/")).name
     one.flush_to_disk()
     one.close()

@@ -165,7 +165,7 @@ def plan_run(site: Site, desk: Desk, asked: AskedRun) -> AnnotationPlan:
     if asked.task_id is not None:
         task_of_project(site, asked.task_id)
     try:
-        wanted = asked.wanted(site.id)
+        wanted = asked.request(site.id)
         return make_plan(parts.gateway, parts.ledger, desk.looker.choose(asked.model), wanted)
     except (LabelMismatchError, ConfigError, NotReadyError) as error:
         raise RefusedError(422, f"Nothing was done. {said(error)}") from error
