@@ -96,7 +96,16 @@ def run_routes(page: Page) -> APIRouter:
         acting(found)
         desk = page.desk(found.site)
         shown = plan_run(found.site, desk, asked_run(form))
-        return _screen(page, request, found, "run_plan.html", plan=shown, asked=form)
+        offered = {one.reference: one.words for one in offered_models(found.site)}
+        return _screen(
+            page,
+            request,
+            found,
+            "run_plan.html",
+            plan=shown,
+            asked=form,
+            words=offered[form.model],
+        )
 
     @routes.post("/whole")
     def whole(request: Request, project_id: int, form: WholeFilled) -> Response:
