@@ -271,7 +271,8 @@ class PageSection(Section):
     """The manager's page, which the service serves beside the webhook.
 
     prefix: path below which it lies, as the reverse proxy in front has it. public_url: where a
-    browser finds it, with that path. cvat_url: where a browser finds CVAT.
+    browser finds it, with that path. cvat_url: where a browser finds CVAT. upload_gb: largest file
+    of weights that is taken from a browser.
     """
 
     model_config = ConfigDict(str_strip_whitespace=True)
@@ -281,6 +282,7 @@ class PageSection(Section):
     public_url: Address | None = None
     cvat_url: Address | None = None
     session_hours: float = Field(12.0, gt=0)
+    upload_gb: float = Field(2.0, gt=0)
 
 
 class FunctionHostSection(Section):

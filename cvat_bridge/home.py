@@ -126,6 +126,11 @@ class Home:
         return self.root / "errands"
 
     @property
+    def long_work(self) -> Path:
+        """Long work that people asked for on the page, and what became of it."""
+        return self.root / "long_work"
+
+    @property
     def sessions(self) -> Path:
         """Who is signed in to the page (SQLite)."""
         return self.root / "sessions.db"

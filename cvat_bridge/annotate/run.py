@@ -48,7 +48,7 @@ def annotate(
         outcome.unmatched |= task.labelling.left_out
         if stop.is_set():
             break
-        with _alone(locks, task.task.id):
+        with alone(locks, task.task.id):
             share = TaskRun(gateway, ledger, task, runner, stop, outcome, plan.request)
             for _ in share.frames():
                 count += 1
@@ -60,8 +60,8 @@ def annotate(
 
 
 @contextmanager
-def _alone(folder: Path, task_id: int) -> Iterator[None]:
-    """Keep other runs out of a task; the lock goes with the process."""
+def alone(folder: Path, task_id: int) -> Iterator[None]:
+    """Keep other runs out of a task; the lock goes with the process. Raises BridgeError."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"task-{task_id}.lock").open("w") as handle:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import datetime, timezone
 from functools import partial
@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cvat_bridge.errors import ConfigError
 from cvat_bridge.secrecy import err, out
 from trainer.data.files import parse_json
-from trainer.errors import ConfigError as FitConfigError
 
 if TYPE_CHECKING:
-    from cvat_bridge.config import Config, TrainerSection
+    from cvat_bridge.config import Config
     from trainer.detector import Progress
     from trainer.registry.versions import Version
 
@@ -72,17 +70,12 @@ def train(
     from cvat_bridge.home import Home
     from cvat_bridge.ledger.opening import ledger_of
     from cvat_bridge.models.registries import registry_of
-    from cvat_bridge.models.serving import project_key
+    from cvat_bridge.progress import ignore_event
     from cvat_bridge.projects import load_project
+    from cvat_bridge.training.asked import trainer_settings
     from cvat_bridge.training.choice import TrainingChoice, TrainingPart
-    from cvat_bridge.training.fitting import run_fit
-    from cvat_bridge.training.manual import (
-        check_training,
-        keep_test_part,
-        register,
-        run_folder,
-        snapshot,
-    )
+    from cvat_bridge.training.manual import check_training, run_folder
+    from cvat_bridge.training.whole import learn, prepare
     from trainer.cli.console import evaluation_table
     from trainer.cli.console import progress_bars as fit_bars
     from trainer.scores import Evaluation
@@ -105,7 +98,7 @@ def train(
         connected(loaded, load_secrets()) as gateway,
         ledger_of(loaded) as ledger,
     ):
-        pulled = snapshot(
+        data = prepare(
             gateway,
             ledger,
             project_id,
@@ -115,38 +108,26 @@ def train(
             now=datetime.now(timezone.utc).isoformat(),
             report=report,
         )
-        labels = {label.name: label.id for label in gateway.labels(project_id=project_id)}
-    for row in pulled.skipped:
-        err.print(f"left out: {row.what}: {row.reason}", markup=False)
+    for line in data.left_out:
+        err.print(f"left out: {line}", markup=False)
     with nullcontext() if as_json else fit_bars() as learning:
-        fitted = run_fit(
-            pulled.dataset.path,
+        learnt = learn(
+            data,
             settings,
-            run_dir=run,
             name=called,
-            base=settings.base,
-            on_event=None if learning is None else partial(_show, learning),
-            split="auto",
+            project_id=project_id,
+            home=home,
+            registry=registry_of(loaded, home),
+            ledger=partial(ledger_of, loaded) if project_id == loaded.cvat.project else None,
             mlflow=loaded.mlflow_url or home.mlflow_url,
-            experiment=project_key(project_id),
+            told=ignore_event if learning is None else partial(_show, learning),
         )
-    kept = 0
-    if choice.test and project_id == loaded.cvat.project:
-        with ledger_of(loaded) as ledger:
-            kept = keep_test_part(ledger, pulled)
-    version = register(
-        registry_of(loaded, home),
-        project_id,
-        fitted.bundle,
-        run=called,
-        dataset=pulled.dataset.fingerprint,
-        labels=labels,
-    )
+    fitted, version, kept = learnt.fitted, learnt.version, learnt.kept
     answer = {
         "run": str(run),
-        "dataset": str(pulled.dataset.path),
-        "train": pulled.train,
-        "test": pulled.holdout,
+        "dataset": str(data.dataset),
+        "train": data.train,
+        "test": data.test,
         "kept_for_tests": kept,
         "bundle": str(fitted.bundle),
         "key": version.key,
@@ -159,9 +140,9 @@ def train(
         return
     if fitted.evaluation is not None:
         judged = Evaluation.from_json(parse_json((run / "evaluation.json").read_text()))
-        out.print(evaluation_table(judged, f"on {pulled.holdout} frames it did not learn from"))
+        out.print(evaluation_table(judged, f"on {data.test} frames it did not learn from"))
     out.print(
-        f"learnt from {pulled.train} frames in {fitted.seconds:.0f} s; bundle {fitted.bundle}",
+        f"learnt from {data.train} frames in {fitted.seconds:.0f} s; bundle {fitted.bundle}",
         markup=False,
     )
     if kept:
@@ -187,33 +168,3 @@ def _next(version: Version, config: Config) -> str:
     if version.key != project_key(config.project_id):
         return f"`trainer promote {version.key} {version.number} --home {config.home}` and a round"
     return f"`cvat-bridge promote {version.number}`"
-
-
-def trainer_settings(
-    known: TrainerSection, fit: Sequence[str], extra: Sequence[str]
-) -> TrainerSection:
-    """Return the trainer section with what was given on the command line; all faults at once."""
-    from pydantic import ValidationError
-
-    from cvat_bridge.config import TrainerSection
-    from trainer.runs.fit_settings import read_pairs
-
-    try:
-        values, own = read_pairs(fit), read_pairs(extra)
-    except FitConfigError as error:
-        raise ConfigError(error.faults) from error
-    for key, of in (("image_size", "x"), ("milestones", ",")):
-        if isinstance(values.get(key), str):
-            values[key] = values[key].lower().split(of)
-        elif isinstance(values.get(key), int):
-            values[key] = [values[key]]
-    backend = values.get("backend", known.backend)
-    # Another family does not know the settings of the configured one.
-    kept = known.extra if backend == known.backend else {}
-    merged = {**known.shown, **values, "extra": {**kept, **own}}
-    try:
-        return TrainerSection.of(merged)
-    except ValidationError as error:
-        raise ConfigError(
-            [f"--fit {'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors()]
-        ) from error

@@ -53,7 +53,7 @@ def decide_champion(
         if row.round == number and row.challenger == challenger.bundle:
             return row
     data = load_dataset(dataset)
-    known = _fingerprints(ledger, data)
+    known = fingerprints_of(ledger, data)
     notes: tuple[str, ...] = ()
     left_out = 0
     if champion is not None and champion.bundle != challenger.bundle:
@@ -137,7 +137,7 @@ def _unjudged(
     return decision
 
 
-def _fingerprints(ledger: Ledger, data: Dataset) -> dict[str, str]:
+def fingerprints_of(ledger: Ledger, data: Dataset) -> dict[str, str]:
     """Return file name → difference hash of the frames the ledger knows; none is read again."""
     named = {
         file_name_of(row): row.perceptual for row in ledger.frames().values() if not row.problem

@@ -85,19 +85,21 @@ class ModelCatalogue:
         version: str | None,
         labels: Sequence[Label] | None = None,
         own: Path | None = None,
+        *,
+        reasons: tuple[str, ...] = _BY_HAND,
     ) -> tuple[Version, Entry]:
         """Let a version serve, the champion again where none is named; see Registry.promote.
 
         labels: of a project, whose names are shown from now on; own: its own interactor.
         """
         version_number = version or self._champion(model).number
-        champion = self.registry.promote(model, version_number, reasons=_BY_HAND)
+        champion = self.registry.promote(model, version_number, reasons=reasons)
         return champion, self._publish(model, champion, labels, own)
 
-    def rollback(self, model: str) -> tuple[Version, Entry]:
+    def rollback(self, model: str, *, reasons: tuple[str, ...] = _BY_HAND) -> tuple[Version, Entry]:
         """Let the version before serve again. Raises RegistryError when there is none."""
         self._champion(model)
-        champion = self.registry.rollback(model, reasons=_BY_HAND)
+        champion = self.registry.rollback(model, reasons=reasons)
         return champion, self._publish(model, champion, None)
 
     def remove(self, model: str, *, keep: bool) -> list[Version]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,9 +47,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Take a file in, try it on a frame, and show it in CVAT's list of models at once."""
-    from cvat_bridge.models.entries import function_id, people_get, shape_of, shapes_told
-    from cvat_bridge.models.from_file import add_from_file
-    from cvat_bridge.models.trial import ask_host, doubt_of, sample_frame
+    from cvat_bridge.models.adding import add_model
     from trainer.data.class_list import read_classes
     from trainer.importing import ImportRequest
 
@@ -66,39 +63,15 @@ def add(
         trusted=trusted,
     )
     with here.cvat(project) as gateway:
-        frame = sample_frame(sample, gateway, project)
-        known = gateway.labels(project_id=project) if gateway and project else None
-    own = here.own_interactor(project)
-    made = add_from_file(
-        here.catalogue,
-        request,
-        function_id(called),
-        sample=frame,
-        labels=known,
-        own=own,
-        project=project,
-    )
-    doubt = doubt_of(made.trial, made.bundle.card, real=sample is not None or project is not None)
-    shapes = shapes_told(made.entry, made.bundle.card)
-    shape_by_label = shape_of(made.entry, made.bundle.card)
-    host = ask_host(here.config.function_host.url, made.entry, frame)
-    answer = {
-        "id": made.entry.id,
-        "name": made.entry.name,
-        "number": made.version.number,
-        "version": made.version.bundle,
-        "new": made.new,
-        "task": made.bundle.card.task,
-        "engine": made.bundle.card.engine,
-        "labels": list(made.bundle.card.labels),
-        "shapes": shapes,
-        "shape_by_label": shape_by_label,
-        "missing_labels": list(made.missing),
-        "sample": asdict(made.trial),
-        "warnings": [doubt] if doubt else [],
-        "host": host,
-        "store": str(here.store),
-    }
+        made, answer = add_model(
+            here.catalogue,
+            request,
+            gateway=gateway,
+            project=project,
+            own=here.own_interactor(project),
+            host=here.config.function_host.url,
+            sample=sample,
+        )
     if as_json:
         out.print_json(json.dumps(answer))
         return
@@ -108,17 +81,17 @@ def add(
     word = "serves" if made.new else "was there already and serves"
     say(f"{made.entry.name!r} ({made.entry.id}) version {made.version.number} {word}")
     say(f"  {made.bundle.card.task} of {few(made.bundle.card.labels.names)}")
-    if shape_by_label:
-        say(f"  people get {people_get(shape_by_label)}")
-    if shapes:
-        say(f"  {shapes}")
+    if answer["people_get"]:
+        say(f"  people get {answer['people_get']}")
+    if answer["shapes"]:
+        say(f"  {answer['shapes']}")
     say(f"  sample frame: {seen}, {trial.seconds:.2f} s")
-    if doubt:
+    for doubt in answer["warnings"]:
         say(f"  warning: {doubt}")
     if made.missing:
         say(f"  the project has no label that takes {few(made.missing)}: not shown")
-    say(f"  {host['message']}")
-    if not host["listed"]:
+    say(f"  {answer['host']['message']}")
+    if not answer["host"]["listed"]:
         say(f"  start it: cvat-functions --store {here.store}")
 
 

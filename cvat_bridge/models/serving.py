@@ -16,6 +16,8 @@ from trainer.errors import RegistryError
 from trainer.registry.registry import Registry
 from trainer.registry.versions import Version
 
+BY_HAND = ("by hand",)
+
 
 @dataclass(frozen=True)
 class Serving:
@@ -76,26 +78,39 @@ def follow_labels(
 
 
 def promote(
-    gateway: Gateway, config: Config, home: Home, registry: Registry, version: str
+    gateway: Gateway,
+    config: Config,
+    home: Home,
+    registry: Registry,
+    version: str,
+    *,
+    reasons: tuple[str, ...] = BY_HAND,
 ) -> tuple[Version, Entry]:
     """Make a version the champion by a person's word, without the gate, and let it serve.
+
+    reasons: who said so, and why, in sentences.
 
     One that is the champion already is published again: it mends a store that was lost. Raises
     RegistryError when no version, or several, answer to the name.
     """
-    champion = registry.promote(project_key(config.project_id), version, reasons=("by hand",))
+    champion = registry.promote(project_key(config.project_id), version, reasons=reasons)
     return champion, serve_champion(gateway, config, home, champion)
 
 
 def rollback(
-    gateway: Gateway, config: Config, home: Home, registry: Registry
+    gateway: Gateway,
+    config: Config,
+    home: Home,
+    registry: Registry,
+    *,
+    reasons: tuple[str, ...] = BY_HAND,
 ) -> tuple[Version, Entry]:
     """Let the previous champion serve again. Raises RegistryError when there is none."""
     key = project_key(config.project_id)
     now = registry.champion(key)
     if now is None:
         raise RegistryError(key, "no model serves, so there is none to go back from")
-    champion = registry.rollback(key, reasons=("by hand",))
+    champion = registry.rollback(key, reasons=reasons)
     return champion, serve_champion(gateway, config, home, champion)
 
 

@@ -58,12 +58,17 @@ def chosen(facts: Facts, choice: TrainingChoice) -> Facts:
         faults.append(f"--holdout-share must lie in 0..{MOST_HELD_OUT}: {choice.holdout_share}")
     both = sorted(set(choice.train.jobs) & set(choice.test.jobs))
     both += sorted(set(choice.train.tasks) & set(choice.test.tasks))
+    both += sorted(set(choice.train.subsets) & set(choice.test.subsets))
     if both:
         faults.append(f"both learnt from and tested on: {', '.join(map(str, both))}")
     jobs = _jobs(facts, choice)
     if not faults and not any(not job.held_out for job in jobs):
+        equal = choice.test and all(choice.test.holds(job, facts) for job in jobs)
         faults.append(
-            "nothing is left to learn from: every chosen job is tested on, or held out by the "
+            "the test part equals the train part, so nothing is left to learn from: choose other "
+            "tasks, subsets or jobs to test on"
+            if equal
+            else "nothing is left to learn from: every chosen job is tested on, or held out by the "
             "project"
         )
     if faults:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,12 +54,14 @@ def run_fit(
     mlflow: str = "none",
     experiment: str = "",
     on_event: Callable[[Mapping[str, Any]], None] | None = None,
+    halt: threading.Event | None = None,
 ) -> Fitted:
     """Fit in run_dir, going on with what a killed try left there.
 
     split: part to evaluate on, see `trainer fit`. mlflow: where live figures go, or "none".
     experiment: in MLflow, one for all fits that are charted together; the name's if "".
     told: hears every event (see trainer.events) with its figures, besides report.
+    halt: set it and the process is ended as it is; a later call goes on from its last state.
     Raises FitFailedError with the trainer's own words, or its last lines when it crashed.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -87,6 +90,8 @@ def run_fit(
     ):
         if process.stdout is None:
             raise FitFailedError("crash", "the fit gave no output to read", log)
+        if halt is not None:
+            threading.Thread(target=_end_on, args=[halt, process], daemon=True).start()
         for line in process.stdout:
             errors.write(line)
             last.append(line.rstrip())
@@ -110,6 +115,14 @@ def run_fit(
     return Fitted(
         Path(answer["bundle"]), float(answer.get("seconds", 0.0)), answer.get("evaluation")
     )
+
+
+def _end_on(halt: threading.Event, process: subprocess.Popen[str]) -> None:
+    """End a process once the event is set; return when it has ended by itself."""
+    while process.poll() is None:
+        if halt.wait(0.2):
+            process.terminate()
+            return
 
 
 # Settings of a backend that name published weights to begin with: a base takes their place.

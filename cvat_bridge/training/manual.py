@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from cvat_bridge.cvat.gateway import Gateway
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
+from cvat_bridge.ledger.records import Membership
 from cvat_bridge.models.publishing import LABEL_IDS
 from cvat_bridge.models.serving import project_key
 from cvat_bridge.progress import Report, quiet
@@ -93,8 +94,13 @@ def keep_test_part(ledger: Ledger, pulled: Pulled) -> int:
     content, with near-duplicates. Returns how many frames were new to the holdout. Raises
     LedgerError.
     """
+    return keep_held(ledger, pulled.held)
+
+
+def keep_held(ledger: Ledger, held: Iterable[Membership]) -> int:
+    """Let the held-out frames of a training by hand stay so; see keep_test_part."""
     known = {sha for sha, row in ledger.memberships().items() if row.role == "holdout"}
-    rows = [replace(row, rule=TEST_PART) for row in pulled.held if row.sha256 not in known]
+    rows = [replace(row, rule=TEST_PART) for row in held if row.sha256 not in known]
     ledger.add_memberships(rows)
     return len(rows)
 

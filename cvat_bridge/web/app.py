@@ -30,10 +30,17 @@ from cvat_bridge.web.routes.insight.groups import groups_routes
 from cvat_bridge.web.routes.insight.mistakes import mistakes_routes
 from cvat_bridge.web.routes.insight.savings import savings_routes
 from cvat_bridge.web.routes.json_api import api_routes
+from cvat_bridge.web.routes.learning.api import learning_api
+from cvat_bridge.web.routes.learning.models import model_routes
+from cvat_bridge.web.routes.learning.run import run_routes
+from cvat_bridge.web.routes.learning.train import train_routes
+from cvat_bridge.web.routes.learning.upload import upload_routes
+from cvat_bridge.web.routes.learning.work import work_routes
 from cvat_bridge.web.routes.now import now_routes
 from cvat_bridge.web.routes.pictures import picture_routes
 from cvat_bridge.web.routes.projects import project_routes
 from cvat_bridge.web.routes.similar import similar_routes
+from cvat_bridge.web.screens.learning.progress import FitReader
 from cvat_bridge.web.sign_in import path_of, signing_routes, to_sign_in
 from cvat_bridge.web.sites import Sites
 from trainer.errors import TrainerError
@@ -90,6 +97,7 @@ def _begin(page: Page) -> None:
         try:
             page.task_queue(site)
             page.work_queue(site)
+            page.desk(site)
             site.parts.registry.champion(site.parts.key)
         except (BridgeError, TrainerError) as error:
             log.warning("page", project=site.id, error=str(error))
@@ -116,8 +124,15 @@ def make_page(page: Page) -> FastAPI:
     app.include_router(savings_routes(page))
     app.include_router(mistakes_routes(page))
     app.include_router(groups_routes(page))
+    app.include_router(model_routes(page))
+    app.include_router(upload_routes(page))
+    app.include_router(run_routes(page))
+    reader = FitReader()
+    app.include_router(work_routes(page, reader))
+    app.include_router(train_routes(page, reader))
     app.include_router(picture_routes(page))
     app.include_router(api_routes(page))
+    app.include_router(learning_api(page))
     app.mount("/static", StaticFiles(packages=[("cvat_bridge.web", "static")]), "static")
     _handle_errors(app, page)
     return app
@@ -127,7 +142,9 @@ def _guarded(
     page: Page,
 ) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
     async def guarded(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        refused = page.guard.examine(request.method, request.headers)
+        refused = page.guard.examine(
+            request.method, request.headers, largest=page.largest_body(request.url.path)
+        )
         if refused is not None:
             log.warning("refused", path=request.url.path, why=refused.words)
             answer: Response = PlainTextResponse(refused.words, refused.status)

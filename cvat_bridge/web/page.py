@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -17,15 +18,17 @@ from cvat_bridge.cvat.person import PersonalCvat
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.progress import Report
 from cvat_bridge.web.access.attempts import Attempts
-from cvat_bridge.web.access.guard import Guard
+from cvat_bridge.web.access.guard import MAX_BODY, Guard
 from cvat_bridge.web.access.rights import Rights
 from cvat_bridge.web.access.sessions import Session, Sessions
 from cvat_bridge.web.background.work import work_of
 from cvat_bridge.web.background.work_queue import WorkQueue
+from cvat_bridge.web.long_work.desk import Desk, Desks
 from cvat_bridge.web.sites import Site, Sites
 from cvat_bridge.web.task_queue import TaskQueue
 
 _MOST_NOTICES = 10_000
+_UPLOAD = re.compile(r"(/api)?/projects/\d+/models/upload")
 _OPENING = threading.Lock()
 
 REASONS = {
@@ -66,6 +69,7 @@ class Page:
     cookie: str
     making: dict[int, TaskQueue] = field(default_factory=dict)  # by project
     doing: dict[int, WorkQueue] = field(default_factory=dict)  # by project
+    desks: Desks = field(default_factory=Desks)
     notices: dict[str, str] = field(default_factory=dict)  # by session: shown once
 
     @property
@@ -95,8 +99,13 @@ class Page:
                 self.doing[site.id] = found
             return self.doing[site.id]
 
+    def desk(self, site: Site) -> Desk:
+        """Return the long work of a project."""
+        return self.desks.of(site)
+
     def close(self) -> None:
         """Begin nothing more."""
+        self.desks.close()
         for requests in self.making.values():
             requests.close()
         for work in self.doing.values():
@@ -107,6 +116,12 @@ class Page:
         if len(self.notices) > _MOST_NOTICES:
             self.notices.clear()
         self.notices[session.secret] = words
+
+    def largest_body(self, path: str) -> int:
+        """Return how many bytes a request to a path may have: a file's where one is sent."""
+        if _UPLOAD.fullmatch(path.removeprefix(self.prefix)):
+            return int(self.config.page.upload_gb * 1e9)
+        return MAX_BODY
 
     def own_path(self, path: str | None) -> str:
         """Return a path to go on with after signing in: one of ours, else the first screen."""

@@ -122,7 +122,10 @@ _FETCHING = threading.Lock()  # one chunk holds many frames: who waits finds it 
 
 
 def _fetched(site: Site, task_id: int, frame: int) -> bytes:
+    """Fetch a frame with the bridge's account, of this project's tasks alone."""
     with _FETCHING:
+        if site.parts.gateway.task(task_id).project_id != site.id:
+            raise UnreadableError(f"project {site.id} has no task {task_id}")
         for number, content in site.parts.gateway.frames(task_id, [frame]):
             if number == frame:
                 return content

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 
 from cvat_bridge.blindspots.types import Box, Confusion
 from cvat_bridge.web.access.sessions import Session
-from cvat_bridge.web.charts import bars, curve, interval, seconds
+from cvat_bridge.web.charts import bars, curve, interval, lines, seconds
 from cvat_bridge.web.page import Page
 
 STATIC = files("cvat_bridge.web") / "static"
@@ -49,6 +49,7 @@ def _environment() -> Environment:
         "versus": seconds.versus,
         "seconds_over_time": seconds.seconds_over_time,
         "worth_curve": seconds.worth_curve,
+        "line_chart": lines.line,
         "query": query,
         "address": address,
         "both": both,

@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from tests.bench.figures import Figure, write
-from tests.bench.paging import screens
+from tests.bench.paging import clicks, screens
 from tests.bench.paging.measure import Outcome, measure
 from tests.bench.paging.plants import plants
 from tests.bench.paging.sets import Set, read_set
 from tests.bench.paging.simulated import answer
 from tests.bench.paging.speed import drawn_home, page_ms, similar_ms
 
-PARTS = ("plants", "speed", "screens")
+PARTS = ("plants", "speed", "screens", "clicks")
 SETS = ("bccd_det", "facemask_det", "nuclei_seg")
 OBJECTS, POOL, VERSIONS = 100_000, 100_000, 20
 
@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _speed()
     if "screens" in given.parts:
         screens.main([])
+    if "clicks" in given.parts:
+        clicks.main([])
 
 
 def _plants(given: argparse.Namespace) -> None:

@@ -10,13 +10,13 @@ import yaml
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from cvat_bridge.cli.train import trainer_settings
 from cvat_bridge.config import TrainerSection
 from cvat_bridge.errors import ConfigError
 from cvat_bridge.project.facts import gather
 from cvat_bridge.pull.pull import pull
 from cvat_bridge.service.run_events import add_run_routes
 from cvat_bridge.settings import RoundSettings
+from cvat_bridge.training.asked import trainer_settings
 from cvat_bridge.training.choice import TrainingChoice, TrainingPart
 from cvat_bridge.training.fitting import FitFailedError, fit_file, run_fit
 from cvat_bridge.training.manual import check_training, keep_test_part, register, snapshot

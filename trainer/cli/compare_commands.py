@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 from rich.table import Table
 
@@ -91,10 +89,8 @@ def compare(
     Pass a project's own limits, `promotion` in its configuration, as options.
     """
     from trainer.data.dataset import load_dataset
-    from trainer.data.leakage import find_leaks
-    from trainer.evaluation.compare import evaluate_model, frame_gaps, task_of
     from trainer.evaluation.sheet import write_sheet
-    from trainer.gate.promote import decide, groups_of
+    from trainer.gate.side_by_side import side_by_side
 
     settings = GateSettings(
         metric=metric,
@@ -103,31 +99,22 @@ def compare(
         min_class_objects=min_class_objects,
         confidence=confidence,
     )
-    bundles, dataset = [read_bundle(p) for p in (champion, challenger)], load_dataset(data)
-    task = task_of(bundles)
+    dataset = load_dataset(data)
     with progress_bars() as report:
-        first, second = (
-            evaluate_model(b, dataset, split=split, task=task, report=report) for b in bundles
+        found = side_by_side(
+            read_bundle(champion),
+            read_bundle(challenger),
+            dataset,
+            split=split,
+            settings=settings,
+            seed=seed,
+            report=report,
         )
-    decision = decide(
-        first.evaluation,
-        second.evaluation,
-        settings,
-        rng=np.random.default_rng(seed),
-        groups=groups_of(dataset, split),
-        leakage=find_leaks(dataset, split=split),
-    )
-    apart = frame_gaps(first, second)[:frames]
+    first, second, decision, apart = found.first, found.second, found.decision, found.apart[:frames]
     if sheet is not None:
         write_sheet(sheet, dataset, split, first, second, apart)
     if json_:
-        values = asdict(decision) | {
-            "task": task,
-            "champion": first.to_json(),
-            "challenger": second.to_json(),
-            "frames": [asdict(row) for row in apart],
-            "sheet": None if sheet is None else str(sheet),
-        }
+        values = found.to_json(frames) | {"sheet": None if sheet is None else str(sheet)}
         typer.echo(json.dumps(values, default=str))
         return
     console = PlainConsole()

@@ -51,8 +51,11 @@ class Guard:
         """Whether browsers reach the page over https, so that its cookie may go no other way."""
         return self.public_url is not None and self.public_url.startswith("https://")
 
-    def examine(self, method: str, headers: Headers) -> Refused | None:
-        """Refuse another host's name, another site's request and a body without bounds."""
+    def examine(self, method: str, headers: Headers, *, largest: int = MAX_BODY) -> Refused | None:
+        """Refuse another host's name, another site's request and a body without bounds.
+
+        largest: bytes that a body may have.
+        """
         if not self._is_ours(headers.get("host", "")):
             return Refused(
                 421,
@@ -62,10 +65,8 @@ class Guard:
         if method in SAFE:
             return None
         length = headers.get("content-length", "")
-        if not length.isdigit() or int(length) > MAX_BODY:
-            return Refused(
-                413, f"A form of at most {MAX_BODY >> 10} kB is taken, of a known length."
-            )
+        if not length.isdigit() or int(length) > largest:
+            return Refused(413, _too_large(length, largest))
         if headers.get("authorization", "").lower().startswith("bearer "):
             return None  # no browser sends this by itself
         if not self._from_here(headers):
@@ -107,6 +108,16 @@ class Guard:
             return ipaddress.ip_address(name).is_loopback
         except ValueError:
             return False
+
+
+def _too_large(length: str, largest: int) -> str:
+    if largest == MAX_BODY or not length.isdigit():
+        return f"A form of at most {largest >> 10} kB is taken, of a known length."
+    return (
+        f"A file of at most {largest / 1e9:g} GB is taken, and this one has {int(length) / 1e9:.1f}"
+        " GB, so nothing was read of it. Export the weights alone, without the state of the "
+        "optimizer, or let an engineer raise page.upload_gb."
+    )
 
 
 def same(given: str | None, expected: str) -> bool:

@@ -25,7 +25,8 @@ from cvat_bridge.sandbox import SandboxUser, running
 from tests.bench.figures import Figure, write
 from tests.bench.paging.speed import drawn_home
 from tests.cvat_bridge.web.records import record
-from tests.cvat_bridge.web.serving import Api, Served, browser_of, serious_faults, served
+from tests.cvat_bridge.web.serving import Served, browser_of, serious_faults, served
+from tests.cvat_bridge.web.spotted import FUNCTION, finish, make_project, offer, register
 
 AREA = "page"
 OBJECTS, POOL, VERSIONS, REPEATS = 100_000, 100_000, 20, 20
@@ -51,13 +52,17 @@ def measure(objects: int = OBJECTS, pool: int = POOL) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         with running(root / "sandbox", users=[PERSON]) as sandbox:
-            api = Api(sandbox.url, PERSON.username, PERSON.password)
-            labels = [{"name": "class 0", "type": "rectangle"}]
-            project = int(api.send("POST", "/api/projects", name="Large", labels=labels)["id"])
+            (root / "images").mkdir()
+            drawn = make_project(sandbox, PERSON, root / "images", "Large")
+            project = drawn.project
+            finish(sandbox, drawn.task, drawn)
             home, ledger = drawn_home(root / "home", objects, pool, VERSIONS)
             fill(ledger, project, objects, pool)
             ledger.close()
             with served(sandbox, home.root, project) as page:
+                offer(page.parts, root)
+                for number in range(VERSIONS):
+                    register(page.parts, root, drawn, 4.0 + number / 10)
                 return [*_times(page, project), *_in_browser(page, project)]
 
 
@@ -99,6 +104,9 @@ def _screens(project: int) -> Iterator[tuple[str, str]]:
     yield "blindspots", f"projects/{project}/blindspots?model={model}&threshold={{threshold}}"
     yield "failures", f"projects/{project}/failures?model={model}&threshold={{threshold}}"
     yield "similar", f"projects/{project}/similar?model={model}&threshold={{threshold}}"
+    yield "train", f"projects/{project}/train"
+    yield "models", f"projects/{project}/models"
+    yield "run", f"projects/{project}/run?model={FUNCTION}&threshold={{threshold}}"
 
 
 def _times(page: Served, project: int) -> list[Figure]:

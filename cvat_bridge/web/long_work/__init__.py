@@ -1,0 +1,1 @@
+"""Long work that people ask for on the page: queued, followed, stopped, resumed."""

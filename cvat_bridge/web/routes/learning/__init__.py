@@ -1,0 +1,1 @@
+"""The addresses of *Train*, *Models* and *Run a model*."""

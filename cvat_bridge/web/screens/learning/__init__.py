@@ -1,0 +1,1 @@
+"""The screens *Train*, *Models* and *Run a model*: what they show."""
