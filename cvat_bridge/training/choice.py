@@ -56,7 +56,7 @@ def chosen(facts: Facts, choice: TrainingChoice) -> Facts:
         faults.append("a test part and --holdout-share contradict each other; choose one of them")
     if choice.holdout_share is not None and not 0 <= choice.holdout_share <= MOST_HELD_OUT:
         faults.append(f"--holdout-share must lie in 0..{MOST_HELD_OUT}: {choice.holdout_share}")
-    both = sorted(set(choice.train.jobs) & set(choice.test.jobs))
+    both: list[int | str] = [*sorted(set(choice.train.jobs) & set(choice.test.jobs))]
     both += sorted(set(choice.train.tasks) & set(choice.test.tasks))
     both += sorted(set(choice.train.subsets) & set(choice.test.subsets))
     if both:

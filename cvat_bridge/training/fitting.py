@@ -60,7 +60,7 @@ def run_fit(
 
     split: part to evaluate on, see `trainer fit`. mlflow: where live figures go, or "none".
     experiment: in MLflow, one for all fits that are charted together; the name's if "".
-    told: hears every event (see trainer.events) with its figures, besides report.
+    on_event: hears every event (see trainer.events) with its figures, besides report.
     halt: set it and the process is ended as it is; a later call goes on from its last state.
     Raises FitFailedError with the trainer's own words, or its last lines when it crashed.
     """

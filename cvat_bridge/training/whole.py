@@ -124,7 +124,7 @@ def learn(
         name=name,
         base=settings.base,
         report=report,
-        told=told,
+        on_event=told,
         split="auto",
         mlflow=mlflow,
         experiment=project_key(project_id),

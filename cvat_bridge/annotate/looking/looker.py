@@ -22,7 +22,8 @@ from trainer.registry.registry import Registry
 
 FRESH_SECONDS = 20.0  # that a task's jobs and labels are believed
 _RUNNERS, _TARGETS, _SEEN = 2, 64, 256
-K, T = TypeVar("K"), TypeVar("T")
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Works:
         self._do, self._lane, self._lock = do, lane, threading.RLock()
         self._now: dict[str, Work] = {}
         self._handles: dict[str, Handle] = {}
-        self._closing = False
+        self._closing = threading.Event()
 
     def resume_all(self) -> None:
         """Go on with what an earlier process left undone, oldest first."""
@@ -71,7 +71,7 @@ class Works:
     def close(self) -> None:
         """Begin nothing more and let what is under way end; it goes on at the next start."""
         with self._lock:
-            self._closing = True
+            self._closing.set()
             for handle in self._handles.values():
                 handle.closing.set()
                 handle.halt.set()
@@ -140,7 +140,7 @@ class Works:
 
     def _begin(self, work: Work) -> None:
         with self._lock:
-            if work.key in self._now or self._closing:
+            if work.key in self._now or self._closing.is_set():
                 return
             key = work.key
             self._now[key] = work
@@ -158,7 +158,12 @@ class Works:
         """Do it; the edge where an error becomes a sentence for the person who asked."""
         with self._lock:
             handle, known = self._handles.get(key), self._now.get(key)
-            if handle is None or known is None or self._closing or known.state == "working":
+            if (
+                handle is None
+                or known is None
+                or self._closing.is_set()
+                or known.state == "working"
+            ):
                 return
             if known.state == "stopping":  # its service was killed before it had stopped
                 self._end(key, state="stopped")
@@ -168,18 +173,18 @@ class Works:
         try:
             ended = self._do(work, handle)
         except (BridgeError, TrainerError, FunctionError, OSError) as error:
-            if self._closing:
+            if self._closing.is_set():
                 return
             log.warning("not done", kind=self._kind, key=key, error=str(error))
             self._end(key, state="failed", problem=without_secrets(_words(error)))
         except Exception as error:  # a defect: told, and never the end of the others
-            if self._closing:
+            if self._closing.is_set():
                 return
             log.exception("not done", kind=self._kind, key=key)
             problem = without_secrets(f"{type(error).__name__}: {error}")
             self._end(key, state="failed", problem=problem)
         else:
-            if ended.stopped and self._closing and not handle.stop.is_set():
+            if ended.stopped and self._closing.is_set() and not handle.stop.is_set():
                 return  # the file says "working": the next start goes on
             state = "stopped" if ended.stopped else "done"
             self._end(key, state=state, made={**self._now[key].made, **ended.made})

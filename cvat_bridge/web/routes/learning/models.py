@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Form
@@ -163,13 +163,13 @@ def comparison_of(page: Page, found: Visit, asked: AskedComparison) -> Work:
 
 
 def _changed(page: Page, found: Visit, now: Version) -> Response:
-    page.tell(found.session, f"Version {now.number} serves from now on.")
+    page.notify(found.session, f"Version {now.number} serves from now on.")
     return RedirectResponse(page.at(f"/projects/{found.site.id}/models"), 303)
 
 
 def _screen(
-    page: Page, request: Request, found: Visit, template: str, /, **values: object
+    page: Page, request: Request, found: Visit, template: str, /, **values: Any
 ) -> Response:
     head = bar(found.site, found.name)
-    shown = {**values, "visit": found, "bar": head, "tab": "models"}
+    shown: dict[str, Any] = {**values, "visit": found, "bar": head, "tab": "models"}
     return render(page, request, template, session=found.session, **shown)

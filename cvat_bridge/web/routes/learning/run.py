@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import structlog
 from fastapi import APIRouter
@@ -227,8 +228,8 @@ def _frame(page: Page, request: Request, found: Visit, asked: FrameView, told: s
 
 
 def _screen(
-    page: Page, request: Request, found: Visit, template: str, /, **values: object
+    page: Page, request: Request, found: Visit, template: str, /, **values: Any
 ) -> Response:
     head = bar(found.site, found.name)
-    shown = {**values, "visit": found, "bar": head, "tab": "run"}
+    shown: dict[str, Any] = {**values, "visit": found, "bar": head, "tab": "run"}
     return render(page, request, template, session=found.session, **shown)

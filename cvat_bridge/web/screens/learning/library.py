@@ -194,7 +194,7 @@ def test_frames(site: Site) -> tuple[TestFrames, ...]:
     except FileNotFoundError:
         return ()
     dated = sorted(((path.stat().st_mtime, path) for path in folders), reverse=True)
-    found = []
+    found: list[TestFrames] = []
     for at, path in dated[: 4 * _SNAPSHOTS]:
         frames = _held(path)
         if frames and len(found) < _SNAPSHOTS:
