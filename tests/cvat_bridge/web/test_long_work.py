@@ -14,7 +14,7 @@ from cvat_bridge.web.long_work.work import Work
 from cvat_bridge.web.long_work.works import Ended, Handle, Works
 
 KEY = "{:032x}".format
-SECONDS = 30  # that a test waits for a thread, which has nothing else to do
+SECONDS = 120  # that a test waits for a thread, which has nothing else to do
 
 
 class Scripted:

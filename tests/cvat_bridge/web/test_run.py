@@ -31,7 +31,7 @@ def page(sandbox, drawn, tmp_path_factory):
 @pytest.fixture(scope="module")
 def window(browser, page):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(600_000)
     tab = context.new_page()
     sign_in(tab, page.url, MANAGER)
     yield tab
@@ -148,12 +148,12 @@ def test_a_stopped_run_is_resumed_after_a_restart_and_everybody_sees_it(
     import threading
 
     gate = threading.Event()
-    lane.put("held", lambda: gate.wait(60))
+    lane.put("held", lambda: gate.wait(600))
     api = f"{page.url}api/projects/{drawn.project}"
     body = {"key": KEY(7), "model": FUNCTION, "task": drawn.second, "threshold": 0.5}
-    asked = script.post(f"{api}/run/whole", json=body, timeout=20)
+    asked = script.post(f"{api}/run/whole", json=body, timeout=300)
     assert (asked.status_code, asked.json()["state"]) == (202, "waiting")
-    again = script.post(f"{api}/run/whole", json=body, timeout=20)
+    again = script.post(f"{api}/run/whole", json=body, timeout=300)
     assert again.json()["key"] == KEY(7)
     window.goto(f"{page.url}projects/{drawn.project}/work/{KEY(7)}")
     window.get_by_text("It waits for another one to end").wait_for()
@@ -167,7 +167,7 @@ def test_a_stopped_run_is_resumed_after_a_restart_and_everybody_sees_it(
     window.get_by_role("button", name="Resume").click()
     window.get_by_text("Done.", exact=True).wait_for()
     assert len(shapes(cvat, drawn.second)) == 2 * FRAMES
-    history = script.get(f"{api}/long-work/{KEY(7)}", timeout=20).json()["history"]
+    history = script.get(f"{api}/long-work/{KEY(7)}", timeout=300).json()["history"]
     assert [row["what"] for row in history] == ["asked", "stopped", "resumed"]
     assert {row["who"] for row in history} == {MANAGER.username}
 
@@ -178,14 +178,14 @@ def test_what_a_killed_service_left_undone_goes_on_at_its_next_start(page, drawn
 
     cvat.send("DELETE", f"/api/tasks/{drawn.second}/annotations")
     gate = threading.Event()
-    page.page.desks._lanes["annotate"].put("held", lambda: gate.wait(60))
+    page.page.desks._lanes["annotate"].put("held", lambda: gate.wait(600))
     api = f"{page.url}api/projects/{drawn.project}"
     body = {"key": KEY(8), "model": FUNCTION, "task": drawn.second, "threshold": 0.3}
-    assert script.post(f"{api}/run/whole", json=body, timeout=20).status_code == 202
+    assert script.post(f"{api}/run/whole", json=body, timeout=300).status_code == 202
     gate.set()
     page.restart()
-    until = time.monotonic() + 60
-    while (state := script.get(f"{api}/long-work/{KEY(8)}", timeout=20).json()["state"]) != "done":
+    until = time.monotonic() + 600
+    while (state := script.get(f"{api}/long-work/{KEY(8)}", timeout=300).json()["state"]) != "done":
         assert time.monotonic() < until, state
         time.sleep(0.05)
 
@@ -205,7 +205,7 @@ def test_what_a_killed_service_left_undone_goes_on_at_its_next_start(page, drawn
 def test_what_cannot_be_run_is_refused_in_words(page, drawn, script, changed, status, words):
     body = {"key": KEY(9), "model": FUNCTION, "task": drawn.task, "threshold": 0.5}
     address = f"{page.url}api/projects/{drawn.project}/run/whole"
-    found = script.post(address, json=body | changed, timeout=20)
+    found = script.post(address, json=body | changed, timeout=300)
     assert found.status_code == status
     assert words in found.json()["error"]
 
@@ -218,12 +218,12 @@ def test_a_folder_of_the_machine_is_no_model_and_a_task_of_elsewhere_is_not_show
     bundle = bright_spots(tmp_path / "on-disk")
     api = f"{page.url}api/projects/{drawn.project}/run/frame"
     asked = {"model": str(bundle.path), "task": drawn.task, "frame": 0}
-    assert script.get(api, params=asked, timeout=20).status_code == 404
+    assert script.get(api, params=asked, timeout=300).status_code == 404
     other = make_project(sandbox, OUTSIDER, tmp_path, "Elsewhere")
     asked = {"model": FUNCTION, "task": other.task, "frame": 0}
-    assert script.get(api, params=asked, timeout=20).status_code == 404
+    assert script.get(api, params=asked, timeout=300).status_code == 404
     picture = f"{page.url}projects/{drawn.project}/frames/{other.task}/0.jpg"
-    found = script.get(picture, timeout=20)
+    found = script.get(picture, timeout=300)
     assert b"This image cannot be shown" in found.content
 
 

@@ -30,7 +30,7 @@ def page(sandbox, drawn, tmp_path_factory):
 @pytest.fixture(scope="module")
 def window(browser, page):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(120_000)
+    context.set_default_timeout(600_000)
     tab = context.new_page()
     sign_in(tab, page.url, MANAGER)
     yield tab
@@ -127,25 +127,25 @@ def test_what_cannot_be_trained_is_refused_with_its_fault(page, finished, script
     if changed.get("test_tasks") == "all":
         changed = {"test_tasks": [finished.task, finished.second]}
     body = {"key": KEY(1), "name": "refused"} | changed
-    answer = script.post(f"{page.url}api/projects/{finished.project}/train", json=body, timeout=60)
+    answer = script.post(f"{page.url}api/projects/{finished.project}/train", json=body, timeout=300)
     assert answer.status_code == 422
     assert words in answer.json()["error"]
 
 
 def test_the_second_of_two_trainings_waits_and_is_told_for_whom(page, finished, form, script):
     gate = threading.Event()
-    page.page.desks._lanes["train"].put("held", lambda: gate.wait(60))
+    page.page.desks._lanes["train"].put("held", lambda: gate.wait(600))
     api = f"{page.url}api/projects/{finished.project}"
     for number, name in enumerate(("first", "second")):
         body = {"key": KEY(10 + number), "name": name}
-        assert script.post(f"{api}/train", json=body, timeout=60).status_code == 202
+        assert script.post(f"{api}/train", json=body, timeout=300).status_code == 202
     form.reload()
     assert form.get_by_text("is under way: yours waits for it").is_visible()
     form.goto(f"{page.url}projects/{finished.project}/work/{KEY(11)}")
     form.get_by_text("It waits for 2 others to end, and begins by itself.").wait_for()
     # Both are stopped before their turn: nothing is learnt, and nothing is lost.
     for number in (10, 11):
-        script.post(f"{api}/long-work/{KEY(number)}/stop", timeout=20)
+        script.post(f"{api}/long-work/{KEY(number)}/stop", timeout=300)
     gate.set()
     form.get_by_text("Stopped. What is done is kept").wait_for()
     assert list(page.parts.home.runs.glob("*")) == []

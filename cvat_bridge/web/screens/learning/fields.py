@@ -51,7 +51,7 @@ def setting_fields(configured: TrainerSection) -> tuple[SettingField, ...]:
         found.append(
             SettingField(
                 field.name,
-                field.name.replace("_", " ").capitalize(),
+                re.sub("^val_", "validation_", field.name).replace("_", " ").capitalize(),
                 text or _documented(field.name),
                 _default(field.name, shown[field.name]),
                 group if group in _GROUPS else _GROUPS[2],
