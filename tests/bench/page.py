@@ -21,12 +21,13 @@ import numpy as np
 from tests.bench.figures import Figure, write
 from tests.bench.paging import clicks, screens
 from tests.bench.paging.measure import Outcome, measure
+from tests.bench.paging.people import people_figures
 from tests.bench.paging.plants import plants
 from tests.bench.paging.sets import Set, read_set
 from tests.bench.paging.simulated import answer
 from tests.bench.paging.speed import drawn_home, page_ms, similar_ms
 
-PARTS = ("plants", "speed", "screens", "clicks")
+PARTS = ("plants", "speed", "people", "screens", "clicks")
 SETS = ("bccd_det", "facemask_det", "nuclei_seg")
 OBJECTS, POOL, VERSIONS = 100_000, 100_000, 20
 
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _plants(given)
     if "speed" in given.parts:
         _speed()
+    if "people" in given.parts:
+        write("page", people_figures(given.data, tuple(given.sets), given.cache))
     if "screens" in given.parts:
         screens.main([])
     if "clicks" in given.parts:

@@ -19,8 +19,14 @@ from pathlib import Path
 import numpy as np
 import requests
 
+from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
-from cvat_bridge.ledger.records import Correction, FrameFacts, SelectedFrame
+from cvat_bridge.ledger.page_records import AssetGroup, JobEffort
+from cvat_bridge.ledger.records import Correction, FrameFacts, KnownLabel, SelectedFrame
+from cvat_bridge.mistakes.disputes import Disputes
+from cvat_bridge.mistakes.listing import MOST as LISTED
+from cvat_bridge.mistakes.listing import keep_list
+from cvat_bridge.mistakes.ranking import Suspect
 from cvat_bridge.sandbox import SandboxUser, running
 from tests.bench.figures import Figure, write
 from tests.bench.paging.speed import drawn_home
@@ -58,6 +64,7 @@ def measure(objects: int = OBJECTS, pool: int = POOL) -> list[Figure]:
             finish(sandbox, drawn.task, drawn)
             home, ledger = drawn_home(root / "home", objects, pool, VERSIONS)
             fill(ledger, project, objects, pool)
+            list_mistakes(home)
             ledger.close()
             with served(sandbox, home.root, project) as page:
                 offer(page.parts, root)
@@ -95,6 +102,39 @@ def fill(ledger: Ledger, project: int, objects: int, pool: int) -> None:
             for n in range(objects // VERSIONS)
         ]
         ledger.set_corrections(1000 + number, rows)
+    ledger.people.save_efforts(
+        JobEffort(
+            *(
+                n,
+                n % VERSIONS,
+                1,
+                "control" if n % 10 == 0 else "pre-annotated",
+                "m",
+                f"ann{n % 7}",
+            ),
+            *(10, 100, 300.0 + n % 50 + 300 * (n % 10 == 0), None, "2026-02-01"),
+        )
+        for n in range(objects // 100)
+    )
+    ledger.set_labels([KnownLabel(1, "class 0", "rectangle")])
+    keys = tuple(f"1/{n}" for n in range(min(pool, 20_000)))
+    about = "the whole pool"
+    ledger.people.save_group(
+        AssetGroup("Pool", 1, "frames", about, keys, ("",) * len(keys), "m", "2026")
+    )
+
+
+def list_mistakes(home: Home) -> None:
+    """Keep a list of as many suspects as are kept at most."""
+    kinds = ("overlooked", "swapped", "badly placed")
+    rows = tuple(
+        Suspect(
+            *(1, 1, n, kinds[n % 3], "class 0", "", (10.0, 10.0, 60.0, 50.0), n / LISTED, None),
+            "the model sees it so",
+        )
+        for n in range(LISTED)
+    )
+    keep_list(home, "m", Disputes(rows, LISTED, 0, 0, 0), now="2026-02-01T00:00:00+00:00")
 
 
 def _screens(project: int) -> Iterator[tuple[str, str]]:
@@ -107,6 +147,10 @@ def _screens(project: int) -> Iterator[tuple[str, str]]:
     yield "train", f"projects/{project}/train"
     yield "models", f"projects/{project}/models"
     yield "run", f"projects/{project}/run?model={FUNCTION}&threshold={{threshold}}"
+    yield "savings", f"projects/{project}/savings"
+    yield "mistakes", f"projects/{project}/mistakes"
+    yield "groups", f"projects/{project}/groups"
+    yield "group", f"projects/{project}/groups/Pool"
 
 
 def _times(page: Served, project: int) -> list[Figure]:
