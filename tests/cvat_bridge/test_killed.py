@@ -68,7 +68,7 @@ def undisturbed(world: World) -> dict[str, Any]:
     return go_through_a_round(world, "undisturbed", kill_at=())
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_killed_inside_and_between_the_steps_the_round_ends_the_same(
     world: World, undisturbed: dict[str, Any]
 ) -> None:
