@@ -1,8 +1,8 @@
-"""SIGKILL at every step, inside and between, on real processes: the end is the same.
+"""SIGKILL inside and between the steps, on real processes: the end is the same.
 
-One project goes through a round undisturbed; a second one with the same images goes through it
-while its bridge is killed inside every step, a third while it is killed after every step. All
-three must end with the same frames, the same pre-annotations and the same labels of people.
+One project goes through a round undisturbed, a second one with the same images while its bridge is
+killed again and again. Both must end with the same frames, the same pre-annotations and the same
+labels of people.
 """
 
 from __future__ import annotations
@@ -34,6 +34,15 @@ from tests.patience import patience
 from trainer.bundles.bundle import read_bundle
 
 STEPS = ("facts", "pull", "fit", "decide", "predict", "select", "prioritise", "preannotate")
+KILLS = (
+    ("step started", "pull"),
+    ("step started", "fit"),
+    ("step done", "fit"),
+    ("step started", "predict"),
+    ("step done", "select"),
+    ("step started", "prioritise"),
+    ("step started", "preannotate"),
+)
 POOL, HOLDOUT, BUDGET = 24, 6, 6
 PATIENCE = 240.0
 INSIDE = 0.12  # seconds into a step: the shortest take about twice as long
@@ -59,26 +68,12 @@ def undisturbed(world: World) -> dict[str, Any]:
     return go_through_a_round(world, "undisturbed", kill_at=())
 
 
-@pytest.mark.timeout(400)
-def test_killed_inside_every_step_the_round_ends_the_same(
+@pytest.mark.timeout(1500)
+def test_killed_inside_and_between_the_steps_the_round_ends_the_same(
     world: World, undisturbed: dict[str, Any]
 ) -> None:
-    ended = go_through_a_round(
-        world, "inside", kill_at=tuple(("step started", step) for step in STEPS)
-    )
-
-    assert ended == undisturbed
-
-
-@pytest.mark.timeout(400)
-def test_killed_between_the_steps_the_round_ends_the_same(
-    world: World, undisturbed: dict[str, Any]
-) -> None:
-    ended = go_through_a_round(
-        world, "between", kill_at=tuple(("step done", step) for step in STEPS)
-    )
-
-    assert ended == undisturbed
+    """At the moments that leave most behind; `make faults` kills at all sixteen."""
+    assert go_through_a_round(world, "killed", kill_at=KILLS) == undisturbed
 
 
 def test_the_round_that_is_compared_has_something_to_lose(undisturbed: dict[str, Any]) -> None:

@@ -61,6 +61,13 @@ def detector(bundle):
     return engines.load(bundle, threads=1)
 
 
+@pytest.fixture(scope="module")
+def short(dataset, tmp_path_factory):
+    """Give the folder of one short fit and its checkpoint."""
+    run = tmp_path_factory.mktemp("short")
+    return run, backend("centernet").fit(dataset, SHORT, run_dir=run, report=ignore)
+
+
 def test_it_learns_shapes_from_24_frames(detector, dataset):
     """From scratch, on frames it has not seen."""
     found = evaluate(detector, dataset, split="holdout")
@@ -138,13 +145,13 @@ def test_suppression_by_class():
     assert suppress(boxes[:0], np.zeros(0, np.int64), same=0.6).tolist() == []
 
 
-def test_same_seed_same_weights_other_seed_others(dataset, tmp_path):
+def test_same_seed_same_weights_other_seed_others(dataset, short, tmp_path):
     def learn(name, **change):
         config = dataclasses.replace(SHORT, **change)
         path = backend("centernet").fit(dataset, config, run_dir=tmp_path / name, report=ignore)
         return read_checkpoint(path)[0]["heat.weight"]
 
-    first = learn("a")
+    first = read_checkpoint(short[1])[0]["heat.weight"]
 
     assert torch.equal(learn("b"), first)
     assert not torch.equal(learn("c", seed=8), first)
@@ -154,10 +161,9 @@ class Interrupted(Exception):  # noqa: N818 it stands for a kill
     """The process dies here."""
 
 
-def test_an_interrupted_fit_goes_on_to_the_same_end(dataset, tmp_path):
+def test_an_interrupted_fit_goes_on_to_the_same_end(dataset, short, tmp_path):
     """Killed after a saved state, begun again in the same folder: the weights do not differ."""
     config = dataclasses.replace(SHORT, extra={**SHORT.extra, "save_every": 0})
-    whole = backend("centernet").fit(dataset, config, run_dir=tmp_path / "whole", report=ignore)
     steps = []
 
     def kill(progress):
@@ -174,7 +180,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_end(dataset, tmp_path):
     )
 
     assert steps == [5, 6, 7, 8]  # the fifth was taken, yet not saved
-    for name, value in read_checkpoint(whole)[0].items():
+    for name, value in read_checkpoint(short[1])[0].items():
         assert torch.allclose(value.float(), read_checkpoint(again)[0][name].float(), atol=1e-6)
 
 
@@ -192,11 +198,11 @@ def test_a_stopped_fit_keeps_a_checkpoint_and_goes_on_when_asked(dataset, tmp_pa
     assert read_checkpoint(path)[1]["step"] == 8
 
 
-def test_a_finished_fit_is_not_begun_anew(dataset, tmp_path):
-    first = backend("centernet").fit(dataset, SHORT, run_dir=tmp_path, report=ignore)
+def test_a_finished_fit_is_not_begun_anew(dataset, short):
+    run, first = short
     told = []
 
-    again = backend("centernet").fit(dataset, SHORT, run_dir=tmp_path, report=told.append)
+    again = backend("centernet").fit(dataset, SHORT, run_dir=run, report=told.append)
 
     assert again == first
     assert told == []

@@ -1,4 +1,4 @@
-"""One sandbox, one page and one browser for all tests of a module."""
+"""One sandbox and one page for all tests of a module, one browser for all modules."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def page(
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     with browser_of() as found:
         if found is None:

@@ -132,7 +132,7 @@ def groups_routes(page: Page) -> APIRouter:
 
     @routes.get("/projects/{project_id}/groups/{name}/{version}/{form}.zip")
     def file(request: Request, project_id: int, name: str, version: int, form: str) -> Response:
-        """Give the file of an export that was written."""
+        """Return the file of an export that was written."""
         found = visit(page, request, project_id)
         try:
             path = exported_file(found.site.parts.home, group_of(found, name, version), form)
@@ -144,7 +144,7 @@ def groups_routes(page: Page) -> APIRouter:
 
     @routes.get("/api/projects/{project_id}/groups")
     def groups(request: Request, project_id: int) -> tuple[GroupRow, ...]:
-        """Give every group of assets with its newest version, and what was trained on it."""
+        """Return every group of assets with its newest version, and what was trained on it."""
         return group_rows(visit(page, request, project_id).site)
 
     @routes.post("/api/projects/{project_id}/groups", status_code=201)
@@ -158,7 +158,7 @@ def groups_routes(page: Page) -> APIRouter:
     def group(
         request: Request, project_id: int, name: str, version: int | None = None
     ) -> GroupScreen:
-        """Give a version of a group: its frames, what was trained and judged on them, exports."""
+        """Return a version of a group: its frames, what was trained and judged on them, exports."""
         found = visit(page, request, project_id)
         items = tuple(row for row in page.work_queue(found.site).all() if row.kind == "export")
         return group_screen(found.site, group_of(found, name, version), items, 0)
