@@ -44,6 +44,7 @@ def steps_of(run):
     return (run / "events.jsonl").read_text().count('"event": "progress"')
 
 
+@pytest.mark.timeout(2400)  # two starts of a fit on a busy machine
 def test_a_training_is_stopped_and_kept_goes_on_and_serves(tab, page, drawn):
     tab.set_default_timeout(PATIENCE)
     sign_in(tab, page.url, MANAGER)
