@@ -35,7 +35,8 @@ def usage_of(home: Home, ledger: Ledger, group: AssetGroup) -> tuple[Usage, ...]
     By the content of the images, so that copies count. Raises LedgerError.
     """
     # Frames that were not read yet when the group was made may have been since.
-    read = {row.sha256 for row in ledger.frames_of(group.frames).values() if row.sha256}
+    unread = [key for key, sha in zip(group.frames, group.images, strict=True) if not sha]
+    read = {row.sha256 for row in ledger.frames_of(unread).values() if row.sha256}
     own = read | {sha for sha in group.images if sha}
     found = []
     learnt = {row.round: row.challenger for row in ledger.decisions()}

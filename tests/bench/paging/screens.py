@@ -118,10 +118,8 @@ def fill(ledger: Ledger, project: int, objects: int, pool: int) -> None:
     )
     ledger.set_labels([KnownLabel(1, "class 0", "rectangle")])
     keys = tuple(f"1/{n}" for n in range(min(pool, 20_000)))
-    about = "the whole pool"
-    ledger.people.save_group(
-        AssetGroup("Pool", 1, "frames", about, keys, ("",) * len(keys), "m", "2026")
-    )
+    about, images = "the whole pool", tuple(f"{n:064x}" for n in range(len(keys)))
+    ledger.people.save_group(AssetGroup("Pool", 1, "frames", about, keys, images, "m", "2026"))
 
 
 def list_mistakes(home: Home) -> None:
