@@ -186,6 +186,9 @@ def _unpacked(file: Path) -> Iterator[tuple[Path, Backup]]:
         wrong += [n for n in manifest["sha256"] if damage_of(folder / n)]
         if wrong:
             raise LedgerError(f"{file} is damaged: {', '.join(sorted(set(wrong)))}")
+        for number in made.ledgers:
+            # Of a later program they are refused here, before anything is touched.
+            Database(Place("project", file=folder / _name(number))).close()
         yield folder, made
 
 
