@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from trainer.data.near_duplicates import connected
 
 SIDE = 16
 BITS = SIDE * SIDE
@@ -30,28 +31,20 @@ def near_duplicate_groups(hashes: Mapping[str, str], *, within: int) -> dict[str
     """Return the group of each image; images connected by near-duplicates share a group.
 
     hashes: name → difference hash. within: maximum number of differing bits. A group is named by
-    its smallest name. Hashes are split into within + 1 bands: two that differ in fewer bits than
-    there are bands agree in at least one, so only images that share a band are compared.
+    its smallest name; see near_duplicates.connected.
     """
-    from scipy.cluster.hierarchy import DisjointSet
-
-    members: dict[str, list[str]] = defaultdict(list)
-    for name, code in hashes.items():
-        members[code].append(name)
-    bits = _bits(list(members))
-    joined = DisjointSet(range(len(members)))
-    for band in np.array_split(np.arange(BITS), within + 1):
-        for rows in _alike(bits[:, band]):
-            for place, row in enumerate(rows[:-1]):
-                later = rows[place + 1 :]
-                for other in later[(bits[later] != bits[row]).sum(axis=1) <= within]:
-                    joined.merge(int(row), int(other))
-    codes = list(members)
-    found = {}
-    for subset in joined.subsets():
-        names = [name for row in subset for name in members[codes[row]]]
-        found.update(dict.fromkeys(names, min(names)))
-    return found
+    if not hashes:
+        return {}
+    codes = np.frombuffer(bytes.fromhex("".join(hashes.values())), np.uint8)
+    codes = np.ascontiguousarray(codes.reshape(len(hashes), BITS // 8))
+    rows, place = np.unique(codes.view(f"V{BITS // 8}").ravel(), return_inverse=True)
+    unique = rows.view(np.uint8).reshape(len(rows), BITS // 8)
+    groups = connected(unique, within=within)[place.reshape(-1)].tolist()
+    first: dict[int, str] = {}
+    for name, group in zip(hashes, groups, strict=True):
+        if name < first.get(group, name + "\0"):
+            first[group] = name
+    return {name: first[group] for name, group in zip(hashes, groups, strict=True)}
 
 
 def hash_distances(ours: Sequence[str], theirs: Sequence[str]) -> NDArray[np.float32]:
@@ -65,11 +58,3 @@ def _bits(codes: Sequence[str]) -> NDArray[np.uint8]:
     """Return hashes as rows of 0 and 1, (N, BITS)."""
     packed = np.frombuffer(bytes.fromhex("".join(codes)), np.uint8)
     return np.unpackbits(packed.reshape(len(codes), BITS // 8), axis=1)
-
-
-def _alike(band: NDArray[np.uint8]) -> list[NDArray[np.intp]]:
-    """Return the groups of two or more rows that agree in this band."""
-    buckets: dict[bytes, list[int]] = defaultdict(list)
-    for row, code in enumerate(np.packbits(band, axis=1)):
-        buckets[code.tobytes()].append(row)
-    return [np.array(rows) for rows in buckets.values() if len(rows) > 1]

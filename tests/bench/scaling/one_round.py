@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             registry=Registry(None, given.home),
             reader=ProjectReader(gateway, ledger, number),
         )
-        profile = cProfile.Profile() if given.profile else nullcontext()
+        profile = cProfile.Profile(time.process_time) if given.profile else nullcontext()
         with profile:
             seconds, selected = one_round(parts)
         if isinstance(profile, cProfile.Profile):
@@ -79,7 +79,7 @@ def one_round(parts: Parts) -> tuple[dict[str, float], dict[str, int]]:
     seconds: dict[str, float] = {}
 
     def timed(name: str, began: float) -> None:
-        seconds[name] = seconds.get(name, 0) + time.perf_counter() - began
+        seconds[name] = seconds.get(name, 0) + time.process_time() - began
         print(f"{name}: {seconds[name]:.1f} s, {peak_mb():.0f} MB", file=sys.stderr)
 
     def predicted():
@@ -93,18 +93,18 @@ def one_round(parts: Parts) -> tuple[dict[str, float], dict[str, int]]:
             model=MODEL,
         )
 
-    began = time.perf_counter()
+    began = time.process_time()
     facts = parts.gather()
     timed("facts", began)
-    began = time.perf_counter()
+    began = time.process_time()
     read = predicted()
     timed("predict", began)
-    began = time.perf_counter()
+    began = time.process_time()
     with open_appearance(parts) as appearance:
         record_the_pool(parts, 1, facts, read, appearance)
     timed("record", began)
     del facts, read
-    began = time.perf_counter()
+    began = time.process_time()
     facts = parts.gather()
     read = predicted()
     chosen = choose_frames(
@@ -123,7 +123,7 @@ def one_round(parts: Parts) -> tuple[dict[str, float], dict[str, int]]:
     )
     timed("select", began)
     del facts, read
-    began = time.perf_counter()
+    began = time.process_time()
     made = prioritise(
         parts.gateway,
         parts.ledger,
