@@ -22,7 +22,7 @@ from trainer.detections import Detections
 _PIECE = 2000  # frames read from the stores at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PoolImage:
     """A frame of the pool that a person may be given. perceptual: its difference hash."""
 
