@@ -81,8 +81,10 @@ def _block(rows: Sequence[tuple[Any, ...]], classes: int) -> PredictionBlock:
     )
     plain = np.flatnonzero(~given)
     probabilities[plain, class_ids[plain]] = scores[plain]
-    embedded = all(row[5] is not None for row in rows)
-    vectors = _joined([row[5] for row in rows], np.float32) if embedded else None
+    widths = {None if row[5] is None else len(row[5]) for row in rows}
+    if len(widths - {None}) > 1:
+        raise ValueError(f"embeddings of {sorted(widths - {None})} bytes")
+    vectors = None if None in widths else _joined([row[5] for row in rows], np.float32)
     return PredictionBlock(
         counts=counts,
         boxes=boxes,
@@ -104,7 +106,9 @@ class Column:
     The file has no name and goes with the last array that reads it.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, ...] = (), *, most: int = _IN_MEMORY) -> None:
+    def __init__(
+        self, folder: Path, shape: tuple[int, ...] = (), *, most: int = _IN_MEMORY
+    ) -> None:
         self._folder, self._shape, self._most = folder, shape, most
         self._blocks: list[Floats] = []
         self._held, self._rows = 0, 0

@@ -112,9 +112,7 @@ class _Gathered:
             offsets=np.cumsum(np.concatenate(self._counts)),
             probabilities=self._probabilities.array(),
             boxes=self._boxes.array(),
-            disagreement=None
-            if self._disagreement is None
-            else np.concatenate(self._disagreement),
+            disagreement=None if self._disagreement is None else np.concatenate(self._disagreement),
             head=self._head or "sigmoid",
         )
 

@@ -1,4 +1,4 @@
-"""The search for near-duplicates by difference hashes, in memory that grows with the images alone."""
+"""The search for near-duplicates among the difference hashes of a whole pool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CROWD = 64  # rows of one band that are divided again before they are compared
 _DEEPEST = 2
 _WIDE = 14  # bits of a band that is worth dividing a crowd by
 _BLOCK = 1 << 16  # rows or pairs at a time
-_ONES = np.array([bin(n).count("1") for n in range(1 << 16)], np.uint8)
+_ONES = np.array([n.bit_count() for n in range(1 << 16)], np.uint8)
 
 
 def connected(codes: NDArray[np.uint8], *, within: int) -> NDArray[np.int32]:
@@ -89,9 +89,7 @@ class _Search:
             keys[start : start + _BLOCK] = bits.astype(np.uint64) @ powers
         return keys
 
-    def _neighbours(
-        self, rows: Rows, keys: NDArray[np.uint64]
-    ) -> Iterator[tuple[Rows, Rows]]:
+    def _neighbours(self, rows: Rows, keys: NDArray[np.uint64]) -> Iterator[tuple[Rows, Rows]]:
         """Compare each row with those of its key, all keys at once. keys: sorted."""
         first, step = np.arange(len(rows)), 1
         while len(first):

@@ -27,9 +27,10 @@ from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.loop.choosing import choose_frames
 from cvat_bridge.loop.parts import Parts
-from cvat_bridge.loop.predict import predict
+from cvat_bridge.loop.predict import Predicted, predict
 from cvat_bridge.loop.prioritise import prioritise
 from cvat_bridge.loop.recording import open_appearance, record_the_pool
+from cvat_bridge.project.facts import Facts
 from cvat_bridge.project.reading import ProjectReader
 from cvat_bridge.settings import RoundSettings
 from tests.bench.scaling.synthetic import CLASSES, MODEL, LargeGateway, NothingToRead, fill, project
@@ -82,7 +83,7 @@ def one_round(parts: Parts) -> tuple[dict[str, float], dict[str, int]]:
         seconds[name] = seconds.get(name, 0) + time.process_time() - began
         print(f"{name}: {seconds[name]:.1f} s, {peak_mb():.0f} MB", file=sys.stderr)
 
-    def predicted():
+    def predicted(facts: Facts) -> Predicted:
         return predict(
             parts.gateway,
             parts.ledger,
@@ -97,7 +98,7 @@ def one_round(parts: Parts) -> tuple[dict[str, float], dict[str, int]]:
     facts = parts.gather()
     timed("facts", began)
     began = time.process_time()
-    read = predicted()
+    read = predicted(facts)
     timed("predict", began)
     began = time.process_time()
     with open_appearance(parts) as appearance:
@@ -106,7 +107,7 @@ def one_round(parts: Parts) -> tuple[dict[str, float], dict[str, int]]:
     del facts, read
     began = time.process_time()
     facts = parts.gather()
-    read = predicted()
+    read = predicted(facts)
     chosen = choose_frames(
         parts.ledger,
         facts,

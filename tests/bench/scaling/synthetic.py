@@ -102,9 +102,7 @@ def project(frames: int, *, tasks: int, labelled: int) -> tuple[FakeServer, int]
 
 def fill(server: FakeServer, ledger: Ledger, home: Home) -> None:
     """Write what a first pass over every frame leaves in the ledger and the predictions."""
-    places = (
-        (task, frame.number) for task, one in server.tasks.items() for frame in one.frames
-    )
+    places = ((task, frame.number) for task, one in server.tasks.items() for frame in one.frames)
     rng = np.random.default_rng(0)
     scenes = Scenes(rng)
     with PredictionStore(home.predictions, MODEL, labels=CLASSES) as store:
