@@ -46,15 +46,18 @@ def record_pool(
     number: int,
     appearance: AppearanceStore,
     now: str,
+    piece: int = _PIECE,
 ) -> PoolRecord | None:
     """Record what a model sees in these frames, from the stores alone; None for no frame.
+
+    piece: frames in memory at a time; the record is the same for any.
 
     Frames that were read by an earlier version of this program have no look: they take no part in
     what is asked of appearance. Raises LedgerError.
     """
     if not places:
         return None
-    seen, crops = _tables(home, places, model, appearance)
+    seen, crops = _tables(home, places, model, appearance, piece)
     row = PoolRecord(
         model=model,
         round=number,
@@ -71,7 +74,7 @@ def record_pool(
 
 
 def _tables(
-    home: Home, places: Sequence[PoolImage], model: str, appearance: AppearanceStore
+    home: Home, places: Sequence[PoolImage], model: str, appearance: AppearanceStore, size: int
 ) -> tuple[PoolTable, CropTable]:
     """Put both together from pieces of the pool, so that no more than one is read at a time."""
     subsets = tuple(sorted({place.where.subset for place in places}))
@@ -79,8 +82,8 @@ def _tables(
     with PredictionStore(home.predictions, model) as store:
         classes = store.labels
         pieces = [
-            _piece(store, places[start : start + _PIECE], model, appearance, subsets, groups, start)
-            for start in range(0, len(places), _PIECE)
+            _piece(store, places[start : start + size], model, appearance, subsets, groups, start)
+            for start in range(0, len(places), size)
         ]
     counts = np.cumsum([0, *(len(piece.answers) for piece in pieces)]).tolist()
     table = PoolTable(
