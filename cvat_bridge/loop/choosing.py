@@ -14,12 +14,12 @@ from active_learning.pool import FloatArray, ProjectState, Selection
 from active_learning.strategies import reads_disagreement
 from cvat_bridge.errors import LabelMismatchError, NothingToDoError
 from cvat_bridge.frames.origins import image_groups, origins
+from cvat_bridge.frames.pool_reading import read_pool
 from cvat_bridge.frames.prediction_blocks import prediction_blocks
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import FrameFacts, SelectedFrame, frame_key, split_key
-from cvat_bridge.loop.pool_reading import read_pool
 from cvat_bridge.loop.predict import Predicted
 from cvat_bridge.project.facts import Facts, PoolFrame
 from cvat_bridge.settings import RoundSettings

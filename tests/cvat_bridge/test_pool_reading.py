@@ -16,11 +16,11 @@ from cvat_bridge.evaluations.evaluated_frames import FrameLocation
 from cvat_bridge.evaluations.pools import PoolImage, record_pool
 from cvat_bridge.evaluations.table import read_pool as read_record
 from cvat_bridge.frames.mirrored import mirrored
+from cvat_bridge.frames.pool_reading import read_pool
 from cvat_bridge.frames.prediction_blocks import Column
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.ledger.records import FrameFacts
 from cvat_bridge.ledger.tables import Records
-from cvat_bridge.loop.pool_reading import read_pool
 from trainer.detections import Detections, Mask
 from trainer.embedding import Descriptor
 
