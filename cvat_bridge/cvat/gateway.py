@@ -135,7 +135,7 @@ class Job:
     parent_job_id: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One frame of a task as data/meta tells it."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +15,23 @@ from cvat_bridge.evaluations.evaluated_frames import EvaluatedFrame, FrameLocati
 from cvat_bridge.evaluations.matching import FrameMatches
 from cvat_bridge.evaluations.table import AnswerColumns, CropTable, FrameColumns, ObjectColumns
 
+T = TypeVar("T", bound=FrameColumns | ObjectColumns | AnswerColumns)
 _NO_LOOK = (np.nan, np.nan, np.nan)
 
 
 def frame_columns(
-    rows: Sequence[FrameLocation], seen: Mapping[str, FrameFeatures], subsets: Sequence[str]
+    rows: Sequence[FrameLocation],
+    seen: Mapping[str, FrameFeatures],
+    subsets: Sequence[str],
+    groups: dict[str, int] | None = None,
 ) -> FrameColumns:
-    """Write where frames lie and how they look as columns; clusters are not filled in (-1)."""
-    groups = {name: n for n, name in enumerate(dict.fromkeys(r.group or r.image for r in rows))}
+    """Write where frames lie and how they look as columns; clusters are not filled in (-1).
+
+    groups: numbers of the groups of earlier rows, to which those of these rows are added.
+    """
+    groups = {} if groups is None else groups
+    for row in rows:
+        groups.setdefault(row.group or row.image, len(groups))
     looks = np.array(
         [
             (one.look.brightness, one.look.contrast, one.look.sharpness)
@@ -50,6 +60,13 @@ def frame_columns(
         contrast=looks[:, 1],
         sharpness=looks[:, 2],
     )
+
+
+def joined(parts: Sequence[T]) -> T:
+    """Put columns one behind the other; a part has at least one."""
+    names = [field.name for field in fields(parts[0])]  # type: ignore[arg-type]  # dataclasses
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return type(parts[0])(**columns)
 
 
 def measured(

@@ -20,7 +20,7 @@ SOURCES: tuple[Source, ...] = ("holdout", "control", "corrected")
 KINDS: tuple[Kind, ...] = ("missed", "wrong class", "loose box", "ghost")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class FrameLocation:
     """A frame in CVAT and its file. group: what near-duplicates and parts of a video share."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
+import os
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -15,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvat_bridge.errors import LedgerError
-from cvat_bridge.frames.originals import write_atomically
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
@@ -155,12 +155,19 @@ def unpacked(rows: NDArray[np.int8]) -> Floats:
 
 def write_table(folder: Path, table: EvaluationTable | PoolTable | CropTable) -> str:
     """Write a table under the hash of its content and return its name."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **_flat(table))  # type: ignore[arg-type]  # arrays alone
-    content = buffer.getvalue()
-    name = f"{hashlib.sha256(content).hexdigest()}.npz"
-    if not (folder / name).exists():
-        write_atomically(folder / name, content)
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=folder, prefix=".part-")
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            np.savez(file, **_flat(table))  # type: ignore[arg-type]  # arrays alone
+            file.seek(0)
+            name = f"{hashlib.file_digest(file, 'sha256').hexdigest()}.npz"
+        Path(part).chmod(0o644)
+        # Named by content: what may stand there already is the same.
+        Path(part).replace(folder / name)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
     return name
 
 

@@ -12,7 +12,7 @@ from cvat_bridge.ledger.records import Membership, Role
 from trainer.data.fingerprints import near_duplicate_groups
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelledImage:
     """A labelled image, as far as the holdout cares.
 

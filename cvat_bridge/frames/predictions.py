@@ -95,19 +95,31 @@ class PredictionStore:
             rows = self._db.execute("SELECT DISTINCT length(embedding) FROM predictions").fetchall()
         return frozenset(None if size is None else size // _NUMBER for (size,) in rows)
 
+    def known_among(self, sha256s: Iterable[str]) -> frozenset[str]:
+        """Return which of these images were predicted."""
+        return frozenset(sha256 for (sha256,) in self._rows("sha256", sha256s))
+
     def get(self, sha256s: Iterable[str]) -> dict[str, Detections]:
         """Read predictions; images that were never predicted are not among the keys."""
-        unique, found = list(dict.fromkeys(sha256s)), {}
+        rows, classes = self._rows("*", sha256s), len(self.labels)
+        return {row[0]: from_row(row[1:], classes=classes) for row in rows}
+
+    def without_masks(self, sha256s: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+        """Return head, boxes, scores, class_ids, probabilities, embedding as they are written."""
+        columns = "sha256, head, boxes, scores, class_ids, probabilities, embedding"
+        return {row[0]: row[1:] for row in self._rows(columns, sha256s)}
+
+    def _rows(self, columns: str, sha256s: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+        unique = list(dict.fromkeys(sha256s))
         for start in range(0, len(unique), _PIECE):
             piece = unique[start : start + _PIECE]
             marks = ",".join("?" * len(piece))
             with self._told(), self._lock:
                 rows = self._db.execute(
-                    f"SELECT * FROM predictions WHERE sha256 IN ({marks})",  # noqa: S608 only marks
+                    f"SELECT {columns} FROM predictions WHERE sha256 IN ({marks})",  # noqa: S608 only marks
                     piece,
                 ).fetchall()
-            found.update({row[0]: from_row(row[1:], classes=len(self.labels)) for row in rows})
-        return found
+            yield from rows
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -42,6 +42,7 @@ from cvat_bridge.ledger.records import (
 from cvat_bridge.ledger.tables import Records, insert_for, upsert, values_of
 
 _PIECE = 500  # values in one query: below SQLite's limit of variables
+_BLOCK = 20_000  # rows read at a time of a table that may have millions
 
 
 class Ledger:
@@ -118,7 +119,8 @@ class Ledger:
 
     def frames(self) -> dict[str, FrameFacts]:
         """Return every frame known by content, by its key."""
-        return {row.key: row for row in self._frames.rows(order=["key"])}
+        blocks = self._frames.blocks("key", size=_BLOCK)
+        return {row.key: row for block in blocks for row in block}
 
     def frames_of(self, keys: Iterable[str]) -> dict[str, FrameFacts]:
         """Return those of these frames that are known by content, by key."""

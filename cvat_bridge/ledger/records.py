@@ -21,7 +21,7 @@ def split_key(key: str) -> tuple[int, int]:
     return int(task), int(frame)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FrameFacts:
     """What a frame's file is. problem is "" for a good image, else why it cannot be used.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
@@ -64,6 +64,16 @@ class Records(Generic[T]):
         """Read the rows by falling values of a column, then in an order."""
         falling = self.table.c[column].desc()
         return self._read(self._select.order_by(falling, *self._columns(order)))
+
+    def blocks(self, key: str, *, size: int) -> Iterator[tuple[T, ...]]:
+        """Yield all rows by rising values of a column that is unique, so many at a time."""
+        column = self.table.c[key]
+        query = self._select.order_by(column).limit(size)
+        rows = self._read(query)
+        while rows:
+            yield rows
+            after = column > getattr(rows[-1], key)
+            rows = self._read(query.where(after)) if len(rows) == size else ()
 
     def among(self, column: str, values: Sequence[Any]) -> tuple[T, ...]:
         """Read the rows whose column holds one of some hundred values."""

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from active_learning.choose import choose
-from active_learning.measures.disagreement import between_passes
-from active_learning.pool import FloatArray, Objects, Pool, ProjectState, Selection
+from active_learning.pool import FloatArray, ProjectState, Selection
 from active_learning.strategies import reads_disagreement
 from cvat_bridge.errors import LabelMismatchError, NothingToDoError
-from cvat_bridge.frames.mirrored import mirrored
 from cvat_bridge.frames.origins import image_groups, origins
+from cvat_bridge.frames.pool_reading import read_pool
+from cvat_bridge.frames.prediction_blocks import prediction_blocks
 from cvat_bridge.frames.predictions import PredictionStore
 from cvat_bridge.home import Home
 from cvat_bridge.ledger import Ledger
@@ -23,7 +23,6 @@ from cvat_bridge.ledger.records import FrameFacts, SelectedFrame, frame_key, spl
 from cvat_bridge.loop.predict import Predicted
 from cvat_bridge.project.facts import Facts, PoolFrame
 from cvat_bridge.settings import RoundSettings
-from trainer.detections import Detections
 
 
 @dataclass(frozen=True)
@@ -63,50 +62,34 @@ def choose_frames(
     recorded = ledger.selection(number)
     if recorded:
         return ChosenFrames(recorded, **ledger.choice(number))
-    known = ledger.frames()
-    groups = image_groups(
-        known.values(),
-        media=facts.media,
-        origin=origins(ledger.provenance()),
-        segment=settings.video_segment,
-        within=settings.duplicate_distance,
-    )
-    frames = distinct_frames(predicted.frames, known, groups, ledger, facts)
+    frames, shas, groups = _distinct(ledger, facts, predicted, settings)
     if not frames:
         raise NothingToDoError(
             f"no frame is left to choose: the pool has {len(facts.pool)} frames, "
             f"{len(predicted.skipped)} broken, the others are images that people have already"
         )
-    shas = [known[frame.key].sha256 for frame in frames]
     labelled = [frame_key(job.task_id, f) for job in facts.jobs for f in job.frames]
+    images = [row.sha256 for row in ledger.frames_of(labelled).values()]
     with PredictionStore(home.predictions, predicted.embeddings) as store:
-        placed = store.get(shas)
-        seen = store.get(known[key].sha256 for key in labelled if key in known)
+        seen = _known_embeddings(store, images)
     with PredictionStore(home.predictions, predicted.model or predicted.embeddings) as store:
-        found = store.get(shas) if predicted.model else placed
         names = store.labels
     if state.class_names not in ((), names):
         raise LabelMismatchError(state.class_names, names, "The state is of another model.")
-    second = None
-    if predicted.model and reads_disagreement(settings.selection.strategy):
-        with PredictionStore(home.predictions, mirrored(predicted.model)) as store:
-            looks = store.get(shas)
-        second = [looks[sha256] for sha256 in shas]
-    pool = as_pool(
-        frames,
-        [found[sha256] for sha256 in shas],
-        groups=[groups[sha256] for sha256 in shas],
-        classes=len(names) if predicted.model else None,
-        embeddings=_embeddings([placed[sha256] for sha256 in shas]),
-        second=second,
+    pool = read_pool(
+        home.predictions,
+        [frame.key for frame in frames],
+        shas,
+        groups=groups,
+        model=predicted.model,
+        embeddings=predicted.embeddings,
+        disagreement=reads_disagreement(settings.selection.strategy),
     )
     selection = choose(
         pool,
         budget=settings.budget,
         seed=settings.seed + number,
-        state=replace(
-            state, class_names=names, labelled_embeddings=_embeddings(list(seen.values()))
-        ),
+        state=replace(state, class_names=names, labelled_embeddings=seen),
         settings=settings.selection,
     )
     about: dict[str, Any] = {
@@ -150,70 +133,28 @@ def distinct_frames(
     return tuple(kept)
 
 
-def as_pool(
-    frames: Sequence[PoolFrame],
-    found: Sequence[Detections],
-    *,
-    groups: Sequence[str],
-    classes: int | None,
-    embeddings: FloatArray | None,
-    second: Sequence[Detections] | None = None,
-) -> Pool:
-    """Put frames and what the model said of them into the form that strategies read.
-
-    classes: number of the model's classes; None when no model looked (embeddings alone).
-    embeddings: (N, D) of the frames, or None. A model that gives only the winner's score gives it
-    in the winner's column. second: what a second look found in each frame, for the strategies that
-    read disagreement.
-    """
-    return Pool(
-        ids=np.array([frame.key for frame in frames]),
-        embeddings=embeddings,
-        groups=np.array(groups),
-        objects=None if classes is None else _objects(found, classes, second),
+def _distinct(
+    ledger: Ledger, facts: Facts, predicted: Predicted, settings: RoundSettings
+) -> tuple[tuple[PoolFrame, ...], list[str], list[str]]:
+    """Return the frames that may be chosen, the image and the group of each."""
+    known = ledger.frames()
+    groups = image_groups(
+        known.values(),
+        media=facts.media,
+        origin=origins(ledger.provenance()),
+        segment=settings.video_segment,
+        within=settings.duplicate_distance,
     )
+    frames = distinct_frames(predicted.frames, known, groups, ledger, facts)
+    shas = [known[frame.key].sha256 for frame in frames]
+    return frames, shas, [groups[sha256] for sha256 in shas]
 
 
-def _objects(
-    found: Sequence[Detections], classes: int, second: Sequence[Detections] | None
-) -> Objects:
-    offsets = np.cumsum([0, *(len(one) for one in found)]).astype(np.int64)
-    rows = [_probabilities(one, classes) for one in found]
-    return Objects(
-        offsets=offsets,
-        probabilities=np.concatenate([np.zeros((0, classes), np.float32), *rows]),
-        boxes=np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in found)]),
-        disagreement=None if second is None else _disagreement(found, second, classes),
-        head=found[0].head if found else "sigmoid",
-    )
-
-
-def _disagreement(
-    found: Sequence[Detections], second: Sequence[Detections], classes: int
-) -> FloatArray:
-    each = [
-        between_passes(
-            one.boxes,
-            _probabilities(one, classes),
-            [(other.boxes, _probabilities(other, classes))],
-            head=one.head,
-        )
-        for one, other in zip(found, second, strict=True)
-    ]
-    return np.concatenate([np.zeros(0), *each])
-
-
-def _probabilities(found: Detections, classes: int) -> FloatArray:
-    if found.probabilities is not None and len(found):
-        return found.probabilities
-    rows = np.zeros((len(found), classes), np.float32)
-    rows[np.arange(len(found)), found.class_ids] = found.scores
-    return rows
-
-
-def _embeddings(found: Sequence[Detections]) -> FloatArray | None:
-    vectors = [one.embedding for one in found if one.embedding is not None]
-    return np.stack(vectors) if vectors and len(vectors) == len(found) else None
+def _known_embeddings(store: PredictionStore, images: Sequence[str]) -> FloatArray | None:
+    known = store.known_among(images)
+    unique = [sha256 for sha256 in dict.fromkeys(images) if sha256 in known]
+    vectors = [block.embeddings for block in prediction_blocks(store, unique)]
+    return np.concatenate(vectors) if vectors and all(v is not None for v in vectors) else None
 
 
 def _notes(selection: Selection, predicted: Predicted) -> dict[str, str]:

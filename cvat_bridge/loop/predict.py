@@ -28,6 +28,7 @@ from trainer.embedding import Descriptor, Embedder
 from trainer.errors import ImageError
 
 PredictionObserver = Callable[[dict[str, RGBImage], dict[str, Detections]], None]
+_BLOCK = 10_000  # frames asked about at a time
 _Answer = Callable[[dict[str, RGBImage]], dict[str, Detections]]  # images by sha256 → what is kept
 
 
@@ -112,16 +113,16 @@ def _pass(
         [frame_key(job.task_id, f) for job in facts.jobs for f in job.frames] if labelled else []
     )
     with PredictionStore(home.predictions, model, labels=labels) as store:
-        known, done = ledger.frames(), store.known()
-        old = {key for key in all_keys if key in known and _is_settled(known[key], done)}
-        new = [key for key in all_keys if key not in old]
-        at_hand = [k for k in new if k in known and images.path(known[k]).exists()]
+        known, broken = _not_settled(ledger, store, all_keys)
+        new = list(known)
+        rows = {key: row for key, row in known.items() if row is not None}
+        at_hand = [k for k in new if k in rows and images.path(rows[k]).exists()]
         absent = sorted((set(new) & set(pool)) - set(at_hand), key=split_key)
         total, count = len(at_hand) + len(absent), 0
         report("predict", 0, total)
         source = _load(
             images,
-            [known[k] for k in at_hand],
+            [rows[k] for k in at_hand],
             lambda gone: _fetch(gateway, facts, [*absent, *gone]),
         )
         for batch in _batches(ahead(source, depth=2 * settings.batch_size), settings.batch_size):
@@ -130,9 +131,10 @@ def _pass(
             store.put(answer(good) if good else {})
             count += len(batch)
             report("predict", count, total)
-    known = ledger.frames()
-    skipped = {key: known[key].problem for key in pool if key in known and known[key].problem}
-    cached = sum(key in old for key in pool) - sum(key in old for key in skipped)
+    now = {row.key: row.problem for row in ledger.frames_of(new).values() if row.problem}
+    problems = broken | now
+    skipped = {key: problems[key] for key in pool if key in problems} if problems else {}
+    cached = sum(key not in known for key in pool) - sum(key not in known for key in skipped)
     usable = tuple(frame for frame in facts.pool if frame.key not in skipped)
     return Predicted(model, usable, cached, count, skipped, embeddings=model)
 
@@ -140,9 +142,26 @@ def _pass(
 def unread(ledger: Ledger, facts: Facts, home: Home, model: str) -> list[str]:
     """Return the frames of the pool, in its order, that this model has not read yet."""
     with PredictionStore(home.predictions, model) as store:
-        known, done = ledger.frames(), store.known()
-    keys = (frame.key for frame in facts.pool)
-    return [key for key in keys if key not in known or not _is_settled(known[key], done)]
+        return list(_not_settled(ledger, store, [frame.key for frame in facts.pool])[0])
+
+
+def _not_settled(
+    ledger: Ledger, store: PredictionStore, keys: Sequence[str]
+) -> tuple[dict[str, FrameFacts | None], dict[str, str]]:
+    """Return the frames to read, with what is known of them; and why settled ones are broken."""
+    unsettled: dict[str, FrameFacts | None] = {}
+    broken: dict[str, str] = {}
+    for start in range(0, len(keys), _BLOCK):
+        block = keys[start : start + _BLOCK]
+        known = ledger.frames_of(block)
+        done = store.known_among(row.sha256 for row in known.values())
+        for key in block:
+            row = known.get(key)
+            if row is None or not _is_settled(row, done):
+                unsettled[key] = row
+            elif row.problem:
+                broken[key] = row.problem
+    return unsettled, broken
 
 
 def _is_settled(frame: FrameFacts, done: frozenset[str]) -> bool:

@@ -160,7 +160,7 @@ def _download(
     report: Report,
 ) -> tuple[tuple[LocalFile, ...], dict[int, str]]:
     """Fetch the chosen frames; return the files and the name of each rank."""
-    images, known = ImageStore(home.images), ledger.frames()
+    images, known = ImageStore(home.images), ledger.frames_of(row.key for row in frames)
     content: dict[int, bytes] = {}
     for task_id in sorted({row.task_id for row in frames}):
         ranks = {row.frame: row for row in frames if row.task_id == task_id}

@@ -21,7 +21,7 @@ from cvat_bridge.settings import STAGES, RoundSettings
 HoldoutRule = Literal["ground_truth", "subset", "share", "none"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PoolFrame:
     """A frame that a round may choose."""
 

@@ -45,7 +45,7 @@ def fetch_images(
     report: Report,
 ) -> int:
     """Bring every image home that is not; return how many came."""
-    known = ledger.frames()
+    known = ledger.frames_of(frame_key(job.task_id, n) for job in jobs for n in job.frames)
     absent: dict[int, list[int]] = {}
     for job in jobs:
         for frame in job.frames:

@@ -24,10 +24,11 @@ from cvat_bridge.ledger import Ledger
 from cvat_bridge.ledger.records import Round
 from tests.bench.figures import Figure, write
 from tests.bench.scaling.hosts import swap_all_hosts
+from tests.bench.scaling.rounds import rounds
 from tests.bench.scaling.workers import workers
 from tests.fakes.scripted import Answer, Asked, Scripted, scripted
 
-PARTS = ("looks", "projects", "hosts", "workers")
+PARTS = ("looks", "projects", "hosts", "workers", "rounds")
 FRAMES = 5  # of a task
 _DAY = "2026-01-01T00:00:00.000000Z"
 
@@ -139,6 +140,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--projects", type=int, default=50)
     parser.add_argument("--frames", type=int, default=96, help="that workers read")
     parser.add_argument("--size", type=int, default=8, help="frames of a piece of that work")
+    parser.add_argument(
+        "--pool", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="frames of rounds"
+    )
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
     given = parser.parse_args(arguments)
     figures = []
@@ -152,6 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "workers" in given.only:
         with tempfile.TemporaryDirectory() as folder:
             figures += workers(Path(folder), frames=given.frames, size=given.size)
+    if "rounds" in given.only:
+        figures += rounds(given.pool)
     write("scale", figures)
 
 

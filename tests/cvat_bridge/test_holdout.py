@@ -91,6 +91,23 @@ def test_groups_are_exactly_the_chains_of_near_duplicates(base, flips, within):
     assert groups == {name: min(expected[name]) for name in hashes}
 
 
+@pytest.mark.parametrize("within", [1, 8, 12, 40])
+@pytest.mark.parametrize("lit", [0.02, 0.15])
+def test_many_images_that_are_alike_in_most_bits_are_grouped_exactly(within, lit):
+    """Dark images, a fixed camera: hundreds of codes agree in a band and are divided further."""
+    rng = np.random.default_rng(within)
+    scenes = rng.random((60, 256)) < lit
+    rows = scenes[rng.integers(0, 60, 400)] ^ (rng.random((400, 256)) < within / 600)
+    hashes = {f"n{n:03}": np.packbits(row).tobytes().hex() for n, row in enumerate(rows)}
+
+    groups = near_duplicate_groups(hashes, within=within)
+
+    near = (rows[:, None] != rows[None]).sum(axis=2) <= within
+    while not np.array_equal(near, closer := near @ near):
+        near = closer
+    assert groups == {name: f"n{near[n].argmax():03}" for n, name in enumerate(hashes)}
+
+
 def test_frames_of_a_video_go_by_their_part_not_by_likeness():
     same = "0" * 64
     video = [LabelledImage("a", same, video="v part 0"), LabelledImage("b", same, video="v part 1")]
