@@ -64,7 +64,7 @@ def frame_columns(
 
 def joined(parts: Sequence[T]) -> T:
     """Put columns one behind the other; a part has at least one."""
-    names = [field.name for field in fields(parts[0])]  # type: ignore[arg-type]  # dataclasses
+    names = [field.name for field in fields(parts[0])]
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return type(parts[0])(**columns)
 

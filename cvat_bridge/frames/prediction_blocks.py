@@ -81,10 +81,11 @@ def _block(rows: Sequence[tuple[Any, ...]], classes: int) -> PredictionBlock:
     )
     plain = np.flatnonzero(~given)
     probabilities[plain, class_ids[plain]] = scores[plain]
-    widths = {None if row[5] is None else len(row[5]) for row in rows}
-    if len(widths - {None}) > 1:
-        raise ValueError(f"embeddings of {sorted(widths - {None})} bytes")
-    vectors = None if None in widths else _joined([row[5] for row in rows], np.float32)
+    widths = {len(row[5]) for row in rows if row[5] is not None}
+    if len(widths) > 1:
+        raise ValueError(f"embeddings of {sorted(widths)} bytes")
+    complete = all(row[5] is not None for row in rows)
+    vectors = _joined([row[5] for row in rows], np.float32) if complete else None
     return PredictionBlock(
         counts=counts,
         boxes=boxes,

@@ -153,8 +153,9 @@ def _distinct(
 def _known_embeddings(store: PredictionStore, images: Sequence[str]) -> FloatArray | None:
     known = store.known_among(images)
     unique = [sha256 for sha256 in dict.fromkeys(images) if sha256 in known]
-    vectors = [block.embeddings for block in prediction_blocks(store, unique)]
-    return np.concatenate(vectors) if vectors and all(v is not None for v in vectors) else None
+    blocks = [block.embeddings for block in prediction_blocks(store, unique)]
+    vectors = [rows for rows in blocks if rows is not None]
+    return np.concatenate(vectors) if vectors and len(vectors) == len(blocks) else None
 
 
 def _notes(selection: Selection, predicted: Predicted) -> dict[str, str]:
