@@ -38,6 +38,19 @@ def record_the_pool(
     """
     if predicted.model is None:
         return
+    record_pool(
+        parts.home,
+        parts.ledger,
+        _places(parts, facts, predicted),
+        model=predicted.model,
+        number=number,
+        appearance=appearance,
+        now=parts.now(),
+    )
+
+
+def _places(parts: Parts, facts: Facts, predicted: Predicted) -> list[PoolImage]:
+    """Return where the frames lie that a person could be given, and what goes with them."""
     known = parts.ledger.frames()
     groups = image_groups(
         known.values(),
@@ -61,12 +74,4 @@ def record_the_pool(
             group=groups[row.sha256],
         )
         places.append(PoolImage(where, row.perceptual))
-    record_pool(
-        parts.home,
-        parts.ledger,
-        places,
-        model=predicted.model,
-        number=number,
-        appearance=appearance,
-        now=parts.now(),
-    )
+    return places

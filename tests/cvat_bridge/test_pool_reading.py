@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ from trainer.embedding import Descriptor
 
 CLASSES = ("cell", "nucleus", "dust")
 FRAMES = 41
-IMAGES = [f"{n:064x}" for n in range(FRAMES)]
+IMAGES = [hashlib.sha256(b"%d" % n).hexdigest() for n in range(FRAMES)]
 KEYS = [f"{1 + n // 10}/{n % 10}" for n in range(FRAMES)]
 
 

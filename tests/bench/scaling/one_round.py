@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import cProfile
 import json
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -139,8 +138,12 @@ def one_round(parts: Parts) -> tuple[dict[str, float], dict[str, int]]:
 
 
 def peak_mb() -> float:
-    """Return the most memory that this process held, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the most memory that this process held, in MB.
+
+    Not ru_maxrss: that counts the memory of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":
