@@ -88,11 +88,11 @@ def _our_turn(shared: Config) -> bool:
     log = structlog.get_logger("service")
 
     def wait(ended: threading.Event, tell: Callable[[str], None]) -> bool:
-        def project_figures(one: Lease) -> None:
+        def note_leader(one: Lease) -> None:
             tell(place_of(one))
             log.info("standing by: another service leads", leader=place_of(one))
 
-        return wait_to_lead(shared, ended=ended, waiting=project_figures)
+        return wait_to_lead(shared, ended=ended, waiting=note_leader)
 
     return stand_by(wait, host=shared.service.host, port=shared.service.port)
 
@@ -130,9 +130,11 @@ def _release_when_ended(lease: KeptLease) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
 
+    before = signal.getsignal(signal.SIGTERM)  # `up` ends the function host by its own
+
     def ended(number: int, _frame: FrameType | None) -> None:
         lease.close()
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, before)
         signal.raise_signal(number)
 
     signal.signal(signal.SIGTERM, ended)

@@ -20,7 +20,6 @@ from typing import Any
 
 from serverless.errors import StoreError
 from serverless.store.confidence import ConfidenceForm
-from serverless.store.shared import put_function, remove_function, shared_store
 from trainer.data.files import parse_json
 
 KINDS = ("detector", "interactor")
@@ -126,6 +125,8 @@ def publish(store: Path, entry: Entry) -> None:
 
     Raises StoreError when the folder, or the store that it follows, cannot be written.
     """
+    from serverless.store.shared import put_function, shared_store
+
     shared = shared_store(store)
     if shared is not None:
         put_function(shared, entry.id, as_values(entry), store)
@@ -134,6 +135,8 @@ def publish(store: Path, entry: Entry) -> None:
 
 def withdraw(store: Path, function_id: str) -> None:
     """Remove a function from CVAT's list; no effect if it is not there. Raises StoreError."""
+    from serverless.store.shared import remove_function, shared_store
+
     shared = shared_store(store)
     if shared is not None:
         remove_function(shared, function_id, store)

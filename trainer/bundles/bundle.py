@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainer.data.files import file_sha256, parse_json
+from trainer.data.files import check_plain, file_sha256, parse_json
 from trainer.data.labels import LabelMap
 from trainer.errors import BundleError, ConfigError
 
@@ -181,6 +181,7 @@ def read_bundle(path: Path, *, verify: bool = True, version: str | None = None) 
     verify: hash every file. version: the required version, if the caller knows it.
     """
     try:
+        check_plain(path / CARD)
         values = parse_json((path / CARD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         found = "no such folder" if not path.is_dir() else "a folder without it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -10,6 +11,12 @@ from typing import Any
 import yaml
 
 _TOO_DEEP = "nested too deep"
+
+
+def check_plain(path: Path) -> None:
+    """Raise OSError for what is there and no plain file: a FIFO or a device may be read for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "not a plain file (a FIFO, a socket or a device)", str(path))
 
 
 def file_sha256(path: Path) -> str:

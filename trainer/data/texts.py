@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
+from trainer.data.files import check_plain
+
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -17,6 +19,7 @@ def read_text(path: Path) -> str:
 
     Raises OSError, and UnicodeDecodeError for bytes of another encoding.
     """
+    check_plain(path)
     content = path.read_bytes()
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from trainer.bundles.bundle import CARD
+from trainer.data.files import check_plain
 from trainer.errors import ModelFileError
 
 _KNOWN = (
@@ -23,6 +24,7 @@ def recognise(path: Path) -> str:
             return "bundle"
         raise ModelFileError(path, f"a folder without {CARD} is not a bundle", _KNOWN.capitalize())
     try:
+        check_plain(path)
         with path.open("rb") as file:
             start = file.read(16)
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -248,3 +249,21 @@ def test_a_zip_that_reaches_out_of_its_folder_is_refused(tmp_path: Path, out: Pa
         archive.write(made.path / "model.onnx", "../model.onnx")
     assert "outside the bundle" in refused(ImportRequest(path, "m"), out)
     assert read_bundle(made.path).version == made.version
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "device"])
+def test_what_may_be_read_for_ever_is_refused_at_once(tmp_path: Path, out: Path, kind: str) -> None:
+    path = tmp_path / "best.pt"
+    if kind == "FIFO":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    assert "not a plain file" in refused(ImportRequest(path, "m"), out)
+
+    made = bright_spots(tmp_path / "bundle")
+    (made.path / "card.json").unlink()
+    path.rename(made.path / "card.json")
+    with pytest.raises(BundleError, match="not a plain file"):
+        read_bundle(made.path)
+    with pytest.raises(ConfigError, match="not a plain file"):
+        read_classes(made.path / "card.json")
