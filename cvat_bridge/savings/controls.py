@@ -2,7 +2,8 @@
 
 What pre-annotation saves cannot be told from jobs that all have it. Permuted blocks: of each
 `one_in` jobs in the order in which rounds made them, one is a control, at a place that nobody can
-foresee but that is the same whenever it is asked for. Whether a job was one stands in the ledger
+foresee but that is the same whenever it is asked for. The first `one_in` jobs of a project hold
+none: people see what pre-annotation is before some of their jobs come without. Whether a job was one stands in the ledger
 as the reason why it was left alone.
 """
 
@@ -22,7 +23,7 @@ def is_control(identity: str, place: int, one_in: int) -> bool:
 
     identity: of the ledger, so that two projects draw differently. one_in: 0 for none.
     """
-    if one_in < 2:
+    if one_in < 2 or place < one_in:
         return False
     block, within = divmod(place, one_in)
     drawn = hashlib.sha256(f"control {identity} {one_in} {block}".encode()).digest()

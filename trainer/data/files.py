@@ -14,7 +14,7 @@ _TOO_DEEP = "nested too deep"
 
 
 def check_plain(path: Path) -> None:
-    """Raise OSError for what is there and no plain file: a FIFO or a device may be read for ever."""
+    """Raise OSError for a FIFO or a device: reading one may never end."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "not a plain file (a FIFO, a socket or a device)", str(path))
 
