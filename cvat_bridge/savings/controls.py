@@ -3,8 +3,8 @@
 What pre-annotation saves cannot be told from jobs that all have it. Permuted blocks: of each
 `one_in` jobs in the order in which rounds made them, one is a control, at a place that nobody can
 foresee but that is the same whenever it is asked for. The first `one_in` jobs of a project hold
-none: people see what pre-annotation is before some of their jobs come without. Whether a job was one stands in the ledger
-as the reason why it was left alone.
+none: people see what pre-annotation is before some of their jobs come without. Whether a job was
+one stands in the ledger as the reason why it was left alone.
 """
 
 from __future__ import annotations
