@@ -96,6 +96,29 @@ def test_a_task_made_late_is_deleted_before_the_step_is_over(gateway, proxy, sta
     assert [task.id for task in stage.gateway.tasks(project)] == [made.id]
 
 
+def test_an_issue_opened_late_is_deleted_and_another_of_the_same_place_stays(gateway, proxy, stage):
+    (job,) = stage.gateway.jobs(task_id=stage.add_task(stage.add_project(LABELS), pictures(1)))
+    other = stage.gateway.create_issue(job.id, 0, "Another question", (1.0, 2.0))
+    proxy.meant = lambda asked: (asked.method, asked.path) == ("POST", "/api/issues")
+
+    kept = gateway.create_issue(job.id, 0, "Is this a cell?", (1.0, 2.0))
+
+    held = stage.call("GET", f"/api/issues?job_id={job.id}")["results"]
+    assert proxy.done == 1
+    assert {row["id"] for row in held} == {kept, other}
+
+
+def test_a_webhook_made_late_is_deleted_and_one_of_another_address_stays(gateway, proxy, stage):
+    project = stage.add_project(LABELS)
+    other = stage.gateway.ensure_webhook(project, "http://127.0.0.1:9/other", "s")
+    proxy.meant = lambda asked: (asked.method, asked.path) == ("POST", "/api/webhooks")
+
+    kept = gateway.ensure_webhook(project, "http://127.0.0.1:9/hook", "s")
+
+    assert proxy.done == 1
+    assert {hook.id for hook in stage.gateway.webhooks(project)} == {kept.id, other.id}
+
+
 def test_what_comes_even_later_is_found_by_the_next_look(gateway, proxy, stage, ledger):
     project = stage.add_project(LABELS)
     label = stage.gateway.labels(project_id=project)[0].id
