@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 OUTCOMES = ("kept", "nudged", "relabelled", "redrawn", "deleted")
 
 
 @dataclass(frozen=True)
-class OutcomeRow:
-    """Counts of one class, score band, annotator, or model and round.
+class CorrectionCounts:
+    """Counts of one label, model or round.
 
     proposed = kept + nudged + relabelled + redrawn + deleted. added: objects the model missed.
     """
 
-    name: str
     proposed: int = 0
     kept: int = 0
     nudged: int = 0
@@ -24,6 +23,13 @@ class OutcomeRow:
     redrawn: int = 0
     deleted: int = 0
     added: int = 0
+
+
+@dataclass(frozen=True)
+class OutcomeRow(CorrectionCounts):
+    """Counts of what its name says: a class, a score band, an annotator, or a model and round."""
+
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ def rows_of(counts: Iterable[tuple[Any, str, int]]) -> dict[Any, OutcomeRow]:
         row = found.setdefault(key, {})
         row[outcome] = row.get(outcome, 0) + count
     return {
-        key: OutcomeRow(str(key), sum(row.get(name, 0) for name in OUTCOMES), **row)
+        key: OutcomeRow(name=str(key), proposed=sum(row.get(name, 0) for name in OUTCOMES), **row)
         for key, row in found.items()
     }
 
@@ -52,7 +58,7 @@ def by_score(counts: Iterable[tuple[Any, str, int]]) -> tuple[OutcomeRow, ...]:
     """Gather by tenth of the score; what people added has none and is left out."""
     rows = rows_of(row for row in counts if row[0] is not None)
     return tuple(
-        OutcomeRow(**{**vars(rows[band]), "name": f"{band / 10:.1f} to {(band + 1) / 10:.1f}"})
+        replace(rows[band], name=f"{band / 10:.1f} to {(band + 1) / 10:.1f}")
         for band in sorted(rows)
     )
 

@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from cvat_bridge.config import Config, Secrets
 from cvat_bridge.errors import BridgeError, ConfigError, GatewayError, NothingToDoError
 from cvat_bridge.home import Home
+from cvat_bridge.secrecy import without_secrets
 from cvat_bridge.service.service import Loop
 from cvat_bridge.web.access.guard import HEADERS
 from cvat_bridge.web.access.sessions import Sessions
@@ -161,6 +162,7 @@ def _handle_errors(app: FastAPI, page: Page) -> None:
     """Turn errors into pages in words: what is wrong, and what to do."""
 
     def answer(request: Request, status: int, words: str, mend: str = "") -> Response:
+        words = without_secrets(words)
         if wants_json(page, request):
             return JSONResponse({"error": words, "mend": mend}, status)
         template = "part_error.html" if request.headers.get("hx-request") else "error.html"

@@ -22,6 +22,7 @@ from cvat_bridge.blindspots.types import TaskRequest, to_json
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.frames.originals import write_atomically
 from cvat_bridge.progress import Report
+from cvat_bridge.secrecy import without_secrets
 from trainer.data.files import parse_json
 from trainer.errors import TrainerError
 
@@ -103,11 +104,13 @@ class TaskQueue:
         try:
             made = self._make(task.request, report)
         except (BridgeError, TrainerError) as error:
-            log.warning("task not made", key=key, error=str(error))
-            ended = self._set(key, state="failed", problem=str(error))
+            log.warning("task not made", key=key, error=without_secrets(str(error)))
+            ended = self._set(key, state="failed", problem=without_secrets(str(error)))
         except Exception as error:  # a defect: told, and never the end of the others
             log.exception("task not made", key=key)
-            ended = self._set(key, state="failed", problem=f"{type(error).__name__}: {error}")
+            ended = self._set(
+                key, state="failed", problem=without_secrets(f"{type(error).__name__}: {error}")
+            )
         else:
             ended = self._set(key, state="done", made=dict(made))
         with self._lock:

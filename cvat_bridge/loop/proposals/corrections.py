@@ -14,23 +14,8 @@ from cvat_bridge.ledger.records import Correction
 from cvat_bridge.loop.proposals.comparing import compare
 from cvat_bridge.project.facts import Facts
 from cvat_bridge.pull.labelled_frames import media_of_job
+from cvat_bridge.savings.outcomes import CorrectionCounts
 from cvat_bridge.settings import RoundSettings
-
-
-@dataclass(frozen=True)
-class CorrectionCounts:
-    """Counts of one label, model or round.
-
-    proposed = kept + nudged + relabelled + redrawn + deleted. added: objects the model missed.
-    """
-
-    proposed: int = 0
-    kept: int = 0
-    nudged: int = 0
-    relabelled: int = 0
-    redrawn: int = 0
-    deleted: int = 0
-    added: int = 0
 
 
 @dataclass(frozen=True)

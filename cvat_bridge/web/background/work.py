@@ -1,4 +1,4 @@
-"""What the queue of these screens do; each kind can be repeated."""
+"""What the queue of these screens does; each kind of work can be repeated."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ import structlog
 from cvat_bridge.errors import BridgeError
 from cvat_bridge.frames.originals import write_atomically
 from cvat_bridge.progress import Report
+from cvat_bridge.secrecy import without_secrets
 from trainer.errors import TrainerError
 
 log = structlog.get_logger("page")
@@ -129,11 +130,12 @@ class WorkQueue:
         try:
             outcome = self._work(item.kind, item.asked, item.who, report)
         except (BridgeError, TrainerError) as error:
-            log.warning("item failed", key=key, kind=item.kind, error=str(error))
-            ended = self._set(key, state="failed", problem=str(error))
+            log.warning("item failed", key=key, kind=item.kind, error=without_secrets(str(error)))
+            ended = self._set(key, state="failed", problem=without_secrets(str(error)))
         except Exception as error:  # a defect: told, and never the end of the others
             log.exception("item failed", key=key, kind=item.kind)
-            ended = self._set(key, state="failed", problem=f"{type(error).__name__}: {error}")
+            problem = without_secrets(f"{type(error).__name__}: {error}")
+            ended = self._set(key, state="failed", problem=problem)
         else:
             ended = self._set(key, state="done", outcome=dict(outcome))
         with self._lock:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cvat_bridge.errors import BridgeError, NothingToDoError
+from cvat_bridge.secrecy import remember
+from cvat_bridge.web.background.work_queue import WorkQueue
 from cvat_bridge.web.long_work.lane import Lane
 from cvat_bridge.web.long_work.work import Work
 from cvat_bridge.web.long_work.works import Ended, Handle, Works
@@ -172,3 +175,27 @@ def test_a_key_that_is_none_of_ours_finds_nothing(works, key):
     assert works.find(key) is None
     with pytest.raises(NothingToDoError):
         works.stop(key, who="ann", at="now")
+
+
+@pytest.mark.parametrize("error", [BridgeError, ValueError])
+def test_a_secret_in_an_error_is_kept_by_no_queue(tmp_path: Path, error: type[Exception]) -> None:
+    remember("s3cret-of-a-store")
+
+    def fails(*_: object) -> Ended:
+        raise error("refused for s3cret-of-a-store")
+
+    queue = WorkQueue(tmp_path / "queue", fails)
+    (tmp_path / "queue").mkdir()
+    queue.ask(KEY(1), "export", {}, who="mira", now="2026-02-01")
+    lane = Lane("failing")
+    works = Works(tmp_path / "works", "count", 7, fails, lane)
+    ask(works, 2)
+    for found in (lambda: queue.find(KEY(1)), lambda: works.find(KEY(2))):
+        until = time.monotonic() + SECONDS
+        while (one := found()) is None or one.state != "failed":
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert "refused for" in one.problem
+        assert "s3cret" not in one.problem
+    works.close()
+    lane.close()
